@@ -1,0 +1,56 @@
+# Each target makes what it needs: a virtual environment in .venv with the versions of constraints.txt.
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+PYTEST_ARGS ?=
+BIN := $(VENV)/bin
+
+# Idle OpenMP threads sleep instead of spinning: without it a busy machine can be ten times slower.
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: help demo test lint docs bench clean
+help:
+	@echo "make demo   fit, generate and evaluate on embedded real cells; writes demo/report.html"
+	@echo "make test   run the tests"
+	@echo "make lint   style, types, import floors"
+	@echo "make docs   build the documentation into docs/_build"
+	@echo "make bench  run the benchmarks (long; SCDIFFUSION_DATA=folder with the data sets)"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "scdiffusion needs Python 3.11 or newer; '$(PYTHON)' is older or missing." >&2; \
+	  echo "Name another one, for example: make PYTHON=python3.12 demo" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments: its venv module is missing." >&2; \
+	  echo "On Debian or Ubuntu run: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-%: $(VENV)/.installed
+	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.[$*]'
+	@touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/scdiffusion demo -o demo --overwrite
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) demo docs/_build
