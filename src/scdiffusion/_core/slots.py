@@ -1,0 +1,18 @@
+"""The names of every AnnData slot and saved file that the package writes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+UNS_KEY: Final = "scdiffusion"
+"""`uns` entry with version, model hash, seed and settings."""
+OBS_SOURCE: Final = "source"
+"""`obs` column that tells generated cells from real ones."""
+OBSM_LATENT: Final = "X_scdiffusion"
+"""`obsm` entry with latents."""
+
+WEIGHTS_FILE: Final = "weights.safetensors"
+CONFIG_FILE: Final = "config.json"
+GENES_FILE: Final = "genes.json"
+VOCABULARY_FILE: Final = "vocabulary.json"
+CARD_FILE: Final = "README.md"
