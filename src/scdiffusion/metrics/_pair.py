@@ -1,0 +1,142 @@
+"""Two samples to compare, seen once in every space that a metric may read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+__all__ = ["Pair", "View"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class View:
+    """One sample of cells in every space; rows are the same cells throughout."""
+
+    counts: sparse.csr_matrix
+    """Raw counts of all shared genes, shape ``(N, G)``."""
+    genes: NDArray[np.float32]
+    """Log-normalised values of the chosen genes, dense, shape ``(N, H)``."""
+    pcs: NDArray[np.float32]
+    """Principal components fitted on the reference cells, shape ``(N, P)``."""
+    depth: NDArray[np.float32]
+    """Depth features (see :func:`depth_features`), shape ``(N, F)``."""
+    labels: NDArray[np.str_] | None = None
+    """One label a cell, shape ``(N,)``; empty text where missing."""
+    donors: NDArray[np.str_] | None = None
+    """One donor a cell, shape ``(N,)``."""
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return int(self.counts.shape[0])
+
+    def take(self, rows: NDArray[Any]) -> View:
+        """Keep some cells.
+
+        Parameters
+        ----------
+        rows
+            Row indices or a boolean mask of shape ``(N,)``.
+
+        Returns
+        -------
+        A view of those cells, in the given order.
+        """
+        optional = {
+            name: None if value is None else value[rows] for name, value in vars(self).items() if name in _OPTIONAL
+        }
+        return View(
+            counts=self.counts[rows], genes=self.genes[rows], pcs=self.pcs[rows], depth=self.depth[rows], **optional
+        )
+
+
+_OPTIONAL = ("labels", "donors")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pair:
+    """Real and generated cells, with what else a metric may need."""
+
+    real: View
+    """Held-out real cells."""
+    generated: View
+    """The cells to judge."""
+    gene_names: NDArray[np.str_]
+    """Names of the columns of ``counts``, shape ``(G,)``."""
+    chosen: NDArray[np.int64]
+    """Columns of ``counts`` that ``genes`` holds, shape ``(H,)``."""
+    depth_names: tuple[str, ...]
+    """Names of the columns of ``depth``."""
+    train: View | None = None
+    """Cells the generator was fitted on."""
+    reference: View | None = None
+    """Real cells that neither side holds; they fitted the projection."""
+    seed: int = 0
+    """Seed of every subsample, fold and forest."""
+    n_jobs: int = 2
+    """Threads for the forests."""
+    _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def remember(self, key: str, build: Callable[[], T]) -> T:
+        """Compute once what several metrics read off one computation.
+
+        Parameters
+        ----------
+        key
+            Name of the computation.
+        build
+            Called the first time only.
+
+        Returns
+        -------
+        What ``build`` returned.
+        """
+        if key not in self._shared:
+            self._shared[key] = build()
+        return cast("T", self._shared[key])
+
+    def only(self, label: str) -> Pair:
+        """Limit every sample to the cells of one label.
+
+        Parameters
+        ----------
+        label
+            The label.
+
+        Returns
+        -------
+        A pair of those cells; samples without labels are left whole.
+        """
+        return replace(
+            self,
+            real=_of_label(self.real, label),
+            generated=_of_label(self.generated, label),
+            train=None if self.train is None else _of_label(self.train, label),
+            reference=None if self.reference is None else _of_label(self.reference, label),
+        )
+
+    def with_generated(self, generated: View) -> Pair:
+        """Put another sample in the generated cells' place, such as real cells for the floor.
+
+        Parameters
+        ----------
+        generated
+            The cells to judge instead.
+
+        Returns
+        -------
+        A pair with the same real cells.
+        """
+        return replace(self, generated=generated)
+
+
+def _of_label(view: View, label: str) -> View:
+    """Keep the cells of one label where labels are known."""
+    return view if view.labels is None else view.take(view.labels == label)
