@@ -1,0 +1,1 @@
+"""Benchmarks: data sets x generators x seeds, each run in its own process and scored by `scdiffusion.evaluate`."""

@@ -1,0 +1,1 @@
+"""Generators behind the protocol of `benchmarks.protocol`; each is imported only in the process that runs it."""
