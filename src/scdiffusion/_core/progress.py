@@ -80,9 +80,9 @@ class Progress:
 
     def _open(self) -> RichProgress:
         """Build the rich display; here, because its import costs a tenth of a second."""
-        from rich.console import Console  # noqa: PLC0415
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-        from rich.progress import Progress as RichProgress  # noqa: PLC0415
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
 
         display = RichProgress(
             TextColumn("{task.description}"),

@@ -88,7 +88,9 @@ def cell_uniforms(seed: int, stream: str, cells: NDArray[np.integer]) -> NDArray
     return _uniforms(_cell_hashes(_key(seed, stream) & _MASK, np.asarray(cells)))
 
 
-def cell_normals(seed: int, stream: str, cells: NDArray[np.integer], width: int) -> NDArray[np.float32]:
+def cell_normals(  # noqa: PLR0917 - seed, stream, cells as in its sisters; width is a shape
+    seed: int, stream: str, cells: NDArray[np.integer], width: int
+) -> NDArray[np.float32]:
     """Draw a standard normal vector for each cell.
 
     A 64-bit hash of (seed, stream, cell, column) is read as a uniform number and sent through the inverse of the normal
@@ -113,7 +115,7 @@ def cell_normals(seed: int, stream: str, cells: NDArray[np.integer], width: int)
     ----------
     Steele et al. 2014, https://doi.org/10.1145/2660193.2660195 (the mixing function of SplitMix64).
     """
-    from scipy.special import ndtri  # noqa: PLC0415 - import scdiffusion stays light
+    from scipy.special import ndtri
 
     words = _key(seed, stream)
     rows = _cell_hashes(words & _MASK, np.asarray(cells))
