@@ -1,10 +1,5 @@
 """The ``scdiffusion`` command: parse, call the model, show progress."""
 
-from __future__ import annotations
+from scdiffusion.cli._app import main, run
 
-
-def main() -> None:
-    """Run the command line."""
-    from scdiffusion.cli._app import run
-
-    raise SystemExit(run())
+__all__ = ["main", "run"]

@@ -1,0 +1,80 @@
+"""The command line as a whole: its commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from scdiffusion.cli._demo import demo
+from scdiffusion.cli._evaluate import audit, evaluate
+from scdiffusion.cli._fit import fit
+from scdiffusion.cli._generate import generate
+from scdiffusion.cli._inspect import inspect
+from scdiffusion.cli._say import say_error, say_warning
+
+__all__ = ["main", "run"]
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+for command in (fit, generate, evaluate, audit, inspect, demo):
+    app.command()(command)
+
+
+def _show_version(*, wanted: bool) -> None:
+    if wanted:
+        from scdiffusion import __version__
+
+        typer.echo(f"scdiffusion {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Generate single cells as integer counts, and measure how real they are.
+
+    Exit codes: 0 done, 1 a fault of scdiffusion, 2 a mistake in the command or the data, 130 stopped by Ctrl-C.
+    """
+    del debug  # read by `run`, which sees errors that end this function's context
+    _show_version(wanted=version)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments
+        Words of the command line after ``scdiffusion``; those of this process if not given.
+
+    Returns
+    -------
+    The exit code: 0 done, 1 our fault, 2 the user's mistake, 130 stopped by Ctrl-C.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    with warnings.catch_warnings():
+        warnings.showwarning = say_warning
+        warnings.simplefilter("always" if debug else "ignore")
+        warnings.filterwarnings("default", category=UserWarning, module="scdiffusion")
+        try:
+            app(args=words, prog_name="scdiffusion")
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else 0
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where all errors end
+            if debug:
+                sys.excepthook(type(error), error, error.__traceback__)
+            return say_error(error, words)
+    return 0
+
+
+def main() -> None:
+    """Run the command of this process and end it."""
+    raise SystemExit(run())

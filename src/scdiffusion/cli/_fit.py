@@ -1,0 +1,48 @@
+"""``scdiffusion fit``: counts in, model folder out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scdiffusion.cli._options import Layer, NoProgress, Overwrite, Seed
+from scdiffusion.cli._say import say
+
+__all__ = ["fit"]
+
+
+def fit(
+    data: Annotated[Path, typer.Argument(help="Cells with raw counts, a .h5ad file.", show_default=False)],
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the model.", show_default=False)],
+    condition: Annotated[
+        list[str] | None, typer.Option("--condition", "-c", help="Column of obs with labels; repeat for more.")
+    ] = None,
+    continuous: Annotated[
+        list[str] | None, typer.Option("--continuous", help="Column of obs with numbers; repeat for more.")
+    ] = None,
+    layer: Layer = None,
+    min_cells: Annotated[int, typer.Option(help="Leave out genes found in fewer cells.")] = 10,
+    max_epochs: Annotated[
+        int | None, typer.Option(help="Stop after so many passes over the cells; without it, when it stops improving.")
+    ] = None,
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted fit stopped.")] = False,
+    overwrite: Overwrite = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """Fit a model to the cells of a .h5ad file.
+
+    Ctrl-C stops early with exit code 130 and keeps what was learnt so far.
+    The folder loads and says that it was stopped; --resume goes on.
+    """
+    from scdiffusion.model import CellGenerator
+
+    model = CellGenerator(
+        data, conditions=condition or [], continuous=continuous or [], layer=layer, min_cells=min_cells
+    )
+    say(f"{model.summary()}")
+    model.fit(output, resume=resume, overwrite=overwrite, max_epochs=max_epochs, seed=seed, progress=not no_progress)
+    say(f"Model: {output}")

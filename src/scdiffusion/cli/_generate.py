@@ -1,0 +1,66 @@
+"""``scdiffusion generate``: model folder in, cells out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scdiffusion.cli._options import NoProgress, Overwrite, Seed
+from scdiffusion.cli._say import say
+from scdiffusion.cli._where import read_library_size, read_where, read_where_table
+
+__all__ = ["generate"]
+
+
+def generate(
+    model: Annotated[Path, typer.Argument(help="Folder of a fitted model.", show_default=False)],
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .h5ad file to write.", show_default=False)],
+    n: Annotated[int | None, typer.Option("-n", help="Number of cells; without it, as many as were fitted.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="name=value of a condition; repeat for more. Others follow the training cells."),
+    ] = None,
+    where_table: Annotated[
+        Path | None, typer.Option(help="A .csv of conditions: one row a cell, or rows with a number of cells n.")
+    ] = None,
+    guidance: Annotated[
+        float, typer.Option(help="How strongly conditions steer: 0 not at all, 1 as learnt, more is more typical.")
+    ] = 1.0,
+    library_size: Annotated[
+        str | None, typer.Option(help="Counts per cell: 2000, or mean and standard deviation: 2000,500.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Solver steps; fewer is faster.")] = None,
+    solver: Annotated[str | None, typer.Option(help="How latents are integrated.")] = None,
+    chunk: Annotated[int, typer.Option(help="Cells made at once; changes memory and speed, never the cells.")] = 4096,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """Generate cells with integer counts."""
+    from scdiffusion._core.errors import SettingError
+    from scdiffusion._core.files import refuse_existing
+    from scdiffusion.model import load
+
+    if where and where_table:
+        msg = "`--where` and `--where-table` are both given; expected one of them. Put all conditions into the table."
+        raise SettingError(msg)
+    refuse_existing(output, overwrite=overwrite)
+    fitted = load(model)
+    asked = read_where_table(where_table, fitted.conditions) if where_table else None
+    fitted.generate(
+        n,
+        where=asked if asked is not None else read_where(where or [], fitted.conditions) or None,
+        guidance=guidance,
+        library_size=read_library_size(library_size) if library_size else None,
+        steps=steps,
+        solver=solver,
+        chunk=chunk,
+        seed=seed,
+        to=output,
+        overwrite=overwrite,
+        progress=not no_progress,
+    )
+    say(f"Cells: {output}")

@@ -1,0 +1,170 @@
+"""``scdiffusion inspect``: what a model knows, or what is wrong with data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scdiffusion._core.errors import DataFileError, UserError
+from scdiffusion.cli._options import AsJson
+from scdiffusion.cli._say import say_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["inspect", "inspect_data", "inspect_model"]
+
+_MOST_LABELS = 100
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="Folder of a model, or a .h5ad file.", show_default=False)],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a model knows, or whether cells can be fitted and what is wrong with them."""
+    if not path.exists():
+        msg = f"{str(path)!r} does not exist; expected the folder of a model or a `.h5ad` file. Check the path."
+        raise DataFileError(msg)
+    if path.is_dir():
+        found = inspect_model(path)
+        text = found.pop("text")
+    else:
+        found = inspect_data(path)
+        text = _describe(found)
+    if as_json:
+        say_json(found)
+    else:
+        typer.echo(text)
+
+
+def inspect_model(path: Path) -> dict[str, Any]:
+    """Collect what a saved model knows.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+
+    Returns
+    -------
+    Genes, conditions, curves and scores by name; ``text`` is the same for a person.
+    """
+    import json
+
+    from scdiffusion.model import load
+
+    model = load(path)
+    return {
+        "kind": "model",
+        "n_genes": len(model.genes),
+        "n_parameters": model.n_parameters,
+        "conditions": json.loads(model.conditions.to_json()),
+        "history": model.history,
+        "text": model.summary(),
+    }
+
+
+def inspect_data(path: Path) -> dict[str, Any]:
+    """Look for counts, for columns that can be conditions, and for what is wrong.
+
+    Parameters
+    ----------
+    path
+        A ``.h5ad`` file; it is read block by block.
+
+    Returns
+    -------
+    ``n_cells``, ``n_genes``, ``counts`` (the layers that hold them, ``None`` for ``X``), ``genes`` (what the filter
+    does), ``conditions`` and ``continuous`` (candidates) and ``problems``.
+
+    Raises
+    ------
+    DataFileError
+        The file is not a readable ``.h5ad``.
+    """
+    from scdiffusion.cells import check_counts, open_source, select_genes
+
+    places = _places(path)
+    source = open_source(path, layer=places[0])
+    found: dict[str, Any] = {"kind": "data", "n_cells": source.n_cells, "n_genes": source.n_genes}
+    counts, problems = [], []
+    for layer in places:
+        try:
+            check_counts(path, layer=layer)
+        except UserError as error:
+            problems.append(str(error))
+        else:
+            counts.append(layer)
+    found["counts"] = counts
+    if counts:
+        problems = []
+        found["genes"] = select_genes(open_source(path, layer=counts[0])).report()
+    candidates, more = _candidates(source.obs)
+    return found | candidates | {"problems": problems + more}
+
+
+def _places(path: Path) -> list[str | None]:
+    """List where a matrix is stored: ``None`` for X, and the layers."""
+    import h5py
+
+    from scdiffusion.cells import open_source
+
+    try:
+        open_source(path)
+    except DataFileError:
+        raise
+    except UserError:  # no X: the layers may still do
+        pass
+    with h5py.File(path, "r") as file:
+        layers: list[str | None] = sorted(file.get("layers", ()))
+        return [None, *layers] if "X" in file or not layers else layers
+
+
+def _candidates(obs: pd.DataFrame) -> tuple[dict[str, Any], list[str]]:
+    """Sort the columns into labels, numbers and those that cannot serve."""
+    import pandas as pd
+
+    from scdiffusion.cells import Conditions
+
+    labels: dict[str, dict[str, int]] = {}
+    numbers: dict[str, tuple[float, float]] = {}
+    problems = []
+    for name in map(str, obs.columns):
+        column = obs[name]
+        is_number = pd.api.types.is_float_dtype(column) or (
+            pd.api.types.is_integer_dtype(column) and column.nunique() > _MOST_LABELS
+        )
+        if not is_number and column.nunique() > max(_MOST_LABELS, len(obs) // 10):
+            continue
+        try:
+            if is_number:
+                seen = Conditions.from_obs(obs, (), [name]).continuous[name]
+                numbers[name] = (seen.min, seen.max)
+            else:
+                Conditions.from_obs(obs, [name], ())
+                labels[name] = {str(label): int(n) for label, n in column.value_counts().items() if n}
+        except UserError as error:
+            problems.append(f"Column {name!r}: {error}")
+    return {"conditions": labels, "continuous": numbers}, problems
+
+
+def _describe(found: dict[str, Any]) -> str:
+    """Write findings about data for a person."""
+    lines = [f"{found['n_cells']:,} cells x {found['n_genes']:,} genes"]
+    if found["counts"]:
+        names = ["X" if layer is None else f"layer {layer!r} (pass --layer {layer})" for layer in found["counts"]]
+        lines += [f"Raw counts: {', '.join(names)}", found["genes"]]
+    else:
+        lines.append("Raw counts: none found, so nothing can be fitted")
+    lines.append("Columns that can be conditions (--condition):")
+    for name, labels in found["conditions"].items():
+        lines.append(f"  {name}: {', '.join(f'{label} ({n:,})' for label, n in labels.items())}")
+    lines.append("Columns with numbers (--continuous):")
+    lines += [f"  {name}: {low:g} to {high:g}" for name, (low, high) in found["continuous"].items()]
+    if found["problems"]:
+        lines.append("What is wrong:")
+        lines += [f"  - {problem}" for problem in found["problems"]]
+    return "\n".join(lines)

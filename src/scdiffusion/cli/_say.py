@@ -1,0 +1,82 @@
+"""What the command line says: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+
+from scdiffusion._core.errors import UserError
+
+__all__ = ["say", "say_error", "say_json", "say_warning"]
+
+_OURS, _YOURS, _STOPPED = 1, 2, 130
+_LESS_MEMORY = {
+    "fit": "raise `--min-cells` to train on fewer genes, or lower the batch size with `--set training.batch_size=64`",
+    "generate": "lower `--chunk`; cells are written as they are made, so their number does not matter",
+    "evaluate": "lower `--max-cells`",
+    "audit": "pass fewer cells",
+    "inspect": "close other programs",
+    "demo": "close other programs, or pass `--quick`",
+}
+
+
+def say(text: str) -> None:
+    """Print a line of progress or result for a person, on standard error."""
+    typer.echo(text, err=True)
+
+
+def say_json(held: Mapping[str, Any]) -> None:
+    """Print a result for a program, on standard output."""
+    typer.echo(json.dumps(held, indent=2, default=str))
+
+
+def say_warning(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
+    """Print a warning as one plain line instead of a place in our code."""
+    del category, place, more
+    typer.secho("Warning: ", fg="yellow", bold=True, nl=False, err=True)
+    say(str(message))
+
+
+def say_error(error: BaseException, words: Sequence[str]) -> int:
+    """Print what went wrong and what to do.
+
+    Parameters
+    ----------
+    error
+        Whatever ended the command.
+    words
+        Words of the command line, for a message that can be repeated.
+
+    Returns
+    -------
+    The exit code.
+    """
+    command = next((word for word in words if word in _LESS_MEMORY), "")
+    if isinstance(error, KeyboardInterrupt):
+        say("Stopped.")
+        return _STOPPED
+    text, code = _explain(error, command)
+    typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+    say(text)
+    if code == _OURS:
+        again = shlex.join(["scdiffusion", "--debug", *words])
+        say(f"This is a fault of scdiffusion, not yours. Please report it with the output of:\n  {again}")
+    return code
+
+
+def _explain(error: BaseException, command: str) -> tuple[str, int]:
+    """Tell the user's mistakes from ours."""
+    if isinstance(error, UserError):
+        return str(error), _YOURS
+    if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error).lower():
+        return f"Memory ran out. To need less, {_LESS_MEMORY.get(command, 'use fewer cells')}.", _YOURS
+    if isinstance(error, PermissionError):
+        return f"No permission for {error.filename!r}. Choose a place that you may read and write.", _YOURS
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "The disk is full. Free some space or choose a path on another disk.", _YOURS
+    return f"{type(error).__name__}: {error}", _OURS
