@@ -99,8 +99,8 @@ def trim(adata: AnnData, key: str, *, max_cells: int | None) -> AnnData:
 def prepare(data_set: DataSet, *, folder: Path | None, work: Path, max_cells: int | None) -> Path:
     """Split a data set and write the parts, once.
 
-    60 % fit / 20 % reference / 20 % held out, seed 0, stratified by the first condition (`scdiffusion.cells.split`); genes
-    seen in at least 10 cells of the fit part; cells left without counts are dropped.
+    60 % fit / 20 % reference / 20 % held out, seed 0, stratified by the first condition (`scdiffusion.cells.split`);
+    genes seen in at least 10 cells of the fit part; cells left without counts are dropped.
 
     Returns
     -------

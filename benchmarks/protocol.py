@@ -94,8 +94,8 @@ GENERATORS: dict[str, Entry] = {
             target="scvi:ScviPosterior",
             environment="peers",
             takes_seconds=True,
-            about="scVI (scvi-tools, its defaults): the posterior predictive around a training cell of the type. "
-            "Needs the training cells to generate.",
+            about="scVI (scvi-tools, its defaults and early stopping): the posterior predictive around a "
+            "training cell of the type. Needs the training cells to generate.",
         ),
         Entry(
             name="scvi-prior",
@@ -117,8 +117,9 @@ GENERATORS: dict[str, Entry] = {
             target="original:OriginalRecipe",
             takes_seconds=True,
             about="The recipe of scDiffusion (Luo et al. 2024), written anew from the paper: autoencoder with mean "
-            "squared error, 1,000-step denoising diffusion, classifier guidance; from scratch, without foundation weights. "
-            "It makes no counts: its log values are scaled to the depth of a training cell of the type and rounded.",
+            "squared error, 1,000-step denoising diffusion, classifier guidance; from scratch, without foundation "
+            "weights. It makes no counts: its log values are scaled to the depth of a training cell of the "
+            "type and rounded.",
         ),
     )
 }

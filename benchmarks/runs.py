@@ -146,7 +146,7 @@ def _fit_and_generate(run: Run, settings: Settings, wanted: dict[str, Any]) -> d
         "cost": str(folder / COST_FILE),
     }
     interpreter = str(PEERS_PYTHON) if run.entry.environment == "peers" else sys.executable
-    finished = _call(interpreter, "worker", job, folder, settings)
+    finished = _call("worker", job, interpreter=interpreter, folder=folder, settings=settings)
     record |= _verdict(finished, folder / "worker.log", folder / COST_FILE) | {"process": finished.cost.to_json()}
     if record["status"] == "done":
         record["cost"] = json.loads((folder / COST_FILE).read_text(encoding="utf-8"))
@@ -168,7 +168,7 @@ def _score(run: Run, settings: Settings) -> str:
         "seed": run.seed,
         "scores": str(partial),
     }
-    finished = _call(sys.executable, "score", job, folder, settings)
+    finished = _call("score", job, interpreter=sys.executable, folder=folder, settings=settings)
     verdict = _verdict(finished, folder / "score.log", partial)
     if verdict["status"] != "done":
         return f"not scored, {verdict['status']}: {verdict['reason']}"
@@ -176,7 +176,7 @@ def _score(run: Run, settings: Settings) -> str:
     return f"done, scored in {finished.cost.seconds:.0f} s"
 
 
-def _call(interpreter: str, module: str, job: dict[str, Any], folder: Path, settings: Settings) -> Finished:
+def _call(module: str, job: dict[str, Any], *, interpreter: str, folder: Path, settings: Settings) -> Finished:
     job_file = folder / f"{module}-job.json"
     job_file.write_text(json.dumps(job, indent=1), encoding="utf-8")
     environment = thread_environment(settings.n_threads) | {"PYTHONPATH": _python_path(interpreter)}
@@ -185,7 +185,7 @@ def _call(interpreter: str, module: str, job: dict[str, Any], folder: Path, sett
 
 
 def _python_path(interpreter: str) -> str:
-    """The peers see the benchmarks and not the package."""
+    """Show the benchmarks to all, the package to its own interpreter only."""
     root = HERE.parent
     return str(root) if interpreter == str(PEERS_PYTHON) else f"{root}:{root / 'src'}"
 

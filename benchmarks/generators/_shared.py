@@ -47,4 +47,5 @@ def log_normalise(counts: sparse.csr_matrix) -> sparse.csr_matrix:
 def pack(counts: NDArray[np.floating] | sparse.csr_matrix, obs: pd.DataFrame, template: AnnData) -> AnnData:
     """Put counts ``(N, G)`` and their labels into an AnnData on the genes of ``template``."""
     matrix = sparse.csr_matrix(counts).astype(np.int32)
-    return anndata.AnnData(matrix, obs=obs.copy(), var=pd.DataFrame(index=template.var_names))
+    table = obs.set_axis(obs.index.astype(str), axis=0)
+    return anndata.AnnData(matrix, obs=table, var=pd.DataFrame(index=template.var_names))

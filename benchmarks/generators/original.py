@@ -1,9 +1,9 @@
 """The recipe of scDiffusion, written anew from the paper (Luo et al. 2024, btae518), in plain torch.
 
-As in the paper: counts to log1p of counts per 10,000; a deterministic autoencoder G-1024-1024-1024-128 with its codes on the
-unit sphere, trained with mean squared error; denoising diffusion on the codes, 1,000 steps, linear betas 1e-4 to .02, a skip
-network of about 3.5 M weights that predicts the noise; one classifier per condition trained on noised codes, whose gradients
-move the reverse mean.
+As in the paper: counts to log1p of counts per 10,000; a deterministic autoencoder G-1024-1024-1024-128 with its codes
+on the unit sphere, trained with mean squared error; denoising diffusion on the codes, 1,000 steps, linear betas 1e-4 to
+.02, a skip network of about 3.5 M weights that predicts the noise; one classifier per condition trained on noised
+codes, whose gradients move the reverse mean.
 
 Not as in the paper: nothing comes from a foundation model; batch normalisation uses its running statistics outside of
 training; training stops at a compute budget instead of after 600,000 steps; and the decoded log values, which are no
@@ -13,6 +13,7 @@ counts, are scaled to the library size of a training cell of the same label and 
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,14 +51,15 @@ class OriginalRecipe:
         self._depths = Depths(counts, joint_labels(adata.obs, self._keys))
         log_counts = log_normalise(counts)
         self._autoencoder = _Autoencoder(adata.n_vars)
-        self._train(self._autoencoder, self._reconstruction(log_counts), len(adata), "autoencoder", rate=1e-3)
+        self._n_cells = adata.n_obs
+        self._train(self._autoencoder, self._reconstruction(log_counts), part="autoencoder", rate=1e-3)
         codes = self._encode(log_counts)
         self._denoiser = _Denoiser()
-        self._train(self._denoiser, self._noise_error(codes), len(codes), "denoiser", rate=3e-4)
+        self._train(self._denoiser, self._noise_error(codes), part="denoiser", rate=3e-4)
         self._vocabularies = [np.unique(adata.obs[key].astype(str)) for key in self._keys]
         self._classifiers = nn.ModuleList(_Classifier(len(labels)) for labels in self._vocabularies)
         targets = self._codes_of(adata.obs)
-        self._train(self._classifiers, self._label_error(codes, targets), len(codes), "classifiers", rate=3e-4)
+        self._train(self._classifiers, self._label_error(codes, targets), part="classifiers", rate=3e-4)
 
     def generate(self, obs: pd.DataFrame, *, seed: int) -> AnnData:
         """Denoise from noise in 1,000 steps under the classifiers, decode, scale, round."""
@@ -65,7 +67,7 @@ class OriginalRecipe:
         targets = self._codes_of(obs)
         z = torch.randn(len(obs), _WIDTH, generator=generator)
         for step in reversed(range(_N_STEPS)):
-            z = self._reverse(z, step, targets, generator)
+            z = self._reverse(z, targets, step=step, generator=generator)
         with torch.no_grad():
             log_counts = self._autoencoder.decode(functional.normalize(z, dim=1)).clamp_(min=0.0)
         rates = np.expm1(log_counts.numpy().astype(np.float64))
@@ -74,15 +76,13 @@ class OriginalRecipe:
         rates *= (depths / np.maximum(rates.sum(axis=1), 1e-12))[:, None]
         return pack(np.rint(rates), obs, self._template)
 
-    def _train(
-        self, model: nn.Module, loss: Callable[[Tensor], Tensor], n_cells: int, part: str, *, rate: float
-    ) -> None:
+    def _train(self, model: nn.Module, loss: Callable[[Tensor], Tensor], *, part: str, rate: float) -> None:
         model.train()
         optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-4)
         end = time.perf_counter() + self._seconds * _SHARES[part]
         for _ in range(self._max_steps):
             optimiser.zero_grad()
-            loss(torch.randint(n_cells, (min(_BATCH, n_cells),))).backward()
+            loss(torch.randint(self._n_cells, (min(_BATCH, self._n_cells),))).backward()
             optimiser.step()
             if time.perf_counter() > end:
                 break
@@ -119,7 +119,7 @@ class OriginalRecipe:
         ]
         return -torch.stack(terms).sum(dim=0)
 
-    def _reverse(self, z_t: Tensor, step: int, targets: Tensor, generator: torch.Generator) -> Tensor:
+    def _reverse(self, z_t: Tensor, targets: Tensor, *, step: int, generator: torch.Generator) -> Tensor:
         """Draw the codes one step cleaner (Ho et al. 2020, eq. 6 and 7), the mean moved by the classifiers."""
         steps = torch.full((len(z_t),), step)
         kept, before = float(_KEPT[step]), float(_KEPT[step - 1]) if step else 1.0
@@ -215,7 +215,7 @@ class _TimedLayer(nn.Module):
 
 
 def _layers(widths: Sequence[int]) -> Iterable[nn.Module]:
-    for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+    for n_in, n_out in pairwise(widths):
         yield from (nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.PReLU())
 
 

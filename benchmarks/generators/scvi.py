@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,7 @@ class _Scvi:
         if self._seconds is not None:
             limits = {"max_epochs": 1_000_000, "max_time": timedelta(seconds=self._seconds)}
         # A last batch of one cell breaks batch normalisation.
-        batch_size = 128 if len(labels) * 0.9 % 128 > 2 else 127
+        batch_size = 127 if math.ceil(0.9 * len(labels)) % 128 == 1 else 128
         self._model.train(
             early_stopping=True,
             accelerator="cpu",

@@ -24,7 +24,7 @@ class Trivial:
     def __init__(self, *, baseline: str) -> None:
         self._draw = getattr(baselines, baseline)
 
-    def fit(self, adata: AnnData, *, condition_keys: Sequence[str], seed: int) -> None:  # noqa: ARG002
+    def fit(self, adata: AnnData, *, condition_keys: Sequence[str], seed: int) -> None:
         """Keep the training cells: the baselines are drawn from them."""
         self._keys = list(condition_keys)
         self._training = adata.copy()

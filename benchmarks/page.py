@@ -1,0 +1,180 @@
+"""``RESULTS.md``, written from the tidy table and the records of the main job."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from benchmarks.data import MIN_CELLS_PER_GENE, MIN_CELLS_PER_LABEL
+from benchmarks.figures import FIGURES
+from benchmarks.headline import present
+from benchmarks.protocol import GENERATORS
+from benchmarks.table import COST_GROUP, STATUS_METRIC
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+MAIN_JOB_FILE = "main_job.json"
+_FLOOR = "*real cells (floor)*"
+_COSTS = {
+    "fit_seconds": "fit, s",
+    "fit_cpu_seconds": "fit, CPU s",
+    "fit_peak_mib": "fit, peak MiB",
+    "generate_seconds": "generate, s",
+    "generate_cpu_seconds": "generate, CPU s",
+    "generate_peak_mib": "generate, peak MiB",
+    "generate_cells_per_second": "cells/s",
+}
+_INTRODUCTION = f"""# Benchmark results
+
+Written by `python -m benchmarks table` from `results/runs.csv` (every metric of every run) and
+`results/{MAIN_JOB_FILE}`; run the runs with `python -m benchmarks run --data FOLDER`.
+
+Each data set is split once (seed 0, stratified by the cell type; cells without a type are a type of their own; types
+of fewer than {MIN_CELLS_PER_LABEL} cells are left out): 60 % to fit, 20 % reference, 20 % held out. Genes are those
+seen in at least {MIN_CELLS_PER_GENE} cells of the fit part. A generator sees the fit part and makes one cell for each
+held-out cell, of its type. `scdiffusion.evaluate` compares them with the held-out cells; gene choice, components and
+the floor come from the reference part. Values are means over seeds (of fitting, generating and scoring), with the
+standard deviation over seeds behind `±`. Costs are those of one process; peak memory includes interpreter, libraries
+and the data.
+"""
+
+
+def write(table: pd.DataFrame, folder: Path) -> None:
+    """Write ``RESULTS.md`` into a folder whose ``results/`` holds the rest."""
+    records = read_records(folder / "results" / MAIN_JOB_FILE)
+    parts = [_INTRODUCTION, _provenance(table), _main_job(records), _generators(), _overview(table)]
+    parts += [_data_set(table[table["data_set"] == name]) for name in table["data_set"].unique()]
+    parts += [_costs(table), _failures(table), _figures(folder / "results")]
+    text = "\n".join(part.rstrip() + "\n" for part in parts if part)
+    (folder / "RESULTS.md").write_text(text, encoding="utf-8")
+
+
+def read_records(path: Path) -> list[dict[str, object]]:
+    """Read the records of the main job; none if there are none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def _provenance(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "No run has been carried out yet."
+    machines = "; ".join(sorted(table["machine"].dropna().unique()))
+    dates = sorted(table["date"].dropna().unique())
+    span = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    n_runs = len(table[["data_set", "generator", "seed"]].drop_duplicates())
+    return f"{n_runs} runs, {span}, on {machines}."
+
+
+def _main_job(records: Sequence[dict[str, object]]) -> str:
+    if not records:
+        return ""
+    rows = [
+        [
+            record["name"],
+            f"{_number(record['value'])} {record['unit']}",
+            record["goal"] or "",
+            record["threads"],
+            record["date"],
+        ]
+        for record in records
+    ]
+    machines = "; ".join(sorted({str(record["machine"]) for record in records}))
+    lines = _grid(["measure", "value", "goal", "threads", "date"], rows)
+    return f"## The main job\n\n`python -m benchmarks.main_job all --data FOLDER`, on {machines}.\n\n{lines}"
+
+
+def _generators() -> str:
+    lines = [f"- `{entry.name}`: {entry.about}" for entry in GENERATORS.values()]
+    return "## Generators\n\n" + "\n".join(lines)
+
+
+def _overview(table: pd.DataFrame) -> str:
+    """Mean skill by group of metrics, over all data sets, metrics and seeds."""
+    scored = table[table["skill"].notna()]
+    if scored.empty:
+        return ""
+    means = scored.groupby(["generator", "group"])["skill"].median().unstack()
+    means = means.loc[_in_order(means.index)]
+    rows = [[f"`{name}`", *(_number(value) for value in means.loc[name])] for name in means.index]
+    words = (
+        "1 is as close to held-out cells as other real cells are, 0 is the best trivial baseline, below 0 is worse.\n"
+        "Median over data sets, metrics of the group, and seeds.\n"
+    )
+    return f"## Skill by group\n\n{words}\n{_grid(['generator', *means.columns], rows)}"
+
+
+def _data_set(table: pd.DataFrame) -> str:
+    metrics = present(table)
+    if not metrics:
+        return ""
+    first = table.iloc[0]
+    title = (
+        f"## {first['data_set']}\n\n{first['n_fit']:,} cells to fit, {first['n_held_out']:,} held out, "
+        f"{first['n_genes']:,} genes.\n"
+    )
+    floors = table.groupby("metric")["floor"].mean()
+    rows = [[_FLOOR, *(_number(floors.get(metric)) for metric in metrics)]]
+    for name in _in_order(table["generator"].unique()):
+        values = table[table["generator"] == name].groupby("metric")["value"].agg(["mean", "std"])
+        if values.index.isin(list(metrics)).any():
+            rows.append([f"`{name}`", *(_spread(values, metric) for metric in metrics)])
+    return f"{title}\n{_grid(['generator', *metrics.values()], rows)}"
+
+
+def _costs(table: pd.DataFrame) -> str:
+    costs = table[(table["group"] == COST_GROUP) & table["metric"].isin(list(_COSTS))]
+    if costs.empty:
+        return ""
+    means = costs.groupby(["data_set", "generator", "metric"], sort=False)["value"].mean().unstack()
+    means = means[[name for name in _COSTS if name in means]]
+    rows = [[data_set, f"`{name}`", *map(_number, means.loc[(data_set, name)])] for data_set, name in means.index]
+    return f"## Costs\n\n{_grid(['data set', 'generator', *(_COSTS[name] for name in means)], rows)}"
+
+
+def _failures(table: pd.DataFrame) -> str:
+    failed = table[table["metric"] == STATUS_METRIC]
+    if failed.empty:
+        return ""
+    rows = [
+        [run.data_set, f"`{run.generator}`", run.seed, str(run.status).replace("|", "/")]
+        for run in failed.itertuples(index=False)
+    ]
+    return f"## Runs without scores\n\n{_grid(['data set', 'generator', 'seed', 'why'], rows)}"
+
+
+def _figures(results: Path) -> str:
+    drawn = [
+        f"![{caption}](results/{name})\n\n{caption}" for name, caption in FIGURES.items() if (results / name).exists()
+    ]
+    return "## Figures\n\n" + "\n\n".join(drawn) if drawn else ""
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    known = list(GENERATORS)
+    return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
+
+
+def _spread(values: pd.DataFrame, metric: str) -> str:
+    if metric not in values.index:
+        return ""
+    mean, deviation = values.loc[metric, "mean"], values.loc[metric, "std"]
+    return _number(mean) if pd.isna(deviation) else f"{_number(mean)} ± {_number(deviation)}"
+
+
+def _number(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    number = float("nan") if value is None else float(value)  # type: ignore[arg-type]
+    if pd.isna(number):
+        return ""
+    if abs(number) >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.3f}" if abs(number) >= 1e-3 or number == 0 else f"{number:.1e}"
+
+
+def _grid(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import anndata
+import pytest
+from benchmarks.__main__ import main
+
+from benchmarks import data, figures, page, runs, table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anndata import AnnData
+
+GENERATOR = "resampled"
+
+
+@pytest.fixture
+def settings(toy: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> runs.Settings:
+    toy.write_h5ad(tmp_path / "toy.h5ad")
+    monkeypatch.setitem(data.DATA_SETS, "toy", data.DataSet(name="toy"))
+    return runs.Settings(work=tmp_path / "work", data=tmp_path, timeout=100)
+
+
+@pytest.fixture
+def run(settings: runs.Settings, monkeypatch: pytest.MonkeyPatch) -> runs.Run:
+    """Give a run whose cells are scored in no time."""
+
+    def score(of_run: runs.Run, settings: runs.Settings) -> str:
+        numbers = {"group": "distribution", "better": "nearest", "value": 0.7, "floor": 0.5, "skill": 0.4}
+        scores = {"metrics": {"forest_auc_genes": numbers}}
+        (of_run.folder(settings) / runs.SCORES_FILE).write_text(json.dumps(scores), encoding="utf-8")
+        return "done"
+
+    monkeypatch.setattr(runs, "_score", score)
+    return runs.plan(["toy", GENERATOR], [0])[0]
+
+
+def test_the_parts_share_no_cell_and_rare_labels_are_left_out(settings: runs.Settings) -> None:
+    folder = data.prepare(data.DATA_SETS["toy"], folder=settings.data, work=settings.work, max_cells=None)
+    parts = [anndata.read_h5ad(folder / f"{name}.h5ad") for name in data.PARTS]
+    names = [name for part in parts for name in part.obs_names]
+    assert len(set(names)) == len(names) == 98
+    assert {label for part in parts for label in part.obs["cell_type"]} == {"a", "b", data.UNLABELLED}
+
+
+def test_a_finished_run_is_not_run_again(run: runs.Run, settings: runs.Settings) -> None:
+    assert runs.carry_out(run, settings) == "done"
+    assert runs.carry_out(run, settings) == "already done"
+
+
+def test_another_setting_runs_again(run: runs.Run, settings: runs.Settings) -> None:
+    runs.carry_out(run, settings)
+    record_file = run.folder(settings) / runs.RUN_FILE
+    record = json.loads(record_file.read_text(encoding="utf-8"))
+    record["settings"]["n_threads"] = 7
+    record_file.write_text(json.dumps(record), encoding="utf-8")
+    assert runs.carry_out(run, settings) == "done"
+
+
+def test_a_failure_says_its_last_line_and_waits_for_retry(
+    run: runs.Run, settings: runs.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "GENERATORS", {GENERATOR: runs.GENERATORS[GENERATOR]})
+    broken = runs.Run(run.data_set, type(run.entry)(name=GENERATOR, target="nowhere:Nothing", about=""), 0)
+    said = runs.carry_out(broken, settings)
+    assert said.startswith("failed: ModuleNotFoundError")
+    assert runs.carry_out(broken, settings) == said
+
+
+def test_seeds_are_outermost_and_names_filter() -> None:
+    planned = runs.plan(["pbmc3k", "resampled", "ours"], [0, 1])
+    assert [(run.entry.name, run.seed) for run in planned] == [
+        ("resampled", 0),
+        ("ours", 0),
+        ("resampled", 1),
+        ("ours", 1),
+    ]
+
+
+def test_an_unknown_name_is_told_with_the_known_ones() -> None:
+    with pytest.raises(SystemExit, match="neither a data set nor a generator; expected one of pbmc68k"):
+        runs.plan(["pbmc4k"], [0])
+
+
+def test_the_table_replaces_older_rows_of_the_same_run(run: runs.Run, settings: runs.Settings) -> None:
+    runs.carry_out(run, settings)
+    table_file = settings.work / "runs.csv"
+    first = table.update(table_file, work=settings.work)
+    second = table.update(table_file, work=settings.work)
+    assert len(first) == len(second) > 5
+    assert set(second.loc[second["metric"] == "forest_auc_genes", "value"]) == {0.7}
+
+
+def test_the_page_shows_scores_beside_the_floor(run: runs.Run, settings: runs.Settings, tmp_path: Path) -> None:
+    runs.carry_out(run, settings)
+    rows = table.update(tmp_path / "results" / "runs.csv", work=settings.work)
+    figures.draw_all(rows, tmp_path / "results")
+    page.write(rows, tmp_path)
+    text = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
+    assert "| *real cells (floor)* | 0.500 |" in text
+    assert "| `resampled` | 0.700 |" in text
+    assert "results/discriminator.png" in text
+
+
+def test_list_shows_what_is_to_do(settings: runs.Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["list", "--only", "toy,resampled", "--seeds", "0", "--work", str(settings.work)])
+    assert "toy resampled seed 0: to do" in capsys.readouterr().out
