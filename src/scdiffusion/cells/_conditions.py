@@ -165,7 +165,8 @@ class Conditions:
             columns[name] = pd.Categorical.from_codes(table.codes[:, at], categories=pd.Index(labels))
         for at, (name, seen) in enumerate(self.continuous.items()):
             decimals = 6 - math.ceil(math.log10(seen.max - seen.min or 1.0))
-            columns[name] = np.round(table.values[:, at].astype(np.float64) * seen.std + seen.mean, decimals)
+            numbers = table.values[:, at].astype(np.float64) * seen.std + seen.mean
+            columns[name] = np.round(numbers, decimals) + 0.0  # no negative zeros
         return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
 
     def require(self, name: str) -> None:

@@ -183,7 +183,7 @@ def _label(element: h5py.Group | h5py.Dataset, kind: str, version: str) -> None:
 
 
 def _growing(group: h5py.Group, name: str, dtype: DTypeLike) -> h5py.Dataset:
-    is_text = h5py.check_string_dtype(dtype) is not None
+    is_text = h5py.check_string_dtype(np.dtype(dtype)) is not None
     dataset = group.create_dataset(
         name, (0,), maxshape=(None,), dtype=dtype, chunks=(_CHUNK_VALUES,), **({} if is_text else _COMPRESSION)
     )

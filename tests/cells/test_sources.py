@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata as ad
+import h5py
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from scdiffusion._core.errors import CountsError, DataFileError, GenesError, UnknownNameError
+from scdiffusion.cells import Source, open_source
+
+HOLDERS = ["csr", "csc", "dense", "integers", "view", "backed csr", "path csr", "path csc", "path dense", "path layer"]
+
+
+@pytest.fixture(params=HOLDERS)
+def source(request: pytest.FixtureRequest, adata: ad.AnnData, tmp_path: Path) -> Source:
+    place, _, kind = request.param.rpartition(" ")
+    if kind in {"csc", "dense"}:
+        adata.X = adata.X.tocsc() if kind == "csc" else adata.X.toarray()
+    if kind == "integers":
+        adata.X = adata.X.astype(np.int64)
+    if kind == "view":
+        return open_source(ad.concat([adata, adata], merge="same", index_unique="-")[: adata.n_obs])
+    if kind == "layer":
+        adata.layers["counts"] = adata.X.copy()
+        adata.X = adata.X * 0.5
+    if not place:
+        return open_source(adata)
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    if place == "backed":
+        return open_source(ad.read_h5ad(tmp_path / "cells.h5ad", backed="r"))
+    return open_source(tmp_path / "cells.h5ad", layer="counts" if kind == "layer" else None)
+
+
+def test_rows_come_in_the_order_given(source: Source, counts: sp.csr_matrix) -> None:
+    wanted = np.array([41, 3, 3, 59, 0])
+    rows = source.rows(wanted)
+    assert rows.dtype == np.float32
+    assert np.array_equal(rows.toarray(), counts.toarray()[wanted])
+
+
+def test_blocks_cover_all_cells_once(source: Source, counts: sp.csr_matrix) -> None:
+    blocks = list(source.blocks(n_rows=25))
+    assert [(where.start, where.stop) for where, _ in blocks] == [(0, 25), (25, 50), (50, 60)]
+    assert np.array_equal(sp.vstack([block for _, block in blocks]).toarray(), counts.toarray())
+
+
+def test_names_come_along(source: Source) -> None:
+    assert (source.n_cells, source.n_genes) == (60, 30)
+    assert source.genes[:2].tolist() == ["gene-0", "gene-1"]
+    assert source.obs["donor"].iloc[5] == 11
+
+
+def test_no_rows_are_an_empty_matrix(source: Source) -> None:
+    assert source.rows(np.array([], dtype=np.int64)).shape == (0, 30)
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_genes_are_chosen_and_put_in_order(adata: ad.AnnData, tmp_path: Path, *, on_disk: bool) -> None:
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    source = open_source(tmp_path / "cells.h5ad" if on_disk else adata, genes=["gene-7", "gene-2"])
+    assert source.genes.tolist() == ["gene-7", "gene-2"]
+    assert source.var.index.tolist() == ["gene-7", "gene-2"]
+    expected = adata.X.toarray()[[5, 1]][:, [7, 2]]
+    assert np.array_equal(source.rows(np.array([5, 1])).toarray(), expected)
+    assert np.array_equal(next(iter(source.blocks()))[1].toarray(), adata.X.toarray()[:, [7, 2]])
+
+
+def test_rows_far_apart_on_disk_are_read_in_runs(tmp_path: Path) -> None:
+    dense = np.random.default_rng(0).poisson(1.0, (400, 300)).astype(np.float32)
+    ad.AnnData(X=sp.csr_matrix(dense)).write_h5ad(tmp_path / "cells.h5ad")
+    wanted = np.array([399, 0, 200, 1])
+    assert np.array_equal(open_source(tmp_path / "cells.h5ad").rows(wanted).toarray(), dense[wanted])
+
+
+def test_one_cell_is_enough(adata: ad.AnnData) -> None:
+    source = open_source(adata[:1].copy())
+    assert np.array_equal(source.rows(np.array([0])).toarray(), adata.X[:1].toarray())
+
+
+def test_the_users_matrix_is_left_as_it_was() -> None:
+    entries = sp.csr_matrix((np.ones(3, np.float32), np.array([2, 0, 0]), np.array([0, 3])), shape=(1, 3))
+    adata = ad.AnnData(X=entries)
+    assert open_source(adata).rows(np.array([0])).toarray().tolist() == [[2, 0, 1]]
+    assert adata.X.indices.tolist() == [2, 0, 0]
+
+
+@pytest.mark.filterwarnings("ignore:.*written with")
+def test_files_before_anndata_0_7_are_read(adata: ad.AnnData, tmp_path: Path) -> None:
+    obs = np.array([(name.encode(),) for name in adata.obs_names], dtype=[("index", "S20")])
+    var = np.array([(name.encode(),) for name in adata.var_names], dtype=[("index", "S20")])
+    with h5py.File(tmp_path / "old.h5ad", "w") as file:
+        file["obs"], file["var"], file["X"] = obs, var, adata.X.toarray()
+    source = open_source(tmp_path / "old.h5ad")
+    assert np.array_equal(source.rows(np.array([4])).toarray(), adata.X[4].toarray())
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_an_unknown_layer_is_refused_with_the_known_ones(adata: ad.AnnData, tmp_path: Path, *, on_disk: bool) -> None:
+    adata.layers["counts"] = adata.X.copy()
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(UnknownNameError, match=r"`layer` 'count' .* one of \['counts'\].*Did you mean 'counts'"):
+        open_source(tmp_path / "cells.h5ad" if on_disk else adata, layer="count")
+
+
+def test_an_empty_x_is_refused(adata: ad.AnnData, tmp_path: Path) -> None:
+    empty = ad.AnnData(obs=adata.obs, var=adata.var, layers={"counts": adata.X})
+    with pytest.raises(CountsError, match=r"`adata.X` is empty; .* layers \['counts'\]"):
+        open_source(empty)
+    empty.write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(CountsError, match=r"has no `X`; .* layers \['counts'\]"):
+        open_source(tmp_path / "cells.h5ad")
+
+
+def test_a_matrix_of_text_is_refused(adata: ad.AnnData) -> None:
+    adata.layers["words"] = np.full(adata.shape, "x", dtype=object)
+    with pytest.raises(CountsError, match=r"holds object values, not numbers"):
+        open_source(adata, layer="words")
+
+
+def test_missing_genes_are_counted_and_named(adata: ad.AnnData) -> None:
+    with pytest.raises(GenesError, match=r"lack 2 of the 3 expected genes, such as 'CD3E', 'CD19', and have 30 genes"):
+        open_source(adata, genes=["gene-1", "CD3E", "CD19"])
+
+
+def test_an_expected_gene_that_stands_twice_is_refused(adata: ad.AnnData) -> None:
+    adata.var_names = ["gene-1", *adata.var_names[1:]]
+    with pytest.raises(GenesError, match=r"1 of the expected genes stand more than once .* 'gene-1'"):
+        open_source(adata, genes=["gene-1"])
+    assert open_source(adata, genes=["gene-9"]).rows(np.array([0])).toarray()[0, 0] == adata.X[0, 9]
+
+
+def test_a_missing_file_is_told_with_its_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "pbmc.h5ad").write_bytes(b"")
+    with pytest.raises(DataFileError, match=r"pbmcs.h5ad' is not a file; .* Did you mean 'pbmc.h5ad'"):
+        open_source(tmp_path / "pbmcs.h5ad")
+
+
+def test_a_file_of_another_kind_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cells.h5ad").write_text("gene,cell\n")
+    with pytest.raises(DataFileError, match=r"is not a `.h5ad` file. Read it with the tool it was made for"):
+        open_source(tmp_path / "cells.h5ad")
+
+
+def test_a_truncated_file_is_told(adata: ad.AnnData, tmp_path: Path) -> None:
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    whole = (tmp_path / "cells.h5ad").read_bytes()
+    (tmp_path / "cells.h5ad").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataFileError, match=r"is truncated: its end is missing. Copy or download it again"):
+        open_source(tmp_path / "cells.h5ad")
+
+
+def test_hdf5_without_cells_is_told(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["matrix"] = np.ones(3)
+    with pytest.raises(DataFileError, match=r"is an HDF5 file without `obs` and `var`; expected a `.h5ad` file"):
+        open_source(tmp_path / "other.h5")
+
+
+def test_a_damaged_table_is_told(adata: ad.AnnData, tmp_path: Path) -> None:
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    with h5py.File(tmp_path / "cells.h5ad", "a") as file:
+        del file["obs/donor"]
+    with pytest.raises(DataFileError, match=r"`obs` of .* cannot be read; .* Copy or write it again"):
+        open_source(tmp_path / "cells.h5ad")
+
+
+def test_a_table_that_is_none_is_told(adata: ad.AnnData, tmp_path: Path) -> None:
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    with h5py.File(tmp_path / "cells.h5ad", "a") as file:
+        del file["var"]
+        ad.io.write_elem(file, "var", {"a": 1})
+    with pytest.raises(DataFileError, match=r"`var` of .* is not a table"):
+        open_source(tmp_path / "cells.h5ad")
+
+
+def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cells.h5ad").write_bytes(b"")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(h5py, "File", refuse)
+    with pytest.raises(DataFileError, match=r"may not be read by this user. Ask for permission"):
+        open_source(tmp_path / "cells.h5ad")

@@ -1,0 +1,47 @@
+"""Tiny cells that every room can test with."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+N_CELLS, N_GENES = 60, 30
+
+
+@pytest.fixture
+def counts() -> sp.csr_matrix:
+    """Raw counts, shape ``(60, 30)``; every cell and gene has some."""
+    draw = np.random.default_rng(0)
+    means = draw.gamma(1.0, 2.0, N_GENES)
+    matrix = draw.poisson(means * draw.gamma(5.0, 0.2, (N_CELLS, 1)))
+    matrix[:, 0] += 1
+    matrix[0] += 1
+    return sp.csr_matrix(matrix, dtype=np.float32)
+
+
+@pytest.fixture
+def obs() -> pd.DataFrame:
+    """Labels of all kinds: text with an unused level and gaps, whole numbers, booleans, numbers with gaps."""
+    at = np.arange(N_CELLS)
+    types = pd.Series(np.array(["T", "B", "NK"])[at % 3], index=[f"cell-{i}" for i in at])
+    types[at % 20 == 19] = None
+    return pd.DataFrame(
+        {
+            "cell_type": pd.Categorical(types, categories=["T", "NK", "absent", "B"]),
+            "donor": at % 4 + 10,
+            "treated": at % 2 == 0,
+            "day": np.where(at % 10 == 7, np.nan, at % 5).astype(float),
+            "note": [f"text {i % 6}" for i in at],
+        },
+        index=types.index,
+    )
+
+
+@pytest.fixture
+def adata(counts: sp.csr_matrix, obs: pd.DataFrame) -> ad.AnnData:
+    """Sixty cells with raw counts in `X`."""
+    var = pd.DataFrame(index=[f"gene-{i}" for i in range(N_GENES)])
+    return ad.AnnData(X=counts, obs=obs, var=var)
