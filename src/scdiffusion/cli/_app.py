@@ -23,7 +23,7 @@ for command in (fit, generate, evaluate, audit, inspect, demo):
     app.command()(command)
 
 
-def _show_version(*, wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it by position
     if wanted:
         from scdiffusion import __version__
 
@@ -35,14 +35,15 @@ def _show_version(*, wanted: bool) -> None:
 def _common(
     *,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     """Generate single cells as integer counts, and measure how real they are.
 
     Exit codes: 0 done, 1 a fault of scdiffusion, 2 a mistake in the command or the data, 130 stopped by Ctrl-C.
     """
-    del debug  # read by `run`, which sees errors that end this function's context
-    _show_version(wanted=version)
+    del debug, version  # `run` looks for the first, the callback above answers the second
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,81 @@
+"""What the user reads when something goes wrong, and the exit codes."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+
+import pytest
+
+import scdiffusion.cli._app as cli
+from scdiffusion._core.errors import CountsError, UnknownNameError
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Sequence[BaseException]:
+    """Make every command end with the error put into the list."""
+    errors: list[BaseException] = []
+
+    def fail(*, args: Sequence[str], prog_name: str) -> None:
+        raise errors[0]
+
+    monkeypatch.setattr(cli, "app", fail)
+    return errors
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (CountsError("`X` is normalised."), 2, "Error: `X` is normalised."),
+        (UnknownNameError("'x' is not known."), 2, "Error: 'x' is not known."),
+        (MemoryError(), 2, "Memory ran out. To need less, lower `--chunk`"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 2, "Memory ran out."),
+        (PermissionError(errno.EACCES, "denied", "out.h5ad"), 2, "No permission for 'out.h5ad'."),
+        (OSError(errno.ENOSPC, "full"), 2, "The disk is full. Free some space"),
+        (KeyboardInterrupt(), 130, "Stopped."),
+        (ZeroDivisionError("by zero"), 1, "Error: ZeroDivisionError: by zero"),
+    ],
+    ids=lambda held: type(held).__name__ if isinstance(held, BaseException) else "",
+)
+def test_each_error_has_its_message_and_exit_code(
+    error: BaseException, code: int, words: str, failing: list[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing.append(error)
+    assert cli.run(["generate", "model"]) == code
+    said = capsys.readouterr()
+    assert words in said.err
+    assert "Traceback" not in said.err
+    assert said.out == ""
+
+
+def test_our_fault_says_how_to_report_it(failing: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
+    failing.append(ZeroDivisionError("by zero"))
+    cli.run(["generate", "my model"])
+    assert "report it with the output of:\n  scdiffusion --debug generate 'my model'" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback(failing: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
+    failing.append(ZeroDivisionError("by zero"))
+    assert cli.run(["generate", "model", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["paint"], ["fit"], ["fit", "a.h5ad", "-o", "b", "--no-such"]], ids=["command", "argument", "option"]
+)
+def test_a_mistyped_command_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(words) == 2
+    assert "Error" in capsys.readouterr().err
+
+
+def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    import scdiffusion
+
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"scdiffusion {scdiffusion.__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["fit", "generate", "evaluate", "audit", "inspect", "demo"])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([command, "--help"]) == 0
+    assert "Usage: scdiffusion" in capsys.readouterr().out

@@ -1,0 +1,94 @@
+"""Conditions and depths as typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from scdiffusion._core.errors import DataFileError, SettingError, UnknownNameError
+from scdiffusion.cells import Conditions
+from scdiffusion.cli._where import read_library_size, read_where, read_where_table
+
+
+@pytest.fixture
+def conditions() -> Conditions:
+    obs = pd.DataFrame({"cell_type": ["B", "B", "T", "T"], "donor": [1, 1, 2, 2], "day": [0.0, 1.0, 2.0, 3.0]})
+    return Conditions.from_obs(obs, ["cell_type", "donor"], ["day"])
+
+
+def _write(folder: Path, text: str) -> Path:
+    path = folder / "where.csv"
+    path.write_text(text)
+    return path
+
+
+def test_labels_stay_text_and_numbers_become_numbers(conditions: Conditions) -> None:
+    assert read_where(["cell_type=B", "day=1.5"], conditions) == {"cell_type": "B", "day": 1.5}
+
+
+def test_a_label_may_hold_the_sign_of_equality(conditions: Conditions) -> None:
+    assert read_where(["cell_type=B=x"], conditions) == {"cell_type": "B=x"}
+
+
+def test_an_empty_value_leaves_a_condition_open(conditions: Conditions) -> None:
+    assert read_where(["cell_type=", "day="], conditions) == {"cell_type": None, "day": None}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        (["cell_type"], "has no `=`; expected `--where name=value`"),
+        (["cell_type=B", "cell_type=T"], r"`--where cell_type=...` is given twice; expected one value"),
+        (["day=late"], "`day=late` is not a number, .* expected a number such as `day=1.5`"),
+    ],
+)
+def test_a_wrong_condition_is_explained(pairs: list[str], words: str, conditions: Conditions) -> None:
+    with pytest.raises(SettingError, match=words):
+        read_where(pairs, conditions)
+
+
+def test_an_untrained_condition_is_refused_with_a_guess(conditions: Conditions) -> None:
+    with pytest.raises(UnknownNameError, match=r"'celltype' is not a condition .* Did you mean 'cell_type'\?"):
+        read_where(["celltype=B"], conditions)
+
+
+def test_a_table_keeps_labels_as_text_and_counts_as_numbers(tmp_path: Path, conditions: Conditions) -> None:
+    table = read_where_table(_write(tmp_path, "cell_type,donor,day,n\nB,1,0.5,10\nT,,,20\n"), conditions)
+    assert table["n"].tolist() == [10, 20]
+    assert table["donor"].tolist()[0] == "1"
+    assert table["donor"].isna().tolist() == [False, True]
+    assert table["day"].dtype == float
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("cell_type,n\nB,many\n", "holds 'many'; expected whole numbers"), ("day\nlate\n", "`day=late` is not a number")],
+)
+def test_text_in_place_of_a_number_is_explained(text: str, words: str, tmp_path: Path, conditions: Conditions) -> None:
+    with pytest.raises(SettingError, match=words):
+        read_where_table(_write(tmp_path, text), conditions)
+
+
+def test_a_table_with_an_untrained_condition_is_refused(tmp_path: Path, conditions: Conditions) -> None:
+    with pytest.raises(UnknownNameError, match="'organ' is not a condition"):
+        read_where_table(_write(tmp_path, "organ\nlung\n"), conditions)
+
+
+@pytest.mark.parametrize("text", [None, ""], ids=["missing", "empty"])
+def test_a_table_that_is_none_is_explained(text: str | None, tmp_path: Path, conditions: Conditions) -> None:
+    path = tmp_path / "absent.csv" if text is None else _write(tmp_path, text)
+    with pytest.raises(DataFileError, match=r"cannot be read .* expected a .csv file"):
+        read_where_table(path, conditions)
+
+
+@pytest.mark.parametrize(("text", "depth"), [("2000", 2000), ("2000,500", (2000.0, 500.0))])
+def test_a_depth_is_one_number_or_a_mean_and_a_deviation(text: str, depth: int | tuple[float, float]) -> None:
+    assert read_library_size(text) == depth
+
+
+@pytest.mark.parametrize("text", ["deep", "20.5", "1,2,3", ""])
+def test_another_depth_is_explained(text: str) -> None:
+    with pytest.raises(SettingError, match="is not a depth; expected counts per cell such as `2000`"):
+        read_library_size(text)
