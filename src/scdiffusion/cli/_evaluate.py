@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from scdiffusion.cli._options import AsJson, By, Donor, Layer, NoProgress, Overwrite, Report, Seed
+from scdiffusion.cli._options import AsJson, By, Donor, Layer, MaxCells, NoProgress, Overwrite, Report, Seed
 from scdiffusion.cli._say import say, say_json
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from scdiffusion.evaluation import Report as EvaluationReport
 
 __all__ = ["audit", "evaluate", "say_report"]
-
-_Cells = Annotated[Path, typer.Option(show_default=False)]
 
 
 def evaluate(
@@ -35,7 +33,7 @@ def evaluate(
     suite: Annotated[Literal["quick", "full"], typer.Option(help="How much to measure.")] = "quick",
     metric: Annotated[list[str] | None, typer.Option(help="Measure this only; repeat for more.")] = None,
     model: Annotated[Path | None, typer.Option(help="Write the scores into the card of this model.")] = None,
-    max_cells: Annotated[int, typer.Option(help="Compare at most so many cells of each kind.")] = 5000,
+    max_cells: MaxCells = 5000,
     n_seeds: Annotated[int, typer.Option(help="Repeat with other seeds, for the spread.")] = 1,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -44,16 +42,15 @@ def evaluate(
 ) -> None:
     """Compare generated cells with real ones, beside floor and baselines."""
     from scdiffusion._core.files import refuse_existing
-    from scdiffusion.cli._cells import read_cells
     from scdiffusion.evaluation import evaluate as compare
 
     if output is not None:
         refuse_existing(output, overwrite=overwrite)
     report = compare(
-        read_cells(real),
-        read_cells(generated),
-        reference=read_cells(reference) if reference else None,
-        train=read_cells(train) if train else None,
+        real,
+        generated,
+        reference=reference,
+        train=train,
         by=by,
         donor=donor,
         layer=layer,
@@ -79,18 +76,32 @@ def audit(
     held_out: Annotated[Path, typer.Option(help="Real cells that it never saw.", show_default=False)],
     generated: Annotated[Path, typer.Option(help="Generated cells.", show_default=False)],
     output: Report = None,
+    by: By = None,
     donor: Donor = None,
+    layer: Layer = None,
+    max_cells: MaxCells = 5000,
+    seed: Seed = 0,
     as_json: AsJson = False,
     overwrite: Overwrite = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Ask whether generated cells give away which cells were trained on."""
     from scdiffusion._core.files import refuse_existing
-    from scdiffusion.cli._cells import read_cells
     from scdiffusion.evaluation import audit as attack
 
     if output is not None:
         refuse_existing(output, overwrite=overwrite)
-    report = attack(read_cells(train), read_cells(held_out), read_cells(generated), donor=donor)
+    report = attack(
+        train,
+        held_out,
+        generated,
+        by=by,
+        donor=donor,
+        layer=layer,
+        seed=seed,
+        max_cells=max_cells,
+        progress=not no_progress,
+    )
     say_report(report, output, as_json=as_json, overwrite=overwrite)
 
 
@@ -112,17 +123,22 @@ def say_report(report: EvaluationReport, output: Path | None, *, as_json: bool, 
         say_json(report.to_json())
     else:
         _show(report.table())
+        typer.echo(repr(report))
     if output is not None:
         report.save(output, overwrite=overwrite)
         say(f"Report: {output}")
 
 
 def _show(numbers: pd.DataFrame) -> None:
-    """Draw a table on the screen."""
+    """Draw value, floor and skill of each metric on the screen."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*(str(column) for column in numbers.reset_index().columns))
-    for row in numbers.reset_index().itertuples(index=False):
-        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row))
+    table = Table("metric", "value", "floor", "skill")
+    for name, row in numbers.iterrows():
+        table.add_row(str(name), *(_short(row[column]) for column in ("value", "floor", "skill")))
     Console().print(table)
+
+
+def _short(number: float | None) -> str:
+    return "" if number is None or number != number else f"{number:.3f}"  # noqa: PLR0124 - NaN differs from itself

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "By", "Donor", "Layer", "NoProgress", "Overwrite", "Seed"]
+__all__ = ["AsJson", "By", "Donor", "Layer", "MaxCells", "NoProgress", "Overwrite", "Report", "Seed"]
 
 Layer = Annotated[str | None, typer.Option(help="Layer that holds the raw counts; without it, X.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are already there.")]
@@ -17,3 +17,4 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON o
 By = Annotated[str | None, typer.Option(help="Column of obs; every measure is also given for each of its labels.")]
 Donor = Annotated[str | None, typer.Option(help="Column of obs that names the donor of each cell.")]
 Report = Annotated[Path | None, typer.Option("-o", "--output", help="Write the report to this .html file.")]
+MaxCells = Annotated[int, typer.Option(help="Compare at most so many cells of each kind.")]

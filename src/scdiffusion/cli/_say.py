@@ -19,7 +19,7 @@ _LESS_MEMORY = {
     "fit": "raise `--min-cells` to train on fewer genes, or lower the batch size with `--set training.batch_size=64`",
     "generate": "lower `--chunk`; cells are written as they are made, so their number does not matter",
     "evaluate": "lower `--max-cells`",
-    "audit": "pass fewer cells",
+    "audit": "lower `--max-cells`",
     "inspect": "close other programs",
     "demo": "close other programs, or pass `--quick`",
 }
