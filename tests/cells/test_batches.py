@@ -36,7 +36,15 @@ def test_few_cells_are_one_batch() -> None:
     assert sorted(batches.at(5)) == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("n", "size"), [(0, 4), (4, 0)])
-def test_nothing_to_batch_is_refused(n: int, size: int) -> None:
-    with pytest.raises(SettingError, match=f"`batch_size` of at least 1, got {n} and {size}"):
-        Batches(n, size, seed=0)
+def test_neighbours_stay_together_and_none_is_missed() -> None:
+    batches = Batches(1003, 64, seed=0, run=16)
+    seen = np.concatenate([batches.at(step) for step in range(batches.steps_per_epoch)])
+    assert np.unique(seen).size == seen.size == 15 * 64
+    assert np.mean(np.diff(seen) == 1) > 0.9
+    assert not np.array_equal(batches.at(0), batches.at(batches.steps_per_epoch))
+
+
+@pytest.mark.parametrize(("n", "size", "run"), [(0, 4, 1), (4, 0, 1), (4, 4, 0)])
+def test_nothing_to_batch_is_refused(n: int, size: int, run: int) -> None:
+    with pytest.raises(SettingError, match=f"at least 1, got {n}, {size} and {run}"):
+        Batches(n, size, seed=0, run=run)

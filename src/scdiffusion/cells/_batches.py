@@ -23,11 +23,14 @@ class Batches:
         cells than `batch_size` each step sees them all.
     seed
         Seed of the shuffles.
+    run
+        Neighbouring cells that stay together in a batch. Reading from disk, 32 are about as quick as one; the runs
+        begin elsewhere in each epoch.
 
     Raises
     ------
     SettingError
-        There are no cells, or `batch_size` is not positive.
+        There are no cells, or `batch_size` or `run` is not positive.
 
     Examples
     --------
@@ -36,13 +39,16 @@ class Batches:
     (2, (4,))
     """
 
-    def __init__(self, n: int, batch_size: int, seed: int) -> None:
-        if n < 1 or batch_size < 1:
-            msg = f"Batches need at least 1 cell and `batch_size` of at least 1, got {n} and {batch_size}."
+    def __init__(self, n: int, batch_size: int, seed: int, *, run: int = 1) -> None:
+        if min(n, batch_size, run) < 1:
+            msg = (
+                f"Batches need at least 1 cell, `batch_size` and `run` of at least 1, got {n}, {batch_size} and {run}."
+            )
             raise SettingError(msg)
         self.n = n
         self.batch_size = min(batch_size, n)
         self.seed = seed
+        self.run = run
         self._epoch = -1
         self._order = np.empty(0, dtype=np.int64)
 
@@ -65,6 +71,13 @@ class Batches:
         """
         epoch, within = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._order = generator(self.seed, "batches", epoch).permutation(self.n)
+            self._order = self._shuffle(epoch)
             self._epoch = epoch
         return self._order[within * self.batch_size : (within + 1) * self.batch_size]
+
+    def _shuffle(self, epoch: int) -> NDArray[np.int64]:
+        draw = generator(self.seed, "batches", epoch)
+        starts = draw.permutation(-(-self.n // self.run)) * self.run
+        order = (starts[:, None] + np.arange(self.run)).ravel()
+        shuffled: NDArray[np.int64] = (order[order < self.n] + draw.integers(self.n)) % self.n
+        return shuffled
