@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,11 @@ from scipy import sparse
 from scdiffusion._core.errors import ConditionError, SettingError
 from scdiffusion._core.random import generator
 
-__all__ = ["Array", "LabelScores", "Labelled", "LineFit", "fit_line"]
+__all__ = ["Array", "Counts", "LabelScores", "Labelled", "LineFit", "fit_line"]
 
-Array = NDArray[Any]
+Array: TypeAlias = NDArray[Any]
+Counts: TypeAlias = sparse.csr_matrix | NDArray[Any]
+"""Raw counts, CSR or dense."""
 _BLOCK_ROWS = 1024
 
 
@@ -162,6 +164,6 @@ def enough_labels(labels: Array, *, min_cells: int) -> list[str]:
     return [str(name) for name, size in zip(names, sizes, strict=True) if size >= min_cells and name]
 
 
-def as_csr(counts: Any) -> sparse.csr_matrix:
+def as_csr(counts: Counts) -> sparse.csr_matrix:
     """Take counts in any matrix form as CSR."""
     return counts if isinstance(counts, sparse.csr_matrix) else sparse.csr_matrix(counts)

@@ -132,6 +132,13 @@ def wasserstein_by_label(
     return LabelScores(float(np.mean(list(by_label.values()))), by_label)
 
 
+def wasserstein_1d(x: Array, y: Array) -> float:
+    """Measure the order-1 distance of two samples of one number, by the area between their distributions."""
+    pooled = np.sort(np.concatenate([x, y]))
+    shares = [np.searchsorted(np.sort(side), pooled[:-1], side="right") / len(side) for side in (x, y)]
+    return float(np.abs(shares[0] - shares[1]) @ np.diff(pooled))
+
+
 def energy_distance(x: Array, y: Array, *, unbiased: bool = True, max_cells: int = 5000, seed: int = 0) -> float:
     r"""Compare mean distances between the samples with those within each.
 
@@ -193,7 +200,8 @@ def mmd(
 ) -> float:
     r"""Compare the samples' mean embeddings under Gaussian kernels, without bias.
 
-    .. math:: \mathrm{MMD}^2 = \frac{\sum_{i \ne j} k(x_i, x_j)}{n (n - 1)} + \frac{\sum_{i \ne j} k(y_i, y_j)}{m (m - 1)}
+    .. math:: \mathrm{MMD}^2 = \frac{\sum_{i \ne j} k(x_i, x_j)}{n (n - 1)}
+        + \frac{\sum_{i \ne j} k(y_i, y_j)}{m (m - 1)}
         - \frac{2}{n m} \sum_{ij} k(x_i, y_j)
 
     with :math:`k(a, b)` the mean over kernels of :math:`\exp(-\lVert a - b \rVert^2 / 2 h^2)`.
@@ -230,7 +238,7 @@ def mmd(
         raise SettingError(msg)
     x, y = paired(x, y)
     x, y = (cells[subsample(len(cells), max_cells, seed=seed, stream=f"equal {k}")] for k, cells in enumerate((x, y)))
-    middle = _read_bandwidth(bandwidth, x, y, seed)
+    middle = _read_bandwidth(bandwidth, x, y, seed=seed)
     widths = middle * 2.0 ** np.arange(-(n_kernels // 2), n_kernels // 2 + 1)
     scales = 2 * widths**2
     n, m = len(x), len(y)
@@ -239,7 +247,7 @@ def mmd(
     return within - 2 * kernel_sum(x, y, scales) / (n * m)
 
 
-def _read_bandwidth(bandwidth: float | str, x: Array, y: Array, seed: int) -> float:
+def _read_bandwidth(bandwidth: float | str, x: Array, y: Array, *, seed: int) -> float:
     """Resolve the median heuristic; identical cells leave no scale, where any will do."""
     if bandwidth == "median":
         return median_distance(x, y, seed=seed) or 1.0
@@ -247,6 +255,11 @@ def _read_bandwidth(bandwidth: float | str, x: Array, y: Array, seed: int) -> fl
         msg = f"`bandwidth` must be positive or 'median', got {bandwidth!r}; choose one of them."
         raise SettingError(msg)
     return float(bandwidth)
+
+
+def squared_mean(pooled: Array) -> float:
+    """Mean squared distance between different cells: twice the total unbiased variance."""
+    return float(2 * pooled.var(axis=0, ddof=1).sum())
 
 
 def kernel_sum(x: Array, y: Array, scales: Array) -> float:

@@ -182,9 +182,9 @@ def one_nn_accuracy(x: Array, y: Array, *, max_cells: int = 5000, seed: int = 0)
 def lisi(x: Array, y: Array, *, perplexity: float = 30, max_cells: int = 5000, seed: int = 0) -> float:
     r"""Measure how evenly real and generated cells mix in each neighbourhood.
 
-    Neighbours at distances :math:`d_j` weigh :math:`p_j \propto e^{-\beta d_j}`, with :math:`\beta` set per cell so that
-    the weights' entropy is the logarithm of the perplexity; three times the perplexity are looked at. The local inverse
-    Simpson index is :math:`1 / \sum_b (\sum_{j \in b} p_j)^2`, from 1 (one sample alone) to 2 (even).
+    Neighbours at distances :math:`d_j` weigh :math:`p_j \propto e^{-\beta d_j}`, with :math:`\beta` set per cell so
+    that the weights' entropy is the logarithm of the perplexity; three times the perplexity are looked at. The local
+    inverse Simpson index is :math:`1 / \sum_b (\sum_{j \in b} p_j)^2`, from 1 (one sample alone) to 2 (even).
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def inverse_simpson(distances: Array, is_generated: NDArray[np.bool_], *, perple
     """Compute the local inverse Simpson index of two samples from neighbour distances, shape ``(N, K)``."""
     weights = _perplexity_weights(distances, perplexity)
     share = np.where(is_generated, weights, 0).sum(axis=1)
-    return 1 / (share**2 + (1 - share) ** 2)
+    return np.asarray(1 / (share**2 + (1 - share) ** 2))
 
 
 def _perplexity_weights(distances: Array, perplexity: float) -> Array:

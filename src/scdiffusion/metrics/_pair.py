@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from scdiffusion.metrics._arrays import Labelled
+
 __all__ = ["Pair", "View"]
 
 T = TypeVar("T")
@@ -82,6 +84,8 @@ class Pair:
     """Seed of every subsample, fold and forest."""
     n_jobs: int = 2
     """Threads for the forests."""
+    judge_cells: int = 2500
+    """Discriminators and train-on-generated classifiers see at most this many cells of each side."""
     _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def remember(self, key: str, build: Callable[[], T]) -> T:
@@ -140,3 +144,16 @@ class Pair:
 def _of_label(view: View, label: str) -> View:
     """Keep the cells of one label where labels are known."""
     return view if view.labels is None else view.take(view.labels == label)
+
+
+def labelled(view: View, space: str = "pcs") -> Labelled:
+    """Read one space of a view with its labels, which the metric declares to need."""
+    assert view.labels is not None
+    return Labelled(getattr(view, space), view.labels)
+
+
+def teacher(pair: Pair) -> View:
+    """Take the real cells to learn labels from: the training cells, else the reference."""
+    view = pair.train if pair.train is not None and pair.train.labels is not None else pair.reference
+    assert view is not None
+    return view
