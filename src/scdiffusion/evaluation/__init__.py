@@ -1,0 +1,10 @@
+"""Scores of anybody's generated cells beside floors and baselines, reports of them, and the privacy audit."""
+
+from __future__ import annotations
+
+from scdiffusion.evaluation import baselines
+from scdiffusion.evaluation._report import Report
+from scdiffusion.evaluation._suite import audit, evaluate
+from scdiffusion.evaluation._verdicts import Verdict
+
+__all__ = ["Report", "Verdict", "audit", "baselines", "evaluate"]

@@ -1,0 +1,140 @@
+"""The same questions type by type, where a fault of one type cannot hide behind the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdiffusion._core.random import generator
+from scdiffusion.evaluation._material import Material
+from scdiffusion.evaluation._scoring import Arena, Estimate, Scored, score
+from scdiffusion.metrics import Metric, View
+
+__all__ = ["label_sizes", "measure_labels", "share_floor"]
+
+_MIN_CELLS = 20
+_MOST_CELLS = 400
+_N_DRAWS = 400
+
+
+def label_sizes(material: Material) -> dict[str, dict[str, int]]:
+    """Count the cells of each label in every sample, and how many a side can be compared.
+
+    Parameters
+    ----------
+    material
+        All cells.
+
+    Returns
+    -------
+    ``{label: {"real", "floor", "generated", "compared"}}``; empty where a sample has no labels.
+    """
+    views = {"real": material.real, "floor": material.floor, "generated": material.generated}
+    if any(view.labels is None for view in views.values()):
+        return {}
+    known = np.unique(np.concatenate([_labels(view) for view in views.values()]))
+    sizes = {}
+    for label in known[known != ""]:
+        counts = {role: int((_labels(view) == label).sum()) for role, view in views.items()}
+        least = min(*counts.values(), _MOST_CELLS)
+        sizes[str(label)] = counts | {"compared": least if least >= _MIN_CELLS else 0}
+    return sizes
+
+
+def measure_labels(
+    material: Material,
+    metrics: Sequence[Metric],
+    sizes: Mapping[str, Mapping[str, int]],
+    *,
+    seed: int,
+    advance: Callable[..., None],
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Measure within each label what makes sense there.
+
+    Parameters
+    ----------
+    material
+        All cells.
+    metrics
+        What was asked for; those that suit a label are measured.
+    sizes
+        Cells by label.
+    seed
+        Seed of subsamples and folds.
+    advance
+        Told after each label.
+
+    Returns
+    -------
+    Scores by label and metric, as in the JSON of a report.
+    """
+    suited = [metric for metric in metrics if metric.by_label]
+    scores: dict[str, dict[str, dict[str, Any]]] = {}
+    for label, size in sizes.items():
+        if size["compared"]:
+            arena = _arena(material, label, size["compared"], seed=seed)
+            found = {
+                metric.name: score(metric, [arena], seed=seed) for metric in suited if not metric.missing(arena.model)
+            }
+            scores[label] = {name: one.to_json() for name, one in found.items() if isinstance(one, Scored)}
+        advance(1, note=label)
+    return scores
+
+
+def share_floor(metric: Metric, arenas: Sequence[Arena], *, seed: int) -> Scored | str:
+    """Score the shares of labels against random draws of as many real cells.
+
+    Splits are often stratified, so that two real samples agree in their shares better than chance allows; the floor is
+    therefore what draws at random from the pooled real shares give.
+
+    Parameters
+    ----------
+    metric
+        The distance between the shares.
+    arenas
+        The comparisons, one a seed.
+    seed
+        Seed of the draws.
+
+    Returns
+    -------
+    The score, or the reason why there is none.
+    """
+    found = score(metric, arenas, intervals=False, seed=seed)
+    if isinstance(found, str):
+        return found
+    pooled = np.concatenate([_labels(arenas[0].model.real), _labels(arenas[0].floor.generated)])
+    shares = np.unique(pooled[pooled != ""], return_counts=True)[1].astype(float)
+    draws = (
+        generator(seed, "shares").multinomial(found.n_cells, shares / shares.sum(), size=(2, _N_DRAWS)) / found.n_cells
+    )
+    gaps = 0.5 * np.abs(draws[0] - draws[1]).sum(axis=1)
+    low, high = np.quantile(gaps, [0.025, 0.975])
+    floor = Estimate(float(gaps.mean()), float(low), float(high), float(gaps.std()))
+    flagged = found.model.value > floor.value + 3 * floor.error
+    return replace(found, floor=floor, flagged=bool(flagged), skill=None, trivial=None)
+
+
+def _arena(material: Material, label: str, n_cells: int, *, seed: int) -> Arena:
+    stream = generator(seed, "label", label)
+
+    def cut(view: View) -> View:
+        return view.take(stream.permutation(np.flatnonzero(_labels(view) == label))[:n_cells])
+
+    real = cut(material.real)
+    pair = material.pair(cut(material.generated), real=real, seed=seed)
+    others = {"train": material.train, "reference": material.fit}
+    own = {
+        name: None if view is None else (view if view.labels is None else view.take(view.labels == label))
+        for name, view in others.items()
+    }
+    pair = replace(pair, **own)
+    return Arena(model=pair, floor=pair.with_generated(cut(material.floor)), baselines={})
+
+
+def _labels(view: View) -> NDArray[np.str_]:
+    return np.array([], dtype=str) if view.labels is None else view.labels

@@ -1,0 +1,187 @@
+"""Who is compared with whom: the split of the real cells, equal sizes, and the baselines at every seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scdiffusion._core.errors import CountsError
+from scdiffusion.evaluation._samples import Faults, Sample, Shared
+from scdiffusion.evaluation._scoring import Arena
+from scdiffusion.evaluation._views import Space, fit_space
+from scdiffusion.evaluation.baselines import BASELINES, COPIER
+from scdiffusion.metrics import Pair, View
+
+__all__ = ["Material", "prepare"]
+
+_MIN_CELLS = 20
+_FIT_PART = 1 / 3  # of the reference cells, when none can be spared
+_HELD_OUT_PART = 0.4  # of the real cells, when there is no reference
+_MOST_FIT_CELLS = 3000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Material:
+    """All cells of an evaluation in the same spaces, in random order."""
+
+    space: Space
+    real: View
+    floor: View
+    generated: View
+    fit: View
+    train: View | None
+    source: Sample
+    """Cells that the baselines learn from."""
+    faults: Faults
+    n_equal: int
+    """Cells on either side of every comparison of the whole samples."""
+    notes: tuple[str, ...]
+
+    def pair(self, generated: View, *, real: View | None = None, seed: int = 0) -> Pair:
+        """Oppose some cells to the held-out real ones."""
+        return Pair(
+            real=self.real if real is None else real,
+            generated=generated,
+            gene_names=self.space.genes,
+            chosen=self.space.chosen,
+            depth_names=self.space.depth_names,
+            train=self.train,
+            reference=self.fit,
+            seed=seed,
+        )
+
+    def arena(self, *, seed: int, baselines: Iterable[str] | None = None) -> Arena:
+        """Draw samples of equal size, and every baseline as large.
+
+        Parameters
+        ----------
+        seed
+            Other seeds draw other cells, where there are more than needed, and other baselines.
+        baselines
+            Names of those wanted; all that can be had when not given.
+
+        Returns
+        -------
+        The comparisons.
+        """
+        stream = np.random.default_rng([seed, 2])
+        real, floor, generated = (
+            view.take(stream.permutation(view.n_cells)[: self.n_equal])
+            for view in (self.real, self.floor, self.generated)
+        )
+        wanted = self.baseline_names if baselines is None else baselines
+        return Arena(
+            model=self.pair(generated, real=real, seed=seed),
+            floor=self.pair(floor, real=real, seed=seed),
+            baselines={
+                name: self.pair(self.baseline(name, n=self.n_equal, seed=seed), real=real, seed=seed) for name in wanted
+            },
+        )
+
+    @property
+    def baseline_names(self) -> tuple[str, ...]:
+        """Baselines that can be had: without training cells nothing can be copied from them."""
+        return tuple(name for name in BASELINES if self.train is not None or name != COPIER)
+
+    def baseline(self, name: str, *, n: int, seed: int) -> View:
+        """Draw a baseline and see it in the same spaces."""
+        by = None if self.source.labels is None else "label"
+        obs = pd.DataFrame(index=pd.RangeIndex(self.source.n_cells).astype(str))
+        if by is not None:
+            obs[by] = self.source.labels
+        cells = ad.AnnData(X=self.source.counts, obs=obs, var=pd.DataFrame(index=self.space.genes))
+        drawn = BASELINES[name](cells, by=by, n=n, seed=seed)
+        labels = None if by is None else np.asarray(drawn.obs[by], dtype=str)
+        return self.space.view(Sample(counts=drawn.X.astype(np.float32), labels=labels))
+
+
+def prepare(shared: Shared, *, max_cells: int, seed: int) -> Material:
+    """Split the real cells, fit the spaces on their part, and see every sample in them.
+
+    Parameters
+    ----------
+    shared
+        Samples ``"real"`` and ``"generated"``, and ``"reference"`` and ``"train"`` where they exist.
+    max_cells
+        Most cells on either side of a comparison.
+    seed
+        Seed of the splits.
+
+    Returns
+    -------
+    The material, with remarks on how the cells were used.
+
+    Raises
+    ------
+    CountsError
+        Too few cells are left on a side.
+    """
+    stream = np.random.default_rng([seed, 3])
+    samples, notes = shared.samples, list(shared.notes)
+    real = samples["real"]
+    if "reference" in samples:
+        reference = samples["reference"]
+    else:
+        kept = _stratified(real, _HELD_OUT_PART, stream)
+        reference, real = real.take(~kept), real.take(kept)
+        notes.append(
+            "No reference was given: the real cells were split at random into 40 % held out, 40 % for the floor and "
+            "20 % for choosing genes and fitting components."
+        )
+    needed = min(real.n_cells, samples["generated"].n_cells, max_cells)
+    for_fit = _stratified(reference, max(_FIT_PART, 1 - needed / reference.n_cells), stream)
+    fit, floor = reference.take(for_fit), reference.take(~for_fit)
+    n_equal = min(needed, floor.n_cells)
+    if n_equal < _MIN_CELLS:
+        msg = (
+            f"{n_equal} cells are left on each side ({real.n_cells} held out, {floor.n_cells} for the floor, "
+            f"{samples['generated'].n_cells} generated), expected at least {_MIN_CELLS}. Give more cells."
+        )
+        raise CountsError(msg)
+    train = samples.get("train")
+    if train is None:
+        notes.append(
+            "No training cells were given: baselines learn from the reference cells, and copying is not scored."
+        )
+    if fit.n_cells > _MOST_FIT_CELLS:
+        fit = fit.take(stream.permutation(fit.n_cells)[:_MOST_FIT_CELLS])
+    space = fit_space(fit, shared.genes, seed=seed)
+    views = {
+        name: space.view(sample.take(stream.permutation(sample.n_cells)))
+        for name, sample in {"real": real, "floor": floor, "generated": samples["generated"], "fit": fit}.items()
+    }
+    return Material(
+        space=space,
+        train=None if train is None else space.view(train),
+        source=reference if train is None else train,
+        faults=shared.faults,
+        n_equal=n_equal,
+        notes=tuple(notes),
+        **views,
+    )
+
+
+def without_labels(material: Material) -> Material:
+    """Forget the labels, where the generated cells have none."""
+    return replace(
+        material,
+        real=replace(material.real, labels=None),
+        floor=replace(material.floor, labels=None),
+        source=replace(material.source, labels=None),
+    )
+
+
+def _stratified(sample: Sample, part: float, stream: np.random.Generator) -> NDArray[np.bool_]:
+    """Mark a part of the cells, the same part of every label."""
+    shuffled = stream.permutation(sample.n_cells)
+    if sample.labels is not None:
+        shuffled = shuffled[np.argsort(sample.labels[shuffled], kind="stable")]
+    places = np.arange(sample.n_cells + 1)
+    marked = np.zeros(sample.n_cells, dtype=np.bool_)
+    marked[shuffled] = np.diff(np.floor(places * part + 0.5)) > 0
+    return marked

@@ -1,0 +1,109 @@
+"""The page of a report, from its numbers and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scdiffusion.evaluation._words import BASELINE_TITLES, GROUP_QUESTIONS, GROUP_TITLES, number, percent
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from scdiffusion.evaluation._figures import Picture
+    from scdiffusion.evaluation._report import Report
+
+__all__ = ["render_fragment", "render_page"]
+
+_FOLDER = Path(__file__).parent / "templates"
+
+
+def render_page(report: Report, *, overview: Picture | None, types: Picture | None, pictures: Sequence[Picture]) -> str:
+    """Fill the whole page.
+
+    Parameters
+    ----------
+    report
+        Numbers and verdicts.
+    overview
+        Figure of the first screen.
+    types
+        Figure of the types.
+    pictures
+        All other figures.
+
+    Returns
+    -------
+    HTML that refers to nothing outside of itself.
+    """
+    template = _environment().get_template("report.html.j2")
+    return template.render(overview=overview, types=types, pictures=pictures, **_content(report))
+
+
+def render_fragment(report: Report, *, overview: Picture | None) -> str:
+    """Fill the part that a notebook shows.
+
+    Parameters
+    ----------
+    report
+        Numbers and verdicts.
+    overview
+        The figure beside the verdicts.
+
+    Returns
+    -------
+    An HTML element with its own style.
+    """
+    return _environment().get_template("fragment.html.j2").render(overview=overview, **_content(report))
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, percent=percent, interval=_interval, meter=_meter)
+    return environment
+
+
+def _content(report: Report) -> dict[str, Any]:
+    groups = [
+        {
+            "name": group,
+            "title": title,
+            "question": GROUP_QUESTIONS[group],
+            "verdict": report.verdicts.get(group),
+            "rows": [one for one in report.metrics.values() if one["group"] == group],
+        }
+        for group, title in GROUP_TITLES.items()
+    ]
+    drawn = {name for one in report.metrics.values() for name in one["baselines"]}
+    labels = report.settings.get("labels", {})
+    return {
+        "report": report,
+        "groups": [one for one in groups if one["rows"] or one["verdict"]],
+        "baselines": {name: title for name, title in BASELINE_TITLES.items() if name in drawn},
+        "labels": sorted(labels, key=lambda label: -labels[label]["real"]),
+        "label_metrics": _label_metrics(report),
+        "settings": {key: value for key, value in report.settings.items() if not isinstance(value, dict | list)},
+    }
+
+
+def _label_metrics(report: Report) -> dict[str, str]:
+    """Metrics that some type has, by name, with their titles."""
+    return {name: one["title"] for scores in report.by.values() for name, one in scores.items()}
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
+def _meter(skill: float) -> float:
+    """Width of the bar of a skill, in percent."""
+    return round(100 * min(max(skill, 0.0), 1.0), 1)
