@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -141,4 +142,4 @@ def _show(numbers: pd.DataFrame) -> None:
 
 
 def _short(number: float | None) -> str:
-    return "" if number is None or number != number else f"{number:.3f}"  # noqa: PLR0124 - NaN differs from itself
+    return "" if number is None or math.isnan(number) else f"{number:.3f}"
