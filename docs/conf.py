@@ -6,7 +6,7 @@ from scdiffusion import __version__
 
 project = "scdiffusion"
 author = "The scdiffusion authors"
-copyright = "2026, the scdiffusion authors"  # noqa: A001 - Sphinx's own name
+copyright = "2026, the scdiffusion authors"
 release = version = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from scdiffusion.cli._options import Layer, NoProgress, Overwrite, Seed
-from scdiffusion.cli._say import say
+from scdiffusion.cli._say import STOPPED, say
 
 __all__ = ["fit"]
 
@@ -38,11 +38,31 @@ def fit(
     Ctrl-C stops early with exit code 130 and keeps what was learnt so far.
     The folder loads and says that it was stopped; --resume goes on.
     """
+    from scdiffusion._core.files import refuse_existing
     from scdiffusion.model import CellGenerator
 
+    refuse_existing(output, overwrite=overwrite or resume)
     model = CellGenerator(
         data, conditions=condition or [], continuous=continuous or [], layer=layer, min_cells=min_cells
     )
-    say(f"{model.summary()}")
-    model.fit(output, resume=resume, overwrite=overwrite, max_epochs=max_epochs, seed=seed, progress=not no_progress)
+    if output.exists() and not resume:
+        _clear(output)
+    model.fit(output, resume=resume, max_epochs=max_epochs, seed=seed, progress=not no_progress)
+    say(model.summary())
     say(f"Model: {output}")
+    if model.was_stopped:
+        say("The fit was stopped early; the model can be used. To go on, run the same command with --resume.")
+        raise typer.Exit(STOPPED)
+
+
+def _clear(folder: Path) -> None:
+    """Remove a model that is to be replaced, and nothing that is not a model."""
+    import shutil
+
+    from scdiffusion._core.errors import OutputExistsError
+    from scdiffusion._core.slots import CONFIG_FILE
+
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG_FILE).is_file()):
+        msg = f"{str(folder)!r} holds other things than a saved model; it is not overwritten. Choose another folder."
+        raise OutputExistsError(msg)
+    shutil.rmtree(folder)

@@ -12,9 +12,11 @@ import typer
 
 from scdiffusion._core.errors import UserError
 
-__all__ = ["say", "say_error", "say_json", "say_warning"]
+__all__ = ["STOPPED", "say", "say_error", "say_json", "say_warning"]
 
-_OURS, _YOURS, _STOPPED = 1, 2, 130
+STOPPED = 130
+"""Exit code after Ctrl-C, as shells count it."""
+_OURS, _YOURS = 1, 2
 _LESS_MEMORY = {
     "fit": "raise `--min-cells` to train on fewer genes, or lower the batch size with `--set training.batch_size=64`",
     "generate": "lower `--chunk`; cells are written as they are made, so their number does not matter",
@@ -59,7 +61,7 @@ def say_error(error: BaseException, words: Sequence[str]) -> int:
     command = next((word for word in words if word in _LESS_MEMORY), "")
     if isinstance(error, KeyboardInterrupt):
         say("Stopped.")
-        return _STOPPED
+        return STOPPED
     text, code = _explain(error, command)
     typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
     say(text)

@@ -1,0 +1,22 @@
+"""The page of the command line names every option there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer
+
+import scdiffusion
+from scdiffusion.cli._app import app
+
+ROOT = Path(scdiffusion.__file__).parents[2]
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_page_names_every_option(name: str) -> None:
+    pages = (ROOT / "docs" / "cli.md").read_text().split("\n## ")
+    page = next(page for page in pages if page.startswith(f"{name}\n"))
+    options = {option for held in COMMANDS[name].params for option in held.opts if option.startswith("-")}
+    assert not {option for option in options - {"--help"} if f"`{option}`" not in page}
