@@ -8,18 +8,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HEADLINE: dict[str, str] = {
-    "forest_auc_genes": "forest AUC, genes",
-    "boosting_auc_genes": "boosting AUC, genes",
-    "forest_auc_pcs": "forest AUC, PCs",
-    "mmd": "MMD",
+    "forest_genes_auc": "forest AUC, genes",
+    "forest_pcs_auc": "forest AUC, PCs",
+    "boosting_counts_auc": "boosting AUC, counts + depth",
+    "logistic_genes_auc": "logistic AUC, genes",
     "wasserstein2": "W2",
+    "mmd": "MMD",
+    "one_nn_accuracy": "1-NN",
     "lisi": "LISI",
-    "gene_correlation": "gene-gene r",
-    "zero_error": "zeros",
+    "zero_error": "zeros, error",
+    "gene_correlation_slope": "gene-gene slope",
+    "fold_change_slope": "fold-change slope",
+    "train_on_generated_f1": "F1, trained on generated",
+    "closest_record": "closer to training cells",
 }
 """Metric name -> column title."""
 
-MAIN = "forest_auc_genes"
+MAIN = "forest_genes_auc"
 """The measure of the figures."""
 
 

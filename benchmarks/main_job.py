@@ -32,7 +32,7 @@ _HERE = Path(__file__).resolve().parent
 _LABEL = "cell_type"
 _PACKAGES = ("scdiffusion", "torch", "numpy", "anndata", "scikit-learn")
 _CELLS_PER_TYPE = 200
-_CURVE_METRICS = ("forest_auc_pcs", "energy_distance")
+_CURVE_METRICS = ("forest_pcs_auc", "energy")
 _CURVE_STEPS = (1, 2, 4, 8, 16, 32, 64)
 
 

@@ -131,7 +131,7 @@ def _costs(table: pd.DataFrame) -> str:
     means = costs.groupby(["data_set", "generator", "metric"], sort=False)["value"].mean().unstack()
     means = means[[name for name in _COSTS if name in means]]
     rows = [[data_set, f"`{name}`", *map(_number, means.loc[(data_set, name)])] for data_set, name in means.index]
-    return f"## Costs\n\n{_grid(['data set', 'generator', *(_COSTS[name] for name in means)], rows)}"
+    return f"## Costs\n\n{_grid(['data set', 'generator', *(_COSTS[str(name)] for name in means)], rows)}"
 
 
 def _failures(table: pd.DataFrame) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import anndata
 
@@ -19,7 +19,7 @@ class ScoreJob(TypedDict):
     cells: str
     by: str
     donor: str | None
-    suite: str
+    suite: Literal["quick", "full"]
     seed: int
     scores: str
 

@@ -129,7 +129,7 @@ class OriginalRecipe:
         # Codes lie on the unit sphere, so no entry of an estimate can leave [-1, 1].
         z = ((z_t - (1.0 - kept) ** 0.5 * noise) / kept**0.5).clamp(-1.0, 1.0)
         mean = (before**0.5 * beta * z + (1.0 - beta) ** 0.5 * (1.0 - before) * z_t) / (1.0 - kept)
-        moved = z_t.detach().requires_grad_(requires_grad=True)
+        moved = z_t.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(self._log_likelihood(moved, steps, targets).sum(), moved)
         mean = mean + self._strength * beta * gradient
         if step == 0:

@@ -30,7 +30,7 @@ def run(settings: runs.Settings, monkeypatch: pytest.MonkeyPatch) -> runs.Run:
 
     def score(of_run: runs.Run, settings: runs.Settings) -> str:
         numbers = {"group": "distribution", "better": "nearest", "value": 0.7, "floor": 0.5, "skill": 0.4}
-        scores = {"metrics": {"forest_auc_genes": numbers}}
+        scores = {"metrics": {"forest_genes_auc": numbers}}
         (of_run.folder(settings) / runs.SCORES_FILE).write_text(json.dumps(scores), encoding="utf-8")
         return "done"
 
@@ -91,7 +91,7 @@ def test_the_table_replaces_older_rows_of_the_same_run(run: runs.Run, settings: 
     first = table.update(table_file, work=settings.work)
     second = table.update(table_file, work=settings.work)
     assert len(first) == len(second) > 5
-    assert set(second.loc[second["metric"] == "forest_auc_genes", "value"]) == {0.7}
+    assert set(second.loc[second["metric"] == "forest_genes_auc", "value"]) == {0.7}
 
 
 def test_the_page_shows_scores_beside_the_floor(run: runs.Run, settings: runs.Settings, tmp_path: Path) -> None:
