@@ -12,6 +12,7 @@ from scdiffusion.cli._say import say
 
 __all__ = ["demo"]
 
+_MADE = ("fit.h5ad", "held_out.h5ad", "pbmc68k.scd", "cells.h5ad", "cells.png", "report.html")
 _N_CELLS = 2_000
 _QUICK_EPOCHS = 20
 
@@ -32,12 +33,15 @@ def demo(
     from scdiffusion.evaluation import evaluate
     from scdiffusion.model import CellGenerator
 
-    made = {name: output / name for name in ("pbmc68k.scd", "cells.h5ad", "report.html", "cells.png")}
+    made = {name: output / name for name in _MADE}
     for path in made.values():
         refuse_existing(path, overwrite=overwrite)
+    output.mkdir(parents=True, exist_ok=True)
     adata = datasets.pbmc68k()
     parts = split(adata, by="cell_type", seed=seed)
     say(f"Real cells: {adata.n_obs} x {adata.n_vars} genes; {parts.fit.n_obs} to fit, {parts.held_out.n_obs} held out.")
+    parts.fit.write_h5ad(made["fit.h5ad"])
+    parts.held_out.write_h5ad(made["held_out.h5ad"])
     model = CellGenerator(parts.fit, conditions=["cell_type"])
     epochs = _QUICK_EPOCHS if quick else None
     model.fit(max_epochs=epochs, seed=seed, progress=not no_progress)
