@@ -21,8 +21,14 @@ _KYNKAANNIEMI = "Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1-2, k = 5"
 
 
 def _pcs(function: Callable[..., float], pair: Pair) -> Score:
-    """Score principal components by a function that takes a seed."""
-    return Score(function(pair.real.pcs, pair.generated.pcs, seed=pair.seed))
+    """Score principal components by a function that takes a seed and a limit."""
+    return Score(function(pair.real.pcs, pair.generated.pcs, max_cells=pair.max_cells, seed=pair.seed))
+
+
+def _transport(order: int, pair: Pair) -> Score:
+    """Measure the exact distance at equal sizes, whatever is installed."""
+    cells = equal_sizes(pair.real.pcs, pair.generated.pcs, max_cells=min(2000, pair.max_cells), seed=pair.seed)
+    return Score(_distances.wasserstein(*cells, order=order))
 
 
 def _prdc(which: str, pair: Pair) -> Score:
@@ -32,13 +38,14 @@ def _prdc(which: str, pair: Pair) -> Score:
 
 def _all_prdc(pair: Pair) -> PRDC:
     """Compute all four at equal sizes, as recall and coverage depend on the sizes."""
-    cells = equal_sizes(pair.real.pcs, pair.generated.pcs, max_cells=5000, seed=pair.seed)
+    cells = equal_sizes(pair.real.pcs, pair.generated.pcs, max_cells=pair.max_cells, seed=pair.seed)
     return _neighbours.precision_recall_density_coverage(*cells)
 
 
 def mixing(pair: Pair) -> Score:
     """Measure the mix of neighbourhoods, once for our column and the paper's."""
-    return Score(pair.remember("lisi", lambda: _paper.ilisi(pair.real.pcs, pair.generated.pcs, seed=pair.seed)))
+    x, y = pair.real.pcs, pair.generated.pcs
+    return Score(pair.remember("lisi", lambda: _paper.ilisi(x, y, max_cells=pair.max_cells, seed=pair.seed)))
 
 
 def _worst_coverage(pair: Pair) -> Score:
@@ -68,13 +75,13 @@ DISTRIBUTION: tuple[Metric, ...] = (
         title="exact Wasserstein-2 distance",
         source="Peyre and Cuturi 2019, arXiv:1803.00567, eq. 2.11 and 2.14",
         suite="quick",
-        compute=partial(_pcs, _distances.wasserstein),
+        compute=partial(_transport, 2),
     ),
     _distance(
         name="wasserstein1",
         title="exact Wasserstein-1 distance",
         source="Peyre and Cuturi 2019, arXiv:1803.00567, eq. 2.11 and 2.14",
-        compute=partial(_pcs, partial(_distances.wasserstein, order=1)),
+        compute=partial(_transport, 1),
     ),
     _distance(
         name="wasserstein2_by_label",

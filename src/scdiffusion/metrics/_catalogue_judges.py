@@ -33,6 +33,7 @@ def _judge(kind: DiscriminatorKind, space: Space, pair: Pair) -> Score:
         generated,
         kind=kind,
         names=names,
+        folds=pair.folds,
         max_cells=pair.judge_cells,
         seed=pair.seed,
         n_jobs=pair.n_jobs,
@@ -141,7 +142,9 @@ PAPER: tuple[Metric, ...] = (
         target=0.0,
         range=(0.0, 10.0),
         space="pcs",
-        compute=lambda pair: Score(_paper.mmd5(pair.real.pcs, pair.generated.pcs, seed=pair.seed)),
+        compute=lambda pair: Score(
+            _paper.mmd5(pair.real.pcs, pair.generated.pcs, max_cells=pair.max_cells, seed=pair.seed)
+        ),
     ),
     _paper_column(
         name="ilisi",

@@ -43,14 +43,15 @@ def _exact(pair: Pair) -> Score:
 
 
 def _worst_copying(pair: Pair) -> Score:
-    """Find the label copied most, by the lower end of its interval; the worst three are named."""
+    """Find the label copied most; intervals are as wide as a choice among that many labels asks for (Bonferroni)."""
     assert pair.train is not None
     sides = [labelled(view) for view in (pair.train, pair.real, pair.generated)]
     shared = set.intersection(*(set(enough_labels(side.labels, min_cells=10)) for side in sides))
-    scores = {
-        label: _privacy.distance_to_closest_record(*(s.values[s.labels == label] for s in sides), seed=pair.seed)
-        for label in sorted(shared)
-    }
+    level = 1 - 0.05 / max(len(shared), 1)
+    scores = {}
+    for label in sorted(shared):
+        cells = (side.values[side.labels == label] for side in sides)
+        scores[label] = _privacy.distance_to_closest_record(*cells, level=level, seed=pair.seed)
     if not scores:
         return Score(float("nan"))
     worst = sorted(scores.items(), key=lambda item: -item[1].low)[:3]

@@ -18,6 +18,7 @@ __all__ = ["AucInterval", "DiscriminatorKind", "DiscriminatorScore", "delong_int
 DiscriminatorKind = Literal["forest", "boosting", "logistic", "network"]
 _N_TOP = 10
 _N_SHUFFLED = 30
+_N_BOOSTED = 500
 
 
 class Judge(Protocol):
@@ -119,8 +120,9 @@ def discriminator_auc(
     x, y
         Real and generated cells, shapes ``(N, F)`` and ``(M, F)``.
     kind
-        ``"forest"``: 100 full-depth trees; ``"boosting"``: 100 rounds of histogram gradient boosting; ``"logistic"``:
-        ridge logistic regression on standardised features; ``"network"``: one hidden layer of 64 units.
+        ``"forest"``: 100 full-depth trees; ``"boosting"``: 60 rounds of histogram gradient boosting on the 500 features
+        least often 0; ``"logistic"``: ridge logistic regression on standardised features; ``"network"``: one hidden
+        layer of 64 units.
     folds
         Number of stratified folds, at least 2.
     names
@@ -151,20 +153,28 @@ def discriminator_auc(
     if kind not in _JUDGES or folds < 2:
         msg = f"Got `kind` {kind!r} and `folds` {folds}; expected one of {', '.join(_JUDGES)} and at least 2 folds."
         raise SettingError(msg)
-    x, y = paired(x, y, least=folds)
     x, y = (cells[subsample(len(cells), max_cells, seed=seed, stream=f"judged {k}")] for k, cells in enumerate((x, y)))
+    x, y = paired(x, y, least=folds)
     features = np.concatenate([x, y]).astype(np.float32)
     named = [str(name) for name in (range(features.shape[1]) if names is None else names)]
     if len(named) != features.shape[1]:
         msg = f"Got {len(named)} names for {features.shape[1]} features; pass one name a column."
         raise SettingError(msg)
     is_generated = np.arange(len(features)) >= len(x)
+    seen = _most_detected(features) if kind == "boosting" else np.arange(features.shape[1])
+    features = features[:, seen]
     scores, importance = _held_out_scores(
         features, is_generated, lambda: _JUDGES[kind](seed, n_jobs, features.shape), folds=folds, seed=seed
     )
     order = np.argsort(-importance, kind="stable")[:_N_TOP]
-    top = tuple((named[i], float(importance[i])) for i in order if importance[i] > 0)
+    top = tuple((named[seen[i]], float(importance[i])) for i in order if importance[i] > 0)
     return DiscriminatorScore(*delong_interval(is_generated, scores), top)
+
+
+def _most_detected(features: Array) -> NDArray[np.int64]:
+    """Choose the columns that are least often 0, whose time boosting is worth; the truth is not looked at."""
+    detected = np.count_nonzero(features, axis=0)
+    return np.sort(np.argsort(-detected, kind="stable")[:_N_BOOSTED])
 
 
 def _held_out_scores(
@@ -230,13 +240,12 @@ def _forest(seed: int, n_jobs: int, shape: tuple[int, ...]) -> Judge:
 
 
 def _boosting(seed: int, n_jobs: int, shape: tuple[int, ...]) -> Judge:
-    """Build gradient boosting that looks at about 200 features per split when there are many."""
+    """Build gradient boosting with small trees."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    del n_jobs
-    share = min(1.0, 200 / shape[1])
+    del n_jobs, shape
     judge: Judge = HistGradientBoostingClassifier(
-        max_iter=100, max_leaf_nodes=15, max_bins=63, max_features=share, early_stopping=False, random_state=seed
+        max_iter=60, learning_rate=0.15, max_leaf_nodes=8, max_bins=31, early_stopping=False, random_state=seed
     )
     return judge
 

@@ -103,8 +103,10 @@ def wasserstein_by_label(
         Features, shapes ``(N, F)`` and ``(M, F)``, with one label a cell.
     min_cells
         Labels with fewer cells on either side are left out.
-    max_cells, seed
-        As in :func:`wasserstein`.
+    max_cells
+        At most this many cells of a label; both sides are brought to the same number.
+    seed
+        Chooses the cells where there are more.
 
     Returns
     -------
@@ -120,15 +122,11 @@ def wasserstein_by_label(
     Palma et al. 2025, https://arxiv.org/abs/2407.11734, section 5 (per-type Wasserstein-2 in 30 PCs).
     """
     real, generated = check_labelled(real), check_labelled(generated)
-    by_label = {
-        label: wasserstein(
-            real.values[real.labels == label],
-            generated.values[generated.labels == label],
-            max_cells=max_cells,
-            seed=seed,
-        )
-        for label in shared_labels(real, generated, min_cells=min_cells)
-    }
+    by_label = {}
+    for label in shared_labels(real, generated, min_cells=min_cells):
+        sides = (cells.values[cells.labels == label] for cells in (real, generated))
+        x, y = equal_sizes(*paired(*sides), max_cells=max_cells, seed=seed)
+        by_label[label] = wasserstein(x, y, max_cells=max_cells, seed=seed)
     return LabelScores(float(np.mean(list(by_label.values()))), by_label)
 
 

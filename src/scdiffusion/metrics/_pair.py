@@ -84,8 +84,12 @@ class Pair:
     """Seed of every subsample, fold and forest."""
     n_jobs: int = 2
     """Threads for the forests."""
+    max_cells: int = 5000
+    """Distances and neighbours see at most this many cells of each side; exact transport at most 2,000 of them."""
     judge_cells: int = 2500
-    """Discriminators and train-on-generated classifiers see at most this many cells of each side."""
+    """Discriminators see at most this many cells of each side."""
+    folds: int = 5
+    """Folds of the discriminators; each costs one fit."""
     _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def remember(self, key: str, build: Callable[[], T]) -> T:

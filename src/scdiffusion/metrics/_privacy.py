@@ -105,7 +105,13 @@ def _quantile_interval(ordered: Array, quantile: float) -> tuple[float, float]:
 
 
 def distance_to_closest_record(
-    train: Array, held_out: Array, generated: Array, *, max_cells: int = 5000, seed: int = 0
+    train: Array,
+    held_out: Array,
+    generated: Array,
+    *,
+    max_cells: int = 5000,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> CopyScore:
     """Count how often a generated cell lies closer to a training cell than to any held-out cell.
 
@@ -116,6 +122,8 @@ def distance_to_closest_record(
         random split of one population.
     max_cells
         At most this many cells of each; training and held-out cells are brought to the same number.
+    level
+        Confidence of the interval.
     seed
         Chooses the cells.
 
@@ -139,12 +147,14 @@ def distance_to_closest_record(
     )
     to_train, to_held_out = (nearest(generated, cells, k=1, itself=False)[0].ravel() for cells in (train, held_out))
     closer = (to_train < to_held_out).sum() + 0.5 * (to_train == to_held_out).sum()
-    return CopyScore(float(closer / len(generated)), 0.5, *_wilson(float(closer), len(generated)))
+    return CopyScore(float(closer / len(generated)), 0.5, *_wilson(float(closer), len(generated), level=level))
 
 
-def _wilson(hits: float, n: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a share."""
-    z = 1.959964
+def _wilson(hits: float, n: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Wilson score interval of a share."""
+    from scipy.stats import norm
+
+    z = float(norm.ppf(0.5 + level / 2))
     share = hits / n
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     width = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
