@@ -60,7 +60,9 @@ def _log_normalised(adata: ad.AnnData) -> NDArray[np.float64]:
     import numpy as np
 
     counts = np.asarray(adata.X.todense(), dtype=np.float64)
-    return np.log1p(counts / counts.sum(axis=1, keepdims=True).clip(1) * 1e4)
+    depth: NDArray[np.float64] = counts.sum(axis=1, keepdims=True).clip(1)
+    logged: NDArray[np.float64] = np.log1p(counts / depth * 1e4)
+    return logged
 
 
 def _map(real: NDArray[np.float64], generated: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
