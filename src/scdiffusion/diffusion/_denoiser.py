@@ -1,0 +1,147 @@
+"""The denoiser: noisy latents in, the mean of the clean latents they may come from out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from scdiffusion.diffusion._config import DiffusionConfig
+from scdiffusion.diffusion._path import angle, scales
+from scdiffusion.nn import ConditionEmbedding, ConditionTensors, ModulatedBlock, TimeEmbedding
+
+__all__ = ["Denoiser", "Estimate", "LatentDenoiser"]
+
+
+class Estimate(Protocol):
+    """Mean of the clean latents of cells whose conditions are settled."""
+
+    def __call__(self, z_t: Tensor, t: Tensor) -> Tensor:
+        """Estimate clean latents.
+
+        Parameters
+        ----------
+        z_t
+            Noisy latents, shape ``(B, D)``.
+        t
+            Times, shape ``()`` or ``(B,)``.
+
+        Returns
+        -------
+        Mean of ``z`` given ``z_t``, shape ``(B, D)``.
+        """
+        ...
+
+
+class Denoiser(Protocol):
+    """What solvers integrate and guides wrap."""
+
+    def given(self, conditions: ConditionTensors) -> Estimate:
+        """Settle the conditions of ``B`` cells, once for all steps.
+
+        Parameters
+        ----------
+        conditions
+            Conditions of ``B`` cells, any of them missing.
+
+        Returns
+        -------
+        The estimate of those cells' clean latents.
+        """
+        ...
+
+
+class LatentDenoiser(nn.Module):
+    r"""Denoiser of latents of unit variance, preconditioned so that a zero network is right for a standard normal.
+
+    With :math:`\theta` the angle of time and :math:`y = z_t / \sqrt{\alpha_t^2 + \sigma_t^2}`, which has unit variance,
+
+    .. math:: \mathrm{mean} = \cos\theta\, y + \sin\theta\, F(y, \theta, c).
+
+    Parameters
+    ----------
+    n_latent
+        Width ``D`` of the latent.
+    n_labels
+        Number of labels of each categorical condition.
+    n_continuous
+        Number of continuous conditions.
+    config
+        Width and depth.
+
+    References
+    ----------
+    Karras et al. 2022, https://arxiv.org/abs/2206.00364, section 5, with data of unit variance on the linear path.
+    """
+
+    def __init__(
+        self, n_latent: int, *, n_labels: Sequence[int] = (), n_continuous: int = 0, config: DiffusionConfig
+    ) -> None:
+        super().__init__()
+        self.n_latent = n_latent
+        self.n_labels = tuple(n_labels)
+        self.n_continuous = n_continuous
+        self.config = config
+        self.time = TimeEmbedding(config.embedding_width)
+        self.conditions = ConditionEmbedding(n_labels, n_continuous, config.embedding_width)
+        self.steer = nn.Linear(config.embedding_width, 3 * config.width * config.depth)
+        self.read = nn.Linear(n_latent, config.width)
+        self.blocks = nn.ModuleList(ModulatedBlock(config.width) for _ in range(config.depth))
+        self.write = nn.Linear(config.width, n_latent)
+        for linear in (self.steer, self.write):
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, y: Tensor, theta: Tensor, conditions: ConditionTensors) -> Tensor:
+        """Evaluate the network ``F`` for training.
+
+        Parameters
+        ----------
+        y
+            Noisy latents of unit variance, shape ``(B, D)``.
+        theta
+            Angles of their times, shape ``(B,)``.
+        conditions
+            Conditions of the cells.
+
+        Returns
+        -------
+        ``F``, shape ``(B, D)``.
+        """
+        modulation = self.steer(self.time(theta) + self.conditions(conditions))
+        return self._refine(y, list(modulation.split(3 * self.config.width, dim=1)))
+
+    def given(self, conditions: ConditionTensors) -> Estimate:
+        """Settle the conditions of ``B`` cells; their embedding is computed once for all times.
+
+        Parameters
+        ----------
+        conditions
+            Conditions of ``B`` cells, any of them missing.
+
+        Returns
+        -------
+        The estimate of those cells' clean latents.
+        """
+        width = 3 * self.config.width
+        settled = [part.contiguous() for part in self.steer(self.conditions(conditions)).split(width, dim=1)]
+
+        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+            norm, theta = scales(t[..., None]).norm, angle(t[..., None])
+            y = z_t / norm
+            # `steer` is linear, so that the shares of time and of the conditions add up
+            of_time = nn.functional.linear(self.time(angle(t).reshape(-1)), self.steer.weight).split(width, dim=1)
+            network = self._refine(y, [a + b for a, b in zip(settled, of_time, strict=True)])
+            return theta.cos() * y + theta.sin() * network
+
+        return estimate
+
+    def _refine(self, y: Tensor, modulations: list[Tensor]) -> Tensor:
+        h = self.read(y)
+        for block, modulation in zip(self.blocks, modulations, strict=True):
+            h = block(h, modulation)
+        normal = nn.functional.layer_norm(h, (self.config.width,))
+        out: Tensor = self.write(normal)
+        return out

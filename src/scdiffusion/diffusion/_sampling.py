@@ -1,0 +1,119 @@
+"""The one sampling loop."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from scdiffusion._core.errors import SettingError
+from scdiffusion.diffusion._denoiser import Denoiser
+from scdiffusion.diffusion._path import angle, scales, time
+from scdiffusion.diffusion._solvers import Multistep, Past, Slope, Solver
+from scdiffusion.nn import ConditionTensors
+
+__all__ = ["sample"]
+
+_BLOCK = 512  # rows at once: the features stay in the cache, and a constant shape makes each row's arithmetic constant
+
+
+@torch.inference_mode()
+def sample(  # noqa: PLR0913 - the loop takes its parts
+    denoiser: Denoiser,
+    z_t: Tensor,
+    conditions: ConditionTensors,
+    *,
+    solver: Solver | None = None,
+    n_steps: int = 16,
+    start: float = 1.0,
+    end: float = 0.0,
+) -> Tensor:
+    r"""Carry latents from noise to data along the deterministic path of the denoiser.
+
+    .. math:: \frac{dy}{d\theta} = \frac{\cos\theta\, y - \mathrm{mean}}{\sin\theta}, \quad
+              y = z_t / \sqrt{\alpha_t^2 + \sigma_t^2}.
+
+    Nothing is drawn here, and a cell depends on its own row only: rows are computed in blocks of constant size.
+
+    Parameters
+    ----------
+    denoiser
+        Estimates clean latents; guides wrap it.
+    z_t
+        Latents at time `start`, shape ``(B, D)``: standard normals where `start` is 1, or clean latents moved along the
+        path with `add_noise`.
+    conditions
+        Conditions of the ``B`` cells.
+    solver
+        Rule of a step; `Multistep` unless given.
+    n_steps
+        Steps from `start` to `end`.
+    start, end
+        Times to integrate between, ``1 >= start > end >= 0``.
+
+    Returns
+    -------
+    Latents at time `end`, shape ``(B, D)``.
+
+    Raises
+    ------
+    SettingError
+        Times or steps are out of range, or conditions and latents are of different numbers of cells.
+
+    References
+    ----------
+    Song et al. 2021, https://arxiv.org/abs/2011.13456 (the probability-flow equation).
+    """
+    n_cells, n_latent = z_t.shape
+    _check(n_cells, conditions, n_steps=n_steps, start=start, end=end)
+    angles = _angles(start, end, n_steps)
+    rule: Solver = Multistep() if solver is None else solver
+    out = torch.empty_like(z_t)
+    for begin in range(0, n_cells, _BLOCK):
+        rows = slice(begin, min(begin + _BLOCK, n_cells))
+        n_rows = rows.stop - begin
+        block = z_t.new_zeros(_BLOCK, n_latent)
+        block[:n_rows] = z_t[rows]
+        slope = _slope(denoiser, _padded(conditions.rows(rows), _BLOCK - n_rows))
+        y = block / scales(torch.tensor(start)).norm
+        past: Past | None = None
+        for leg in zip(angles[:-1], angles[1:], strict=True):
+            y, past = rule.step(y, leg, slope, past=past)
+        out[rows] = y[:n_rows] * scales(torch.tensor(end)).norm
+    return out
+
+
+def _check(n_cells: int, conditions: ConditionTensors, *, n_steps: int, start: float, end: float) -> None:
+    if n_steps < 1:
+        msg = f"`n_steps` must be at least 1, got {n_steps}; 16 suits most models."
+        raise SettingError(msg)
+    if not 0.0 <= end < start <= 1.0:
+        msg = f"Times run from 1 (noise) to 0 (data), so that `start` must lie above `end`; got {start} and {end}."
+        raise SettingError(msg)
+    if conditions.n_cells != n_cells:
+        msg = f"There are conditions of {conditions.n_cells} cells for {n_cells} latents; give one row each."
+        raise SettingError(msg)
+
+
+def _angles(start: float, end: float, n_steps: int) -> list[float]:
+    """Divide the rotation evenly."""
+    first, last = (float(angle(torch.tensor(t, dtype=torch.float64))) for t in (start, end))
+    return [first + (last - first) * step / n_steps for step in range(n_steps)] + [last]
+
+
+def _slope(denoiser: Denoiser, conditions: ConditionTensors) -> Slope:
+    estimate = denoiser.given(conditions)
+
+    def slope(y: Tensor, theta: float) -> Tensor:
+        t = time(torch.tensor(theta, dtype=torch.float64)).to(y.dtype)
+        mean = estimate(scales(t).norm * y, t)
+        return (math.cos(theta) * y - mean) / math.sin(theta)
+
+    return slope
+
+
+def _padded(conditions: ConditionTensors, n_rows: int) -> ConditionTensors:
+    """Add rows without conditions."""
+    codes = torch.nn.functional.pad(conditions.codes, (0, 0, 0, n_rows), value=-1)
+    return ConditionTensors(codes, torch.nn.functional.pad(conditions.values, (0, 0, 0, n_rows), value=math.nan))

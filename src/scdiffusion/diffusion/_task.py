@@ -1,0 +1,212 @@
+"""What training the latent diffusion means: its loss, its validation, its parameters."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scdiffusion._core.errors import SettingError
+from scdiffusion._core.random import generator
+from scdiffusion.cells import ConditionTable
+from scdiffusion.diffusion._denoiser import LatentDenoiser
+from scdiffusion.nn import ConditionTensors
+
+__all__ = ["LatentTask", "condition_tensors", "denoising_loss"]
+
+_VALIDATION_DRAWS = 8192  # latents a validation costs about as much as 5 training steps
+_AT_ONCE = 1024
+
+
+def condition_tensors(table: ConditionTable) -> ConditionTensors:
+    """Hand the conditions of cells to a network.
+
+    Parameters
+    ----------
+    table
+        Conditions of ``B`` cells.
+
+    Returns
+    -------
+    The same as tensors.
+    """
+    codes = torch.from_numpy(np.ascontiguousarray(table.codes, dtype=np.int64))
+    return ConditionTensors(codes, torch.from_numpy(np.ascontiguousarray(table.values, dtype=np.float32)))
+
+
+def denoising_loss(
+    denoiser: LatentDenoiser, z: Tensor, conditions: ConditionTensors, *, theta: Tensor, noise: Tensor
+) -> Tensor:
+    r"""Measure how far the network is from the rotation of latents towards their noise.
+
+    .. math:: \left\| F(\cos\theta\, z + \sin\theta\, \varepsilon, \theta, c)
+              - (\sin\theta\, z - \cos\theta\, \varepsilon) \right\|^2 / D,
+
+    whose target has unit variance at every time where the latents have.
+
+    Parameters
+    ----------
+    denoiser
+        Network to train.
+    z
+        Clean latents, shape ``(B, D)``.
+    conditions
+        Their conditions.
+    theta
+        Angles of time, shape ``(B,)``.
+    noise
+        Standard normals, shape ``(B, D)``.
+
+    Returns
+    -------
+    Mean over cells, shape ``()``; 1 for a network that says nothing, of latents of unit variance.
+    """
+    cosine, sine = theta.cos()[:, None], theta.sin()[:, None]
+    network = denoiser(torch.addcmul(sine * noise, cosine, z), theta, conditions)
+    return torch.nn.functional.mse_loss(network, torch.addcmul(sine * z, cosine, noise, value=-1.0))
+
+
+class LatentTask:
+    r"""Learn the distribution of the latents of cells, given their conditions.
+
+    Each visit of a cell draws a fresh latent from its posterior, a time, noise and the conditions to hide. Times are
+    logit-normal: :math:`\log(\sigma_t / \alpha_t)` is normal with the mean and deviation of the settings.
+
+    Parameters
+    ----------
+    denoiser
+        Network to train.
+    means, stds
+        Posterior of each cell's latent, ``float32``, shape ``(N, D)``, standardised to unit variance over cells.
+    conditions
+        Conditions of the ``N`` cells.
+    train, validation
+        Positions of the cells to learn from and of those to validate with.
+    seed
+        Seed of the validation's draws.
+
+    Raises
+    ------
+    SettingError
+        Latents and conditions are of different numbers of cells, or no cells are left to validate with.
+
+    References
+    ----------
+    Esser et al. 2024, https://arxiv.org/abs/2403.03206, section 3.1 (logit-normal times).
+    """
+
+    def __init__(  # noqa: PLR0913 - data, split and seed of one task
+        self,
+        denoiser: LatentDenoiser,
+        *,
+        means: Tensor,
+        stds: Tensor,
+        conditions: ConditionTable,
+        train: NDArray[np.int64],
+        validation: NDArray[np.int64],
+        seed: int = 0,
+    ) -> None:
+        if not len(means) == len(stds) == len(conditions):
+            msg = (
+                f"There are {len(means)} means, {len(stds)} deviations and {len(conditions)} rows of conditions; "
+                "give one row a cell each."
+            )
+            raise SettingError(msg)
+        if not validation.size:
+            msg = "There are no cells to validate with; leave out at least one from training."
+            raise SettingError(msg)
+        self.denoiser = denoiser
+        self.config = denoiser.config
+        self.means = means
+        self.stds = stds
+        self.conditions = condition_tensors(conditions)
+        self.train = train
+        self.validation = validation
+        self.seed = seed
+
+    def loss(self, cells: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+        """Compute the loss of some cells, with fresh draws.
+
+        Parameters
+        ----------
+        cells
+            Positions among all ``N`` cells, shape ``(B,)``.
+        rng
+            The source of all that is drawn.
+
+        Returns
+        -------
+        Loss to differentiate, shape ``()``.
+        """
+        n, width = len(cells), self.means.shape[1]
+        draws = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        normals = torch.randn(2, n, width, generator=draws)
+        theta = self._angles(torch.rand(n, generator=draws))
+        rows = torch.from_numpy(cells)
+        z = torch.addcmul(self.means[rows], self.stds[rows], normals[0])
+        shown = self.conditions.rows(rows)
+        n_conditions = shown.n_conditions
+        hidden = torch.rand(n, n_conditions, generator=draws) < self.config.drop_each
+        hidden |= torch.rand(n, 1, generator=draws) < self.config.drop_all
+        return denoising_loss(self.denoiser, z, shown.without(hidden), theta=theta, noise=normals[1])
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """Compute the loss of the validation cells, with the same draws each time.
+
+        Times are stratified over all draws, and each cell is also seen with its noise reversed, so that small sets
+        give steady numbers. No condition is hidden.
+
+        Returns
+        -------
+        Mean loss.
+        """
+        rng = generator(self.seed, "validation of latents")
+        n = len(self.validation)
+        repeats = max(1, math.ceil(_VALIDATION_DRAWS / (2 * n)))
+        cells = np.tile(self.validation, repeats)
+        if cells.size > _VALIDATION_DRAWS:
+            cells = rng.choice(cells, _VALIDATION_DRAWS // 2, replace=False)
+        levels = (rng.permutation(cells.size) + 0.5) / cells.size
+        draws = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        total = 0.0
+        for begin in range(0, cells.size, _AT_ONCE):
+            rows = torch.from_numpy(cells[begin : begin + _AT_ONCE])
+            theta = self._angles(torch.from_numpy(levels[begin : begin + _AT_ONCE]).float())
+            normals = torch.randn(2, len(rows), self.means.shape[1], generator=draws)
+            for sign in (1.0, -1.0):
+                z = torch.addcmul(self.means[rows], self.stds[rows], normals[0], value=sign)
+                loss = denoising_loss(
+                    self.denoiser, z, self.conditions.rows(rows), theta=theta, noise=sign * normals[1]
+                )
+                total += float(loss) * len(rows)
+        return total / (2 * cells.size)
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Split the parameters for the optimiser.
+
+        Parameters
+        ----------
+        weight_decay
+            Decay of the weight matrices; biases and embeddings have none.
+
+        Returns
+        -------
+        Two groups, in the form that PyTorch's optimisers take.
+        """
+        embedding = {id(p) for table in self.denoiser.conditions.labels for p in table.parameters()}
+        decayed, free = [], []
+        for parameter in self.denoiser.parameters():
+            (decayed if parameter.ndim == 2 and id(parameter) not in embedding else free).append(parameter)
+        return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+    def _angles(self, levels: Tensor) -> Tensor:
+        """Turn uniform numbers into angles of time: arctan of the noise over the signal."""
+        log_noise = self.config.log_noise_mean + self.config.log_noise_std * torch.special.ndtri(
+            levels.clamp(1e-6, 1 - 1e-6)
+        )
+        return log_noise.exp().atan()

@@ -1,0 +1,3 @@
+"""Guides: they wrap a denoiser and are one, so that every solver takes them."""
+
+from scdiffusion.guidance._free import ConditionFree as ConditionFree

@@ -1,0 +1,117 @@
+"""Embedding of any number of conditions, any of them missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from scdiffusion.nn._time import fourier_features
+
+__all__ = ["ConditionEmbedding", "ConditionTensors"]
+
+_FREQUENCIES = 8
+_HIGHEST = 8.0  # radians per standard deviation: finer wiggles of a condition are noise
+_SPREAD = 4.0  # beyond this many standard deviations a number reads as the bound
+
+
+class ConditionTensors(NamedTuple):
+    """Conditions of ``B`` cells as tensors."""
+
+    codes: Tensor
+    """Code of each label, ``int64``, shape ``(B, C_categorical)``; -1 is missing."""
+    values: Tensor
+    """Standardised numbers, ``float32``, shape ``(B, C_continuous)``; NaN is missing."""
+
+    @property
+    def n_cells(self) -> int:
+        """Cells that the conditions belong to."""
+        return int(self.codes.shape[0])
+
+    @property
+    def n_conditions(self) -> int:
+        """Conditions of both kinds."""
+        return int(self.codes.shape[1] + self.values.shape[1])
+
+    def rows(self, rows: Tensor | slice) -> Self:
+        """Return the conditions of some of the cells."""
+        return self._replace(codes=self.codes[rows], values=self.values[rows])
+
+    def absent(self) -> Self:
+        """Return the same cells with every condition missing."""
+        codes, values = torch.full_like(self.codes, -1), torch.full_like(self.values, torch.nan)
+        return self._replace(codes=codes, values=values)
+
+    def without(self, drop: Tensor) -> Self:
+        """Return the conditions with some of them missing.
+
+        Parameters
+        ----------
+        drop
+            Which to take away, ``bool``, shape ``(B, C_categorical + C_continuous)``, categorical ones first.
+        """
+        n = self.codes.shape[1]
+        codes = self.codes.masked_fill(drop[:, :n], -1)
+        return self._replace(codes=codes, values=self.values.masked_fill(drop[:, n:], torch.nan))
+
+
+class ConditionEmbedding(nn.Module):
+    """Embed conditions so that each may be missing on its own and all may interact.
+
+    Each label and each number has an embedding, each condition an embedding of being missing; those of a cell are
+    added, and a small residual network lets them interact. Embeddings start at zero, so that an untrained network
+    ignores its conditions.
+
+    Parameters
+    ----------
+    n_labels
+        Number of labels of each categorical condition.
+    n_continuous
+        Number of continuous conditions.
+    width
+        Width of the embedding.
+    """
+
+    def __init__(self, n_labels: Sequence[int], n_continuous: int, width: int) -> None:
+        super().__init__()
+        self.n_labels = tuple(n_labels)
+        self.n_continuous = n_continuous
+        self.width = width
+        self.labels = nn.ModuleList(nn.Embedding(n + 1, width) for n in n_labels)  # the last row is "missing"
+        self.numbers = nn.ModuleList(nn.Linear(2 * _FREQUENCIES + 1, width) for _ in range(n_continuous))
+        self.missing_numbers = nn.Parameter(torch.zeros(n_continuous, width))
+        self.inner = nn.Linear(width, width)
+        self.outer = nn.Linear(width, width)
+        for table in self.labels:
+            nn.init.zeros_(table.weight)  # type: ignore[arg-type]
+        for linear in (*self.numbers, self.outer):
+            nn.init.zeros_(linear.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(linear.bias)  # type: ignore[arg-type]
+
+    def forward(self, conditions: ConditionTensors) -> Tensor:
+        """Embed the conditions of cells.
+
+        Parameters
+        ----------
+        conditions
+            Codes and numbers of ``B`` cells.
+
+        Returns
+        -------
+        Embeddings, shape ``(B, width)``.
+        """
+        codes, values = conditions
+        total = values.new_zeros(codes.shape[0], self.width)
+        for at, (table, n) in enumerate(zip(self.labels, self.n_labels, strict=True)):
+            code = codes[:, at]
+            total = total + table(torch.where(code < 0, n, code))
+        for at, linear in enumerate(self.numbers):
+            missing = values[:, at].isnan()
+            bounded = values[:, at].nan_to_num(0.0).clamp(-_SPREAD, _SPREAD)
+            features = fourier_features(bounded / 2, _FREQUENCIES, highest=_HIGHEST)
+            present = linear(torch.cat([bounded[:, None], features], dim=1))
+            total = total + torch.where(missing[:, None], self.missing_numbers[at], present)
+        mixed: Tensor = total + self.outer(nn.functional.silu(self.inner(total)))
+        return mixed
