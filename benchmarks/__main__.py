@@ -50,7 +50,9 @@ def _run_options() -> argparse.ArgumentParser:
     options.add_argument("--threads", type=int, default=1, help="threads of each process")
     options.add_argument("--timeout", type=float, default=3600.0, help="seconds after which a run is killed")
     options.add_argument("--seconds", type=float, help="compute budget of a fit, where a generator can be held to one")
-    options.add_argument("--suite", choices=("quick", "full"), default="quick")
+    options.add_argument(
+        "--suite", choices=("headline", "quick", "full"), default="quick", help="`headline`: only what the page shows"
+    )
     options.add_argument("--rescore", action="store_true", help="score again what is already scored")
     options.add_argument("--retry", action="store_true", help="run again what failed")
     return options

@@ -55,7 +55,11 @@ def _discriminator(scored: pd.DataFrame) -> Figure:
             )
         axis.axvline(float(rows["floor"].mean()), linestyle="--", color="grey", linewidth=1)
         axis.set(
-            title=data_set, yticks=range(len(names)), yticklabels=names, xlim=(0.4, 1.02), ylim=(-0.6, len(names) - 0.4)
+            title=data_set,
+            yticks=range(len(names)),
+            yticklabels=names,
+            xlim=(min(0.4, rows["value"].min() - 0.02), 1.02),
+            ylim=(-0.6, len(names) - 0.4),
         )
     for axis in axes[len(data_sets) :]:
         axis.set_axis_off()

@@ -144,10 +144,10 @@ def measure_solvers(options: argparse.Namespace) -> list[Record]:
     parts = _parts("pbmc3k", options)
     where = parts["held_out"].obs[[_LABEL]].reset_index(drop=True)
     curve: list[dict[str, Any]] = []
-    for solver in SOLVERS:
+    for name, solver in SOLVERS.items():
         for steps in _CURVE_STEPS:
             start = time.perf_counter()
-            cells = model.generate(where=where, seed=1, solver=solver, steps=steps, progress=False)
+            cells = model.generate(where=where, seed=1, solver=name, steps=steps, progress=False)
             seconds = time.perf_counter() - start
             report = scdiffusion.evaluate(
                 parts["held_out"],
@@ -158,11 +158,11 @@ def measure_solvers(options: argparse.Namespace) -> list[Record]:
                 metrics=list(_CURVE_METRICS),
                 progress=False,
             )
-            shared = {"solver": solver, "steps": steps, "calls": steps, "seconds": round(seconds, 3)}
+            shared = {"solver": name, "steps": steps, "calls": steps * solver.n_calls, "seconds": round(seconds, 3)}
             scores = report.to_json()["metrics"]
             curve += [
-                {**shared, "metric": name, "value": scores[name]["value"], "floor": scores[name]["floor"]}
-                for name in _CURVE_METRICS
+                {**shared, "metric": metric, "value": scores[metric]["value"], "floor": scores[metric]["floor"]}
+                for metric in _CURVE_METRICS
             ]
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "solvers.json").write_text(json.dumps(curve, indent=1), encoding="utf-8")

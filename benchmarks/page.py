@@ -92,18 +92,19 @@ def _generators() -> str:
 
 
 def _overview(table: pd.DataFrame) -> str:
-    """Mean skill by group of metrics, over all data sets, metrics and seeds."""
+    """Median skill by group of metrics, over all data sets, metrics and seeds."""
     scored = table[table["skill"].notna()]
     if scored.empty:
         return ""
-    means = scored.groupby(["generator", "group"])["skill"].median().unstack()
-    means = means.loc[_in_order(means.index)]
-    rows = [[f"`{name}`", *(_number(value) for value in means.loc[name])] for name in means.index]
+    medians = scored.groupby(["generator", "group"])["skill"].median().unstack()
+    medians = medians.loc[_in_order(medians.index)]
+    rows = [[f"`{name}`", *(_number(value) for value in medians.loc[name])] for name in medians.index]
     words = (
-        "1 is as close to held-out cells as other real cells are, 0 is the best trivial baseline, below 0 is worse.\n"
+        "1 is as close to held-out cells as other real cells are, 0 is the best trivial baseline (for privacy:\n"
+        "the copier), below 0 is worse. "
         "Median over data sets, metrics of the group, and seeds.\n"
     )
-    return f"## Skill by group\n\n{words}\n{_grid(['generator', *means.columns], rows)}"
+    return f"## Skill by group\n\n{words}\n{_grid(['generator', *medians.columns], rows)}"
 
 
 def _data_set(table: pd.DataFrame) -> str:

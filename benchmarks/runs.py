@@ -46,7 +46,7 @@ class Settings:
     """Compute budget of a fit, for generators that can be held to one."""
 
     suite: str = "quick"
-    """Suite of `scdiffusion.evaluate`."""
+    """Suite of `scdiffusion.evaluate`, or `headline` for the measures that the page shows."""
 
     rescore: bool = False
     """Score again what is already scored."""

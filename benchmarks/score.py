@@ -10,6 +10,7 @@ from typing import Literal, TypedDict
 import anndata
 
 import scdiffusion
+from benchmarks.headline import HEADLINE
 
 
 class ScoreJob(TypedDict):
@@ -19,7 +20,7 @@ class ScoreJob(TypedDict):
     cells: str
     by: str
     donor: str | None
-    suite: Literal["quick", "full"]
+    suite: Literal["headline", "quick", "full"]
     seed: int
     scores: str
 
@@ -35,7 +36,8 @@ def run(job: ScoreJob) -> None:
         train=parts["fit"],
         by=job["by"],
         donor=job["donor"],
-        suite=job["suite"],
+        suite="quick" if job["suite"] == "headline" else job["suite"],
+        metrics=list(HEADLINE) if job["suite"] == "headline" else None,
         seed=job["seed"],
         progress=False,
     )
