@@ -96,6 +96,7 @@ DISTRIBUTION: tuple[Metric, ...] = (
         title="energy distance",
         source="Szekely and Rizzo 2013, doi:10.1016/j.jspi.2013.03.018, eq. 1.1",
         suite="quick",
+        range=(-inf, inf),
         compute=partial(_pcs, _distances.energy_distance),
     ),
     _distance(
@@ -103,6 +104,7 @@ DISTRIBUTION: tuple[Metric, ...] = (
         title="maximum mean discrepancy, unbiased, median heuristic",
         source="Gretton et al. 2012, jmlr.org/papers/v13/gretton12a.html, eq. 3",
         suite="quick",
+        range=(-inf, inf),
         compute=partial(_pcs, _distances.mmd),
     ),
     _distance(

@@ -1,0 +1,111 @@
+"""Judges: intervals against sklearn and simulation, honesty on equal cells, power on unequal ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scdiffusion._core.errors import SettingError
+from scdiffusion.metrics import delong_interval, discriminator_auc
+from scdiffusion.metrics._discriminators import DiscriminatorKind
+
+KINDS: tuple[DiscriminatorKind, ...] = ("forest", "boosting", "logistic", "network")
+
+
+def test_the_area_agrees_with_sklearn_with_ties() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    stream = np.random.default_rng(0)
+    truth = stream.random(300) < 0.4
+    scores = np.round(stream.normal(size=300) + truth, 1)
+    assert delong_interval(truth, scores).auc == pytest.approx(metrics.roc_auc_score(truth, scores), abs=1e-12)
+
+
+def test_the_interval_of_a_hand_computed_case() -> None:
+    # V10 = (1, 1/2), V01 = (1, 1/2): variance 1/8 / 2 + 1/8 / 2 = 1/8, so the half width is 1.96 x .3536.
+    result = delong_interval(np.array([False, True, False, True]), np.array([0.0, 1.0, 2.0, 3.0]), level=0.5)
+    half = 0.6744897501960817 * np.sqrt(1 / 8)
+    assert result == pytest.approx((0.75, 0.75 - half, 0.75 + half))
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+    from scipy.stats import norm
+
+    stream = np.random.default_rng(1)
+    truth = np.arange(150) >= 90
+    exact = float(norm.cdf(1 / np.sqrt(2)))
+    held = []
+    for _ in range(400):
+        result = delong_interval(truth, stream.normal(size=150) + truth)
+        held.append(result.low <= exact <= result.high)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_judge_is_at_chance_on_one_distribution(kind: DiscriminatorKind) -> None:
+    x, y = np.random.default_rng(2).normal(size=(2, 250, 6))
+    result = discriminator_auc(x, y, kind=kind, folds=3)
+    assert result.low - 0.02 <= 0.5 <= result.high + 0.02
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_judge_names_the_feature_that_gives_cells_away(kind: DiscriminatorKind) -> None:
+    x, y = np.random.default_rng(2).normal(size=(2, 250, 6))
+    y[:, 3] += 1.5
+    result = discriminator_auc(x, y, kind=kind, folds=3, names=list("abcdef"))
+    assert result.top_features[0][0] == "d"
+    assert result.low > 0.7
+
+
+@pytest.mark.parametrize("kind", ["forest", "boosting"])
+def test_trees_see_lost_correlation_between_equal_marginals(kind: DiscriminatorKind) -> None:
+    stream = np.random.default_rng(4)
+    x = np.repeat(stream.normal(size=(400, 1)), 2, axis=1) + 0.2 * stream.normal(size=(400, 2))
+    y = np.column_stack([stream.permutation(x[:, 0]), stream.permutation(x[:, 1])])
+    assert discriminator_auc(x, y, kind=kind, folds=3).low > 0.7
+
+
+def test_the_area_is_that_of_pooled_held_out_probabilities() -> None:
+    selection = pytest.importorskip("sklearn.model_selection")
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    metrics = pytest.importorskip("sklearn.metrics")
+    x, y = np.random.default_rng(5).normal(size=(2, 100, 4)).astype(np.float32)
+    y[:, 0] += 0.5
+    features, truth = np.concatenate([x, y]), np.arange(200) >= 100
+    folds = selection.StratifiedKFold(5, shuffle=True, random_state=9)
+    forest = ensemble.RandomForestClassifier(100, random_state=9)
+    scores = selection.cross_val_predict(forest, features, truth, cv=folds, method="predict_proba")[:, 1]
+    assert discriminator_auc(x, y, seed=9).auc == pytest.approx(metrics.roc_auc_score(truth, scores), abs=1e-12)
+
+
+def test_threads_do_not_change_the_verdict() -> None:
+    x, y = np.random.default_rng(6).normal(size=(2, 80, 4))
+    assert discriminator_auc(x, y, n_jobs=1) == discriminator_auc(x, y, n_jobs=2)
+
+
+def test_boosting_keeps_the_features_that_are_least_often_zero() -> None:
+    stream = np.random.default_rng(7)
+    wide = np.where(stream.random((120, 600)) < 0.02, 1.0, 0.0)
+    wide[:, 599] = stream.normal(size=120) + np.repeat([0.0, 4.0], 60)
+    names = [f"gene{k}" for k in range(600)]
+    result = discriminator_auc(wide[:60], wide[60:], kind="boosting", folds=2, names=names)
+    assert result.top_features[0][0] == "gene599"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"kind": "oracle"}, "expected one of forest, boosting, logistic, network"),
+        ({"folds": 1}, "at least 2 folds"),
+        ({"folds": 40}, "needs at least 40 of each"),
+        ({"names": ["a"]}, "Got 1 names for 2 features"),
+    ],
+)
+def test_judges_refuse_bad_settings(options: dict[str, object], words: str) -> None:
+    cells = np.zeros((20, 2))
+    with pytest.raises(SettingError, match=words):
+        discriminator_auc(cells, cells, **options)  # type: ignore[arg-type]
+
+
+def test_an_interval_needs_two_of_each() -> None:
+    with pytest.raises(SettingError, match="needs at least two of each"):
+        delong_interval(np.array([True, False]), np.array([0.0, 1.0]))

@@ -1,0 +1,97 @@
+"""The paper's columns against their definitions, and what they are blind to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from scipy.stats import spearmanr
+
+from scdiffusion.metrics import (
+    Labelled,
+    centroid_cosine,
+    centroid_distance,
+    forest_auc_depth5,
+    ilisi,
+    knn_auc,
+    label_recognition,
+    lisi,
+    log_normalise,
+    mmd5,
+    pcc,
+    scc,
+)
+
+Cells = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture
+def cells() -> Cells:
+    stream = np.random.default_rng(1)
+    return stream.normal(size=(120, 5)), stream.normal(size=(120, 5)) + 0.5
+
+
+@pytest.fixture
+def counts() -> Cells:
+    stream = np.random.default_rng(2)
+    means = stream.gamma(0.5, 3.0, 80)
+    return stream.poisson(means, (900, 80)), stream.poisson(means, (110, 80))
+
+
+def test_scc_and_pcc_correlate_mean_log_expression(counts: Cells) -> None:
+    means = [log_normalise(side).toarray().astype(np.float64).mean(axis=0) for side in counts]
+    assert scc(*counts) == pytest.approx(spearmanr(*means).statistic, abs=1e-12)
+    assert pcc(*counts) == pytest.approx(np.corrcoef(*means)[0, 1], abs=1e-12)
+
+
+def test_pcc_is_blind_to_cells_that_are_all_the_same(counts: Cells) -> None:
+    same = np.tile(counts[0].mean(axis=0), (50, 1))
+    assert pcc(counts[0], same) > 0.9
+
+
+def test_mmd5_agrees_with_all_pairs(cells: Cells) -> None:
+    pooled = np.concatenate(cells)
+    squares = cdist(pooled, pooled, "sqeuclidean")
+    width = squares.sum() / (240 * 239)
+    kernel = sum(np.exp(-squares / (width * 2.0**k)) for k in range(-2, 3))
+    expected = kernel[:120, :120].mean() + kernel[120:, 120:].mean() - 2 * kernel[:120, 120:].mean()
+    assert mmd5(*cells) == pytest.approx(expected, abs=1e-6)
+
+
+def test_mmd5_of_a_sample_with_itself_is_zero(cells: Cells) -> None:
+    assert mmd5(cells[0], cells[0]) == pytest.approx(0.0, abs=1e-7)
+
+
+def test_ilisi_is_lisi_of_perplexity_thirty(cells: Cells) -> None:
+    assert ilisi(*cells) == lisi(*cells, perplexity=30)
+
+
+@pytest.mark.parametrize("apart", [0.0, 4.0])
+def test_the_papers_discriminators_range_from_chance_to_certainty(cells: Cells, apart: float) -> None:
+    x, y = cells[0], np.random.default_rng(5).normal(size=(120, 5)) + apart
+    for result in (forest_auc_depth5(x, y, n_trees=50), knn_auc(x, y)):
+        assert result.low <= (1.0 if apart else 0.5) <= result.high + 0.01
+
+
+def test_label_recognition_is_the_mean_over_labels() -> None:
+    stream = np.random.default_rng(0)
+    labels = np.repeat(["a", "b"], [90, 10])
+    values = stream.normal(size=(100, 3)) + 9.0 * (labels == "b")[:, None]
+    generated = values.copy()
+    generated[labels == "b"] -= 9.0
+    assert label_recognition(Labelled(values, labels), Labelled(generated, labels)) == pytest.approx(0.5, abs=0.01)
+
+
+def test_centroids_of_a_hand_computed_case() -> None:
+    x, y = np.array([[2.0, 0.0], [4.0, 0.0]]), np.array([[0.0, 4.0]])
+    assert centroid_distance(x, y) == pytest.approx(5.0)
+    assert centroid_cosine(x, y) == pytest.approx(1.0)
+
+
+def test_scaled_centroids_share_their_direction() -> None:
+    x = np.array([[1.0, 2.0]])
+    assert centroid_cosine(x, 3 * x) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_centroid_at_the_origin_has_no_direction() -> None:
+    assert centroid_cosine(np.zeros((2, 2)), np.ones((2, 2))) == 1.0

@@ -1,0 +1,189 @@
+"""Privacy: an honest generator scores the null, a copier does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scdiffusion._core.errors import ConditionError, SettingError
+from scdiffusion.metrics import (
+    distance_to_closest_record,
+    exact_copies,
+    membership_inference,
+    nearest_neighbour_ratio,
+)
+from scdiffusion.metrics._privacy import Attack
+
+N, WIDTH = 300, 6
+Attacks: tuple[Attack, ...] = ("distance", "density", "classifier")
+
+
+def draw(seed: int, n: int = N) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, WIDTH))
+
+
+@pytest.fixture
+def train() -> np.ndarray:
+    return draw(1)
+
+
+@pytest.fixture
+def held_out() -> np.ndarray:
+    return draw(2)
+
+
+@pytest.fixture
+def copies(train: np.ndarray) -> np.ndarray:
+    return train + 0.02 * draw(4)
+
+
+def test_ratios_of_hand_computed_cells() -> None:
+    train = np.array([[0.0], [4.0], [100.0]])
+    score = nearest_neighbour_ratio(train, np.array([[2.0], [2.0]]), np.array([[1.0], [1.0]]))
+    assert (score.value, score.null) == pytest.approx((1 / 3, 1.0))
+
+
+def test_fresh_cells_have_the_ratio_of_held_out_cells(train: np.ndarray, held_out: np.ndarray) -> None:
+    score = nearest_neighbour_ratio(train, held_out, draw(3))
+    assert score.low <= score.null <= score.high
+
+
+def test_copies_have_a_ratio_near_zero(train: np.ndarray, held_out: np.ndarray, copies: np.ndarray) -> None:
+    score = nearest_neighbour_ratio(train, held_out, copies)
+    assert score.high < 0.2 < score.null
+
+
+def test_a_tenth_of_copies_is_seen_in_the_low_quantile(train: np.ndarray, held_out: np.ndarray) -> None:
+    generated = np.concatenate([train[:60], draw(3, 540)])
+    assert nearest_neighbour_ratio(train, held_out, generated).value == 0.0
+
+
+def test_copies_of_repeated_training_cells_count_as_copies(held_out: np.ndarray, train: np.ndarray) -> None:
+    assert nearest_neighbour_ratio(np.concatenate([train, train]), held_out, train).value == 0.0
+
+
+def test_the_ratio_interval_holds_the_quantile_as_often_as_it_says(train: np.ndarray, held_out: np.ndarray) -> None:
+    exact = nearest_neighbour_ratio(train, held_out, draw(99, 20_000), max_cells=20_000).value
+    held = []
+    for seed in range(100, 180):
+        score = nearest_neighbour_ratio(train, held_out, draw(seed, 400))
+        held.append(score.low <= exact <= score.high)
+    assert np.mean(held) >= 0.9
+
+
+def test_fresh_cells_are_as_close_to_either_side(train: np.ndarray, held_out: np.ndarray) -> None:
+    score = distance_to_closest_record(train, held_out, draw(3))
+    assert score.low <= score.null == 0.5 <= score.high
+
+
+def test_copies_are_closer_to_training(train: np.ndarray, held_out: np.ndarray, copies: np.ndarray) -> None:
+    assert distance_to_closest_record(train, held_out, copies).value == 1.0
+
+
+def test_uneven_sides_do_not_look_like_copying(held_out: np.ndarray) -> None:
+    score = distance_to_closest_record(draw(1, 3000), held_out, draw(3, 1000))
+    assert score.value == pytest.approx(0.5, abs=0.07)
+
+
+def test_ties_count_half() -> None:
+    cells = np.array([[0.0], [1.0]])
+    assert distance_to_closest_record(cells, cells, cells).value == 0.5
+
+
+def test_the_share_has_the_wilson_interval(train: np.ndarray, held_out: np.ndarray, copies: np.ndarray) -> None:
+    # All of 300: the Wilson interval runs from n / (n + z^2) to 1.
+    score = distance_to_closest_record(train, held_out, copies)
+    assert (score.low, score.high) == pytest.approx((300 / (300 + 1.959964**2), 1.0))
+
+
+def test_a_stricter_level_widens_the_interval(train: np.ndarray, held_out: np.ndarray) -> None:
+    usual, strict = (distance_to_closest_record(train, held_out, draw(3), level=level) for level in (0.95, 0.999))
+    assert strict.high - strict.low > usual.high - usual.low
+
+
+def test_exact_copies_are_counted_gene_by_gene() -> None:
+    train = np.array([[1, 0, 2], [0, 3, 0]])
+    generated = np.array([[1, 0, 2], [1, 2, 0], [0, 0, 0], [0, 3, 0]])
+    score = exact_copies(train, np.array([[0, 3, 0], [5, 0, 0]]), generated)
+    assert (score.value, score.null) == (0.5, 0.5)
+
+
+def test_empty_cells_are_no_copies() -> None:
+    assert exact_copies(np.zeros((2, 2)), np.ones((1, 2)), np.zeros((3, 2))).value == 0.0
+
+
+def test_exact_copies_need_cells() -> None:
+    with pytest.raises(SettingError, match="expected at least one of each"):
+        exact_copies(np.ones((2, 2)), np.ones((0, 2)), np.ones((1, 2)))
+
+
+@pytest.mark.parametrize("attack", Attacks)
+def test_no_attack_works_on_fresh_cells(train: np.ndarray, held_out: np.ndarray, attack: Attack) -> None:
+    result = membership_inference(train, held_out, draw(3), reference=draw(5), attack=attack)
+    assert result.low <= 0.5 <= result.high
+
+
+@pytest.mark.parametrize("attack", Attacks)
+def test_every_attack_works_on_copies(
+    train: np.ndarray, held_out: np.ndarray, copies: np.ndarray, attack: Attack
+) -> None:
+    assert membership_inference(train, held_out, copies, reference=draw(5), attack=attack).low > 0.8
+
+
+def test_the_density_attack_does_not_mistake_common_cells_for_members(held_out: np.ndarray) -> None:
+    # Members sit in the tail: the distance attack then points the wrong way, the ratio does not.
+    train = 2.0 * draw(1)
+    generated = np.concatenate([train + 0.3 * draw(4), draw(3, 3 * N)])
+    distance, density = (
+        membership_inference(train, held_out, generated, reference=draw(5, 3 * N), attack=attack)
+        for attack in ("distance", "density")
+    )
+    assert density.auc > distance.auc + 0.1
+
+
+def donor_cells(donors: range, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cells of donors who each lie elsewhere."""
+    stream = np.random.default_rng(seed)
+    names = np.repeat([f"d{k}" for k in donors], 40)
+    centres = np.repeat(np.random.default_rng(7).normal(size=(20, WIDTH))[list(donors)], 40, axis=0)
+    return centres + stream.normal(size=centres.shape), names
+
+
+def test_donors_are_told_from_their_cells() -> None:
+    (train, members), (held_out, others) = donor_cells(range(8), 1), donor_cells(range(8, 16), 2)
+    generated = train + 0.3 * np.random.default_rng(3).normal(size=train.shape)
+    cells, donors = (
+        membership_inference(train, held_out, generated, donors=names) for names in (None, (members, others))
+    )
+    assert donors.auc == 1.0 > cells.auc
+
+
+def test_donors_on_both_sides_are_refused(train: np.ndarray, held_out: np.ndarray) -> None:
+    names = np.repeat(["d1", "d2"], N // 2)
+    with pytest.raises(ConditionError, match="Donors d1, d2 are among both"):
+        membership_inference(train, held_out, train, donors=(names, names))
+
+
+def test_single_donors_are_refused(train: np.ndarray, held_out: np.ndarray) -> None:
+    with pytest.raises(ConditionError, match="at least two training and two held-out donors"):
+        membership_inference(train, held_out, train, donors=(np.full(N, "d1"), np.full(N, "d2")))
+
+
+def test_donors_must_be_one_a_cell(train: np.ndarray, held_out: np.ndarray) -> None:
+    with pytest.raises(SettingError, match="pass one a cell"):
+        membership_inference(train, held_out, train, donors=(np.array(["d1"]), np.array(["d2"])))
+
+
+def test_an_attack_that_lacks_its_reference_is_refused(train: np.ndarray, held_out: np.ndarray) -> None:
+    with pytest.raises(SettingError, match="compares with `reference` cells and got none"):
+        membership_inference(train, held_out, train, attack="density")
+
+
+def test_an_unknown_attack_is_refused(train: np.ndarray, held_out: np.ndarray) -> None:
+    with pytest.raises(SettingError, match="expected one of distance, density, classifier"):
+        membership_inference(train, held_out, train, attack="guess")  # type: ignore[arg-type]
+
+
+def test_a_quantile_outside_its_range_is_refused(train: np.ndarray, held_out: np.ndarray) -> None:
+    with pytest.raises(SettingError, match="`quantile` must lie between 0 and 1"):
+        nearest_neighbour_ratio(train, held_out, train, quantile=1.5)
