@@ -137,8 +137,9 @@ def _candidates(obs: pd.DataFrame) -> tuple[dict[str, Any], list[str]]:
         is_number = pd.api.types.is_float_dtype(column) or (
             pd.api.types.is_integer_dtype(column) and column.nunique() > _MOST_LABELS
         )
-        if not is_number and column.nunique() > max(_MOST_LABELS, len(obs) // 10):
-            continue
+        n_labels = column.nunique()
+        if n_labels == 1 or (not is_number and n_labels > max(_MOST_LABELS, len(obs) // 10)):
+            continue  # nothing to tell apart, or a name for each cell
         try:
             if is_number:
                 seen = Conditions.from_obs(obs, (), [name]).continuous[name]
@@ -159,10 +160,12 @@ def _describe(found: dict[str, Any]) -> str:
         lines += [f"Raw counts: {', '.join(names)}", found["genes"]]
     else:
         lines.append("Raw counts: none found, so nothing can be fitted")
-    lines.append("Columns that can be conditions (--condition):")
+    if found["conditions"]:
+        lines.append("Columns that can be conditions (--condition):")
     for name, labels in found["conditions"].items():
         lines.append(f"  {name}: {', '.join(f'{label} ({n:,})' for label, n in labels.items())}")
-    lines.append("Columns with numbers (--continuous):")
+    if found["continuous"]:
+        lines.append("Columns with numbers (--continuous):")
     lines += [f"  {name}: {low:g} to {high:g}" for name, (low, high) in found["continuous"].items()]
     if found["problems"]:
         lines.append("What is wrong:")
