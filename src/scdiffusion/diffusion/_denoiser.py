@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 
 from scdiffusion.diffusion._config import DiffusionConfig
 from scdiffusion.diffusion._path import angle, scales
-from scdiffusion.nn import ConditionEmbedding, ConditionTensors, ModulatedBlock, TimeEmbedding
+from scdiffusion.nn import ConditionEmbedding, ConditionTensors, ModulatedBlock, Modulation, TimeEmbedding
 
 __all__ = ["Denoiser", "Estimate", "LatentDenoiser"]
 
@@ -86,13 +85,11 @@ class LatentDenoiser(nn.Module):
         self.config = config
         self.time = TimeEmbedding(config.embedding_width)
         self.conditions = ConditionEmbedding(n_labels, n_continuous, config.embedding_width)
-        self.steer = nn.Linear(config.embedding_width, 3 * config.width * config.depth)
         self.read = nn.Linear(n_latent, config.width)
-        self.blocks = nn.ModuleList(ModulatedBlock(config.width) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(ModulatedBlock(config.width, config.embedding_width) for _ in range(config.depth))
         self.write = nn.Linear(config.width, n_latent)
-        for linear in (self.steer, self.write):
-            nn.init.zeros_(linear.weight)
-            nn.init.zeros_(linear.bias)
+        nn.init.zeros_(self.write.weight)
+        nn.init.zeros_(self.write.bias)
 
     def forward(self, y: Tensor, theta: Tensor, conditions: ConditionTensors) -> Tensor:
         """Evaluate the network ``F`` for training.
@@ -110,8 +107,8 @@ class LatentDenoiser(nn.Module):
         -------
         ``F``, shape ``(B, D)``.
         """
-        modulation = self.steer(self.time(theta) + self.conditions(conditions))
-        return self._refine(y, list(modulation.split(3 * self.config.width, dim=1)))
+        embedding = self.time(theta) + self.conditions(conditions)
+        return self._refine(y, [block.steer(embedding) for block in self._steered])
 
     def given(self, conditions: ConditionTensors) -> Estimate:
         """Settle the conditions of ``B`` cells; their embedding is computed once for all times.
@@ -125,23 +122,25 @@ class LatentDenoiser(nn.Module):
         -------
         The estimate of those cells' clean latents.
         """
-        width = 3 * self.config.width
-        settled = [part.contiguous() for part in self.steer(self.conditions(conditions)).split(width, dim=1)]
+        embedding = self.conditions(conditions)
+        settled = [block.steer(embedding) for block in self._steered]
 
         def estimate(z_t: Tensor, t: Tensor) -> Tensor:
-            norm, theta = scales(t[..., None]).norm, angle(t[..., None])
-            y = z_t / norm
-            # `steer` is linear, so that the shares of time and of the conditions add up
-            of_time = nn.functional.linear(self.time(angle(t).reshape(-1)), self.steer.weight).split(width, dim=1)
-            network = self._refine(y, [a + b for a, b in zip(settled, of_time, strict=True)])
-            return theta.cos() * y + theta.sin() * network
+            theta = angle(t)[..., None]
+            y = z_t / scales(t).norm[..., None]
+            of_time = self.time(theta.reshape(-1))
+            by = [part.plus(block.share(of_time)) for block, part in zip(self._steered, settled, strict=True)]
+            return theta.cos() * y + theta.sin() * self._refine(y, by)
 
         return estimate
 
-    def _refine(self, y: Tensor, modulations: list[Tensor]) -> Tensor:
+    @property
+    def _steered(self) -> list[ModulatedBlock]:
+        return [block for block in self.blocks if isinstance(block, ModulatedBlock)]
+
+    def _refine(self, y: Tensor, by: list[Modulation]) -> Tensor:
         h = self.read(y)
-        for block, modulation in zip(self.blocks, modulations, strict=True):
+        for block, modulation in zip(self.blocks, by, strict=True):
             h = block(h, modulation)
-        normal = nn.functional.layer_norm(h, (self.config.width,))
-        out: Tensor = self.write(normal)
-        return out
+        refined: Tensor = self.write(nn.functional.layer_norm(h, (self.config.width,)))
+        return refined

@@ -28,7 +28,7 @@ class Scales(NamedTuple):
 
 
 def scales(t: Tensor) -> Scales:
-    r"""Return the scales of the linear path,
+    r"""Return the scales of the linear path.
 
     .. math:: z_t = \alpha_t z + \sigma_t \varepsilon, \quad \alpha_t = 1 - t, \quad \sigma_t = t.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ _BLOCK = 512  # rows at once: the features stay in the cache, and a constant sha
 
 
 @torch.inference_mode()
-def sample(  # noqa: PLR0913 - the loop takes its parts
+def sample(
     denoiser: Denoiser,
     z_t: Tensor,
     conditions: ConditionTensors,
@@ -78,7 +79,7 @@ def sample(  # noqa: PLR0913 - the loop takes its parts
         slope = _slope(denoiser, _padded(conditions.rows(rows), _BLOCK - n_rows))
         y = block / scales(torch.tensor(start)).norm
         past: Past | None = None
-        for leg in zip(angles[:-1], angles[1:], strict=True):
+        for leg in pairwise(angles):
             y, past = rule.step(y, leg, slope, past=past)
         out[rows] = y[:n_rows] * scales(torch.tensor(end)).norm
     return out

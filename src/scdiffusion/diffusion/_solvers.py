@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -37,6 +37,11 @@ class Step(NamedTuple):
 class Solver(Protocol):
     r"""One step of :math:`dy / d\theta`, in the angle of time; `sample` holds the only loop."""
 
+    @property
+    def n_calls(self) -> int:
+        """Denoiser calls a step."""
+        ...
+
     def step(self, y: Tensor, leg: tuple[float, float], slope: Slope, *, past: Past | None) -> Step:
         """Carry latents from one angle to a smaller one.
 
@@ -65,7 +70,9 @@ class Euler:
     On this path it is exact where the latents are standard normal, as their slope is zero.
     """
 
-    def step(self, y: Tensor, leg: tuple[float, float], slope: Slope, *, past: Past | None) -> Step:  # noqa: ARG002
+    n_calls: ClassVar[int] = 1
+
+    def step(self, y: Tensor, leg: tuple[float, float], slope: Slope, *, past: Past | None) -> Step:
         """Carry latents along the slope at the start."""
         now, to = leg
         here = slope(y, now)
@@ -79,7 +86,9 @@ class Heun:
     A step that ends at angle 0, where the slope is 0 / 0, uses the slope in its middle instead.
     """
 
-    def step(self, y: Tensor, leg: tuple[float, float], slope: Slope, *, past: Past | None) -> Step:  # noqa: ARG002
+    n_calls: ClassVar[int] = 2
+
+    def step(self, y: Tensor, leg: tuple[float, float], slope: Slope, *, past: Past | None) -> Step:
         """Carry latents along the mean of two slopes."""
         now, to = leg
         width = to - now
@@ -98,6 +107,8 @@ class Multistep:
 
     It is the Adams-Bashforth rule of two steps with widths that may differ; the first step is Euler's.
     """
+
+    n_calls: ClassVar[int] = 1
 
     def step(self, y: Tensor, leg: tuple[float, float], slope: Slope, *, past: Past | None) -> Step:
         """Carry latents along the extended slope."""

@@ -99,7 +99,7 @@ class LatentTask:
     Esser et al. 2024, https://arxiv.org/abs/2403.03206, section 3.1 (logit-normal times).
     """
 
-    def __init__(  # noqa: PLR0913 - data, split and seed of one task
+    def __init__(
         self,
         denoiser: LatentDenoiser,
         *,
@@ -134,7 +134,7 @@ class LatentTask:
         Parameters
         ----------
         cells
-            Positions among all ``N`` cells, shape ``(B,)``.
+            Positions among the training cells, shape ``(B,)``.
         rng
             The source of all that is drawn.
 
@@ -146,7 +146,7 @@ class LatentTask:
         draws = torch.Generator().manual_seed(int(rng.integers(2**63)))
         normals = torch.randn(2, n, width, generator=draws)
         theta = self._angles(torch.rand(n, generator=draws))
-        rows = torch.from_numpy(cells)
+        rows = torch.from_numpy(self.train[cells])
         z = torch.addcmul(self.means[rows], self.stds[rows], normals[0])
         shown = self.conditions.rows(rows)
         n_conditions = shown.n_conditions
@@ -169,7 +169,7 @@ class LatentTask:
         n = len(self.validation)
         repeats = max(1, math.ceil(_VALIDATION_DRAWS / (2 * n)))
         cells = np.tile(self.validation, repeats)
-        if cells.size > _VALIDATION_DRAWS:
+        if cells.size > _VALIDATION_DRAWS // 2 + n:
             cells = rng.choice(cells, _VALIDATION_DRAWS // 2, replace=False)
         levels = (rng.permutation(cells.size) + 0.5) / cells.size
         draws = torch.Generator().manual_seed(int(rng.integers(2**63)))
@@ -186,27 +186,21 @@ class LatentTask:
                 total += float(loss) * len(rows)
         return total / (2 * cells.size)
 
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Split the parameters for the optimiser.
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return all weights as one group that learns at the full rate from the beginning."""
+        return [{"params": list(self.denoiser.parameters()), "rate": 1.0, "begin": 0.0}]
 
-        Parameters
-        ----------
-        weight_decay
-            Decay of the weight matrices; biases and embeddings have none.
+    @property
+    def module(self) -> LatentDenoiser:
+        """The network to train."""
+        return self.denoiser
 
-        Returns
-        -------
-        Two groups, in the form that PyTorch's optimisers take.
-        """
-        embedding = {id(p) for table in self.denoiser.conditions.labels for p in table.parameters()}
-        decayed, free = [], []
-        for parameter in self.denoiser.parameters():
-            (decayed if parameter.ndim == 2 and id(parameter) not in embedding else free).append(parameter)
-        return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    @property
+    def n_cells(self) -> int:
+        """Training cells."""
+        return len(self.train)
 
     def _angles(self, levels: Tensor) -> Tensor:
         """Turn uniform numbers into angles of time: arctan of the noise over the signal."""
-        log_noise = self.config.log_noise_mean + self.config.log_noise_std * torch.special.ndtri(
-            levels.clamp(1e-6, 1 - 1e-6)
-        )
-        return log_noise.exp().atan()
+        normal: Tensor = torch.special.ndtri(levels.clamp(1e-6, 1 - 1e-6))
+        return (self.config.log_noise_mean + self.config.log_noise_std * normal).exp().atan()

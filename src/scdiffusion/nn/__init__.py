@@ -4,5 +4,6 @@ from scdiffusion.nn._averages import WeightAverage as WeightAverage
 from scdiffusion.nn._conditions import ConditionEmbedding as ConditionEmbedding
 from scdiffusion.nn._conditions import ConditionTensors as ConditionTensors
 from scdiffusion.nn._residual import ModulatedBlock as ModulatedBlock
+from scdiffusion.nn._residual import Modulation as Modulation
 from scdiffusion.nn._time import TimeEmbedding as TimeEmbedding
 from scdiffusion.nn._time import fourier_features as fourier_features

@@ -84,11 +84,9 @@ class ConditionEmbedding(nn.Module):
         self.missing_numbers = nn.Parameter(torch.zeros(n_continuous, width))
         self.inner = nn.Linear(width, width)
         self.outer = nn.Linear(width, width)
-        for table in self.labels:
-            nn.init.zeros_(table.weight)  # type: ignore[arg-type]
-        for linear in (*self.numbers, self.outer):
-            nn.init.zeros_(linear.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(linear.bias)  # type: ignore[arg-type]
+        for part in (*self.labels, *self.numbers, self.outer):
+            for parameter in part.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, conditions: ConditionTensors) -> Tensor:
         """Embed the conditions of cells.
