@@ -46,4 +46,4 @@ def joint_embedding(
     places = [np.zeros((len(cells), 2)) for cells in (real, generated)]
     for place, cells in zip(places, (real, generated), strict=True):
         place[:, :width] = cells[:, :width]
-    return "PC plane (umap-learn is not installed, or cells are few)", places[0], places[1]
+    return "PC plane (UMAP was not asked for, is not installed, or cells are few)", places[0], places[1]

@@ -49,8 +49,8 @@ class Drawing:
     floor: Pair
     baseline: Pair | None
     """Independent negative binomials, as the shape that no learning gives."""
-    by: str | None
     seed: int = 0
+    umap: bool = True
 
 
 def draw_cells(drawing: Drawing) -> list[Picture]:
@@ -150,7 +150,7 @@ def _bare(axes: Axes, x: str, y: str) -> None:
 def _embedding(drawing: Drawing) -> tuple[str, str, Canvas]:
     rows = slice(0, _MOST_POINTS)
     real, made = drawing.model.real, drawing.model.generated
-    method, real_xy, made_xy = joint_embedding(real.pcs[rows], made.pcs[rows], seed=drawing.seed)
+    method, real_xy, made_xy = joint_embedding(real.pcs[rows], made.pcs[rows], seed=drawing.seed, try_umap=drawing.umap)
     labelled = real.labels is not None and made.labels is not None
     canvas, panels = new_canvas(3 if labelled else 2, height=3.5, width=9.6 if labelled else 7)
     axis = method.split()[0]

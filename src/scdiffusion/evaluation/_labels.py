@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from scdiffusion._core.random import generator
 from scdiffusion.evaluation._material import Material
-from scdiffusion.evaluation._scoring import Arena, Estimate, Scored, score
+from scdiffusion.evaluation._scoring import VALIDITY, Arena, Estimate, Scored, score
 from scdiffusion.metrics import Metric, View
 
 __all__ = ["label_sizes", "measure_labels", "share_floor"]
 
 _MIN_CELLS = 20
-_MOST_CELLS = 400
+_MOST_CELLS = 300
 _N_DRAWS = 400
 
 
@@ -48,8 +48,8 @@ def label_sizes(material: Material) -> dict[str, dict[str, int]]:
 def measure_labels(
     material: Material,
     metrics: Sequence[Metric],
-    sizes: Mapping[str, Mapping[str, int]],
     *,
+    sizes: Mapping[str, Mapping[str, int]],
     seed: int,
     advance: Callable[..., None],
 ) -> dict[str, dict[str, dict[str, Any]]]:
@@ -60,7 +60,7 @@ def measure_labels(
     material
         All cells.
     metrics
-        What was asked for; those that suit a label are measured.
+        What to measure.
     sizes
         Cells by label.
     seed
@@ -72,7 +72,7 @@ def measure_labels(
     -------
     Scores by label and metric, as in the JSON of a report.
     """
-    suited = [metric for metric in metrics if metric.by_label]
+    suited = [metric for metric in metrics if metric.name != VALIDITY]
     scores: dict[str, dict[str, dict[str, Any]]] = {}
     for label, size in sizes.items():
         if size["compared"]:

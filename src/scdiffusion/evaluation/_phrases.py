@@ -18,7 +18,7 @@ _PHRASES = {
     "one_nn_accuracy": "the nearest neighbour gives a cell's origin away",
     "lisi": "generated and real cells do not mix",
     "label_recognition": "generated cells are not recognised as the type asked for",
-    "composition_distance": "types come in other shares than in real cells",
+    "composition": "types come in other shares than in real cells",
 }
 """What it means when a metric is off its floor, where the title alone does not say it."""
 

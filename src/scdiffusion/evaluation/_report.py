@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,7 +93,7 @@ class Report:
         columns = [*_COLUMNS[:6], *names, *_COLUMNS[6:]]
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("metric")
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+    def save(self, path: str | Path, *, overwrite: bool = False, umap: bool = True) -> Path:
         """Write the page: one self-contained file that needs no network.
 
         Parameters
@@ -102,6 +102,8 @@ class Report:
             The ``.html`` file.
         overwrite
             Replace the file if it is there.
+        umap
+            Draw the cells by UMAP, which takes half a minute; else by their first two principal components.
 
         Returns
         -------
@@ -115,7 +117,7 @@ class Report:
             No permission or no space.
         """
         path = Path(path)
-        page = render_page(self, overview=self._overview, types=self._types, pictures=self._pictures)
+        page = render_page(self, overview=self._overview, types=self._types, pictures=self._pictures(umap=umap))
         _write(path, page, overwrite=overwrite)
         return path
 
@@ -127,9 +129,8 @@ class Report:
     def _types(self) -> Picture | None:
         return draw_types(self.by, self.settings.get("labels", {}))
 
-    @cached_property
-    def _pictures(self) -> list[Picture]:
-        return [] if self.drawing is None else draw_cells(self.drawing)
+    def _pictures(self, *, umap: bool) -> list[Picture]:
+        return [] if self.drawing is None else draw_cells(replace(self.drawing, umap=umap))
 
 
 def _write(path: Path, text: str, *, overwrite: bool) -> None:

@@ -63,6 +63,8 @@ class Faults:
     infinite: int
     empty: int
     n_cells: int
+    values: float = 0.0
+    """Share of the stored values."""
 
     @property
     def share(self) -> float:
@@ -167,6 +169,7 @@ def find_faults(counts: sparse.csr_matrix) -> Faults:
         infinite=cells(~finite),
         empty=int((np.asarray(abs(counts).sum(axis=1)).ravel() == 0).sum()),
         n_cells=int(counts.shape[0]),
+        values=float(((whole < 0) | (whole != np.rint(whole)) | ~finite).mean()) if stored.size else 0.0,
     )
 
 

@@ -15,8 +15,10 @@ from scdiffusion._core.random import generator
 from scdiffusion.evaluation.baselines import COPIER
 from scdiffusion.metrics import Metric, Pair, Score
 
-__all__ = ["Arena", "Estimate", "Scored", "measure", "score"]
+__all__ = ["VALIDITY", "Arena", "Estimate", "Scored", "measure", "score"]
 
+VALIDITY = "invalid_values"
+"""The metric that stands in a group of its own, as nothing else holds where it fails."""
 _HALVES = {"cheap": 16, "moderate": 8, "dear": 0}
 _INTERVAL = 1.96
 _FLAG_ERRORS = 3.0  # standard errors between model and floor: one false alarm in 700 looks
@@ -61,6 +63,10 @@ class Arena:
             baselines={name: cut(pair) for name, pair in self.baselines.items()},
         )
 
+    def without(self, baseline: str) -> Arena:
+        """Leave a baseline out."""
+        return replace(self, baselines={name: pair for name, pair in self.baselines.items() if name != baseline})
+
     @property
     def n_cells(self) -> int:
         """Cells on either side."""
@@ -86,12 +92,17 @@ class Scored:
     seeds: tuple[float, ...] = ()
     """The value at every seed."""
 
+    @property
+    def group(self) -> str:
+        """Group in the report."""
+        return "validity" if self.metric.name == VALIDITY else self.metric.group
+
     def to_json(self) -> dict[str, Any]:
         """Give the numbers as plain values, ``None`` for unknown ones."""
         metric = self.metric
         return {
             "title": metric.title,
-            "group": metric.group,
+            "group": self.group,
             "better": metric.better,
             "target": _plain(metric.target),
             "value": _plain(self.model.value),
@@ -241,7 +252,7 @@ def _best_trivial(metric: Metric, baselines: Mapping[str, float]) -> str | None:
 def _skill(metric: Metric, model: Estimate, floor: Estimate, *, trivial: float) -> float | None:
     """Skill, unless the trivial baseline stands within the noise of the floor."""
     room = metric.loss(trivial) - metric.loss(floor.value)
-    noise = _FLAG_ERRORS * floor.error if math.isfinite(floor.error) else 0.1 * metric.loss(floor.value)
+    noise = _INTERVAL * floor.error if math.isfinite(floor.error) else 0.1 * metric.loss(floor.value)
     if room <= max(noise, 1e-12):
         return None
     return (metric.loss(trivial) - metric.loss(model.value)) / room

@@ -10,7 +10,7 @@ import numpy as np
 
 from scdiffusion.evaluation._phrases import phrase
 from scdiffusion.evaluation._samples import Faults
-from scdiffusion.evaluation._scoring import Scored
+from scdiffusion.evaluation._scoring import VALIDITY, Scored
 from scdiffusion.evaluation._words import GROUP_TITLES, join, number, percent
 
 __all__ = ["Verdict", "judge"]
@@ -99,7 +99,7 @@ def judge(
     """
     verdicts = {"validity": _judge_counts(faults)}
     for group in list(GROUP_TITLES)[1:]:
-        own = [one for one in scored.values() if one.metric.group == group]
+        own = [one for one in scored.values() if one.group == group]
         by_own = {
             label: [(name, one) for name, one in found.items() if one["group"] == group] for label, found in by.items()
         }
@@ -120,7 +120,7 @@ def _judge_counts(faults: Faults) -> Verdict:
         return Verdict(group="validity", level="passes", text="Every value is a whole number, none is negative.")
     level: Level = "fails" if faults.share else "differs"
     scored_as = " Negative and infinite values were scored as zero." if faults.negative or faults.infinite else ""
-    return Verdict(group="validity", level=level, text=_sentence(join(found, most=4)) + scored_as, evidence=("counts",))
+    return Verdict(group="validity", level=level, text=_sentence(join(found, most=4)) + scored_as, evidence=(VALIDITY,))
 
 
 def _judge_group(
