@@ -57,7 +57,8 @@ def test_coverage_of_equal_distributions_is_that_of_its_theory() -> None:
 
 def test_mode_collapse_keeps_precision_and_loses_recall(cells: Cells) -> None:
     result = precision_recall_density_coverage(cells[0], cells[0][:1] + 1e-3 * cells[1])
-    assert (result.precision, result.recall) == (1.0, pytest.approx(0.0, abs=0.02))
+    assert result.precision == 1.0
+    assert result.recall < 0.02
 
 
 def test_a_missing_label_is_not_covered(cells: Cells) -> None:
