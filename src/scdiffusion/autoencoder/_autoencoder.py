@@ -1,0 +1,150 @@
+"""Counts to latents and back to counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from scdiffusion.autoencoder._likelihood import BurstNegativeBinomial, NegativeBinomial
+from scdiffusion.autoencoder._network import AutoencoderConfig, Decoder, Encoder
+from scdiffusion.autoencoder._terms import read_counts
+
+__all__ = ["CountAutoencoder", "Posterior"]
+
+_LIKELIHOODS = {"burst": BurstNegativeBinomial, "negative_binomial": NegativeBinomial}
+_BLOCK = 128  # rows decoded at once, always as many: the last bits of a product depend on its shape
+
+
+class Posterior(NamedTuple):
+    """What is known of the latents of cells."""
+
+    mean: Tensor
+    """Shape ``(B, D)``."""
+    std: Tensor
+    """Shape ``(B, D)``."""
+
+
+class CountAutoencoder(nn.Module):
+    """A variational autoencoder of counts, in which no cell depends on another.
+
+    Parameters
+    ----------
+    shares
+        Mean share of each gene in the training cells, shape ``(G,)``, positive.
+    config
+        Widths, likelihood and shrinkage.
+
+    References
+    ----------
+    Kingma & Welling 2014, https://arxiv.org/abs/1312.6114, eq. 3 (the bound).
+    """
+
+    def __init__(self, shares: Tensor, config: AutoencoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(shares.numel(), config)
+        self.decoder = Decoder(shares, config)
+        self.likelihood = _LIKELIHOODS[config.likelihood](shares.numel())
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes ``G``."""
+        return self.decoder.bias.numel()
+
+    def terms(self, counts: sp.csr_matrix, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the two terms of the bound with one draw of the latents.
+
+        Parameters
+        ----------
+        counts
+            Counts, shape ``(B, G)``.
+        noise
+            Standard normal numbers, shape ``(B, D)``.
+
+        Returns
+        -------
+        Minus the log probability of the counts and the divergence from the prior, each ``(B,)`` in nats.
+        """
+        mean, log_variance = self.encoder(counts)
+        latent = mean + (0.5 * log_variance).exp() * noise
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
+        cells = read_counts(counts, latent.device)
+        return self.likelihood.neg_log_prob(self.decoder(latent), cells), divergence
+
+    def penalty(self) -> Tensor:
+        """Return minus the log prior of all weights that have one, in nats for the whole data set."""
+        return self.decoder.penalty() + self.likelihood.penalty()
+
+    @torch.no_grad()
+    def encode(self, counts: sp.csr_matrix) -> Posterior:
+        """Infer the latents of cells.
+
+        Parameters
+        ----------
+        counts
+            Counts, shape ``(B, G)``.
+
+        Returns
+        -------
+        Mean and standard deviation of the latents.
+        """
+        mean, log_variance = self.encoder(counts)
+        return Posterior(mean, (0.5 * log_variance).exp())
+
+    @torch.no_grad()
+    def shares(self, latent: Tensor) -> NDArray[np.float32]:
+        """Find the expected share of each gene.
+
+        Parameters
+        ----------
+        latent
+            Latent codes, shape ``(B, D)``.
+
+        Returns
+        -------
+        Shares, shape ``(B, G)``, rows summing to 1.
+        """
+        padded = latent.new_zeros(_BLOCK, latent.shape[1])
+        blocks = []
+        for begin in range(0, len(latent), _BLOCK):
+            rows = latent[begin : begin + _BLOCK]
+            padded[: len(rows)] = rows
+            blocks.append(torch.softmax(self.decoder(padded), dim=1)[: len(rows)].cpu().numpy())
+        empty = np.empty((0, self.n_genes), np.float32)
+        return np.concatenate(blocks) if blocks else empty
+
+    def decode(
+        self, latent: Tensor, library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]
+    ) -> sp.csr_matrix:
+        """Draw counts for latents.
+
+        Parameters
+        ----------
+        latent
+            Latent codes, shape ``(B, D)``.
+        library_size
+            Counts a cell shall have, shape ``(B,)``.
+        draws
+            The random stream of each cell in turn.
+
+        Returns
+        -------
+        Counts, shape ``(B, G)``, ``int32``.
+        """
+        blocks = [
+            self.likelihood.sample(self.shares(rows), sizes, _take(draws, len(rows)))
+            for rows, sizes in zip(latent.split(_BLOCK), np.split(library_size, range(_BLOCK, len(library_size), _BLOCK)))
+        ]
+        return sp.vstack(blocks, format="csr")
+
+
+def _take(draws: Iterator[np.random.Generator], n: int) -> Iterator[np.random.Generator]:
+    """Pass on the next streams, no more than asked for."""
+    for _ in range(n):
+        yield next(draws)

@@ -1,0 +1,125 @@
+"""Counts drawn at a cost of the number of counts, not of the number of genes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+__all__ = ["BurstRates", "draw_counts"]
+
+Floats = NDArray[np.float64]
+_CLUMPS_PER_GENE = 4  # beyond this, gene by gene is cheaper than clump by clump
+
+
+class BurstRates(NamedTuple):
+    """How often genes burst, and how far."""
+
+    rate: Floats
+    """Bursts a count, shape ``(G,)``."""
+    size: Floats
+    """Mean counts a burst, shape ``(G,)``."""
+
+
+def draw_counts(  # noqa: PLR0913 - the distribution has so many parts
+    shares: NDArray[np.float32],
+    library_size: NDArray[np.int64],
+    size: Floats,
+    bursts: BurstRates | None,
+    draws: Iterator[np.random.Generator],
+) -> sp.csr_matrix:
+    r"""Draw the counts of cells from a negative binomial, with bursts or without, then bring them to their total.
+
+    A negative binomial is a Poisson number of clumps, :math:`r \log(1 + \mu / r)` on average, each of a logarithmic
+    number of counts; all clumps of a cell are placed at once.
+
+    Parameters
+    ----------
+    shares
+        Share of each gene, shape ``(B, G)``, rows summing to 1.
+    library_size
+        Counts a cell shall have, shape ``(B,)``.
+    size
+        Inverse dispersion, shape ``(G,)``.
+    bursts
+        Bursts of genes; `None` for none.
+    draws
+        The random stream of each cell in turn.
+
+    Returns
+    -------
+    Counts, shape ``(B, G)``, ``int32``; row sums equal `library_size`.
+
+    References
+    ----------
+    Quenouille 1949, https://doi.org/10.2307/3001556 (the negative binomial as a Poisson sum of logarithmic clumps).
+    """
+    genes, values, starts = [], [], [0]
+    for row, total, rng in zip(shares, library_size, draws, strict=True):
+        mean = row.astype(np.float64) * (total / row.sum(dtype=np.float64))
+        found, counts = _draw_cell(mean, size, bursts, rng)
+        found, counts = _settle(found, counts, int(total), mean, rng)
+        genes.append(found)
+        values.append(counts)
+        starts.append(starts[-1] + found.size)
+    indices = np.concatenate(genes) if genes else np.empty(0, np.int32)
+    data = np.concatenate(values) if values else np.empty(0, np.int32)
+    shape = (len(genes), shares.shape[1])
+    return sp.csr_matrix((data.astype(np.int32), indices.astype(np.int32), np.asarray(starts)), shape=shape)
+
+
+def _draw_cell(
+    mean: Floats, size: Floats, bursts: BurstRates | None, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """Draw one cell; its genes in order, and their counts."""
+    ends = np.cumsum(size * np.log1p(mean / size))
+    clumps = rng.poisson(ends[-1])
+    if clumps > _CLUMPS_PER_GENE * mean.size:
+        dense = rng.poisson(rng.gamma(size, mean / size))
+    else:
+        homes = np.searchsorted(ends, _sorted_uniforms(clumps, rng) * ends[-1], side="right")
+        homes = np.minimum(homes, mean.size - 1)
+        chance = mean[homes] / (mean[homes] + size[homes])
+        dense = np.bincount(homes, weights=rng.logseries(chance), minlength=mean.size).astype(np.int64)
+    if bursts is not None:
+        _add_bursts(dense, mean, bursts, rng)
+    found = np.flatnonzero(dense)
+    return found, dense[found]
+
+
+def _add_bursts(dense: NDArray[np.int64], mean: Floats, bursts: BurstRates, rng: np.random.Generator) -> None:
+    """Put bursts in the place of the counts of the genes that burst."""
+    ends = np.cumsum(bursts.rate * mean)
+    n = rng.poisson(ends[-1])
+    if n:
+        at = np.unique(np.minimum(np.searchsorted(ends, rng.random(n) * ends[-1], side="right"), mean.size - 1))
+        total = mean[at] + bursts.size[at]
+        size = (total / bursts.size[at]) ** 2
+        dense[at] = 1 + rng.negative_binomial(size, size / (size + total))
+
+
+def _sorted_uniforms(n: int, rng: np.random.Generator) -> Floats:
+    """Draw uniform numbers in order, which searches through a table find quickly."""
+    gaps = np.cumsum(rng.standard_exponential(n + 1))
+    return gaps[:-1] / gaps[-1]
+
+
+def _settle(
+    genes: NDArray[np.intp], counts: NDArray[np.int64], total: int, mean: Floats, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """Lose or gain single counts at random until the cell has its library size."""
+    excess = int(counts.sum()) - total
+    if excess > 0:
+        counts = counts - rng.multivariate_hypergeometric(counts, excess, method="marginals")
+    elif excess < 0:
+        ends = np.cumsum(mean)
+        homes = np.searchsorted(ends, rng.random(-excess) * ends[-1], side="right")
+        dense = np.bincount(np.minimum(homes, mean.size - 1), minlength=mean.size)
+        dense[genes] += counts
+        genes = np.flatnonzero(dense)
+        counts = dense[genes]
+    kept = counts > 0
+    return genes[kept], counts[kept]

@@ -1,0 +1,195 @@
+"""Count likelihoods: what a cell's counts look like, given the share of each gene and the library size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from scdiffusion.autoencoder._draw import BurstRates, draw_counts
+from scdiffusion.autoencoder._terms import Counted, dense_terms, log_rising
+
+__all__ = ["BurstNegativeBinomial", "Likelihood", "NegativeBinomial"]
+
+_START_LOG_SIZE = 5.0  # nearly Poisson: latents explain first, dispersion takes what they leave
+
+
+class Likelihood(Protocol):
+    """A distribution of counts with its own parameters for each gene."""
+
+    def neg_log_prob(self, logits: Tensor, cells: Counted) -> Tensor:
+        """Score counts; `logits` has shape ``(B, G)``, the result ``(B,)`` is in nats a cell."""
+
+    def penalty(self) -> Tensor:
+        """Return minus the log prior of the parameters, in nats for the whole data set."""
+
+    def sample(
+        self, shares: NDArray[np.float32], library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]
+    ) -> sp.csr_matrix:
+        """Draw counts; `shares` has shape ``(B, G)``, `library_size` ``(B,)``, and each cell has its own stream."""
+
+
+class NegativeBinomial(nn.Module):
+    r"""Negative binomial with a dispersion for each gene that can reach Poisson.
+
+    .. math:: x_g \sim \mathrm{NB}(\mu_g = p_g \ell,\; r_g), \qquad \mathrm{var} = \mu_g + \mu_g^2 / r_g .
+
+    Parameters
+    ----------
+    n_genes
+        Number of genes ``G``.
+
+    References
+    ----------
+    Lopez et al. 2018, https://doi.org/10.1038/s41592-018-0229-2, eq. 4 (negative binomial on shares and library size).
+    """
+
+    def __init__(self, n_genes: int) -> None:
+        super().__init__()
+        self.log_size = nn.Parameter(torch.full((n_genes,), _START_LOG_SIZE))
+
+    def neg_log_prob(self, logits: Tensor, cells: Counted) -> Tensor:
+        """Score counts under the shares that the logits stand for.
+
+        Parameters
+        ----------
+        logits
+            Unnormalised log shares, shape ``(B, G)``.
+        cells
+            The non-zero counts of the cells.
+
+        Returns
+        -------
+        Minus the log probability in nats, shape ``(B,)``.
+        """
+        zero_cost, log_mean = dense_terms(logits, self.log_size, torch.zeros_like(self.log_size), cells)
+        gain = self._core(log_mean, cells)
+        return zero_cost.index_add(0, cells.rows, -gain)
+
+    def penalty(self) -> Tensor:
+        """Return minus the log prior of the parameters: flat."""
+        return self.log_size.new_zeros(())
+
+    @torch.no_grad()
+    def sample(
+        self, shares: NDArray[np.float32], library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]
+    ) -> sp.csr_matrix:
+        """Draw counts.
+
+        Parameters
+        ----------
+        shares
+            Share of each gene, shape ``(B, G)``, rows summing to 1.
+        library_size
+            Counts a cell shall have, shape ``(B,)``.
+        draws
+            The random stream of each cell in turn.
+
+        Returns
+        -------
+        Counts, shape ``(B, G)``, rows summing to `library_size`.
+        """
+        return draw_counts(shares, library_size, self._sizes(), None, draws)
+
+    def _sizes(self) -> NDArray[np.float64]:
+        return self.log_size.detach().double().exp().cpu().numpy()
+
+    def _core(self, log_mean: Tensor, cells: Counted) -> Tensor:
+        """Log probability of non-zero counts, over that of a zero."""
+        size = self.log_size.exp()[cells.genes]
+        chance = log_mean - torch.log(log_mean.exp() + size)
+        return log_rising(cells.counts, size) - torch.lgamma(cells.counts + 1) + cells.counts * chance
+
+
+class BurstNegativeBinomial(NegativeBinomial):
+    r"""Negative binomial in which a count now and then comes as a burst.
+
+    In real UMI data most genes are Poisson around the state of their cell but for a few isolated counts, one in
+    thousands, of ten times the mean and more. A negative binomial can only take them in by a dispersion that is wrong
+    for all other cells. Here a gene bursts with probability :math:`1 - e^{-\rho_g \mu_g}`, proportional to its mean,
+    and then
+
+    .. math:: x_g - 1 \sim \mathrm{NB}(\mu_g + s_g,\; (\mu_g + s_g)^2 / s_g^2),
+
+    the sum of what was there and a geometric burst of size :math:`s_g`, moments matched. :math:`\log \rho_g` and
+    :math:`\log s_g` are drawn towards their means over genes by a Gaussian prior.
+
+    Parameters
+    ----------
+    n_genes
+        Number of genes ``G``.
+    """
+
+    _prior_precision = 4.0
+
+    def __init__(self, n_genes: int) -> None:
+        super().__init__(n_genes)
+        self.log_burst_rate = nn.Parameter(torch.full((n_genes,), -7.0))
+        self.log_burst_size = nn.Parameter(torch.full((n_genes,), 2.5))
+
+    def neg_log_prob(self, logits: Tensor, cells: Counted) -> Tensor:
+        """Score counts under the shares that the logits stand for.
+
+        Parameters
+        ----------
+        logits
+            Unnormalised log shares, shape ``(B, G)``.
+        cells
+            The non-zero counts of the cells.
+
+        Returns
+        -------
+        Minus the log probability in nats, shape ``(B,)``.
+        """
+        rate = self.log_burst_rate.exp()
+        zero_cost, log_mean = dense_terms(logits, self.log_size, rate, cells)
+        mean = log_mean.exp()
+        size = self.log_size.exp()[cells.genes]
+        bursts = rate[cells.genes] * mean
+        no_count = size * torch.log1p(mean / size) + bursts
+        gain = torch.logaddexp(self._core(log_mean, cells), self._burst(mean, bursts, cells) + no_count)
+        return zero_cost.index_add(0, cells.rows, -gain)
+
+    def penalty(self) -> Tensor:
+        """Return minus the log prior of the parameters, in nats for the whole data set."""
+        spread = sum(
+            ((log - log.detach().mean()) ** 2).sum() for log in (self.log_burst_rate, self.log_burst_size)
+        )
+        return 0.5 * self._prior_precision * spread
+
+    @torch.no_grad()
+    def sample(
+        self, shares: NDArray[np.float32], library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]
+    ) -> sp.csr_matrix:
+        """Draw counts.
+
+        Parameters
+        ----------
+        shares
+            Share of each gene, shape ``(B, G)``, rows summing to 1.
+        library_size
+            Counts a cell shall have, shape ``(B,)``.
+        draws
+            The random stream of each cell in turn.
+
+        Returns
+        -------
+        Counts, shape ``(B, G)``, rows summing to `library_size`.
+        """
+        rate = self.log_burst_rate.detach().double().exp().cpu().numpy()
+        size = self.log_burst_size.detach().double().exp().cpu().numpy()
+        return draw_counts(shares, library_size, self._sizes(), BurstRates(rate, size), draws)
+
+    def _burst(self, mean: Tensor, bursts: Tensor, cells: Counted) -> Tensor:
+        """Log probability that a count is a burst of that size."""
+        burst_size = self.log_burst_size.exp()[cells.genes]
+        total = mean + burst_size
+        size = (total / burst_size) ** 2
+        others = cells.counts - 1
+        shape = log_rising(others, size) - torch.lgamma(cells.counts) + others * torch.log(total / (total + size))
+        return torch.log(-torch.expm1(-bursts)) + shape - size * torch.log1p(total / size)

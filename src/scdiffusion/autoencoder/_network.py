@@ -1,0 +1,171 @@
+"""Encoder and decoder networks between sparse counts and latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+__all__ = ["AutoencoderConfig", "Decoder", "Encoder", "normalise"]
+
+_TARGET_SUM = 1e4
+_LOG_VARIANCE_RANGE = (-12.0, 4.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AutoencoderConfig:
+    """The shape of the autoencoder and what holds it back from fitting noise."""
+
+    n_latent: int = 40
+    """Width of the latent code."""
+    n_hidden: int = 128
+    """Width of the hidden layers."""
+    likelihood: Literal["burst", "negative_binomial"] = "burst"
+    """Distribution of counts given the latent code."""
+    kl_weight: float = 1.0
+    """Weight of the pull towards the prior; 1 is the evidence lower bound."""
+    shrinkage: float = 60.0
+    """Precision of the Gaussian prior on the loadings of each gene."""
+
+    def __post_init__(self) -> None:
+        if min(self.n_latent, self.n_hidden) < 1:
+            msg = f"`n_latent` and `n_hidden` must be at least 1, got {self.n_latent} and {self.n_hidden}."
+            raise ValueError(msg)
+        if min(self.kl_weight, self.shrinkage) < 0:
+            msg = f"`kl_weight` and `shrinkage` must not be negative, got {self.kl_weight} and {self.shrinkage}."
+            raise ValueError(msg)
+
+
+def normalise(counts: sp.csr_matrix) -> sp.csr_matrix:
+    """Scale each cell to 10,000 counts and take ``log1p``, non-zeros only.
+
+    Parameters
+    ----------
+    counts
+        Counts, shape ``(B, G)``; a cell without counts stays empty.
+
+    Returns
+    -------
+    A new matrix of the same shape, ``float32``.
+    """
+    totals = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0)
+    scale = np.repeat((_TARGET_SUM / totals).astype(np.float32), np.diff(counts.indptr))
+    data = np.log1p(counts.data.astype(np.float32) * scale)
+    return sp.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
+
+
+class _SparseProduct(torch.autograd.Function):
+    """Rows of a sparse matrix times dense weights; the gradient costs non-zeros too."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, rows: sp.csr_matrix) -> Tensor:  # noqa: ANN401
+        ctx.rows = rows
+        return torch.from_numpy(np.ascontiguousarray(rows @ weight.detach().cpu().numpy())).to(weight.device)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        (grad,) = grads
+        return torch.from_numpy(ctx.rows.T @ grad.cpu().numpy()).to(grad.device), None
+
+
+class Encoder(nn.Module):
+    """Sparse counts to the mean and standard deviation of a Gaussian over latents.
+
+    Parameters
+    ----------
+    n_genes
+        Number of genes ``G``.
+    config
+        Widths.
+    """
+
+    def __init__(self, n_genes: int, config: AutoencoderConfig) -> None:
+        super().__init__()
+        width = config.n_hidden
+        self.gene_weight = nn.Parameter(torch.randn(n_genes, width) * 0.02)
+        self.gene_bias = nn.Parameter(torch.zeros(width))
+        self.body = nn.Sequential(
+            nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, width), nn.LayerNorm(width), nn.SiLU()
+        )
+        self.head = nn.Linear(width, 2 * config.n_latent)
+        with torch.no_grad():
+            self.head.weight.mul_(0.1)
+            self.head.bias[config.n_latent :] = -1.0
+
+    def forward(self, counts: sp.csr_matrix) -> tuple[Tensor, Tensor]:
+        """Encode cells; a row depends on its own counts only.
+
+        Parameters
+        ----------
+        counts
+            Counts, shape ``(B, G)``.
+
+        Returns
+        -------
+        Mean and log variance of the latents, each of shape ``(B, D)``.
+        """
+        rows = normalise(counts)
+        if self.gene_weight.is_cuda:
+            product = self._product_on_device(rows)
+        else:
+            product = _SparseProduct.apply(self.gene_weight, rows)  # type: ignore[no-untyped-call]
+        mean, log_variance = self.head(self.body(product + self.gene_bias)).chunk(2, dim=1)
+        return mean, log_variance.clamp(*_LOG_VARIANCE_RANGE)
+
+    def _product_on_device(self, rows: sp.csr_matrix) -> Tensor:
+        """Multiply on an accelerator, where the dense batch is cheaper than a transfer back."""
+        dense = torch.zeros(rows.shape, device=self.gene_weight.device)
+        at = torch.from_numpy(np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))).to(dense.device)
+        genes = torch.from_numpy(rows.indices.astype(np.int64)).to(dense.device)
+        dense[at, genes] = torch.from_numpy(rows.data).to(dense.device)
+        return dense @ self.gene_weight
+
+
+class Decoder(nn.Module):
+    r"""Latents to the log share of each gene.
+
+    A linear path, which extrapolates and keeps weak programmes, beside a network for what is not linear:
+
+    .. math:: \log p = \mathrm{log\,softmax}(b + z W + h(z) U).
+
+    Parameters
+    ----------
+    shares
+        Mean share of each gene in the training cells, shape ``(G,)``, positive; the logits start there.
+    config
+        Widths and shrinkage.
+    """
+
+    def __init__(self, shares: Tensor, config: AutoencoderConfig) -> None:
+        super().__init__()
+        n_genes, width = shares.numel(), config.n_hidden
+        self.bias = nn.Parameter(shares.log())
+        self.loadings = nn.Parameter(torch.randn(config.n_latent, n_genes) * 0.02)
+        self.body = nn.Sequential(
+            nn.Linear(config.n_latent, width), nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
+        self.bent_loadings = nn.Parameter(torch.randn(width, n_genes) * 0.002)
+        self._shrinkage = config.shrinkage
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Return unnormalised log shares.
+
+        Parameters
+        ----------
+        latent
+            Latent codes, shape ``(B, D)``.
+
+        Returns
+        -------
+        Logits, shape ``(B, G)``.
+        """
+        bent = torch.addmm(self.bias, self.body(latent), self.bent_loadings)
+        return torch.addmm(bent, latent, self.loadings)
+
+    def penalty(self) -> Tensor:
+        """Return minus the log prior of the loadings, in nats for the whole data set."""
+        return self._shrinkage * (self.loadings.square().sum() + self.bent_loadings.square().sum())

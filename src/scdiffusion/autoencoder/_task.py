@@ -1,0 +1,91 @@
+"""What training the autoencoder minimises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scdiffusion.autoencoder._autoencoder import CountAutoencoder
+from scdiffusion.cells import Source
+
+__all__ = ["AutoencoderTask"]
+
+_VALIDATION_CELLS = 2_000
+_BLOCK = 512
+_SHAPE_RATE = 8.0  # dispersions move on a log scale of many units
+
+
+class AutoencoderTask:
+    """The evidence lower bound over the cells of a source.
+
+    Parameters
+    ----------
+    autoencoder
+        The network to train.
+    source
+        Raw counts of the genes that the network knows.
+    training, validation
+        Cells to learn from and to stop by, indices into the source.
+    """
+
+    def __init__(
+        self,
+        autoencoder: CountAutoencoder,
+        source: Source,
+        *,
+        training: NDArray[np.int64],
+        validation: NDArray[np.int64],
+    ) -> None:
+        self.module = autoencoder
+        self.n_cells = len(training)
+        self._source = source
+        self._training = training
+        self._held = source.rows(np.sort(validation[:_VALIDATION_CELLS]))
+
+    def loss(self, cells: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+        """Estimate minus the bound, in nats a cell.
+
+        Parameters
+        ----------
+        cells
+            Positions among the training cells, shape ``(B,)``.
+        rng
+            Where the latents are drawn from.
+
+        Returns
+        -------
+        The mean over the cells and each weight's share of its prior, shape ``()``.
+        """
+        counts = self._source.rows(self._training[cells])
+        misfit, divergence = self.module.terms(counts, self._noise(len(cells), rng))
+        bound = (misfit + self.module.config.kl_weight * divergence).mean()
+        return bound + self.module.penalty() / self.n_cells
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """Return minus the bound of the validation cells in nats a cell, with the same draws at each call."""
+        rng = np.random.default_rng(0)
+        total = 0.0
+        for begin in range(0, self._held.shape[0], _BLOCK):
+            counts: sp.csr_matrix = self._held[begin : begin + _BLOCK]
+            misfit, divergence = self.module.terms(counts, self._noise(counts.shape[0], rng))
+            total += float((misfit + divergence).sum())
+        return total / self._held.shape[0]
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Split the weights by how fast they move: the likelihood's shapes move on a log scale, and later."""
+        shapes = list(self.module.likelihood.parameters())
+        weights = [*self.module.encoder.parameters(), *self.module.decoder.parameters()]
+        return [
+            {"params": weights, "rate": 1.0, "begin": 0.0},
+            {"params": shapes, "rate": _SHAPE_RATE, "begin": 0.3},
+        ]
+
+    def _noise(self, n: int, rng: np.random.Generator) -> Tensor:
+        draws = rng.standard_normal((n, self.module.config.n_latent), dtype=np.float32)
+        return torch.from_numpy(draws).to(self.module.decoder.bias.device)

@@ -1,0 +1,8 @@
+"""The object that users hold, its settings and its folder."""
+
+from scdiffusion.autoencoder import AutoencoderConfig as AutoencoderConfig
+from scdiffusion.diffusion import DiffusionConfig as DiffusionConfig
+from scdiffusion.model._config import ModelConfig as ModelConfig
+from scdiffusion.model._generator import CellGenerator as CellGenerator
+from scdiffusion.model._generator import load as load
+from scdiffusion.train import TrainConfig as TrainConfig

@@ -1,0 +1,54 @@
+"""The settings of a model, as one tree that is saved with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from scdiffusion._core.errors import SettingError
+from scdiffusion.autoencoder import AutoencoderConfig
+from scdiffusion.diffusion import DiffusionConfig
+from scdiffusion.train import TrainConfig
+
+__all__ = ["ModelConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Settings of both networks and of their training."""
+
+    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+    autoencoder_training: TrainConfig = field(default_factory=TrainConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    diffusion_training: TrainConfig = field(
+        default_factory=lambda: TrainConfig(batch_size=512, min_steps=1_500, learning_rate=2e-3, decay=0.995)
+    )
+    validation_share: float = 0.1
+    """Share of the cells that stops the training instead of being learnt from."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.validation_share < 0.5:
+            msg = f"`validation_share` must lie between 0 and 0.5, got {self.validation_share}; 0.1 suits most data."
+            raise SettingError(msg)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tree as plain dictionaries."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> Self:
+        """Build the tree from plain dictionaries.
+
+        Parameters
+        ----------
+        tree
+            What `to_dict` returned.
+        """
+        return cls(
+            autoencoder=AutoencoderConfig(**tree["autoencoder"]),
+            autoencoder_training=TrainConfig(**tree["autoencoder_training"]),
+            diffusion=DiffusionConfig(**tree["diffusion"]),
+            diffusion_training=TrainConfig(**tree["diffusion_training"]),
+            validation_share=tree["validation_share"],
+        )

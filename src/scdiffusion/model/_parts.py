@@ -1,0 +1,127 @@
+"""What a fitted model is made of: networks, the scale of latents, and what the training cells were."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from scdiffusion.autoencoder import CountAutoencoder
+from scdiffusion.cells import Conditions, ConditionTable
+from scdiffusion.diffusion import LatentDenoiser
+from scdiffusion.model._config import ModelConfig
+
+__all__ = ["Parts"]
+
+
+class Parts(nn.Module):
+    """All tensors of a model.
+
+    Parameters
+    ----------
+    config
+        Settings.
+    conditions
+        Vocabulary.
+    shares
+        Mean share of each gene, shape ``(G,)``.
+    training
+        Distinct condition rows of the training cells, with their numbers.
+    """
+
+    latent_mean: Tensor
+    latent_std: Tensor
+    size_range: Tensor
+    conditions_codes: Tensor
+    conditions_values: Tensor
+    conditions_counts: Tensor
+
+    def __init__(
+        self, config: ModelConfig, *, conditions: Conditions, shares: Tensor, training: ConditionTable
+    ) -> None:
+        super().__init__()
+        width = config.autoencoder.n_latent + 1
+        self.autoencoder = CountAutoencoder(shares, config.autoencoder)
+        self.denoiser = LatentDenoiser(
+            width,
+            n_labels=[len(labels) for labels in conditions.categorical.values()],
+            n_continuous=len(conditions.continuous),
+            config=config.diffusion,
+        )
+        self.register_buffer("latent_mean", torch.zeros(width))
+        self.register_buffer("latent_std", torch.ones(width))
+        self.register_buffer("size_range", torch.ones(2))
+        self.register_buffer("conditions_codes", torch.from_numpy(training.codes))
+        self.register_buffer("conditions_values", torch.from_numpy(training.values))
+        self.register_buffer("conditions_counts", torch.from_numpy(training.counts))
+
+    @property
+    def trained_on(self) -> ConditionTable:
+        """Distinct condition rows of the training cells, with their numbers."""
+        return ConditionTable(
+            self.conditions_codes.cpu().numpy(), self.conditions_values.cpu().numpy(), self.conditions_counts.cpu().numpy()
+        )
+
+    def to_latent(self, standardised: Tensor) -> tuple[Tensor, NDArray[np.int64]]:
+        """Split diffused vectors into latent codes and library sizes.
+
+        Parameters
+        ----------
+        standardised
+            What the diffusion made, shape ``(B, D + 1)``.
+
+        Returns
+        -------
+        Codes, shape ``(B, D)``, and library sizes, shape ``(B,)``, kept within the range of the training cells.
+        """
+        both = standardised * self.latent_std + self.latent_mean
+        sizes = both[:, -1].double().exp().round().long()
+        low, high = (int(bound) for bound in self.size_range)
+        return both[:, :-1], sizes.clamp(low, high).cpu().numpy()
+
+    def copies(self) -> dict[str, Tensor]:
+        """Return all tensors by name, copied to main memory."""
+        return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in self.state_dict().items()}
+
+    def fingerprint(self, words: str) -> str:
+        """Return 16 hexadecimal digits that change with any weight or word.
+
+        Parameters
+        ----------
+        words
+            What belongs to the model and is no tensor: genes and vocabulary.
+        """
+        digest = hashlib.sha256(words.encode())
+        for name, tensor in sorted(self.copies().items()):
+            digest.update(name.encode())
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], *, config: ModelConfig, conditions: Conditions) -> Self:
+        """Build the parts from saved tensors.
+
+        Parameters
+        ----------
+        tensors
+            What `copies` returned.
+        config
+            Settings.
+        conditions
+            Vocabulary.
+
+        Raises
+        ------
+        RuntimeError
+            The tensors do not fit the settings.
+        """
+        training = ConditionTable(*(tensors[f"conditions_{part}"].numpy() for part in ("codes", "values", "counts")))
+        n_genes = tensors["autoencoder.decoder.bias"].numel()
+        parts = cls(config, conditions=conditions, shares=torch.ones(n_genes), training=training)
+        parts.load_state_dict(dict(tensors))
+        return parts

@@ -1,0 +1,187 @@
+"""The stages of a fit: autoencoder, latents of all cells, diffusion."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scdiffusion._core.progress import Progress
+from scdiffusion._core.random import generator
+from scdiffusion.autoencoder import AutoencoderTask
+from scdiffusion.cells import ConditionTable, Source
+from scdiffusion.diffusion import LatentTask
+from scdiffusion.model._config import ModelConfig
+from scdiffusion.model._parts import Parts
+from scdiffusion.train import Run, Task, TrainConfig, TrainState, train
+
+__all__ = ["STAGES", "Fit", "Saved", "gene_shares"]
+
+STAGES = ("autoencoder", "diffusion")
+_BLOCK = 1024
+_NEIGHBOURS_ON_DISK = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """Where an interrupted fit stands."""
+
+    stage: str
+    facts: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    history: Mapping[str, list[tuple[int, float, float]]]
+
+
+@dataclass(kw_only=True)
+class Fit:
+    """One fit, from counts to a model that generates."""
+
+    parts: Parts
+    source: Source
+    cells: NDArray[np.int64]
+    """Rows of the source to use."""
+    table: ConditionTable
+    """Conditions of those rows."""
+    config: ModelConfig
+    seed: int
+    on_disk: bool
+    max_epochs: int | None = None
+    progress: bool = True
+    save: Callable[[str, TrainState, dict[str, Any]], None] | None = None
+    """Called with stage, state and curves so far."""
+    history: dict[str, list[tuple[int, float, float]]] = field(default_factory=dict)
+
+    def run(self, saved: Saved | None = None) -> bool:
+        """Run all stages, or those that are left.
+
+        Parameters
+        ----------
+        saved
+            Where to go on.
+
+        Returns
+        -------
+        Whether the user stopped the fit.
+        """
+        if saved is not None:
+            self.history.update({stage: list(curve) for stage, curve in saved.history.items()})
+        if saved is None or saved.stage == "autoencoder":
+            stopped = self._train("autoencoder", self._autoencoder_task(), self.config.autoencoder_training, saved)
+            means, stds = self._encode()
+            self._standardise(means, stds)
+            saved = None
+            if stopped:
+                return True
+        else:
+            means, stds = self._encode()
+        task = self._latent_task(means, stds)
+        return self._train("diffusion", task, self.config.diffusion_training, saved)
+
+    def measure_sizes(self) -> None:
+        """Learn the distribution of library sizes, and with it a latent scale that serves before any training."""
+        log_sizes = torch.from_numpy(np.log(self._sizes()))
+        self.parts.size_range.copy_(torch.stack([log_sizes.min(), log_sizes.max()]).exp().round())
+        self.parts.latent_mean[-1] = log_sizes.mean()
+        self.parts.latent_std[-1] = log_sizes.std().clamp(min=1e-3)
+
+    def _split(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Choose positions to learn from and to stop by."""
+        order = generator(self.seed, "validation").permutation(len(self.cells))
+        n_held = max(1, round(self.config.validation_share * len(self.cells)))
+        return np.sort(order[n_held:]), order[:n_held]
+
+    def _train(self, stage: str, task: Task, config: TrainConfig, saved: Saved | None) -> bool:
+        state = TrainState.start(task, decay=config.decay)
+        if saved is not None:
+            state.restore(saved.tensors, saved.facts)
+        run = Run(
+            stage=stage,
+            config=config,
+            n_steps=config.n_steps(task.n_cells, self.max_epochs),
+            seed=self.seed,
+            neighbours=_NEIGHBOURS_ON_DISK if self.on_disk and stage == "autoencoder" else 1,
+            progress=self.progress,
+            checkpoint=lambda state: self.save(stage, state, self.history) if self.save else None,
+        )
+        if self.save and saved is None:
+            self.save(stage, state, self.history)
+        stopped = train(state, run)
+        self.history[stage] = state.history
+        return stopped
+
+    def _autoencoder_task(self) -> AutoencoderTask:
+        training, held = self._split()
+        return AutoencoderTask(
+            self.parts.autoencoder, self.source, training=self.cells[training], validation=self.cells[held]
+        )
+
+    def _encode(self) -> tuple[Tensor, Tensor]:
+        """Infer the latents of all cells, library size last; float32 on the main memory."""
+        width = self.parts.latent_mean.numel()
+        means, stds = torch.empty(len(self.cells), width), torch.zeros(len(self.cells), width)
+        sizes = self._sizes()
+        with Progress("encode", len(self.cells), enabled=self.progress) as bar:
+            for begin in range(0, len(self.cells), _BLOCK):
+                rows = slice(begin, begin + _BLOCK)
+                posterior = self.parts.autoencoder.encode(self.source.rows(self.cells[rows]))
+                means[rows, :-1], stds[rows, :-1] = posterior.mean.cpu(), posterior.std.cpu()
+                bar.advance(len(posterior.mean))
+        means[:, -1] = torch.from_numpy(np.log(sizes))
+        return means, stds
+
+    def _sizes(self) -> NDArray[np.float64]:
+        blocks = [
+            np.asarray(self.source.rows(self.cells[begin : begin + _BLOCK]).sum(axis=1)).ravel()
+            for begin in range(0, len(self.cells), _BLOCK)
+        ]
+        return np.concatenate(blocks).astype(np.float64)
+
+    def _standardise(self, means: Tensor, stds: Tensor) -> None:
+        """Set the scale so that latents drawn from the cells' posteriors have mean 0 and variance 1."""
+        variance = means.var(dim=0, unbiased=False) + stds.square().mean(dim=0)
+        self.parts.latent_mean.copy_(means.mean(dim=0))
+        self.parts.latent_std.copy_(variance.sqrt().clamp(min=1e-3))
+
+    def _latent_task(self, means: Tensor, stds: Tensor) -> LatentTask:
+        training, held = self._split()
+        mean, std = self.parts.latent_mean.cpu(), self.parts.latent_std.cpu()
+        return LatentTask(
+            self.parts.denoiser,
+            means=(means - mean) / std,
+            stds=stds / std,
+            conditions=self.table,
+            train=training,
+            validation=held,
+            seed=self.seed,
+        )
+
+
+def gene_shares(source: Source, cells: NDArray[np.int64]) -> Tensor:
+    """Find the mean share of each gene.
+
+    Parameters
+    ----------
+    source
+        Counts.
+    cells
+        Rows to use.
+
+    Returns
+    -------
+    Shares, shape ``(G,)``, positive: half a count is added to each gene.
+    """
+    used = np.zeros(source.n_cells, dtype=bool)
+    used[cells] = True
+    totals = np.full(source.n_genes, 0.5)
+    for rows, block in source.blocks():
+        totals += np.asarray(block[used[rows]].sum(axis=0)).ravel()
+    if not math.isfinite(totals.sum()):
+        msg = "The counts add up to more than a number can hold; expected raw counts."
+        raise ValueError(msg)
+    return torch.from_numpy((totals / totals.sum()).astype(np.float32))

@@ -1,0 +1,61 @@
+"""Settings of the training loop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scdiffusion._core.errors import SettingError
+
+__all__ = ["TrainConfig"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """How long and how fast to train; the defaults of each stage stand in the model's settings."""
+
+    batch_size: int = 128
+    """Cells a step."""
+    min_steps: int = 700
+    """Steps for up to `few_cells` cells; more cells get more, with the square root of their number."""
+    few_cells: int = 1_500
+    """Cells below which steps are not cut further."""
+    max_steps: int = 20_000
+    """Steps at most, however many cells."""
+    learning_rate: float = 4e-3
+    """Peak rate of Adam; it warms up over 50 steps and falls to 0 along a cosine."""
+    n_validations: int = 20
+    """How often the validation loss is taken."""
+    patience: int = 6
+    """Validations without improvement after which training stops."""
+    decay: float = 0.99
+    """Longest memory of the weight average."""
+
+    def __post_init__(self) -> None:
+        whole = ("batch_size", "min_steps", "few_cells", "max_steps", "n_validations", "patience")
+        for name in whole:
+            if getattr(self, name) < 1:
+                msg = f"`{name}` must be at least 1, got {getattr(self, name)}."
+                raise SettingError(msg)
+        if not self.learning_rate > 0 or not 0 <= self.decay < 1:
+            msg = f"`learning_rate` must be positive and `decay` in [0, 1), got {self.learning_rate} and {self.decay}."
+            raise SettingError(msg)
+
+    def n_steps(self, n_cells: int, max_epochs: int | None = None) -> int:
+        """Choose the number of steps.
+
+        Parameters
+        ----------
+        n_cells
+            Training cells.
+        max_epochs
+            Passes over the cells at most.
+
+        Returns
+        -------
+        Steps, at least 1.
+        """
+        steps = min(self.max_steps, round(self.min_steps * math.sqrt(max(1.0, n_cells / self.few_cells))))
+        if max_epochs is not None:
+            steps = min(steps, max_epochs * max(1, n_cells // min(self.batch_size, n_cells)))
+        return max(1, steps)
