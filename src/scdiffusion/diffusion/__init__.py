@@ -12,8 +12,10 @@ from scdiffusion.diffusion._sampling import sample as sample
 from scdiffusion.diffusion._solvers import SOLVERS as SOLVERS
 from scdiffusion.diffusion._solvers import Euler as Euler
 from scdiffusion.diffusion._solvers import Heun as Heun
+from scdiffusion.diffusion._solvers import Known as Known
 from scdiffusion.diffusion._solvers import Multistep as Multistep
 from scdiffusion.diffusion._solvers import Solver as Solver
+from scdiffusion.diffusion._solvers import Step as Step
 from scdiffusion.diffusion._solvers import solver_named as solver_named
 from scdiffusion.diffusion._task import LatentTask as LatentTask
 from scdiffusion.diffusion._task import condition_tensors as condition_tensors

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scdiffusion._core.errors import SettingError
+from scdiffusion.diffusion import DiffusionConfig
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"width": 0}, "`width` must be at least 1"),
+        ({"depth": 0}, "`depth` must be at least 1"),
+        ({"embedding_width": 0}, "`embedding_width` must be at least 1"),
+        ({"n_steps": 0}, "`n_steps` must be at least 1"),
+        ({"drop_each": 1.0}, "`drop_each` is a probability below 1"),
+        ({"drop_all": -0.1}, "`drop_all` is a probability below 1"),
+        ({"log_noise_std": 0.0}, "`log_noise_std` must be positive"),
+        ({"solver": "rk4"}, "`solver` must be 'euler', 'heun' or 'multistep'"),
+    ],
+)
+def test_settings_out_of_range_are_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        DiffusionConfig(**given)

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tests.oracles import GaussianDenoiser, MixtureDenoiser, labels, no_conditions
+from torch import Tensor
+
+from scdiffusion._core.errors import SettingError
+from scdiffusion.diffusion import DiffusionConfig, LatentDenoiser, add_noise, sample
+from scdiffusion.nn import ConditionTensors
+
+
+@pytest.fixture
+def network() -> LatentDenoiser:
+    """A denoiser with weights that are not zero."""
+    made = LatentDenoiser(6, n_labels=[3], n_continuous=1, config=DiffusionConfig(width=48, depth=2))
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())))
+    return made
+
+
+def cells(n: int) -> tuple[Tensor, ConditionTensors]:
+    draw = torch.Generator().manual_seed(1)
+    codes = torch.randint(-1, 3, (n, 1), generator=draw)
+    return torch.randn(n, 6, generator=draw), ConditionTensors(codes, torch.randn(n, 1, generator=draw))
+
+
+@pytest.mark.parametrize("chunk", [1, 100, 512, 600])
+def test_chunks_change_no_bit(network: LatentDenoiser, chunk: int) -> None:
+    noise, conditions = cells(1100)
+    whole = sample(network, noise, conditions, n_steps=3)
+    parts = [slice(begin, begin + chunk) for begin in range(0, 1100, chunk)][:12]
+    for rows in parts:
+        assert torch.equal(sample(network, noise[rows], conditions.rows(rows), n_steps=3), whole[rows])
+
+
+def test_the_order_of_cells_changes_no_bit(network: LatentDenoiser) -> None:
+    noise, conditions = cells(700)
+    order = torch.randperm(700, generator=torch.Generator().manual_seed(2))
+    shuffled = sample(network, noise[order], conditions.rows(order), n_steps=3)
+    assert torch.equal(shuffled, sample(network, noise, conditions, n_steps=3)[order])
+
+
+def test_a_cell_ignores_its_batch_mates(network: LatentDenoiser) -> None:
+    noise, conditions = cells(20)
+    before = sample(network, noise, conditions, n_steps=3)
+    noise[1:] = 50.0
+    assert torch.equal(sample(network, noise, conditions, n_steps=3)[0], before[0])
+
+
+def test_mixtures_come_back_with_their_shares() -> None:
+    centers = 2.0 * torch.eye(3)
+    oracle = MixtureDenoiser(centers, 0.1, torch.tensor([0.6, 0.3, 0.1]))
+    noise = torch.randn(20_000, 3, generator=torch.Generator().manual_seed(0))
+    z = sample(oracle, noise, labels(torch.full((20_000,), -1)))
+    distance = torch.cdist(z, centers)
+    shares = distance.argmin(1).bincount(minlength=3) / 20_000
+    torch.testing.assert_close(shares, oracle.weights, atol=0.02, rtol=0)  # measured at most 0.006
+    assert float(distance.min(1).values.square().mean() / 3) == pytest.approx(0.01, rel=0.15)
+
+
+def test_a_label_gives_its_component() -> None:
+    oracle = MixtureDenoiser(2.0 * torch.eye(3), 0.1, torch.tensor([0.6, 0.3, 0.1]))
+    z = sample(oracle, torch.randn(50, 3), labels(torch.full((50,), 2)))
+    assert float((z - torch.tensor([0.0, 0.0, 2.0])).abs().max()) < 0.6
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.6, 0.0), (1.0, 0.3), (0.8, 0.2)])
+def test_paths_may_begin_and_end_between_data_and_noise(start: float, end: float) -> None:
+    oracle = GaussianDenoiser(torch.tensor([0.8, -0.5]).double(), torch.tensor([0.5, 1.7]).double())
+    noise = torch.randn(9, 2).double()
+    reached = sample(oracle, oracle.end(noise, start), no_conditions(9), n_steps=64, start=start, end=end)
+    torch.testing.assert_close(reached, oracle.end(noise, end), atol=2e-3, rtol=0)
+
+
+def test_little_noise_leaves_cells_where_they_were() -> None:
+    oracle = MixtureDenoiser(2.0 * torch.eye(3), 0.1, torch.tensor([0.6, 0.3, 0.1]))
+    t = torch.tensor(0.2)
+    noisy = add_noise(2.0 * torch.eye(3), torch.randn(3, 3), t)
+    z = sample(oracle, noisy, labels(torch.full((3,), -1)), start=float(t))
+    assert torch.equal(torch.cdist(z, oracle.centers).argmin(1), torch.arange(3))
+
+
+def test_two_legs_are_one_path() -> None:
+    oracle = GaussianDenoiser(torch.tensor([0.8]), torch.tensor([0.5]))
+    noise, none = torch.randn(9, 1), no_conditions(9)
+    half = sample(oracle, noise, none, n_steps=64, end=0.5)
+    torch.testing.assert_close(sample(oracle, half, none, n_steps=64, start=0.5), oracle.end(noise), atol=2e-3, rtol=0)
+
+
+def test_no_cells_give_no_latents(network: LatentDenoiser) -> None:
+    noise, conditions = cells(5)
+    assert sample(network, noise[:0], conditions.rows(slice(0, 0))).shape == (0, 6)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"n_steps": 0}, "`n_steps` must be at least 1, got 0"),
+        ({"start": 0.2, "end": 0.2}, "`start` must lie above `end`"),
+        ({"start": 1.5}, r"Times run from 1 \(noise\) to 0"),
+        ({"end": -0.1}, r"Times run from 1 \(noise\) to 0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(network: LatentDenoiser, given: dict[str, Any], words: str) -> None:
+    noise, conditions = cells(3)
+    with pytest.raises(SettingError, match=words):
+        sample(network, noise, conditions, **given)
+
+
+def test_conditions_of_other_cells_are_refused(network: LatentDenoiser) -> None:
+    noise, conditions = cells(3)
+    with pytest.raises(SettingError, match="conditions of 2 cells for 3 latents"):
+        sample(network, noise, conditions.rows(slice(0, 2)))

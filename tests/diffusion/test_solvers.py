@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tests.oracles import GaussianDenoiser, MixtureDenoiser, labels, no_conditions
+
+from scdiffusion._core.errors import SettingError, UnknownNameError
+from scdiffusion.diffusion import Euler, Heun, Multistep, Solver, sample, solver_named
+
+STEPS = (24, 48, 96, 192)
+
+
+def measured_order(solver: Solver) -> float:
+    """Slope of the logarithm of the error over that of the number of steps."""
+    oracle = GaussianDenoiser(torch.tensor([0.8, -0.5]).double(), torch.tensor([0.5, 1.7]).double())
+    noise = torch.tensor([[1.3, -0.4], [0.2, 2.0]]).double()
+    exact = oracle.end(noise)
+    errors = [
+        float((sample(oracle, noise, no_conditions(2), solver=solver, n_steps=n) - exact).abs().max()) for n in STEPS
+    ]
+    return -float(np.polyfit(np.log(STEPS), np.log(errors), 1)[0])
+
+
+@pytest.mark.parametrize(("solver", "order"), [(Euler(), 1), (Heun(), 2), (Multistep(2), 2), (Multistep(3), 2)])
+def test_solvers_converge_at_their_order(solver: Solver, order: int) -> None:
+    assert measured_order(solver) == pytest.approx(order, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("solver", "bound"), [(Euler(), 0.08), (Heun(), 0.02), (Multistep(2), 0.04), (Multistep(), 0.01)]
+)
+def test_sixteen_steps_give_the_variance_of_the_data(solver: Solver, bound: float) -> None:
+    std = torch.linspace(0.3, 2.0, 8).double()
+    noise = torch.randn(4000, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    z = sample(GaussianDenoiser(torch.zeros(8).double(), std), noise, no_conditions(4000), solver=solver, n_steps=16)
+    assert float(((z / noise).abs() / std - 1).abs().max()) < bound
+
+
+def test_a_third_slope_halves_the_error_of_a_mixture() -> None:
+    oracle = MixtureDenoiser(2.0 * torch.eye(3).double(), 0.3, torch.ones(3).double() / 3)
+    noise = torch.randn(200, 3, generator=torch.Generator().manual_seed(0)).double()
+    nothing = labels(torch.full((200,), -1))
+    exact = sample(oracle, noise, nothing, solver=Heun(), n_steps=500)
+    two, three = (sample(oracle, noise, nothing, solver=Multistep(k), n_steps=16) for k in (2, 3))
+    assert float((three - exact).abs().mean()) < 0.6 * float((two - exact).abs().mean())
+
+
+@pytest.mark.parametrize("solver", [Euler(), Heun(), Multistep()])
+def test_one_step_is_exact_for_a_standard_normal(solver: Solver) -> None:
+    noise = torch.randn(5, 3).double()
+    oracle = GaussianDenoiser(torch.zeros(3).double(), torch.ones(3).double())
+    torch.testing.assert_close(sample(oracle, noise, no_conditions(5), solver=solver, n_steps=1), noise)
+
+
+@pytest.mark.parametrize("solver", [Euler(), Heun(), Multistep()])
+def test_solvers_ask_as_often_as_they_say_and_never_without_noise(solver: Solver) -> None:
+    asked: list[float] = []
+
+    def slope(y: torch.Tensor, theta: float) -> torch.Tensor:
+        asked.append(theta)
+        return -y
+
+    step = solver.step(torch.ones(1, 1), (0.5, 0.0), slope, past=())
+    assert len(asked) == solver.n_calls
+    assert min(asked) > 0
+    assert step.y.shape == (1, 1)
+
+
+def test_solvers_are_found_by_name() -> None:
+    assert solver_named("heun") == Heun()
+    with pytest.raises(UnknownNameError, match=r"'multi_step' is not a solver.*Did you mean 'multistep'\?"):
+        solver_named("multi_step")
+
+
+@pytest.mark.parametrize("n_slopes", [0, 5])
+def test_a_number_of_slopes_out_of_range_is_refused(n_slopes: int) -> None:
+    with pytest.raises(SettingError, match="`n_slopes` must lie between 1 and 4"):
+        Multistep(n_slopes)
