@@ -112,7 +112,7 @@ def new_canvas(n_panels: int, *, height: float = 3.4, width: float = 9.2) -> tup
 def _style() -> Iterator[None]:
     import matplotlib as mpl
 
-    settings = {
+    settings: dict[Any, Any] = {
         "font.size": 9.5,
         "axes.titlesize": 10,
         "axes.titlelocation": "left",
@@ -131,14 +131,14 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _overlay(axes: Axes, real: NDArray[Any], made: NDArray[Any], **kwargs: Any) -> None:  # noqa: ANN401
+def _overlay(axes: Axes, real: NDArray[Any], made: NDArray[Any]) -> None:
     """Real cells as grey discs, generated ones as hollow blue triangles over them."""
     axes.scatter(
-        *real.T, s=11, c="#9A9A9A", marker="o", linewidths=0, rasterized=True, label="real, held out", **kwargs
+        real[:, 0], real[:, 1], s=11, c="#9A9A9A", marker="o", linewidths=0, rasterized=True, label="real, held out"
     )
     axes.scatter(
-        *made.T, s=13, facecolors="none", edgecolors=BLUE, marker="^", linewidths=0.55, rasterized=True,
-        label="generated", **kwargs,
+        made[:, 0], made[:, 1], s=13, facecolors="none", edgecolors=BLUE, marker="^", linewidths=0.55, rasterized=True,
+        label="generated",
     )  # fmt: skip
 
 
@@ -187,8 +187,8 @@ def _typed(axes: Axes, places: NDArray[Any], *, labels: NDArray[np.str_], kinds:
     for number, kind in enumerate(kinds[:12]):
         own = places[labels == kind]
         axes.scatter(
-            *own.T, s=12, c=_TYPE_COLOURS[number % len(_TYPE_COLOURS)], marker=_TYPE_SHAPES[number], linewidths=0,
-            alpha=0.8, rasterized=True, label=textwrap.shorten(kind, 24, placeholder="..."),
+            own[:, 0], own[:, 1], s=12, c=_TYPE_COLOURS[number % len(_TYPE_COLOURS)], marker=_TYPE_SHAPES[number],
+            linewidths=0, alpha=0.8, rasterized=True, label=textwrap.shorten(kind, 24, placeholder="..."),
         )  # fmt: skip
         if len(own) >= 15 and number < 8:
             axes.annotate(
@@ -303,4 +303,5 @@ def _correlation(drawing: Drawing) -> tuple[str, str, Canvas]:
 
 def _correlations(values: Any, genes: NDArray[np.int64]) -> NDArray[np.float64]:  # noqa: ANN401
     with np.errstate(all="ignore"):
-        return np.nan_to_num(np.corrcoef(values[:, genes].toarray(), rowvar=False))
+        found: NDArray[np.float64] = np.nan_to_num(np.corrcoef(values[:, genes].toarray(), rowvar=False))
+    return found

@@ -127,13 +127,12 @@ def _arena(material: Material, label: str, n_cells: int, *, seed: int) -> Arena:
 
     real = cut(material.real)
     pair = material.pair(cut(material.generated), real=real, seed=seed)
-    others = {"train": material.train, "reference": material.fit}
-    own = {
-        name: None if view is None else (view if view.labels is None else view.take(view.labels == label))
-        for name, view in others.items()
-    }
-    pair = replace(pair, **own)
+    pair = replace(pair, train=_own(material.train, label), reference=_own(material.fit, label))
     return Arena(model=pair, floor=pair.with_generated(cut(material.floor)), baselines={})
+
+
+def _own(view: View | None, label: str) -> View | None:
+    return view if view is None or view.labels is None else view.take(view.labels == label)
 
 
 def _labels(view: View) -> NDArray[np.str_]:

@@ -115,6 +115,7 @@ class Scored:
             "trivial": self.trivial,
             "skill": None if self.skill is None else _plain(self.skill),
             "flagged": self.flagged,
+            "errors_off": _plain(_errors_off(metric, self.model, self.floor)),
             "n_cells": self.n_cells,
             "features": [[name, _plain(weight)] for name, weight in self.model.features],
             "seeds": [_plain(value) for value in self.seeds],
@@ -262,13 +263,22 @@ def _is_flagged(metric: Metric, model: Estimate, floor: Estimate, *, skill: floa
     excess = metric.loss(model.value) - metric.loss(floor.value)
     if excess <= 0:
         return False
-    errors = [one.error for one in (model, floor) if math.isfinite(one.error)]
-    least = _FLAG_PART if errors else _FLAG_UNKNOWN_PART
+    off = _errors_off(metric, model, floor)
+    least = _FLAG_UNKNOWN_PART if math.isnan(off) else _FLAG_PART
     if skill is not None and 1 - skill < least:
         return False
-    if errors:
-        return excess > _FLAG_ERRORS * math.hypot(*errors)
+    if not math.isnan(off):
+        return off > _FLAG_ERRORS
     return skill is not None or excess > _FLAG_UNKNOWN_PART * max(metric.loss(floor.value), 1e-12)
+
+
+def _errors_off(metric: Metric, model: Estimate, floor: Estimate) -> float:
+    """How many standard errors the model lies farther from perfect than the floor; ``nan`` where none is known."""
+    errors = [one.error for one in (model, floor) if math.isfinite(one.error)]
+    excess = metric.loss(model.value) - metric.loss(floor.value)
+    if not errors:
+        return math.nan
+    return excess / max(math.hypot(*errors), 1e-12)
 
 
 def _plain(value: float) -> float | None:

@@ -47,7 +47,8 @@ class _Plan:
     def by_label(self) -> tuple[Metric, ...]:
         """What is measured type by type; in the quick suite one forest, in the space where few cells tell most."""
         quick = self.suite == "quick"
-        return tuple(metric for metric in self.metrics if metric.by_label and (metric.cost != "dear" or not quick))
+        suited = [metric for metric in self.metrics if metric.by_label or metric.name == "exact_copies"]
+        return tuple(metric for metric in suited if metric.cost != "dear" or not quick)
 
     def limit(self, metric: Metric) -> int:
         """Cells a side that a metric is given, by its cost."""
@@ -240,15 +241,16 @@ def _report(material: Material, plan: _Plan, *, title: str, by: str | None, dono
         labels = measure_labels(material, plan.by_label, sizes=sizes, seed=plan.seeds[0], advance=bar.advance)
     settings = _settings(material, plan, by=by, donor=donor)
     settings |= {"labels": sizes, "notes": list(material.notes), "not_scored": not_scored}
+    metrics = {name: one.to_json() for name, one in scored.items()}
     drawn = arenas[0].limit(_DRAWN_CELLS)
     drawing = Drawing(
         model=drawn.model, floor=drawn.floor, baseline=drawn.baselines.get("independent_nb"), seed=plan.seeds[0]
     )
     return Report(
         title=title,
-        metrics={name: one.to_json() for name, one in scored.items()},
+        metrics=metrics,
         by=labels,
-        verdicts=judge(scored, by=labels, sizes=sizes, faults=material.faults),
+        verdicts=judge(metrics, by=labels, sizes=sizes, faults=material.faults),
         settings=settings,
         drawing=drawing,
     )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from scdiffusion.evaluation._phrases import phrase
 from scdiffusion.evaluation._samples import Faults
-from scdiffusion.evaluation._scoring import VALIDITY, Scored
+from scdiffusion.evaluation._scoring import VALIDITY
 from scdiffusion.evaluation._words import GROUP_TITLES, join, number, percent
 
 __all__ = ["Verdict", "judge"]
 
+Scores: TypeAlias = Mapping[str, Mapping[str, Any]]
 Level = Literal["passes", "differs", "fails", "unscored"]
 _LEVELS = {
     "passes": ("\u2713", "as close as real cells"),
@@ -25,7 +26,7 @@ _LEVELS = {
 _CLEAN_LEVELS = {"validity": "all counts", "privacy": "nothing given away"}
 _FAILED_SKILL = 0.5  # typical skill of a group below which it fails
 _MIN_EXPECTED = 5.0  # a type that should come up so often is missed when it does not
-_N_NAMED = 3
+_N_TOLD = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,15 +59,15 @@ class Verdict:
         return _CLEAN_LEVELS.get(self.group, _LEVELS["passes"][1]) if self.level == "passes" else _LEVELS[self.level][1]
 
     @property
-    def css(self) -> str:
-        """Class of the level in a page."""
-        return self.level
+    def flagged(self) -> bool:
+        """Whether generated cells can be told from real ones by this group."""
+        return self.level in {"differs", "fails"}
 
     def to_json(self) -> dict[str, Any]:
         """Give the verdict as plain values."""
         return {
             "level": self.level,
-            "flagged": self.level in {"differs", "fails"},
+            "flagged": self.flagged,
             "text": self.text,
             "evidence": list(self.evidence),
             "labels": list(self.labels),
@@ -74,20 +75,16 @@ class Verdict:
 
 
 def judge(
-    scored: Mapping[str, Scored],
-    *,
-    by: Mapping[str, Mapping[str, Mapping[str, Any]]],
-    sizes: Mapping[str, Mapping[str, int]],
-    faults: Faults,
+    metrics: Scores, *, by: Mapping[str, Scores], sizes: Mapping[str, Mapping[str, int]], faults: Faults
 ) -> dict[str, Verdict]:
     """Put the scores into words.
 
     Parameters
     ----------
-    scored
-        Scores of the whole samples, by metric.
+    metrics
+        Scores of the whole samples by metric, as in the JSON of a report.
     by
-        Scores by label and metric.
+        The same by label.
     sizes
         Cells by label.
     faults
@@ -99,13 +96,16 @@ def judge(
     """
     verdicts = {"validity": _judge_counts(faults)}
     for group in list(GROUP_TITLES)[1:]:
-        own = [one for one in scored.values() if one.group == group]
-        by_own = {
-            label: [(name, one) for name, one in found.items() if one["group"] == group] for label, found in by.items()
-        }
-        if own or any(by_own.values()):
-            verdicts[group] = _judge_group(group, own, by=by_own, sizes=sizes if group == "biology" else {})
+        own = _of_group(metrics, group)
+        by_own = {label: _of_group(found, group) for label, found in by.items()}
+        lost = _lost_types(sizes) if group == "biology" else []
+        if own or any(by_own.values()) or lost:
+            verdicts[group] = _judge_group(group, own, by=by_own, lost=lost)
     return verdicts
+
+
+def _of_group(scores: Scores, group: str) -> dict[str, Mapping[str, Any]]:
+    return {name: one for name, one in scores.items() if one["group"] == group}
 
 
 def _judge_counts(faults: Faults) -> Verdict:
@@ -123,41 +123,76 @@ def _judge_counts(faults: Faults) -> Verdict:
     return Verdict(group="validity", level=level, text=_sentence(join(found, most=4)) + scored_as, evidence=(VALIDITY,))
 
 
-def _judge_group(
-    group: str,
-    scored: Sequence[Scored],
-    *,
-    by: Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]],
-    sizes: Mapping[str, Mapping[str, int]],
-) -> Verdict:
-    flagged = sorted((one for one in scored if one.flagged), key=_weight, reverse=True)
-    labels = {label: [item for item in found if item[1]["flagged"]] for label, found in by.items()}
+def _judge_group(group: str, scores: Scores, *, by: Mapping[str, Scores], lost: list[tuple[str, float]]) -> Verdict:
+    flagged = _ranked(scores)
+    labels = {label: _ranked(found) for label, found in by.items()}
     labels = {label: found for label, found in labels.items() if found}
-    lost = _lost_types(sizes)
     if not (flagged or labels or lost):
-        return Verdict(group=group, level="passes", text=_praise(group, scored))
+        return Verdict(group=group, level="passes", text=_praise(group, scores))
     sentences = []
     if lost:
-        sentences.append(
-            _sentence("No cell of " + join([f"{label} ({percent(share)} of real cells)" for label, share in lost]))
-        )
+        named = [f"{label} ({percent(share)} of the real cells)" for label, share in lost]
+        sentences.append(_sentence(f"No cell of {join(named)} was generated"))
     if flagged:
-        sentences.append(_sentence(join([phrase(one) for one in flagged[:_N_NAMED]], most=_N_NAMED)))
-        if len(flagged) > _N_NAMED:
-            sentences.append(
-                _sentence(f"{len(flagged) - _N_NAMED} more of {len(scored)} metrics are off the floor too")
-            )
+        sentences.append(_tell(flagged, scores, group=group))
     if labels:
-        sentences.append(_worst_labels(labels, len(by)))
-    skills = [one.skill for one in scored if one.skill is not None]
-    bad = bool(lost) or (bool(flagged) and bool(skills) and float(np.median(skills)) < _FAILED_SKILL)
+        sentences.append(_tell_labels(labels, by, alone=not flagged))
     return Verdict(
         group=group,
-        level="fails" if bad else "differs",
+        level="fails" if lost or _has_failed(group, flagged, scores) else "differs",
         text=" ".join(sentences),
-        evidence=tuple(one.metric.name for one in flagged),
+        evidence=tuple(dict.fromkeys([*flagged, *(["composition"] if lost else [])])),
         labels=tuple(dict.fromkeys([*(label for label, _ in lost), *labels])),
     )
+
+
+def _has_failed(group: str, flagged: list[str], scores: Scores) -> bool:
+    """Whether the group is nearer to trivial than to real; for privacy one leak is enough."""
+    skills = [one["skill"] for one in scores.values() if one["skill"] is not None]
+    if not flagged or not skills:
+        return False
+    typical = min(skills) if group == "privacy" else float(np.median(skills))
+    return typical < _FAILED_SKILL or "exact_copies" in flagged
+
+
+def _ranked(scores: Scores) -> list[str]:
+    """Name the flagged metrics, farthest from the floor first: by skill lost, then by standard errors."""
+
+    def weight(name: str) -> tuple[float, float]:
+        one = scores[name]
+        lost = 0.0 if one["skill"] is None else min(1 - one["skill"], 1.0)
+        return lost, one["errors_off"] or 0.0
+
+    return sorted((name for name, one in scores.items() if one["flagged"]), key=weight, reverse=True)
+
+
+def _tell(flagged: list[str], scores: Scores, *, group: str) -> str:
+    """Tell of the worst metrics, and of how many more there are."""
+    n_told = 1 if group == "discriminators" else _N_TOLD
+    told = join([phrase(name, scores[name]) for name in flagged[:n_told]])
+    others = len(flagged) - n_told
+    if others <= 0:
+        return _sentence(told)
+    what = "judges do" if group == "discriminators" else "metrics are off"
+    return _sentence(f"{told}; {others} of {len(scores) - n_told} other {what} too")
+
+
+def _tell_labels(labels: Mapping[str, list[str]], by: Mapping[str, Scores], *, alone: bool) -> str:
+    """Tell which types stand out, and by what where nothing else was said."""
+
+    def off(label: str) -> float:
+        return max(float(by[label][name]["errors_off"] or 0.0) for name in labels[label])
+
+    ranked = sorted(labels, key=off, reverse=True)
+    if alone:
+        told = [
+            f"within {label}, {phrase(labels[label][0], by[label][labels[label][0]])}" for label in ranked[:_N_TOLD]
+        ]
+        rest = f"; {len(ranked) - _N_TOLD} more types stand out" if len(ranked) > _N_TOLD else ""
+        return _sentence(join(told) + rest)
+    if len(labels) == len(by):
+        return "All types are affected." if len(by) > 1 else ""
+    return _sentence(f"Most affected: {join(ranked)}")
 
 
 def _lost_types(sizes: Mapping[str, Mapping[str, int]]) -> list[tuple[str, float]]:
@@ -172,43 +207,19 @@ def _lost_types(sizes: Mapping[str, Mapping[str, int]]) -> list[tuple[str, float
     ]
 
 
-def _weight(one: Scored) -> float:
-    """How bad a flagged score is: the part of the way to the trivial baseline, else in standard errors, damped."""
-    if one.skill is not None:
-        return 1 - one.skill
-    gap = one.metric.loss(one.model.value) - one.metric.loss(one.floor.value)
-    return float(np.tanh(gap / max(one.metric.loss(one.floor.value), 1e-9)))
-
-
-def _worst_labels(labels: Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]], n_labels: int) -> str:
-    def gap(item: tuple[str, Mapping[str, Any]]) -> float:
-        one = item[1]
-        loose = abs(one["value"] - one["floor"])
-        return float(loose / max(abs(one["floor"]), 0.05))
-
-    worst = {label: max(found, key=gap) for label, found in labels.items()}
-    ranked = sorted(worst, key=lambda label: gap(worst[label]), reverse=True)
-    told = [_tell(label, worst[label][1]) for label in ranked[:_N_NAMED]]
-    return _sentence(f"{len(labels)} of {n_labels} types stand out, foremost {join(told)}")
-
-
-def _tell(label: str, one: Mapping[str, Any]) -> str:
-    return f"{label} ({one['title']} {number(one['value'])}, floor {number(one['floor'])})"
-
-
-def _praise(group: str, scored: Sequence[Scored]) -> str:
-    if group == "discriminators" and scored:
-        values = [one.model.value for one in scored]
-        floors = [one.floor.value for one in scored]
+def _praise(group: str, scores: Scores) -> str:
+    if group == "discriminators" and scores:
+        values = [one["value"] for one in scores.values()]
+        floors = [one["floor"] for one in scores.values()]
         return (
             f"No judge tells them from real cells: AUC {number(min(values))} to {number(max(values))}, "
             f"floor {number(min(floors))} to {number(max(floors))}."
         )
     if group == "privacy":
         return "No attack does better than on real cells that nobody trained on, and no cell is a copy."
-    if not scored:
+    if not scores:
         return "No type stands out."
-    number_of = "The metric lies" if len(scored) == 1 else f"All {len(scored)} metrics lie"
+    number_of = "The metric lies" if len(scores) == 1 else f"All {len(scores)} metrics lie"
     return f"{number_of} within the noise of other real cells, or nearer."
 
 

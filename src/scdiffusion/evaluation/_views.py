@@ -50,7 +50,7 @@ class Space:
         return View(
             counts=sample.counts,
             genes=genes,
-            pcs=(genes - self.centre) @ self.components.T,
+            pcs=((genes - self.centre) @ self.components.T).astype(np.float32, copy=False),
             depth=depth_features(sample.counts, self.genes)[0],
             labels=sample.labels,
             donors=sample.donors,

@@ -251,12 +251,12 @@ class _Source:
 
 def _columns(train: ad.AnnData, by: str | None) -> pd.DataFrame:
     if by is None:
-        return train.obs[[]]
+        return pd.DataFrame(index=train.obs.index)
     if by not in train.obs:
         known = list(train.obs.columns)
         msg = f"`by` {by!r} is not a column of `train.obs`; expected one of {known}."
         raise UnknownNameError(msg + did_you_mean(by, known))
-    return train.obs[[by]]
+    return pd.DataFrame(train.obs[[by]])
 
 
 def _raw_counts(train: ad.AnnData, layer: str | None) -> sparse.csr_matrix:

@@ -1,0 +1,87 @@
+"""Every planted fault is caught by the group meant for it, and nothing is said against a perfect generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from scipy import sparse
+
+from scdiffusion.evaluation import Report, evaluate
+from scdiffusion.metrics import METRICS
+
+CHEAP = [metric.name for metric in METRICS if metric.suite == "quick" and metric.cost == "cheap"]
+
+CAUGHT_BY = [
+    ("class_means", "biology", "variance_error"),
+    ("class_means", "distribution", "recall"),
+    ("over_dispersed", "biology", "mean_variance_trend"),
+    ("under_dispersed", "biology", "mean_variance_trend"),
+    ("shuffled_genes", "biology", "within_label_correlation_slope"),
+    ("missing_type", "biology", "composition"),
+    ("half_copied", "privacy", "exact_copies"),
+    ("half_copied", "privacy", "nearest_neighbour_ratio"),
+    ("wrong_depth", "biology", "depth_distance"),
+    ("negative_values", "validity", "invalid_values"),
+    ("fractions", "validity", "invalid_values"),
+    ("swapped_labels", "utility", "train_on_generated_f1"),
+    ("swapped_labels", "paper", "label_recognition"),
+    ("weak_contrasts", "biology", "fold_change_slope"),
+    ("collapsed_type", "distribution", "worst_label_coverage"),
+]
+
+
+def score(splits: Any, generated: Any, *names: str) -> Report:
+    return evaluate(
+        splits.real,
+        generated,
+        reference=splits.reference,
+        train=splits.train,
+        by="cell_type",
+        metrics=names,
+        progress=False,
+    )
+
+
+@pytest.mark.parametrize(("fault", "group", "metric"), CAUGHT_BY)
+def test_a_planted_fault_is_caught_by_the_group_meant_for_it(
+    fault: str, group: str, metric: str, splits: Any, faults: dict[str, Callable[..., Any]]
+) -> None:
+    report = score(splits, faults[fault](splits), metric)
+    assert report.verdicts[group].flagged
+    assert metric in report.verdicts[group].evidence
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_nothing_is_said_against_a_perfect_generator(seed: int, splits: Any, tissue: Any) -> None:
+    report = score(splits, tissue.draw(400, seed), *CHEAP, "boosting_pcs_auc")
+    assert {group for group, verdict in report.verdicts.items() if verdict.flagged} == set()
+
+
+def test_the_type_at_fault_is_named(splits: Any, faults: dict[str, Callable[..., Any]]) -> None:
+    lost = score(splits, faults["missing_type"](splits), "composition").verdicts["biology"]
+    assert "rare" in lost.labels
+    assert "No cell of rare" in lost.text
+    copied = score(splits, faults["half_copied"](splits), "closest_record", "exact_copies")
+    assert copied.verdicts["privacy"].labels == ("beta",)
+    assert "beta" in copied.verdicts["privacy"].text
+    assert copied.verdicts["privacy"].level == "fails"
+
+
+def test_a_judge_names_the_genes_that_give_the_cells_away(splits: Any) -> None:
+    told = splits.perfect.copy()
+    counts = told.X.toarray()
+    counts[:, 7] = 3
+    told.X = sparse.csr_matrix(counts)
+    verdict = score(splits, told, "forest_genes_auc").verdicts["discriminators"]
+    assert "mainly by g7" in verdict.text
+    assert "random forest on log-normalised genes tells them apart (AUC 1.00, floor ." in verdict.text
+
+
+def test_the_copier_is_faultless_but_for_privacy(splits: Any) -> None:
+    report = score(splits, splits.train, "energy", "coverage", "variance_error", "exact_copies", "membership_distance")
+    assert not report.verdicts["distribution"].flagged
+    assert not report.verdicts["biology"].flagged
+    assert report.verdicts["privacy"].level == "fails"
+    assert report.metrics["exact_copies"]["value"] == pytest.approx(1.0, abs=0.05)
