@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -77,10 +78,6 @@ class CountAutoencoder(nn.Module):
         cells = read_counts(counts, latent.device)
         return self.likelihood.neg_log_prob(self.decoder(latent), cells), divergence
 
-    def penalty(self) -> Tensor:
-        """Return minus the log prior of all weights that have one, in nats for the whole data set."""
-        return self.decoder.penalty() + self.likelihood.penalty()
-
     @torch.no_grad()
     def encode(self, counts: sp.csr_matrix) -> Posterior:
         """Infer the latents of cells.
@@ -137,14 +134,8 @@ class CountAutoencoder(nn.Module):
         -------
         Counts, shape ``(B, G)``, ``int32``.
         """
-        blocks = [
-            self.likelihood.sample(self.shares(rows), sizes, _take(draws, len(rows)))
-            for rows, sizes in zip(latent.split(_BLOCK), np.split(library_size, range(_BLOCK, len(library_size), _BLOCK)))
-        ]
+        blocks = []
+        for begin in range(0, max(1, len(latent)), _BLOCK):
+            rows, sizes = latent[begin : begin + _BLOCK], library_size[begin : begin + _BLOCK]
+            blocks.append(self.likelihood.sample(self.shares(rows), sizes, islice(draws, len(rows))))
         return sp.vstack(blocks, format="csr")
-
-
-def _take(draws: Iterator[np.random.Generator], n: int) -> Iterator[np.random.Generator]:
-    """Pass on the next streams, no more than asked for."""
-    for _ in range(n):
-        yield next(draws)

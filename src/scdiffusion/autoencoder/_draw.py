@@ -24,9 +24,10 @@ class BurstRates(NamedTuple):
     """Mean counts a burst, shape ``(G,)``."""
 
 
-def draw_counts(  # noqa: PLR0913 - the distribution has so many parts
+def draw_counts(
     shares: NDArray[np.float32],
     library_size: NDArray[np.int64],
+    *,
     size: Floats,
     bursts: BurstRates | None,
     draws: Iterator[np.random.Generator],
@@ -60,8 +61,10 @@ def draw_counts(  # noqa: PLR0913 - the distribution has so many parts
     genes, values, starts = [], [], [0]
     for row, total, rng in zip(shares, library_size, draws, strict=True):
         mean = row.astype(np.float64) * (total / row.sum(dtype=np.float64))
-        found, counts = _draw_cell(mean, size, bursts, rng)
-        found, counts = _settle(found, counts, int(total), mean, rng)
+        dense = _draw_cell(mean, size, rng=rng)
+        if bursts is not None:
+            _add_bursts(dense, mean, bursts, rng=rng)
+        found, counts = _settle(dense, int(total), mean, rng=rng)
         genes.append(found)
         values.append(counts)
         starts.append(starts[-1] + found.size)
@@ -71,26 +74,19 @@ def draw_counts(  # noqa: PLR0913 - the distribution has so many parts
     return sp.csr_matrix((data.astype(np.int32), indices.astype(np.int32), np.asarray(starts)), shape=shape)
 
 
-def _draw_cell(
-    mean: Floats, size: Floats, bursts: BurstRates | None, rng: np.random.Generator
-) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """Draw one cell; its genes in order, and their counts."""
+def _draw_cell(mean: Floats, size: Floats, *, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw the counts of one cell, shape ``(G,)``."""
     ends = np.cumsum(size * np.log1p(mean / size))
     clumps = rng.poisson(ends[-1])
     if clumps > _CLUMPS_PER_GENE * mean.size:
-        dense = rng.poisson(rng.gamma(size, mean / size))
-    else:
-        homes = np.searchsorted(ends, _sorted_uniforms(clumps, rng) * ends[-1], side="right")
-        homes = np.minimum(homes, mean.size - 1)
-        chance = mean[homes] / (mean[homes] + size[homes])
-        dense = np.bincount(homes, weights=rng.logseries(chance), minlength=mean.size).astype(np.int64)
-    if bursts is not None:
-        _add_bursts(dense, mean, bursts, rng)
-    found = np.flatnonzero(dense)
-    return found, dense[found]
+        return rng.poisson(rng.gamma(size, mean / size))
+    homes = np.searchsorted(ends, _sorted_uniforms(clumps, rng) * ends[-1], side="right")
+    homes = np.minimum(homes, mean.size - 1)
+    chance = mean[homes] / (mean[homes] + size[homes])
+    return np.bincount(homes, weights=rng.logseries(chance), minlength=mean.size).astype(np.int64)
 
 
-def _add_bursts(dense: NDArray[np.int64], mean: Floats, bursts: BurstRates, rng: np.random.Generator) -> None:
+def _add_bursts(dense: NDArray[np.int64], mean: Floats, bursts: BurstRates, *, rng: np.random.Generator) -> None:
     """Put bursts in the place of the counts of the genes that burst."""
     ends = np.cumsum(bursts.rate * mean)
     n = rng.poisson(ends[-1])
@@ -104,21 +100,23 @@ def _add_bursts(dense: NDArray[np.int64], mean: Floats, bursts: BurstRates, rng:
 def _sorted_uniforms(n: int, rng: np.random.Generator) -> Floats:
     """Draw uniform numbers in order, which searches through a table find quickly."""
     gaps = np.cumsum(rng.standard_exponential(n + 1))
-    return gaps[:-1] / gaps[-1]
+    uniforms: Floats = gaps[:-1] / gaps[-1]
+    return uniforms
 
 
 def _settle(
-    genes: NDArray[np.intp], counts: NDArray[np.int64], total: int, mean: Floats, rng: np.random.Generator
+    dense: NDArray[np.int64], total: int, mean: Floats, *, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """Lose or gain single counts at random until the cell has its library size."""
+    """Lose or gain single counts at random until the cell has its library size; its genes and their counts."""
+    genes = np.flatnonzero(dense)
+    counts = dense[genes]
     excess = int(counts.sum()) - total
     if excess > 0:
         counts = counts - rng.multivariate_hypergeometric(counts, excess, method="marginals")
     elif excess < 0:
         ends = np.cumsum(mean)
         homes = np.searchsorted(ends, rng.random(-excess) * ends[-1], side="right")
-        dense = np.bincount(np.minimum(homes, mean.size - 1), minlength=mean.size)
-        dense[genes] += counts
+        dense = dense + np.bincount(np.minimum(homes, mean.size - 1), minlength=mean.size)
         genes = np.flatnonzero(dense)
         counts = dense[genes]
     kept = counts > 0

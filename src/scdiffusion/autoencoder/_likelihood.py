@@ -94,7 +94,7 @@ class NegativeBinomial(nn.Module):
         -------
         Counts, shape ``(B, G)``, rows summing to `library_size`.
         """
-        return draw_counts(shares, library_size, self._sizes(), None, draws)
+        return draw_counts(shares, library_size, size=self._sizes(), bursts=None, draws=draws)
 
     def _sizes(self) -> NDArray[np.float64]:
         return self.log_size.detach().double().exp().cpu().numpy()
@@ -157,9 +157,8 @@ class BurstNegativeBinomial(NegativeBinomial):
 
     def penalty(self) -> Tensor:
         """Return minus the log prior of the parameters, in nats for the whole data set."""
-        spread = sum(
-            ((log - log.detach().mean()) ** 2).sum() for log in (self.log_burst_rate, self.log_burst_size)
-        )
+        logs = torch.stack([self.log_burst_rate, self.log_burst_size])
+        spread = (logs - logs.detach().mean(dim=1, keepdim=True)).square().sum()
         return 0.5 * self._prior_precision * spread
 
     @torch.no_grad()
@@ -183,7 +182,7 @@ class BurstNegativeBinomial(NegativeBinomial):
         """
         rate = self.log_burst_rate.detach().double().exp().cpu().numpy()
         size = self.log_burst_size.detach().double().exp().cpu().numpy()
-        return draw_counts(shares, library_size, self._sizes(), BurstRates(rate, size), draws)
+        return draw_counts(shares, library_size, size=self._sizes(), bursts=BurstRates(rate, size), draws=draws)
 
     def _burst(self, mean: Tensor, bursts: Tensor, cells: Counted) -> Tensor:
         """Log probability that a count is a burst of that size."""

@@ -10,6 +10,8 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
+from scdiffusion._core.errors import SettingError
+
 __all__ = ["AutoencoderConfig", "Decoder", "Encoder", "normalise"]
 
 _TARGET_SUM = 1e4
@@ -24,6 +26,8 @@ class AutoencoderConfig:
     """Width of the latent code."""
     n_hidden: int = 128
     """Width of the hidden layers."""
+    n_bends: int = 32
+    """Width of the decoder's path that is not linear in the latent code."""
     likelihood: Literal["burst", "negative_binomial"] = "burst"
     """Distribution of counts given the latent code."""
     kl_weight: float = 1.0
@@ -32,12 +36,15 @@ class AutoencoderConfig:
     """Precision of the Gaussian prior on the loadings of each gene."""
 
     def __post_init__(self) -> None:
-        if min(self.n_latent, self.n_hidden) < 1:
-            msg = f"`n_latent` and `n_hidden` must be at least 1, got {self.n_latent} and {self.n_hidden}."
-            raise ValueError(msg)
+        if min(self.n_latent, self.n_hidden, self.n_bends) < 1:
+            msg = f"`n_latent`, `n_hidden` and `n_bends` must be at least 1, got {self.n_latent}, {self.n_hidden}, {self.n_bends}."
+            raise SettingError(msg)
         if min(self.kl_weight, self.shrinkage) < 0:
             msg = f"`kl_weight` and `shrinkage` must not be negative, got {self.kl_weight} and {self.shrinkage}."
-            raise ValueError(msg)
+            raise SettingError(msg)
+        if self.likelihood not in {"burst", "negative_binomial"}:
+            msg = f"`likelihood` must be 'burst' or 'negative_binomial', got {self.likelihood!r}."
+            raise SettingError(msg)
 
 
 def normalise(counts: sp.csr_matrix) -> sp.csr_matrix:
@@ -142,14 +149,13 @@ class Decoder(nn.Module):
 
     def __init__(self, shares: Tensor, config: AutoencoderConfig) -> None:
         super().__init__()
-        n_genes, width = shares.numel(), config.n_hidden
+        n_genes, width, n_bends = shares.numel(), config.n_hidden, config.n_bends
         self.bias = nn.Parameter(shares.log())
         self.loadings = nn.Parameter(torch.randn(config.n_latent, n_genes) * 0.02)
         self.body = nn.Sequential(
-            nn.Linear(config.n_latent, width), nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+            nn.Linear(config.n_latent, width), nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, n_bends), nn.SiLU()
         )
-        self.bent_loadings = nn.Parameter(torch.randn(width, n_genes) * 0.002)
-        self._shrinkage = config.shrinkage
+        self.bent_loadings = nn.Parameter(torch.randn(n_bends, n_genes) * 0.004)
 
     def forward(self, latent: Tensor) -> Tensor:
         """Return unnormalised log shares.
@@ -165,7 +171,3 @@ class Decoder(nn.Module):
         """
         bent = torch.addmm(self.bias, self.body(latent), self.bent_loadings)
         return torch.addmm(bent, latent, self.loadings)
-
-    def penalty(self) -> Tensor:
-        """Return minus the log prior of the loadings, in nats for the whole data set."""
-        return self._shrinkage * (self.loadings.square().sum() + self.bent_loadings.square().sum())

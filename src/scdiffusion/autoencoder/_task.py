@@ -59,31 +59,35 @@ class AutoencoderTask:
 
         Returns
         -------
-        The mean over the cells and each weight's share of its prior, shape ``()``.
+        The mean over the cells and each cell's share of the prior of the likelihood's shapes, shape ``()``.
         """
         counts = self._source.rows(self._training[cells])
         misfit, divergence = self.module.terms(counts, self._noise(len(cells), rng))
         bound = (misfit + self.module.config.kl_weight * divergence).mean()
-        return bound + self.module.penalty() / self.n_cells
+        return bound + self.module.likelihood.penalty() / self.n_cells
 
     @torch.no_grad()
     def validate(self) -> float:
         """Return minus the bound of the validation cells in nats a cell, with the same draws at each call."""
         rng = np.random.default_rng(0)
+        n_cells = int(self._held.shape[0])
         total = 0.0
-        for begin in range(0, self._held.shape[0], _BLOCK):
+        for begin in range(0, n_cells, _BLOCK):
             counts: sp.csr_matrix = self._held[begin : begin + _BLOCK]
             misfit, divergence = self.module.terms(counts, self._noise(counts.shape[0], rng))
             total += float((misfit + divergence).sum())
-        return total / self._held.shape[0]
+        return total / n_cells
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Split the weights by how fast they move: the likelihood's shapes move on a log scale, and later."""
-        shapes = list(self.module.likelihood.parameters())
-        weights = [*self.module.encoder.parameters(), *self.module.decoder.parameters()]
+        """Split the weights: the Gaussian prior of the loadings is a decay, and shapes move on a log scale, later."""
+        decoder = self.module.decoder
+        loadings = [decoder.loadings, decoder.bent_loadings]
+        others = [*self.module.encoder.parameters(), decoder.bias, *decoder.body.parameters()]
+        decay = 2 * self.module.config.shrinkage / self.n_cells
         return [
-            {"params": weights, "rate": 1.0, "begin": 0.0},
-            {"params": shapes, "rate": _SHAPE_RATE, "begin": 0.3},
+            {"params": others, "rate": 1.0, "begin": 0.0},
+            {"params": loadings, "rate": 1.0, "begin": 0.0, "weight_decay": decay},
+            {"params": list(self.module.likelihood.parameters()), "rate": _SHAPE_RATE, "begin": 0.3},
         ]
 
     def _noise(self, n: int, rng: np.random.Generator) -> Tensor:

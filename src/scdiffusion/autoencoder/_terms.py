@@ -49,7 +49,13 @@ class _DenseTerms(torch.autograd.Function):
     """Fused forward and backward of the terms over all genes; five passes over ``(B, G)`` instead of twenty."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, log_size: Tensor, burst_rate: Tensor, cells: Counted) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+    def forward(  # noqa: PLR0917 - autograd passes by position
+        ctx: Any,  # noqa: ANN401
+        logits: Tensor,
+        log_size: Tensor,
+        burst_rate: Tensor,
+        cells: Counted,
+    ) -> tuple[Tensor, Tensor]:
         log_norm = torch.logsumexp(logits, dim=1, keepdim=True)
         log_scale = cells.totals.log() - log_norm
         flat = cells.rows * logits.shape[1] + cells.genes
@@ -73,10 +79,13 @@ class _DenseTerms(torch.autograd.Function):
         return grad, grad_size, grad_rate, None
 
 
-def dense_terms(logits: Tensor, log_size: Tensor, burst_rate: Tensor, cells: Counted) -> tuple[Tensor, Tensor]:
+def dense_terms(  # noqa: PLR0917 - three tensors and what they are of
+    logits: Tensor, log_size: Tensor, burst_rate: Tensor, cells: Counted
+) -> tuple[Tensor, Tensor]:
     r"""Sum what a cell without any count would cost, and find the means at the non-zeros.
 
-    With shares :math:`p = \mathrm{softmax}(\text{logits})` and means :math:`\mu = p \ell` for library size :math:`\ell`,
+    With shares :math:`p = \mathrm{softmax}(\text{logits})` and means :math:`\mu = p \ell` for a library size
+    :math:`\ell`,
 
     .. math:: -\log P(x = 0) = \sum_g r_g \log(1 + \mu_g / r_g) + \rho_g \mu_g .
 

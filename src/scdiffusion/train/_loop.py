@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scdiffusion._core.progress import Progress
@@ -60,7 +63,7 @@ def train(state: TrainState, run: Run) -> bool:
     Raises
     ------
     TrainingError
-        The loss is not finite; names the stage and the step.
+        The training or validation loss is not finite; names the stage and the step.
     """
     batches = Batches(state.task.n_cells, run.config.batch_size, run.seed, run=run.neighbours)
     every = max(1, run.n_steps // run.config.n_validations)
@@ -70,9 +73,11 @@ def train(state: TrainState, run: Run) -> bool:
         bar.advance(state.step * batches.batch_size)
         try:
             while state.step < run.n_steps and state.stale < run.config.patience:
-                loss = _take_step(state, batches, run)
-                if state.step % every == 0 or state.step == run.n_steps:
-                    state.judge(loss)
+                with _uninterrupted():
+                    loss = _take_step(state, batches, run)
+                    if state.step % every == 0 or state.step == run.n_steps:
+                        state.judge(loss)
+                        _require_finite(state.history[-1][-1], "validation loss", run=run, step=state.step)
                 bar.advance(batches.batch_size, note=f"loss {loss:,.2f}, validation {state.best_loss:,.2f}")
                 if run.checkpoint and time.monotonic() - saved > _CHECKPOINT_SECONDS:
                     run.checkpoint(state)
@@ -95,12 +100,32 @@ def _take_step(state: TrainState, batches: Batches, run: Run) -> float:
     rng = generator(run.seed, run.stage, "noise", state.step)
     loss = state.task.loss(batches.at(state.step), rng)
     value = float(loss.detach())
-    if not math.isfinite(value):
-        msg = f"The loss of stage {run.stage!r} is {value} at step {state.step}; nothing was changed at that step."
-        raise TrainingError(msg + " Lower `learning_rate`, or look for extreme counts in the data.")
+    _require_finite(value, "loss", run=run, step=state.step)
     state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     state.optimiser.step()
     state.average.update()
     state.step += 1
     return value
+
+
+def _require_finite(value: float, term: str, *, run: Run, step: int) -> None:
+    if not math.isfinite(value):
+        msg = f"The {term} of stage {run.stage!r} is {value} at step {step}; expected a finite number."
+        raise TrainingError(msg + " Lower `learning_rate`, or look for extreme counts in the data.")
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back until the block is done, so that no saved state is in the middle of a step."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+    if pressed:
+        signal.raise_signal(signal.SIGINT)

@@ -128,8 +128,7 @@ class TrainState:
             self.best[at].copy_(tensors[f"best.{at}"])
             prefix = f"adam.{at}."
             for name in [key for key in tensors if key.startswith(prefix)]:
-                place = "cpu" if name.endswith("step") else weight.device
-                self.optimiser.state[weight][name.removeprefix(prefix)] = tensors[name].clone().to(place)
+                self.optimiser.state[weight][name.removeprefix(prefix)] = tensors[name].clone().to(weight.device)
         self.average.n_updates = facts["n_averaged"]
         self.step, self.stale = facts["step"], facts["stale"]
         self.best_loss = math.inf if facts["best_loss"] is None else facts["best_loss"]
