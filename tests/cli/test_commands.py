@@ -48,6 +48,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
     room = ModuleType("scdiffusion.model")
     vars(room).update(vars(SimpleNamespace(CellGenerator=Recorder, load=load)))
+    monkeypatch.setattr("scdiffusion.cli._fit.read_settings", lambda pairs: "settings")
     monkeypatch.setitem(sys.modules, "scdiffusion.model", room)
     return held
 
@@ -68,7 +69,13 @@ def test_fit_passes_every_option(calls: Calls, tmp_path: Path) -> None:
     more = ["--max-epochs", "7", "--seed", "5", "--resume", "--no-progress"]
     assert run(["fit", "a.h5ad", "-o", str(tmp_path / "m"), *options, *more]) == 0
     assert calls["data"] == Path("a.h5ad")
-    wanted = {"conditions": ["cell_type", "donor"], "continuous": ["day"], "layer": "counts", "min_cells": 3}
+    wanted = {
+        "conditions": ["cell_type", "donor"],
+        "continuous": ["day"],
+        "layer": "counts",
+        "min_cells": 3,
+        "config": "settings",
+    }
     assert calls["settings"] == wanted
     assert calls["fit"] == {
         "folder": tmp_path / "m", "resume": True, "max_epochs": 7, "seed": 5, "progress": False,

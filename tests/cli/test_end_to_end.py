@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import anndata as ad
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import scdiffusion as scd
+from scdiffusion._core.slots import TRAINING_FILE
 from scdiffusion.cli import run
 
 N_CELLS = 300
@@ -106,8 +108,9 @@ def test_ctrl_c_leaves_a_model_that_says_it_was_stopped(folder: Path, tmp_path: 
     with subprocess.Popen(
         [sys.executable, "-m", "scdiffusion", *words], stderr=subprocess.PIPE, env=environment
     ) as fit:
-        while fit.poll() is None and not (tmp_path / "model" / "config.json").exists():
-            pass
+        while fit.poll() is None and not (tmp_path / "model" / TRAINING_FILE).exists():
+            time.sleep(0.05)
+        time.sleep(1)  # the loop has begun
         fit.send_signal(signal.SIGINT)
         said = fit.communicate()[1].decode()
     assert fit.returncode == 130, said

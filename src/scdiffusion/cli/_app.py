@@ -14,7 +14,7 @@ from scdiffusion.cli._evaluate import audit, evaluate
 from scdiffusion.cli._fit import fit
 from scdiffusion.cli._generate import generate
 from scdiffusion.cli._inspect import inspect
-from scdiffusion.cli._say import say_error, say_warning
+from scdiffusion.cli._say import STOPPED, say_error, say_warning
 
 __all__ = ["main", "run"]
 
@@ -68,7 +68,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         try:
             app(args=words, prog_name="scdiffusion")
         except SystemExit as stop:
-            return stop.code if isinstance(stop.code, int) else 0
+            code = stop.code if isinstance(stop.code, int) else 0
+            return say_error(KeyboardInterrupt(), words) if code == STOPPED else code
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where all errors end
             if debug:
                 sys.excepthook(type(error), error, error.__traceback__)

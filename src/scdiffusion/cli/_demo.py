@@ -26,6 +26,8 @@ def demo(
     no_progress: NoProgress = False,
 ) -> None:
     """Fit, generate and evaluate on 700 real blood cells that come with the installation."""
+    import anndata as ad
+
     from scdiffusion._core.files import refuse_existing
     from scdiffusion.cells import datasets, split
     from scdiffusion.cli._demo_figure import draw
@@ -45,11 +47,10 @@ def demo(
     model = CellGenerator(parts.fit, conditions=["cell_type"])
     epochs = _QUICK_EPOCHS if quick else None
     model.fit(max_epochs=epochs, seed=seed, progress=not no_progress)
-    cells = model.generate(_N_CELLS, seed=seed, progress=not no_progress)
-    cells.write_h5ad(made["cells.h5ad"])
+    model.generate(_N_CELLS, seed=seed, to=made["cells.h5ad"], overwrite=overwrite, progress=not no_progress)
     report = evaluate(
         parts.held_out,
-        cells,
+        made["cells.h5ad"],
         reference=parts.reference,
         train=parts.fit,
         by="cell_type",
@@ -58,7 +59,7 @@ def demo(
     )
     model.record_scores(report.to_json())
     model.save(made["pbmc68k.scd"], overwrite=overwrite)
-    draw(parts.held_out, cells, made["cells.png"])
+    draw(parts.held_out, ad.read_h5ad(made["cells.h5ad"]), made["cells.png"])
     say_report(report, made["report.html"], as_json=False, overwrite=overwrite)
     for path in made.values():
         say(f"  {path}")

@@ -9,6 +9,7 @@ import typer
 
 from scdiffusion.cli._options import Layer, NoProgress, Overwrite, Seed
 from scdiffusion.cli._say import STOPPED, say
+from scdiffusion.cli._settings import read_settings
 
 __all__ = ["fit"]
 
@@ -28,6 +29,9 @@ def fit(
     max_epochs: Annotated[
         int | None, typer.Option(help="Stop after so many passes over the cells; without it, when it stops improving.")
     ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="name=value of a setting, as in config.json; repeat for more.")
+    ] = None,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted fit stopped.")] = False,
     overwrite: Overwrite = False,
@@ -39,20 +43,34 @@ def fit(
     The folder loads and says that it was stopped; --resume goes on.
     """
     from scdiffusion._core.files import refuse_existing
+    from scdiffusion._core.slots import TRAINING_FILE
     from scdiffusion.model import CellGenerator
 
     refuse_existing(output, overwrite=overwrite or resume)
     model = CellGenerator(
-        data, conditions=condition or [], continuous=continuous or [], layer=layer, min_cells=min_cells
+        data,
+        conditions=condition or [],
+        continuous=continuous or [],
+        layer=layer,
+        min_cells=min_cells,
+        config=read_settings(settings or []),
     )
     if output.exists() and not resume:
         _clear(output)
-    model.fit(output, resume=resume, max_epochs=max_epochs, seed=seed, progress=not no_progress)
     say(model.summary())
-    say(f"Model: {output}")
-    if model.was_stopped:
-        say("The fit was stopped early; the model can be used. To go on, run the same command with --resume.")
-        raise typer.Exit(STOPPED)
+    try:
+        model.fit(output, resume=resume, max_epochs=max_epochs, seed=seed, progress=not no_progress)
+    except KeyboardInterrupt:  # pressed twice, or between two stages
+        stopped, is_kept = True, (output / TRAINING_FILE).is_file()
+    else:
+        stopped, is_kept = model.was_stopped, True
+        say(model.summary())
+    if not stopped:
+        say(f"Model: {output}")
+        return
+    if is_kept:
+        say(f"The fit was stopped early. {output} can be used; to go on, run the same command with --resume.")
+    raise typer.Exit(STOPPED)
 
 
 def _clear(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,7 +33,9 @@ def generate(
         str | None, typer.Option(help="Counts per cell: 2000, or mean and standard deviation: 2000,500.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Solver steps; fewer is faster.")] = None,
-    solver: Annotated[str | None, typer.Option(help="How latents are integrated.")] = None,
+    solver: Annotated[
+        Literal["euler", "heun", "multistep"] | None, typer.Option(help="How latents are integrated.")
+    ] = None,
     chunk: Annotated[int, typer.Option(help="Cells made at once; changes memory and speed, never the cells.")] = 4096,
     seed: Seed = 0,
     overwrite: Overwrite = False,

@@ -50,21 +50,37 @@ def inspect_model(path: Path) -> dict[str, Any]:
 
     Returns
     -------
-    Genes, conditions, curves and scores by name; ``text`` is the same for a person.
+    ``n_genes``, ``genes``, and what ``config.json`` holds: the data with labels and their counts, settings, curves of
+    the fit, scores. ``text`` is the same for a person.
+
+    Raises
+    ------
+    ModelFolderError
+        A file is missing, altered, or of a newer version.
     """
     import json
 
+    from scdiffusion._core.slots import CARD_FILE, CONFIG_FILE
     from scdiffusion.model import load
 
     model = load(path)
-    return {
-        "kind": "model",
-        "n_genes": len(model.genes),
-        "n_parameters": model.n_parameters,
-        "conditions": json.loads(model.conditions.to_json()),
-        "history": model.history,
-        "text": model.summary(),
-    }
+    facts: dict[str, Any] = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
+    lines = [model.summary(), f"Genes: {', '.join(model.genes[:5])}, ..."]
+    for stage, points in model.history.items():
+        if points:
+            lines.append(f"Fit of the {stage}: {points[-1][0]:,} steps, validation loss {points[-1][2]:.4g}")
+    scores = (facts.get("scores") or {}).get("metrics", {})
+    lines += [
+        f"Score {name}: {_short(held['value'])}, real cells {_short(held['floor'])}" for name, held in scores.items()
+    ]
+    if (path / CARD_FILE).is_file():
+        lines.append(f"Model card: {path / CARD_FILE}")
+    found = {"kind": "model", "n_genes": len(model.genes), "genes": model.genes.tolist(), "history": model.history}
+    return facts | found | {"text": "\n".join(lines)}
+
+
+def _short(number: float | None) -> str:
+    return "unknown" if number is None else f"{number:.3g}"
 
 
 def inspect_data(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ STOPPED = 130
 """Exit code after Ctrl-C, as shells count it."""
 _OURS, _YOURS = 1, 2
 _LESS_MEMORY = {
-    "fit": "raise `--min-cells` to train on fewer genes, or lower the batch size with `--set training.batch_size=64`",
+    "fit": "raise `--min-cells` to train on fewer genes, or pass `--set autoencoder_training.batch_size=64`",
     "generate": "lower `--chunk`; cells are written as they are made, so their number does not matter",
     "evaluate": "lower `--max-cells`",
     "audit": "lower `--max-cells`",
