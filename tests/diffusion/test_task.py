@@ -91,7 +91,7 @@ def test_conditions_are_hidden_as_often_as_settings_say(monkeypatch: pytest.Monk
 def test_training_learns_each_label_and_their_mixture() -> None:
     one = task(spread=0.2)
     optimiser = torch.optim.Adam(one.denoiser.parameters(), lr=5e-3)
-    for step in range(200):
+    for step in range(300):
         optimiser.zero_grad()
         cells = generator(step, "cells").integers(0, one.n_cells, 128)
         one.loss(cells, generator(step, "noise")).backward()  # type: ignore[no-untyped-call]
