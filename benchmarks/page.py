@@ -74,7 +74,7 @@ def _main_job(records: Sequence[dict[str, object]]) -> str:
     rows = [
         [
             record["name"],
-            f"{_number(record['value'])} {record['unit']}",
+            f"{_number(record['value'])} {record['unit']}".strip(),
             record["goal"] or "",
             record["threads"],
             record["date"],
