@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -53,9 +54,8 @@ def test_a_planted_fault_is_caught_by_the_group_meant_for_it(
     assert metric in report.verdicts[group].evidence
 
 
-@pytest.mark.parametrize("seed", [4, 5])
-def test_nothing_is_said_against_a_perfect_generator(seed: int, splits: Any, tissue: Any) -> None:
-    report = score(splits, tissue.draw(400, seed), *CHEAP, "boosting_pcs_auc")
+def test_nothing_is_said_against_a_perfect_generator(splits: Any) -> None:
+    report = score(splits, splits.perfect, *CHEAP, "boosting_pcs_auc")
     assert {group for group, verdict in report.verdicts.items() if verdict.flagged} == set()
 
 
@@ -75,8 +75,8 @@ def test_a_judge_names_the_genes_that_give_the_cells_away(splits: Any) -> None:
     counts[:, 7] = 3
     told.X = sparse.csr_matrix(counts)
     verdict = score(splits, told, "forest_genes_auc").verdicts["discriminators"]
-    assert "mainly by g7" in verdict.text
-    assert "random forest on log-normalised genes tells them apart (AUC 1.00, floor ." in verdict.text
+    expected = r"A random forest on log-normalised genes tells them apart \(AUC .\d\d, floor .\d\d\), mainly by g7"
+    assert re.match(expected, verdict.text)
 
 
 def test_the_copier_is_faultless_but_for_privacy(splits: Any) -> None:

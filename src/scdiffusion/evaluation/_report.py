@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scdiffusion._core.files import atomic_file, refuse_existing
 from scdiffusion.evaluation._figures import Drawing, Picture, draw_cells
 from scdiffusion.evaluation._page import render_fragment, render_page
 from scdiffusion.evaluation._score_figures import draw_overview, draw_types
@@ -117,6 +118,7 @@ class Report:
             No permission or no space.
         """
         path = Path(path)
+        refuse_existing(path, overwrite=overwrite)
         page = render_page(self, overview=self._overview, types=self._types, pictures=self._pictures(umap=umap))
         _write(path, page, overwrite=overwrite)
         return path
@@ -134,7 +136,5 @@ class Report:
 
 
 def _write(path: Path, text: str, *, overwrite: bool) -> None:
-    from scdiffusion._core.files import atomic_file
-
     with atomic_file(path, overwrite=overwrite) as partial:
         partial.write_text(text, encoding="utf-8")

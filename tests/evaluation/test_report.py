@@ -1,0 +1,121 @@
+"""The page: whole, readable without colour, and silent in a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scdiffusion._core.errors import OutputExistsError
+from scdiffusion.evaluation import Report, evaluate
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NAMES = ("boosting_pcs_auc", "energy", "coverage", "variance_error", "within_label_correlation_slope", "composition")
+
+
+def open_page(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Open a page where no name on the network resolves; give its DOM and the browser's log."""
+    return subprocess.run(
+        [
+            str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+            "--host-resolver-rules=MAP * ~NOTFOUND", "--no-first-run", "--enable-logging=stderr",
+            f"--user-data-dir={folder / 'profile'}", "--dump-dom", page.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def report(splits: Any) -> Report:
+    """Cells without their rare type and without correlations."""
+    from scdiffusion.evaluation.baselines import shuffled_genes
+
+    made = shuffled_genes(splits.train, by="cell_type", n=400, seed=3)
+    made = made[made.obs["cell_type"] != "rare"].copy()
+    return evaluate(
+        splits.real,
+        made,
+        reference=splits.reference,
+        train=splits.train,
+        by="cell_type",
+        metrics=NAMES,
+        progress=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def page(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The saved page, drawn without UMAP."""
+    return report.save(tmp_path_factory.mktemp("report") / "report.html", umap=False)
+
+
+def test_the_json_holds_every_number_beside_its_floor_and_baselines(report: Report, tmp_path: Path) -> None:
+    plain = report.to_json(tmp_path / "scores.json")
+    assert json.loads((tmp_path / "scores.json").read_text(encoding="utf-8")) == plain
+    assert set(plain) == {"metrics", "by", "verdicts", "settings"}
+    energy = plain["metrics"]["energy"]
+    assert {"value", "low", "high", "floor", "baselines", "skill", "better", "group", "n_cells"} <= set(energy)
+    assert set(energy["baselines"]) == {"independent_nb", "shuffled_genes", "class_mean_noise", "resampled"}
+    assert plain["by"]["alpha"]["energy"]["floor"] is not None
+    assert plain["verdicts"]["biology"]["flagged"] is True
+
+
+def test_the_table_has_one_row_a_metric(report: Report) -> None:
+    table = report.table()
+    assert list(table.index) == list(NAMES)
+    assert {"value", "floor", "skill", "independent_nb", "resampled"} <= set(table.columns)
+
+
+def test_a_notebook_shows_verdicts_and_overview(report: Report) -> None:
+    shown = report._repr_html_()
+    assert "No cell of rare" in shown
+    assert shown.count("<img") == 1
+    assert "No cell of rare" in repr(report)
+
+
+def test_the_page_refers_to_nothing_outside(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    addresses = re.findall(r"(?:src|href|srcset|action|data)\s*=\s*[\"']([^\"']*)", text)
+    assert all(address.startswith(("data:", "#")) for address in addresses)
+    assert not re.search(r"url\(|@import|<script|<link[^>]+stylesheet", text)
+
+
+def test_every_figure_has_words_and_every_table_has_headers(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    pictures = re.findall(r"<img [^>]*>", text)
+    assert len(pictures) >= 7
+    assert all(re.search(r'alt="[^"]{20,}"', picture) for picture in pictures)
+    assert text.count("<table>") == text.count("<thead>")
+    assert re.search(r'<html lang="en">', text)
+    assert next(re.finditer(r"<h([1-3])", text)).group(1) == "1"
+
+
+def test_levels_are_told_in_words_and_signs_not_by_colour_alone(page: Path) -> None:
+    badges = re.findall(r'class="badge"><span aria-hidden="true">(.)</span> ([^<]+)<', page.read_text(encoding="utf-8"))
+    assert len(badges) >= 4
+    assert {"\u2715", "\u2713"} & {sign for sign, _ in badges}
+    assert all(words.strip() for _, words in badges)
+
+
+def test_a_page_is_not_overwritten_unless_told(report: Report, page: Path) -> None:
+    with pytest.raises(OutputExistsError, match="already exists"):
+        report.save(page)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_chromium_opens_the_page_without_errors_or_requests(page: Path, tmp_path: Path) -> None:
+    done = open_page(page, tmp_path)
+    assert "No cell of rare" in done.stdout
+    assert "CONSOLE" not in done.stderr  # no name resolves, so any request would show here as an error
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_the_browser_check_would_notice_a_request(tmp_path: Path) -> None:
+    page = tmp_path / "asking.html"
+    page.write_text('<html><body><img src="http://example.org/pixel.png"></body></html>', encoding="utf-8")
+    assert "CONSOLE" in open_page(page, tmp_path).stderr

@@ -1,0 +1,184 @@
+"""What `evaluate` and `audit` accept, how they split the cells, and what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pytest
+
+from scdiffusion._core.errors import (
+    ConditionError,
+    CountsError,
+    DataFileError,
+    GenesError,
+    SettingError,
+    UnknownNameError,
+)
+from scdiffusion.evaluation import Report, audit, evaluate
+from scdiffusion.evaluation._samples import Sample
+from scdiffusion.evaluation._views import fit_space
+
+
+def quick(real: Any, generated: Any, *names: str, **options: Any) -> Report:
+    return evaluate(real, generated, metrics=names or ("mean_error",), progress=False, **options)
+
+
+def test_the_same_seed_gives_the_same_numbers(splits: Any) -> None:
+    values = [quick(splits.real, splits.perfect, "energy", seed=seed).metrics["energy"]["value"] for seed in (0, 0, 1)]
+    assert values[0] == values[1]
+    assert values[0] != values[2]
+
+
+def test_both_sides_and_the_floor_have_equal_sizes(splits: Any) -> None:
+    settings = quick(splits.real, splits.perfect[:150], reference=splits.reference).settings
+    assert settings["n_cells_a_side"] == 150
+    assert settings["n_floor"] >= 150
+    assert settings["n_fit"] + settings["n_floor"] == splits.reference.n_obs
+
+
+def test_without_a_reference_the_real_cells_are_split_and_it_is_said(splits: Any) -> None:
+    settings = quick(splits.real, splits.perfect).settings
+    assert settings["n_real"] + settings["n_floor"] + settings["n_fit"] == splits.real.n_obs
+    assert any("No reference was given" in note for note in settings["notes"])
+    assert any("No training cells were given" in note for note in settings["notes"])
+
+
+def test_subsampling_is_told(splits: Any) -> None:
+    settings = quick(splits.real, splits.perfect, max_cells=100).settings
+    assert any(note.startswith("generated: 100 of 400 cells") for note in settings["notes"])
+
+
+def test_files_and_open_files_score_like_memory(splits: Any, tmp_path: Path) -> None:
+    for name, cells in (("real", splits.real), ("made", splits.perfect)):
+        cells.write_h5ad(tmp_path / f"{name}.h5ad")
+    from_disk = quick(tmp_path / "real.h5ad", ad.read_h5ad(tmp_path / "made.h5ad", backed="r"))
+    assert from_disk.metrics == quick(splits.real, splits.perfect).metrics
+
+
+@pytest.mark.parametrize("form", ["dense", "csc", "layer"])
+def test_every_form_of_counts_scores_alike(form: str, splits: Any) -> None:
+    made = splits.perfect.copy()
+    options: dict[str, Any] = {}
+    if form == "layer":
+        made.layers["counts"] = made.X.copy()
+        made.X = made.X * 0.3
+        real = splits.real.copy()
+        real.layers["counts"], options = real.X.copy(), {"layer": "counts"}
+    else:
+        real, made.X = splits.real, made.X.toarray() if form == "dense" else made.X.tocsc()
+    assert quick(real, made, **options).metrics == quick(splits.real, splits.perfect).metrics
+
+
+def test_genes_are_matched_by_name_and_missing_ones_told(splits: Any) -> None:
+    made = splits.perfect[:, ::-1][:, 10:].copy()
+    report = quick(splits.real, made)
+    assert report.metrics["mean_error"]["value"] == pytest.approx(
+        quick(splits.real[:, :150].copy(), splits.perfect[:, :150].copy()).metrics["mean_error"]["value"]
+    )
+    assert any(note.startswith("real: 10 genes (") for note in report.settings["notes"])
+
+
+def test_several_seeds_are_averaged(splits: Any) -> None:
+    one = quick(splits.real, splits.perfect, "energy", n_seeds=3).metrics["energy"]
+    assert len(one["seeds"]) == 3
+    assert one["value"] == pytest.approx(np.mean(one["seeds"]))
+
+
+def test_values_that_are_no_counts_are_scored_all_the_same(splits: Any) -> None:
+    made = splits.perfect.copy()
+    made.X = made.X.toarray()
+    made.X[:3, 0] = np.nan
+    made.X[5, 0] = -2
+    report = quick(splits.real, made, "invalid_values", "mean_error")
+    assert report.verdicts["validity"].level == "fails"
+    assert "hold negative values" in report.verdicts["validity"].text
+    assert report.metrics["mean_error"]["value"] == pytest.approx(
+        quick(splits.real, splits.perfect).metrics["mean_error"]["value"], rel=0.1
+    )
+
+
+def test_what_cannot_be_scored_is_told_with_its_reason(splits: Any) -> None:
+    settings = quick(splits.real, splits.perfect, "marker_recovery", "exact_copies").settings
+    assert list(settings["not_scored"].values()) == ["it needs labels.", "it needs train."]
+
+
+def test_an_audit_finds_the_copier_and_clears_the_perfect_generator(splits: Any) -> None:
+    caught = audit(splits.train, splits.real, splits.train[:300], progress=False)
+    assert caught.verdicts["privacy"].level == "fails"
+    assert {one["group"] for one in caught.metrics.values()} == {"privacy"}
+    clear = audit(splits.train, splits.real, splits.perfect, progress=False)
+    assert not clear.verdicts["privacy"].flagged
+
+
+def test_an_audit_attacks_donors(splits: Any) -> None:
+    train, held_out = splits.train.copy(), splits.real.copy()
+    train.obs["donor"], held_out.obs["donor"] = np.arange(600) % 6, 10 + np.arange(400) % 6
+    report = audit(train, held_out, splits.perfect, donor="donor", progress=False)
+    assert "donor_membership_distance" in report.metrics
+
+
+def test_genes_that_do_not_fit_are_refused(splits: Any) -> None:
+    other = splits.perfect.copy()
+    other.var_names = [f"ENSG{i}" for i in range(other.n_vars)]
+    with pytest.raises(GenesError, match=r"share 0 genes of 160 and 160, expected at least half"):
+        quick(splits.real, other)
+    twice = splits.perfect.copy()
+    twice.var_names = ["g0", *twice.var_names[:-1]]
+    with pytest.raises(GenesError, match="names genes twice"):
+        quick(splits.real, twice)
+
+
+def test_real_cells_have_to_be_counts(splits: Any, tmp_path: Path) -> None:
+    normal = splits.real.copy()
+    normal.layers["counts"] = normal.X.copy()
+    normal.X = normal.X * 0.5
+    with pytest.raises(CountsError, match=r"expected raw counts.*layers here: 'counts'"):
+        quick(normal, splits.perfect)
+    empty = splits.real.copy()
+    empty.X = None
+    with pytest.raises(CountsError, match="`real` has no `X`"):
+        quick(empty, splits.perfect)
+    with pytest.raises(CountsError, match="`generated` holds no cells"):
+        quick(splits.real, splits.perfect[:0])
+    with pytest.raises(CountsError, match="8 cells are left on each side"):
+        quick(splits.real, splits.perfect[:8])
+    (tmp_path / "bad.h5ad").write_bytes(b"no cells")
+    with pytest.raises(DataFileError, match="cannot be read"):
+        quick(tmp_path / "bad.h5ad", splits.perfect)
+
+
+def test_spaces_need_ten_cells_and_keep_the_genes_that_vary(splits: Any) -> None:
+    sample, names = Sample(counts=splits.real.X), np.asarray(splits.real.var_names, dtype=str)
+    with pytest.raises(CountsError, match="9 real cells are left to fit the gene choice"):
+        fit_space(sample.take(np.arange(9)), names)
+    space = fit_space(sample, names, n_genes=20)
+    assert np.isin(space.chosen, np.flatnonzero(np.asarray(splits.real.X.mean(axis=0)).ravel() > 0)).all()
+    assert space.view(sample).pcs.shape == (400, 19)
+    assert space.view(sample).pcs.mean(axis=0) == pytest.approx(0, abs=1e-4)
+
+
+def test_unknown_names_are_refused(splits: Any) -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'cell_type'"):
+        quick(splits.real, splits.perfect, by="cell_typ")
+    with pytest.raises(UnknownNameError, match="`layer` 'raw' is not a layer of `real`"):
+        quick(splits.real, splits.perfect, layer="raw")
+    strange = splits.perfect.copy()
+    strange.obs["cell_type"] = "T cell"
+    with pytest.raises(ConditionError, match="occurs among the real ones"):
+        quick(splits.real, strange, by="cell_type")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"suite": "slow"}, "`suite` is 'slow', expected 'quick' or 'full'"),
+        ({"n_seeds": 0}, "`n_seeds` is 0"),
+        ({"max_cells": 5}, "`max_cells` is 5, expected at least 20"),
+    ],
+)
+def test_settings_out_of_range_are_refused(options: dict[str, Any], words: str, splits: Any) -> None:
+    with pytest.raises(SettingError, match=words):
+        quick(splits.real, splits.perfect, **options)
