@@ -60,7 +60,9 @@ def draw_counts(
     """
     genes, values, starts = [], [], [0]
     for row, total, rng in zip(shares, library_size, draws, strict=True):
-        mean = row.astype(np.float64) * (total / row.sum(dtype=np.float64))
+        share = row.astype(np.float64)
+        added = share @ (bursts.rate * (1 + bursts.size)) if bursts is not None else 0.0
+        mean = share * (total / (share.sum() + added))
         dense = _draw_cell(mean, size, rng=rng)
         if bursts is not None:
             _add_bursts(dense, mean, bursts, rng=rng)

@@ -147,6 +147,7 @@ class BurstNegativeBinomial(NegativeBinomial):
         Minus the log probability in nats, shape ``(B,)``.
         """
         rate = self.log_burst_rate.exp()
+        cells = self._without_bursts(cells)
         zero_cost, log_mean = dense_terms(logits, self.log_size, rate, cells)
         mean = log_mean.exp()
         size = self.log_size.exp()[cells.genes]
@@ -183,6 +184,13 @@ class BurstNegativeBinomial(NegativeBinomial):
         rate = self.log_burst_rate.detach().double().exp().cpu().numpy()
         size = self.log_burst_size.detach().double().exp().cpu().numpy()
         return draw_counts(shares, library_size, size=self._sizes(), bursts=BurstRates(rate, size), draws=draws)
+
+    @torch.no_grad()
+    def _without_bursts(self, cells: Counted) -> Counted:
+        """Take what bursts are expected to add off the library sizes, so that shares are shares of the rest."""
+        added = (self.log_burst_rate.exp() * (1 + self.log_burst_size.exp()))[cells.genes] * cells.counts
+        per_cell = torch.zeros_like(cells.totals).index_add_(0, cells.rows, added[:, None])
+        return cells._replace(totals=cells.totals / (1 + per_cell / cells.totals))
 
     def _burst(self, mean: Tensor, bursts: Tensor, cells: Counted) -> Tensor:
         """Log probability that a count is a burst of that size."""

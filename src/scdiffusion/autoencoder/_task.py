@@ -17,7 +17,7 @@ __all__ = ["AutoencoderTask"]
 
 _VALIDATION_CELLS = 2_000
 _BLOCK = 512
-_SHAPE_RATE = 8.0  # dispersions move on a log scale of many units
+_SHAPE_RATE = 20.0  # dispersions move on a log scale of many units
 
 
 class AutoencoderTask:
@@ -87,7 +87,7 @@ class AutoencoderTask:
         return [
             {"params": others, "rate": 1.0, "begin": 0.0},
             {"params": loadings, "rate": 1.0, "begin": 0.0, "weight_decay": decay},
-            {"params": list(self.module.likelihood.parameters()), "rate": _SHAPE_RATE, "begin": 0.3},
+            {"params": list(self.module.likelihood.parameters()), "rate": _SHAPE_RATE, "begin": 0.2},
         ]
 
     def _noise(self, n: int, rng: np.random.Generator) -> Tensor:
