@@ -58,7 +58,9 @@ class CountAutoencoder(nn.Module):
         """Number of genes ``G``."""
         return self.decoder.bias.numel()
 
-    def terms(self, counts: sp.csr_matrix, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def terms(
+        self, counts: sp.csr_matrix, noise: Tensor, *, seen: sp.csr_matrix | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Compute the two terms of the bound with one draw of the latents.
 
         Parameters
@@ -67,12 +69,14 @@ class CountAutoencoder(nn.Module):
             Counts, shape ``(B, G)``.
         noise
             Standard normal numbers, shape ``(B, D)``.
+        seen
+            What the encoder sees of the cells; all of `counts` unless given.
 
         Returns
         -------
         Minus the log probability of the counts and the divergence from the prior, each ``(B,)`` in nats.
         """
-        mean, log_variance = self.encoder(counts)
+        mean, log_variance = self.encoder(counts if seen is None else seen)
         latent = mean + (0.5 * log_variance).exp() * noise
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
         cells = read_counts(counts, latent.device)

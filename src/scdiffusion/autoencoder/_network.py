@@ -34,10 +34,17 @@ class AutoencoderConfig:
     """Weight of the pull towards the prior; 1 is the evidence lower bound."""
     shrinkage: float = 60.0
     """Precision of the Gaussian prior on the loadings of each gene."""
+    thinning: float = 0.6
+    """Largest share of a cell's counts that is hidden from the encoder in training, so that it learns the state of a
+    cell and not its noise."""
 
     def __post_init__(self) -> None:
         if min(self.n_latent, self.n_hidden, self.n_bends) < 1:
-            msg = f"`n_latent`, `n_hidden` and `n_bends` must be at least 1, got {self.n_latent}, {self.n_hidden}, {self.n_bends}."
+            widths = (self.n_latent, self.n_hidden, self.n_bends)
+            msg = f"`n_latent`, `n_hidden` and `n_bends` must be at least 1, got {widths}."
+            raise SettingError(msg)
+        if not 0 <= self.thinning < 1:
+            msg = f"`thinning` must be at least 0 and below 1, got {self.thinning}; 0.6 suits most data."
             raise SettingError(msg)
         if min(self.kl_weight, self.shrinkage) < 0:
             msg = f"`kl_weight` and `shrinkage` must not be negative, got {self.kl_weight} and {self.shrinkage}."

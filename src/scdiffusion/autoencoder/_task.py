@@ -62,7 +62,8 @@ class AutoencoderTask:
         The mean over the cells and each cell's share of the prior of the likelihood's shapes, shape ``()``.
         """
         counts = self._source.rows(self._training[cells])
-        misfit, divergence = self.module.terms(counts, self._noise(len(cells), rng))
+        seen = thin(counts, self.module.config.thinning, rng=rng)
+        misfit, divergence = self.module.terms(counts, self._noise(len(cells), rng), seen=seen)
         bound = (misfit + self.module.config.kl_weight * divergence).mean()
         return bound + self.module.likelihood.penalty() / self.n_cells
 
@@ -93,3 +94,26 @@ class AutoencoderTask:
     def _noise(self, n: int, rng: np.random.Generator) -> Tensor:
         draws = rng.standard_normal((n, self.module.config.n_latent), dtype=np.float32)
         return torch.from_numpy(draws).to(self.module.decoder.bias.device)
+
+
+def thin(counts: sp.csr_matrix, most: float, *, rng: np.random.Generator) -> sp.csr_matrix:
+    """Hide some of the counts of each cell, as if it had been sequenced less.
+
+    Parameters
+    ----------
+    counts
+        Counts, shape ``(B, G)``.
+    most
+        Largest share to hide; each cell loses a uniform share between 0 and it.
+    rng
+        Where the shares and the counts are drawn from.
+
+    Returns
+    -------
+    Counts of the same shape, none larger.
+    """
+    kept = np.repeat(1.0 - most * rng.random(counts.shape[0]), np.diff(counts.indptr))
+    data = rng.binomial(counts.data.astype(np.int64), kept).astype(np.float32)
+    thinned = sp.csr_matrix((data, counts.indices.copy(), counts.indptr.copy()), shape=counts.shape)
+    thinned.eliminate_zeros()
+    return thinned
