@@ -92,7 +92,8 @@ def _solvers(curve: list[dict[str, object]]) -> Figure:
             of_solver = sorted((point["calls"], point["value"]) for point in points if point["solver"] == solver)
             axis.plot(*zip(*of_solver, strict=True), marker=marker, label=solver, linewidth=1)
         axis.axhline(float(str(points[0]["floor"])), linestyle="--", color="grey", linewidth=1)
-        axis.set(xscale="log", xlabel="denoiser calls per cell", ylabel=metric)
+        axis.set_xscale("log", base=2)
+        axis.set(xlabel="denoiser calls per cell", ylabel=metric)
         axis.legend(frameon=False)
     return figure
 
