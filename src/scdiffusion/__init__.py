@@ -14,6 +14,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from scdiffusion._core.version import __version__
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from scdiffusion.cells import datasets, split
     from scdiffusion.evaluation import Report, audit, evaluate
     from scdiffusion.model import CellGenerator, load
-
-__version__ = "0.1.0.dev0"
 
 __all__ = [
     "CellGenerator",
@@ -55,9 +55,7 @@ def __getattr__(name: str) -> ModuleType | object:
     elif name in _HOMES:
         value = getattr(import_module(_HOMES[name]), name)
     else:
-        msg = (
-            f"Module `scdiffusion` has no attribute {name!r}; public names are {', '.join(sorted(__all__))}."
-        )
+        msg = f"Module `scdiffusion` has no attribute {name!r}; public names are {', '.join(sorted(__all__))}."
         raise AttributeError(msg)
     globals()[name] = value
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +14,16 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from scdiffusion._core.errors import CountsError, ModelFolderError
+from scdiffusion._core.errors import CountsError, ModelFolderError, OutputExistsError, SettingError
 from scdiffusion._core.random import generator
-from scdiffusion._core.slots import CONFIG_FILE, TRAINING_FILE
 from scdiffusion.cells import Conditions, ConditionTable, Source, check_counts, open_source, select_genes
-from scdiffusion.model._config import ModelConfig
-from scdiffusion.model._folder import read_folder, read_training, write_start, write_training
+from scdiffusion.model._facts import Known
+from scdiffusion.model._folder import Held, read_folder, read_training, write_start, write_training
 from scdiffusion.model._parts import Parts
-from scdiffusion.model._stages import Fit, Saved, gene_shares
+from scdiffusion.model._stages import Fit, History, Saved, Stage, gene_shares
 from scdiffusion.train import TrainState
 
-__all__ = ["Data", "Fitted", "fit_parts", "read_data"]
+__all__ = ["Data", "Fitted", "fit_parts", "read_data", "require_startable"]
 
 _FEWEST_CELLS = 30
 
@@ -32,8 +32,10 @@ class Fitted(NamedTuple):
     """What a fit leaves."""
 
     parts: Parts
-    history: dict[str, list[tuple[int, float, float]]]
+    history: History
     was_stopped: bool
+    scores: dict[str, Any] | None
+    """Scores of a model that was finished before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,7 @@ class Data:
         return {
             "n_cells": len(self.cells),
             "n_genes": self.source.n_genes,
+            "n_counts": int(totals[self.cells].sum(dtype=np.float64)),
             "median_counts": int(np.median(totals[self.cells])),
             "genes": self.genes_report,
             "labels": labels,
@@ -87,7 +90,7 @@ def read_data(
     adata
         Cells with raw counts, in memory or backed, or a path.
     conditions, continuous
-        Columns of `obs`.
+        Columns of `obs`; a single one may be given as text.
     layer
         Layer with raw counts.
     min_cells
@@ -97,35 +100,59 @@ def read_data(
     ------
     CountsError
         The values are not raw counts, or there are too few cells.
-    SettingError
-        Columns are given as one text instead of a list.
     """
     names = [_listed(conditions), _listed(continuous)]
     whole = check_counts(adata, layer=layer)
     known = Conditions.from_obs(whole.obs, *names)
-    if whole.n_cells < _FEWEST_CELLS:
-        msg = f"There are {whole.n_cells} cells; expected at least {_FEWEST_CELLS} to fit a model to, and some hundreds"
-        raise CountsError(msg + " to fit a good one. Add cells, or pool conditions.")
+    _require_cells(whole.n_cells)
     selection = select_genes(whole, min_cells=min_cells)
-    source = open_source(adata, layer=layer, genes=list(whole.genes[selection.keep]))
     cells = np.flatnonzero(selection.cells_keep).astype(np.int64)
+    if len(cells) < whole.n_cells:
+        _require_cells(len(cells))
+        known = Conditions.from_obs(whole.obs.iloc[cells], *names)
+    source = open_source(adata, layer=layer, genes=list(whole.genes[selection.keep]))
     return Data(
         source=source,
         cells=cells,
         conditions=known,
-        table=known.encode(source.obs).take(cells),
+        table=known.encode(source.obs.iloc[cells]),
         var=whole.var[selection.keep].copy(),
         genes_report=selection.report(),
         on_disk=not isinstance(adata, ad.AnnData) or adata.isbacked,
     )
 
 
-def fit_parts(  # noqa: PLR0913 - what `fit` was asked, passed on whole
+def require_startable(folder: Path | None, *, resume: bool, max_epochs: int | None) -> None:
+    """Refuse a fit that cannot begin, before anything costly.
+
+    Parameters
+    ----------
+    folder, resume, max_epochs
+        As in `CellGenerator.fit`.
+
+    Raises
+    ------
+    SettingError
+        `max_epochs` is below 1, or `resume` has no `folder`.
+    OutputExistsError
+        `folder` holds something and `resume` is false.
+    """
+    if max_epochs is not None and max_epochs < 1:
+        msg = f"`max_epochs` must be at least 1, got {max_epochs}; leave it out to let the fit stop by itself."
+        raise SettingError(msg)
+    if resume and folder is None:
+        msg = "`resume` needs the `folder` of the interrupted fit, got None. Pass the folder given to `fit` then."
+        raise SettingError(msg)
+    if folder is not None and not resume and folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        msg = f"{str(folder)!r} already exists; expected a new or empty folder. Choose another one, or pass"
+        raise OutputExistsError(msg + " `resume=True` to go on with the fit that is in it.")
+
+
+def fit_parts(
     data: Data,
-    config: ModelConfig,
+    known: Known,
     *,
     folder: Path | None,
-    described: Mapping[str, Any],
     resume: bool,
     max_epochs: int | None,
     seed: int,
@@ -136,12 +163,10 @@ def fit_parts(  # noqa: PLR0913 - what `fit` was asked, passed on whole
 
     Parameters
     ----------
-    data, config
+    data, known
         What to fit, and how.
     folder
         Where to keep the state; `None` keeps none.
-    described
-        What ``config.json`` says of the model from the beginning.
     resume
         Go on with what is in `folder`.
     max_epochs, seed, device, progress
@@ -150,61 +175,96 @@ def fit_parts(  # noqa: PLR0913 - what `fit` was asked, passed on whole
     Returns
     -------
     Parts, curves, and whether the user stopped it.
+
+    Raises
+    ------
+    ModelFolderError
+        There is nothing in `folder` to go on with, or it belongs to other data or settings.
     """
-    if resume and folder is not None and (folder / CONFIG_FILE).is_file() and not (folder / TRAINING_FILE).is_file():
-        held = read_folder(folder)
-        return Fitted(held.parts.to(device), held.facts["history"], was_stopped=False)
-    saved = _resumed(folder, described) if resume and folder is not None else None
-    torch_seed = int(generator(seed, "weights").integers(2**62))
+    facts = known.facts(seed=seed, max_epochs=max_epochs)
+    held = _held(folder, known, facts) if resume and folder is not None else None
+    if held is not None and held.finished:
+        return Fitted(held.parts.to(device), held.history, was_stopped=False, scores=held.facts.get("scores"))
+    saved = read_training(folder) if held is not None and folder is not None else None
+    parts = _new_parts(data, known, seed)
+    log = _Log(folder, parts, known, facts, saved)
+    fit = Fit(
+        parts=parts.to(device), source=data.source, cells=data.cells, table=data.table, config=known.config, seed=seed,
+        on_disk=data.on_disk, max_epochs=max_epochs, progress=progress, save=log.write,
+    )  # fmt: skip
+    fit.measure_sizes()
+    if held is not None and saved is not None and saved.stage != "autoencoder":
+        parts.load_state_dict(held.parts.copies())
+    was_stopped = fit.run(saved)
+    if was_stopped:
+        log.settle()
+    return Fitted(parts, fit.history, was_stopped, None)
+
+
+@dataclass
+class _Log:
+    """The folder of a fit."""
+
+    folder: Path | None
+    parts: Parts
+    known: Known
+    facts: Mapping[str, Any]
+    last: Saved | None
+
+    def write(self, stage: Stage, state: TrainState, history: History) -> None:
+        """Keep where the fit stands, beside a model with the averaged weights."""
+        if self.folder is None:
+            return
+        with state.average.swap():
+            copies = self.parts.copies()
+        begun = self.last is not None
+        self.last = Saved(stage=stage, facts=state.facts(), tensors=state.tensors(), history=history)
+        if begun:
+            write_training(self.folder, self.last, copies)
+        else:
+            write_start(self.folder, self.last, copies, facts=self.facts, texts=self.known.texts())
+
+    def settle(self) -> None:
+        """Put the model that the user holds after stopping the fit in place of the averaged one."""
+        if self.folder is not None and self.last is not None:
+            write_training(self.folder, self.last, self.parts.copies())
+
+
+def _new_parts(data: Data, known: Known, seed: int) -> Parts:
+    """Build networks with random weights, without touching the global random state."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_seed)
-        parts = Parts(
-            config,
-            conditions=data.conditions,
+        torch.manual_seed(int(generator(seed, "weights").integers(2**62)))
+        return Parts(
+            known.config,
+            conditions=known.conditions,
             shares=gene_shares(data.source, data.cells),
             training=data.table.distinct(),
         )
-    if folder is not None and saved is None:
-        write_start(folder, described={k: v for k, v in described.items() if k != "texts"}, texts=described["texts"])
-
-    def save(stage: str, state: TrainState, history: dict[str, Any]) -> None:
-        if folder is not None:
-            with state.average.swap():
-                copies = parts.copies()
-            write_training(folder, Saved(stage=stage, facts=state.facts(), tensors=state.tensors(), history=history), copies)
-
-    fit = Fit(
-        parts=parts.to(device), source=data.source, cells=data.cells, table=data.table, config=config, seed=seed,
-        on_disk=data.on_disk, max_epochs=max_epochs, progress=progress, save=save,
-    )  # fmt: skip
-    fit.measure_sizes()
-    if saved is not None and saved.stage != "autoencoder":
-        parts.load_state_dict(_model_tensors(folder))
-    was_stopped = fit.run(saved)
-    return Fitted(parts, fit.history, was_stopped)
 
 
-def _resumed(folder: Path, described: Mapping[str, Any]) -> Saved:
-    """Read where the fit in the folder stands, if it is this one."""
+def _held(folder: Path, known: Known, facts: Mapping[str, Any]) -> Held:
+    """Read the fit in the folder, if it is this one."""
     held = read_folder(folder)
-    for name in ("settings", "data", "seed"):
-        if _plain(held.facts[name]) != _plain(described[name]):
-            msg = f"The fit in {str(folder)!r} was begun with other {name} than are given now; expected the same."
-            raise ModelFolderError(msg + " Give the data, settings and seed of then, or choose another folder.")
-    return read_training(folder)
+    for name in ("settings", "data", "seed", "max_epochs"):
+        if held.facts[name] != json.loads(json.dumps(facts[name])):
+            raise _other(folder, f"`{name}`" if name in {"seed", "max_epochs"} else name)
+    if held.known.texts() != known.texts():
+        raise _other(folder, "genes or labels")
+    if held.finished and held.facts["stopped"]:
+        msg = f"The fit in {str(folder)!r} was stopped and then saved without its state; expected one to go on with."
+        raise ModelFolderError(msg + " Fit into another folder.")
+    return held
 
 
-def _model_tensors(folder: Path | None) -> dict[str, torch.Tensor]:
-    if folder is None:
-        return {}
-    return read_folder(folder).parts.copies()
+def _other(folder: Path, name: str) -> ModelFolderError:
+    msg = f"The fit in {str(folder)!r} was begun with other {name} than are given now; expected the same."
+    return ModelFolderError(msg + " Give the data, settings and seed of then, or choose another folder.")
 
 
-def _plain(tree: object) -> object:
-    """Bring a tree to what JSON makes of it."""
-    import json
-
-    return json.loads(json.dumps(tree))
+def _require_cells(n: int) -> None:
+    if n < _FEWEST_CELLS:
+        msg = f"There are {n} cells with counts; expected at least {_FEWEST_CELLS} to fit a model to, and some hundreds"
+        raise CountsError(msg + " to fit a good one. Add cells, or pool conditions.")
 
 
 def _listed(names: Sequence[str]) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
 import safetensors
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -16,29 +16,33 @@ from scdiffusion._core.errors import ModelFolderError
 from scdiffusion._core.files import atomic_file, atomic_folder, sha256
 from scdiffusion._core.slots import CARD_FILE, CONFIG_FILE, GENES_FILE, TRAINING_FILE, VOCABULARY_FILE, WEIGHTS_FILE
 from scdiffusion.cells import Conditions
+from scdiffusion.model._card import write_card
 from scdiffusion.model._config import ModelConfig
+from scdiffusion.model._facts import Known, var_from_json
 from scdiffusion.model._parts import Parts
-from scdiffusion.model._stages import Saved
+from scdiffusion.model._stages import History, Saved
 
 __all__ = ["FORMAT", "Held", "read_folder", "read_training", "write_finished", "write_start", "write_training"]
 
 FORMAT = 1
 """Layout of the folder; a higher one was written by a newer version."""
 
+_AGAIN = " Copy the whole folder again from where it was saved."
+
 
 class Held(NamedTuple):
     """What a model folder holds."""
 
     parts: Parts
-    config: ModelConfig
-    conditions: Conditions
-    var: pd.DataFrame
+    known: Known
     facts: dict[str, Any]
+    """What ``config.json`` says."""
+    history: History
     finished: bool
 
 
 def write_finished(
-    folder: Path, parts: Parts, *, described: Mapping[str, Any], texts: Mapping[str, str], overwrite: bool
+    folder: Path, parts: Parts, *, facts: Mapping[str, Any], texts: Mapping[str, str], overwrite: bool
 ) -> None:
     """Write a whole model, or nothing.
 
@@ -48,38 +52,37 @@ def write_finished(
         Where it shall be.
     parts
         All tensors.
-    described
+    facts
         What goes into ``config.json`` beside the checksums.
     texts
-        Other files by name.
+        Genes and vocabulary, by the names of their files.
     overwrite
         Replace the model that is there.
     """
     with atomic_folder(folder, overwrite=overwrite) as partial:
-        save_file(parts.copies(), partial / WEIGHTS_FILE)
-        for name, text in texts.items():
-            (partial / name).write_text(text, encoding="utf-8")
-        files = {name: sha256(partial / name) for name in (WEIGHTS_FILE, GENES_FILE, VOCABULARY_FILE)}
-        _write_json(partial / CONFIG_FILE, {"format": FORMAT, **described, "finished": True, "files": files})
+        _write_tensors(parts.copies(), partial / WEIGHTS_FILE)
+        _write_texts(partial, {**texts, CARD_FILE: write_card(facts)})
+        _write_config(partial, {**facts, "finished": True}, files=(WEIGHTS_FILE, *texts))
 
 
-def write_start(folder: Path, *, described: Mapping[str, Any], texts: Mapping[str, str]) -> None:
-    """Begin the folder of a fit, to which `write_training` adds its state.
+def write_start(
+    folder: Path, saved: Saved, parts: Mapping[str, Tensor], *, facts: Mapping[str, Any], texts: Mapping[str, str]
+) -> None:
+    """Begin the folder of a fit, which loads from its first moment on.
 
     Parameters
     ----------
     folder
         Where it shall be; must not exist, or be empty.
-    described
-        What goes into ``config.json`` beside the checksums.
-    texts
-        Other files by name.
+    saved, parts
+        As in `write_training`.
+    facts, texts
+        As in `write_finished`.
     """
     with atomic_folder(folder, overwrite=folder.is_dir() and not any(folder.iterdir())) as partial:
-        for name, text in texts.items():
-            (partial / name).write_text(text, encoding="utf-8")
-        files = {name: sha256(partial / name) for name in (GENES_FILE, VOCABULARY_FILE)}
-        _write_json(partial / CONFIG_FILE, {"format": FORMAT, **described, "finished": False, "files": files})
+        _write_texts(partial, texts)
+        _write_config(partial, {**facts, "finished": False}, files=tuple(texts))
+        write_training(partial, saved, parts)
 
 
 def write_training(folder: Path, saved: Saved, parts: Mapping[str, Tensor]) -> None:
@@ -94,11 +97,11 @@ def write_training(folder: Path, saved: Saved, parts: Mapping[str, Tensor]) -> N
     parts
         A model that generates, as good as it is by now.
     """
-    tensors = {f"state.{name}": tensor.contiguous().cpu() for name, tensor in saved.tensors.items()}
+    tensors = {f"state.{name}": tensor.detach().cpu().clone() for name, tensor in saved.tensors.items()}
     tensors |= {f"model.{name}": tensor for name, tensor in parts.items()}
     facts = {"stage": saved.stage, "facts": dict(saved.facts), "history": dict(saved.history)}
     with atomic_file(folder / TRAINING_FILE, overwrite=True) as partial:
-        save_file({name: tensor.clone() for name, tensor in tensors.items()}, partial, {"fit": json.dumps(facts)})
+        _write_tensors(tensors, partial, {"fit": json.dumps(facts)})
 
 
 def read_training(folder: Path) -> Saved:
@@ -114,9 +117,8 @@ def read_training(folder: Path) -> Saved:
     ModelFolderError
         There is no such state, or it is damaged.
     """
-    tensors, facts = _read_state(folder)
-    state = {name.removeprefix("state."): tensor for name, tensor in tensors.items() if name.startswith("state.")}
-    return Saved(stage=facts["stage"], facts=facts["facts"], tensors=state, history=facts["history"])
+    tensors, fit = _read_state(folder)
+    return Saved(stage=fit["stage"], facts=fit["facts"], tensors=_under("state.", tensors), history=fit["history"])
 
 
 def read_folder(folder: Path) -> Held:
@@ -132,95 +134,102 @@ def read_folder(folder: Path) -> Held:
     ModelFolderError
         A file is missing, altered or damaged, or was written by a newer version.
     """
-    described = _read_config(folder)
-    _check_files(folder, described["files"])
-    conditions = Conditions.from_json((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
-    var = var_from_json((folder / GENES_FILE).read_text(encoding="utf-8"))
+    facts = _read_config(folder)
+    _check_files(folder, facts["files"])
     try:
-        config = ModelConfig.from_dict(described["settings"])
-        if described["finished"]:
-            tensors = load_file(folder / WEIGHTS_FILE)
+        known = Known(
+            config=ModelConfig.from_dict(facts["settings"]),
+            conditions=Conditions.from_json((folder / VOCABULARY_FILE).read_text(encoding="utf-8")),
+            var=var_from_json((folder / GENES_FILE).read_text(encoding="utf-8")),
+            data=facts["data"],
+        )
+        if facts["finished"]:
+            tensors, curves = load_file(folder / WEIGHTS_FILE), facts["history"]
         else:
-            state, facts = _read_state(folder)
-            described["history"] = {**facts["history"], facts["stage"]: facts["facts"]["history"]}
-            tensors = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
-        parts = Parts.from_tensors(tensors, config=config, conditions=conditions)
+            state, fit = _read_state(folder)
+            tensors, curves = _under("model.", state), {**fit["history"], fit["stage"]: fit["facts"]["history"]}
+        parts = Parts.from_tensors(tensors, config=known.config, conditions=known.conditions)
     except (KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
-        msg = f"The settings and weights in {str(folder)!r} do not belong together ({error}). Take the folder from"
-        raise ModelFolderError(msg + " where it was saved once more.") from error
-    return Held(parts, config, conditions, var, described, described["finished"])
+        msg = f"The settings and weights in {str(folder)!r} do not belong together ({error}); expected one model's."
+        raise ModelFolderError(msg + _AGAIN) from error
+    history = {stage: [(int(step), float(a), float(b)) for step, a, b in curve] for stage, curve in curves.items()}
+    return Held(parts, known, facts, history, facts["finished"])
 
 
-def var_to_json(var: pd.DataFrame) -> str:
-    """Write gene names and the columns of `var` that JSON can hold.
-
-    Parameters
-    ----------
-    var
-        One row a gene.
-    """
-    columns = {
-        str(name): column.astype(object).where(column.notna(), None).tolist()
-        for name, column in var.items()
-        if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_string_dtype(column.astype(object))
-    }
-    return json.dumps({"names": [str(name) for name in var.index], "columns": columns}, default=str)
-
-
-def var_from_json(text: str) -> pd.DataFrame:
-    """Read what `var_to_json` wrote.
-
-    Parameters
-    ----------
-    text
-        JSON.
-    """
-    held = json.loads(text)
-    return pd.DataFrame(held["columns"], index=pd.Index(held["names"], dtype=str))
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
-        msg = f"{str(folder)!r} is not a folder; expected a model saved with `save`. Check the path."
+        msg = f"{str(folder)!r} is not a folder; expected a model saved with `save` or `fit`. Check the path."
         raise ModelFolderError(msg)
     _require(folder, CONFIG_FILE)
     try:
-        described: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        newer = int(described["format"]) > FORMAT
-        _ = described["files"], described["finished"], described["settings"]
+        facts: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        newer = int(facts["format"]) > FORMAT
+        checksum = facts.pop("checksum", "")
     except (ValueError, KeyError, TypeError) as error:
-        msg = f"`{CONFIG_FILE}` in {str(folder)!r} is damaged ({error}); save the model again."
+        msg = f"`{CONFIG_FILE}` in {str(folder)!r} is damaged ({error}); expected what `save` wrote.{_AGAIN}"
         raise ModelFolderError(msg) from error
     if newer:
-        msg = f"The model in {str(folder)!r} was saved by a newer version, {described.get('version')}, of scdiffusion;"
+        msg = f"The model in {str(folder)!r} was saved by a newer version, {facts.get('version')}, of scdiffusion;"
         raise ModelFolderError(msg + " this one cannot read it. Update with `pip install -U scdiffusion`.")
-    return described
+    if checksum != _checksum(facts):
+        raise _altered(folder, CONFIG_FILE)
+    return facts
 
 
 def _check_files(folder: Path, files: Mapping[str, str]) -> None:
     for name, expected in files.items():
         _require(folder, name)
         if sha256(folder / name) != expected:
-            msg = f"`{name}` in {str(folder)!r} was altered after it was saved: its checksum is another. Copy the folder"
-            raise ModelFolderError(msg + " again from where it was saved.")
+            raise _altered(folder, name)
+
+
+def _altered(folder: Path, name: str) -> ModelFolderError:
+    msg = f"`{name}` in {str(folder)!r} was altered after it was saved: its checksum is not the expected one."
+    return ModelFolderError(msg + _AGAIN)
 
 
 def _read_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     _require(folder, TRAINING_FILE)
     try:
         with safetensors.safe_open(folder / TRAINING_FILE, "pt") as file:
-            facts: dict[str, Any] = json.loads(file.metadata()["fit"])
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 - not a mapping
+            fit: dict[str, Any] = json.loads(file.metadata()["fit"])
+            return {name: file.get_tensor(name) for name in file.keys()}, fit  # noqa: SIM118 - not a mapping
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        msg = f"`{TRAINING_FILE}` in {str(folder)!r} is damaged ({error}); fit the model again."
-        raise ModelFolderError(msg) from error
+        msg = f"`{TRAINING_FILE}` in {str(folder)!r} is damaged ({error}); expected the state of a fit."
+        raise ModelFolderError(msg + " Fit the model again.") from error
 
 
 def _require(folder: Path, name: str) -> None:
     if not (folder / name).is_file():
         msg = f"{str(folder)!r} has no file `{name}`; expected a folder written by `save` or `fit`, with all its files."
-        raise ModelFolderError(msg + f" Copy the whole folder, `{CARD_FILE}` and hidden files may be missing.")
+        raise ModelFolderError(msg + _AGAIN)
 
 
-def _write_json(path: Path, tree: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(tree, indent=1), encoding="utf-8")
+def _write_tensors(tensors: Mapping[str, Tensor], path: Path, facts: dict[str, str] | None = None) -> None:
+    path.touch()
+    mode = path.stat().st_mode  # the mode of other new files; safetensors lets nobody else read
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, facts)
+    except safetensors.SafetensorError as error:
+        raise OSError(str(error)) from error
+    path.chmod(mode)
+
+
+def _write_texts(folder: Path, texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _write_config(folder: Path, facts: Mapping[str, Any], *, files: tuple[str, ...]) -> None:
+    """Write ``config.json`` last: it knows the checksums of the other files and its own."""
+    tree = {"format": FORMAT, **facts, "files": {name: sha256(folder / name) for name in files}}
+    tree["checksum"] = _checksum(tree)
+    (folder / CONFIG_FILE).write_text(json.dumps(tree, indent=1), encoding="utf-8")
+
+
+def _checksum(tree: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Cells, chunk by chunk."""
+"""Cells, chunk by chunk, into memory or a file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -14,12 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scdiffusion._core.progress import Progress
 from scdiffusion._core.random import cell_generators, cell_normals
-from scdiffusion.cells import ConditionPlan, Conditions
+from scdiffusion.cells import ConditionPlan, Conditions, H5adWriter, build_anndata
 from scdiffusion.diffusion import Denoiser, Solver, condition_tensors, sample
 from scdiffusion.model._parts import Parts
 
-__all__ = ["Order", "make_chunks"]
+__all__ = ["Order", "gather", "make_chunks", "write"]
 
 _CELLS_A_PIECE = 512
 
@@ -61,19 +66,95 @@ def make_chunks(parts: Parts, order: Order) -> Iterator[tuple[sp.csr_matrix, pd.
             device = parts.latent_mean.device
             conditions = condition_tensors(table)
             conditions = conditions._replace(codes=conditions.codes.to(device), values=conditions.values.to(device))
-            vectors = sample(
-                order.denoiser, noise.to(device), conditions, solver=order.solver, n_steps=order.n_steps
-            )
+            vectors = sample(order.denoiser, noise.to(device), conditions, solver=order.solver, n_steps=order.n_steps)
             codes, own = parts.to_latent(vectors)
             sizes = order.sizes(cells, own)
-            pieces = [slice(at, at + _CELLS_A_PIECE) for at in range(0, len(cells), _CELLS_A_PIECE)]
+            pieces = [
+                _Piece(
+                    codes[at : at + _CELLS_A_PIECE], sizes[at : at + _CELLS_A_PIECE], cells[at : at + _CELLS_A_PIECE]
+                )
+                for at in range(0, len(cells), _CELLS_A_PIECE)
+            ]
             with _one_thread_each():
-                counts = list(pool.map(lambda at: _decode(parts, codes[at], sizes[at], cells[at], order.seed), pieces))  # noqa: B023 - used within the turn
+                counts = list(pool.map(partial(_decode, parts, order.seed), pieces))
             yield sp.vstack(counts, format="csr"), order.conditions.decode(table)
 
 
-def _decode(parts: Parts, codes: Tensor, sizes: NDArray[np.int64], cells: NDArray[np.int64], seed: int) -> sp.csr_matrix:  # noqa: PLR0917 - the columns of one piece
-    return parts.autoencoder.decode(codes, sizes, cell_generators(seed, "counts", cells))
+def gather(parts: Parts, order: Order, *, var: pd.DataFrame, uns: dict[str, Any], progress: bool) -> ad.AnnData:
+    """Collect generated cells in memory.
+
+    Parameters
+    ----------
+    parts, order
+        As in `make_chunks`.
+    var, uns
+        The genes, and what to keep beside the cells.
+    progress
+        Show a bar.
+
+    Returns
+    -------
+    All cells.
+    """
+    counts, tables = [], []
+    with Progress("generate", order.plan.n, enabled=progress) as bar:
+        for made, obs in make_chunks(parts, order):
+            counts.append(made)
+            tables.append(obs)
+            bar.advance(len(obs))
+    return build_anndata(sp.vstack(counts, format="csr"), pd.concat(tables, ignore_index=True), var, uns)
+
+
+def write(
+    parts: Parts,
+    order: Order,
+    path: str | Path,
+    *,
+    var: pd.DataFrame,
+    uns: dict[str, Any],
+    overwrite: bool,
+    progress: bool,
+) -> Path:
+    """Write generated cells to a file as they are made.
+
+    Parameters
+    ----------
+    parts, order
+        As in `make_chunks`.
+    path
+        The ``.h5ad`` to write.
+    var, uns
+        The genes, and what to keep beside the cells.
+    overwrite
+        Replace the file that is there.
+    progress
+        Show a bar.
+
+    Returns
+    -------
+    The path.
+    """
+    with (
+        Progress("generate", order.plan.n, enabled=progress) as bar,
+        H5adWriter(path, var, overwrite=overwrite) as writer,
+    ):
+        for counts, obs in make_chunks(parts, order):
+            writer.append(counts, obs)
+            bar.advance(len(obs))
+        writer.close(uns)
+    return Path(path)
+
+
+class _Piece(NamedTuple):
+    """Cells that one thread decodes."""
+
+    codes: Tensor
+    sizes: NDArray[np.int64]
+    cells: NDArray[np.int64]
+
+
+def _decode(parts: Parts, seed: int, piece: _Piece) -> sp.csr_matrix:
+    return parts.autoencoder.decode(piece.codes, piece.sizes, cell_generators(seed, "counts", piece.cells))
 
 
 @contextmanager

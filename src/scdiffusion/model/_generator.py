@@ -13,24 +13,22 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from scdiffusion import __version__
-from scdiffusion._core.errors import NotFittedError, SettingError
-from scdiffusion._core.files import refuse_existing
-from scdiffusion._core.progress import Progress
-from scdiffusion._core.slots import CARD_FILE, GENES_FILE, UNS_KEY, VOCABULARY_FILE
-from scdiffusion.cells import MIN_CELLS, Conditions, H5adWriter, build_anndata, open_source, plan_conditions
-from scdiffusion.diffusion import Denoiser, SolverName, solver_named
-from scdiffusion.guidance import ConditionFree
-from scdiffusion.model._card import write_card, write_summary
+from scdiffusion._core.errors import NotFittedError
+from scdiffusion.cells import MIN_CELLS, Conditions, check_counts, open_source
+from scdiffusion.diffusion import SolverName
+from scdiffusion.model._card import write_summary
 from scdiffusion.model._config import ModelConfig
-from scdiffusion.model._depth import LibrarySize, plan_sizes
-from scdiffusion.model._fitting import Data, fit_parts, read_data
-from scdiffusion.model._folder import Held, read_folder, var_to_json, write_finished
-from scdiffusion.model._generate import Order, make_chunks
-from scdiffusion.model._memory import explain_memory
+from scdiffusion.model._depth import LibrarySize
+from scdiffusion.model._facts import Known
+from scdiffusion.model._fitting import Data, fit_parts, read_data, require_startable
+from scdiffusion.model._folder import write_finished
+from scdiffusion.model._generate import gather, write
+from scdiffusion.model._memory import explain_memory, require_device
 from scdiffusion.model._parts import Parts
+from scdiffusion.model._request import Request
+from scdiffusion.model._stages import History
 
-__all__ = ["CellGenerator", "load"]
+__all__ = ["CellGenerator"]
 
 _BLOCK = 1024
 
@@ -72,7 +70,7 @@ class CellGenerator:
     765
     """
 
-    def __init__(  # noqa: PLR0913 - one argument for each thing a user may say of the data
+    def __init__(
         self,
         adata: ad.AnnData | str | Path,
         *,
@@ -82,30 +80,39 @@ class CellGenerator:
         min_cells: int = MIN_CELLS,
         config: ModelConfig | None = None,
     ) -> None:
-        data = read_data(adata, conditions=conditions, continuous=continuous, layer=layer, min_cells=min_cells)
-        self._begin(data.conditions, data.var, config or ModelConfig())
-        self._data: Data | None = data
-        self._summary = data.summary()
+        with explain_memory("Pass the path of a `.h5ad` file; its cells are then read as they are needed."):
+            data = read_data(adata, conditions=conditions, continuous=continuous, layer=layer, min_cells=min_cells)
+            summary = data.summary()
+        known = Known(config=config or ModelConfig(), conditions=data.conditions, var=data.var, data=summary)
+        self._begin(known, data)
 
-    def _begin(self, conditions: Conditions, var: pd.DataFrame, config: ModelConfig) -> None:
-        self.conditions = conditions
-        """Names, labels and ranges of the conditions."""
-        self.config = config
-        """Settings."""
-        self.history: dict[str, list[tuple[int, float, float]]] = {}
+    def _begin(self, known: Known, data: Data | None) -> None:
+        self.history: History = {}
         """Step, training loss and validation loss along each stage of the fit."""
         self.was_stopped = False
         """Whether the fit ended before it was done."""
         self.seed = 0
         """Seed of the fit."""
-        self._var = var
+        self._known = known
+        self._data = data
+        self._max_epochs: int | None = None
         self._parts: Parts | None = None
         self._scores: dict[str, Any] | None = None
 
     @property
+    def conditions(self) -> Conditions:
+        """Names, labels and ranges of the conditions."""
+        return self._known.conditions
+
+    @property
+    def config(self) -> ModelConfig:
+        """Settings."""
+        return self._known.config
+
+    @property
     def genes(self) -> NDArray[np.str_]:
         """Names of the genes that the model knows, shape ``(G,)``."""
-        return self._var.index.to_numpy(dtype=str)
+        return self._known.var.index.to_numpy(dtype=str)
 
     @property
     def n_parameters(self) -> int:
@@ -153,26 +160,22 @@ class CellGenerator:
             `folder` holds something and `resume` is false.
         ModelFolderError
             There is nothing in `folder` to go on with, or it belongs to other data or settings.
+        SettingError
+            `max_epochs` is below 1, there is no such `device`, or `resume` is without a `folder`.
         """
         if self._data is None:
             msg = "This model was loaded and holds no training cells. To go on with a fit, build"
             raise NotFittedError(msg + " `CellGenerator(adata, ...)` as before and call `fit(folder, resume=True)`.")
-        if max_epochs is not None and max_epochs < 1:
-            msg = f"`max_epochs` must be at least 1, got {max_epochs}; leave it out to let the fit stop by itself."
-            raise SettingError(msg)
-        if resume and folder is None:
-            msg = "`resume` needs the `folder` of the interrupted fit, got None. Pass the folder given to `fit` then."
-            raise SettingError(msg)
         place = Path(folder) if folder is not None else None
-        if place is not None and not resume:
-            refuse_existing(place, overwrite=place.is_dir() and not any(place.iterdir()))
-        self.seed = seed
+        require_startable(place, resume=resume, max_epochs=max_epochs)
+        require_device(device)
         with explain_memory("Lower `batch_size` or `n_hidden` in `config`, or raise `min_cells` to fit fewer genes."):
             fitted = fit_parts(
-                self._data, self.config, folder=place, described=self._described(seed), resume=resume,
-                max_epochs=max_epochs, seed=seed, device=device, progress=progress,
+                self._data, self._known, folder=place, resume=resume, max_epochs=max_epochs, seed=seed, device=device,
+                progress=progress,
             )  # fmt: skip
-        self._parts, self.history, self.was_stopped = fitted
+        self._parts, self.history, self.was_stopped, self._scores = fitted
+        self.seed, self._max_epochs = seed, max_epochs
         if place is not None and not self.was_stopped:
             self.save(place, overwrite=True)
         return self
@@ -236,48 +239,16 @@ class CellGenerator:
             A number is out of range.
         """
         parts = self._fitted("generate")
-        if chunk < 1:
-            msg = f"`chunk` must be at least 1, got {chunk}; 4096 suits most machines."
-            raise SettingError(msg)
-        if n is None and not isinstance(where, pd.DataFrame):
-            n = int(parts.conditions_counts.sum())
-        plan = plan_conditions(self.conditions, parts.trained_on, n=n, where=where, seed=seed)
-        denoiser: Denoiser = parts.denoiser if not self.conditions.names else ConditionFree(parts.denoiser, guidance)
-        order = Order(
-            plan=plan,
-            conditions=self.conditions,
-            denoiser=denoiser,
-            solver=solver_named(solver or self.config.diffusion.solver),
-            n_steps=self.config.diffusion.n_steps if steps is None else steps,
-            seed=seed,
-            sizes=plan_sizes(library_size, n=plan.n, seed=seed),
+        request = Request(
+            n=n, where=where, guidance=guidance, seed=seed, library_size=library_size, steps=steps, solver=solver,
             chunk=chunk,
-        )
-        asked = {"n": plan.n, "guidance": guidance, "steps": order.n_steps, "solver": solver, "library_size": str(library_size)}
-        uns = {UNS_KEY: self._provenance(seed, asked)}
+        )  # fmt: skip
+        order = request.order(self._known, parts)
+        var, uns = self._known.var, request.to_uns(self._known, parts, n=order.plan.n)
         with explain_memory("Lower `chunk`, or write to a file with `to`."):
-            return self._collect(parts, order, uns, to=to, overwrite=overwrite, progress=progress)
-
-    def _collect(  # noqa: PLR0913 - the outcome of an order
-        self, parts: Parts, order: Order, uns: dict[str, Any], *, to: str | Path | None, overwrite: bool, progress: bool
-    ) -> ad.AnnData | Path:
-        """Gather the chunks in memory or in a file."""
-        import scipy.sparse as sp
-
-        with Progress("generate", order.plan.n, enabled=progress) as bar:
-            if to is not None:
-                with H5adWriter(to, self._var, overwrite=overwrite) as writer:
-                    for counts, obs in make_chunks(parts, order):
-                        writer.append(counts, obs)
-                        bar.advance(len(obs))
-                    writer.close(uns)
-                return Path(to)
-            made = []
-            for counts, obs in make_chunks(parts, order):
-                made.append((counts, obs))
-                bar.advance(len(obs))
-        obs = pd.concat([obs for _, obs in made], ignore_index=True) if made[0][1].shape[1] else pd.DataFrame(index=range(order.plan.n))
-        return build_anndata(sp.vstack([counts for counts, _ in made], format="csr"), obs, self._var, uns)
+            if to is None:
+                return gather(parts, order, var=var, uns=uns, progress=progress)
+            return write(parts, order, to, var=var, uns=uns, overwrite=overwrite, progress=progress)
 
     def encode(self, adata: ad.AnnData | str | Path, *, layer: str | None = None) -> NDArray[np.float32]:
         """Infer the latents of cells.
@@ -299,11 +270,15 @@ class CellGenerator:
             The model is not fitted.
         GenesError
             Genes of the model are missing from the data.
+        CountsError
+            The values are not raw counts.
         """
         parts = self._fitted("encode")
         source = open_source(adata, layer=layer, genes=list(self.genes))
+        check_counts(adata, layer=layer)
         mean, std = parts.latent_mean[:-1], parts.latent_std[:-1]
-        blocks = [(parts.autoencoder.encode(rows).mean - mean) / std for _, rows in source.blocks(_BLOCK)]
+        with explain_memory("Encode fewer cells at a time."):
+            blocks = [(parts.autoencoder.encode(rows).mean - mean) / std for _, rows in source.blocks(_BLOCK)]
         latents: NDArray[np.float32] = torch.cat(blocks).cpu().numpy()
         return latents
 
@@ -329,9 +304,7 @@ class CellGenerator:
             Something is there and `overwrite` is false.
         """
         parts = self._fitted("save")
-        facts = self._facts()
-        texts = self._texts() | {CARD_FILE: write_card(facts)}
-        write_finished(Path(folder), parts, described=facts, texts=texts, overwrite=overwrite)
+        write_finished(Path(folder), parts, facts=self._facts(parts), texts=self._known.texts(), overwrite=overwrite)
         return Path(folder)
 
     def record_scores(self, scores: Mapping[str, Any] | str) -> None:
@@ -347,8 +320,8 @@ class CellGenerator:
     def summary(self) -> str:
         """Say in a few lines what the model knows."""
         if self._parts is None:
-            return f"Not fitted. {self._summary['genes']}"
-        return write_summary(self._facts())
+            return f"Not fitted. {self._known.data['genes']}"
+        return write_summary(self._facts(self._parts))
 
     def __repr__(self) -> str:
         state = "fitted" if self._parts else "not fitted"
@@ -360,73 +333,11 @@ class CellGenerator:
             raise NotFittedError(msg)
         return self._parts
 
-    def _texts(self) -> dict[str, str]:
-        return {GENES_FILE: var_to_json(self._var), VOCABULARY_FILE: self.conditions.to_json()}
-
-    def _described(self, seed: int) -> dict[str, Any]:
-        """Tell what is known before any training."""
-        return {
-            "version": __version__,
-            "settings": self.config.to_dict(),
-            "data": self._summary,
-            "seed": seed,
-            "texts": self._texts(),
-        }
-
-    def _facts(self) -> dict[str, Any]:
-        parts = self._fitted("save")
-        described = self._described(self.seed)
-        words = "".join(described.pop("texts").values())
-        return described | {
-            "model_hash": parts.fingerprint(words),
+    def _facts(self, parts: Parts) -> dict[str, Any]:
+        return self._known.facts(seed=self.seed, max_epochs=self._max_epochs) | {
+            "model_hash": self._known.fingerprint(parts),
             "n_parameters": self.n_parameters,
             "stopped": self.was_stopped,
             "history": self.history,
             "scores": self._scores,
         }
-
-    def _provenance(self, seed: int, asked: Mapping[str, Any]) -> dict[str, Any]:
-        parts = self._fitted("generate")
-        return {
-            "version": __version__,
-            "model_hash": parts.fingerprint("".join(self._texts().values())),
-            "seed": seed,
-            "settings": json.dumps(dict(asked)),
-        }
-
-    @classmethod
-    def _from_held(cls, held: Held) -> Self:
-        model = cls.__new__(cls)
-        model._begin(held.conditions, held.var, held.config)
-        model._data = None
-        model._parts = held.parts
-        model._summary = held.facts["data"]
-        model._scores = held.facts.get("scores")
-        model.history = {stage: [tuple(point) for point in curve] for stage, curve in held.facts["history"].items()}
-        model.was_stopped = bool(held.facts.get("stopped", not held.finished))
-        model.seed = held.facts["seed"]
-        return model
-
-
-def load(folder: str | Path, *, device: str = "cpu") -> CellGenerator:
-    """Load a model from its folder, also one whose fit was interrupted.
-
-    Parameters
-    ----------
-    folder
-        Written by `CellGenerator.save` or `CellGenerator.fit`.
-    device
-        Where to put it.
-
-    Returns
-    -------
-    The model; it generates the same cells as the one that was saved.
-
-    Raises
-    ------
-    ModelFolderError
-        A file is missing, altered or damaged, or was written by a newer version.
-    """
-    held = read_folder(Path(folder))
-    held.parts.to(device)
-    return CellGenerator._from_held(held)  # noqa: SLF001 - its own constructor

@@ -1,13 +1,15 @@
-"""Out of memory, told with what to do."""
+"""What the machine has: its memory and its devices."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scdiffusion._core.errors import OutOfMemoryError
+import torch
 
-__all__ = ["explain_memory"]
+from scdiffusion._core.errors import OutOfMemoryError, SettingError
+
+__all__ = ["explain_memory", "require_device"]
 
 _SIGNS = ("can't allocate memory", "out of memory", "not enough memory")
 
@@ -33,3 +35,24 @@ def explain_memory(advice: str) -> Iterator[None]:
             msg = f"The machine ran out of memory. {advice}"
             raise OutOfMemoryError(msg) from error
         raise
+
+
+def require_device(device: str) -> None:
+    """Make sure that PyTorch can compute on a device.
+
+    Parameters
+    ----------
+    device
+        Its name.
+
+    Raises
+    ------
+    SettingError
+        It cannot.
+    """
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        msg = f"`device` {device!r} cannot be used ({reason}); expected 'cpu', or an accelerator that PyTorch finds."
+        raise SettingError(msg + " Leave `device` out.") from error

@@ -63,9 +63,8 @@ class Parts(nn.Module):
     @property
     def trained_on(self) -> ConditionTable:
         """Distinct condition rows of the training cells, with their numbers."""
-        return ConditionTable(
-            self.conditions_codes.cpu().numpy(), self.conditions_values.cpu().numpy(), self.conditions_counts.cpu().numpy()
-        )
+        held = (self.conditions_codes, self.conditions_values, self.conditions_counts)
+        return ConditionTable(*(part.cpu().numpy() for part in held))
 
     def to_latent(self, standardised: Tensor) -> tuple[Tensor, NDArray[np.int64]]:
         """Split diffused vectors into latent codes and library sizes.
