@@ -253,7 +253,8 @@ def _best_trivial(metric: Metric, baselines: Mapping[str, float]) -> str | None:
 def _skill(metric: Metric, model: Estimate, floor: Estimate, *, trivial: float) -> float | None:
     """Skill, unless the trivial baseline stands within the noise of the floor."""
     room = metric.loss(trivial) - metric.loss(floor.value)
-    noise = _INTERVAL * floor.error if math.isfinite(floor.error) else 0.1 * metric.loss(floor.value)
+    # The baseline is as uncertain as the floor, being measured on as many cells.
+    noise = _INTERVAL * math.sqrt(2) * floor.error if math.isfinite(floor.error) else 0.1 * metric.loss(floor.value)
     if room <= max(noise, 1e-12):
         return None
     return (metric.loss(trivial) - metric.loss(model.value)) / room
