@@ -16,6 +16,7 @@ from scdiffusion.autoencoder._terms import Counted, dense_terms, log_rising
 
 __all__ = ["BurstNegativeBinomial", "Likelihood", "NegativeBinomial"]
 
+_BURST_RATE, _BURST_SIZE = -6.5, 2.5  # logs of bursts a count and counts a burst, as most UMI data have them
 _START_LOG_SIZE = 5.0  # nearly Poisson: latents explain first, dispersion takes what they leave
 
 
@@ -67,7 +68,8 @@ class NegativeBinomial(nn.Module):
         -------
         Minus the log probability in nats, shape ``(B,)``.
         """
-        zero_cost, log_mean = dense_terms(logits, self.log_size, torch.zeros_like(self.log_size), cells)
+        no_bursts = torch.zeros_like(self.log_size)
+        zero_cost, log_mean = dense_terms(logits, self.log_size, no_bursts, cells.totals.log(), cells)
         gain = self._core(log_mean, cells)
         return zero_cost.index_add(0, cells.rows, -gain)
 
@@ -117,7 +119,7 @@ class BurstNegativeBinomial(NegativeBinomial):
     .. math:: x_g - 1 \sim \mathrm{NB}(\mu_g + s_g,\; (\mu_g + s_g)^2 / s_g^2),
 
     the sum of what was there and a geometric burst of size :math:`s_g`, moments matched. :math:`\log \rho_g` and
-    :math:`\log s_g` are drawn towards their means over genes by a Gaussian prior.
+    :math:`\log s_g` have Gaussian priors.
 
     Parameters
     ----------
@@ -125,12 +127,12 @@ class BurstNegativeBinomial(NegativeBinomial):
         Number of genes ``G``.
     """
 
-    _prior_precision = 4.0
+    _prior_precision = 2.0
 
     def __init__(self, n_genes: int) -> None:
         super().__init__(n_genes)
-        self.log_burst_rate = nn.Parameter(torch.full((n_genes,), -7.0))
-        self.log_burst_size = nn.Parameter(torch.full((n_genes,), 2.5))
+        self.log_burst_rate = nn.Parameter(torch.full((n_genes,), _BURST_RATE))
+        self.log_burst_size = nn.Parameter(torch.full((n_genes,), _BURST_SIZE))
 
     def neg_log_prob(self, logits: Tensor, cells: Counted) -> Tensor:
         """Score counts under the shares that the logits stand for.
@@ -147,8 +149,8 @@ class BurstNegativeBinomial(NegativeBinomial):
         Minus the log probability in nats, shape ``(B,)``.
         """
         rate = self.log_burst_rate.exp()
-        cells = self._without_bursts(cells)
-        zero_cost, log_mean = dense_terms(logits, self.log_size, rate, cells)
+        log_totals = self._log_without_bursts(cells)
+        zero_cost, log_mean = dense_terms(logits, self.log_size, rate, log_totals, cells)
         mean = log_mean.exp()
         size = self.log_size.exp()[cells.genes]
         bursts = rate[cells.genes] * mean
@@ -158,9 +160,8 @@ class BurstNegativeBinomial(NegativeBinomial):
 
     def penalty(self) -> Tensor:
         """Return minus the log prior of the parameters, in nats for the whole data set."""
-        logs = torch.stack([self.log_burst_rate, self.log_burst_size])
-        spread = (logs - logs.detach().mean(dim=1, keepdim=True)).square().sum()
-        return 0.5 * self._prior_precision * spread
+        far = torch.stack([self.log_burst_rate - _BURST_RATE, self.log_burst_size - _BURST_SIZE])
+        return 0.5 * self._prior_precision * far.square().sum()
 
     @torch.no_grad()
     def sample(
@@ -185,12 +186,11 @@ class BurstNegativeBinomial(NegativeBinomial):
         size = self.log_burst_size.detach().double().exp().cpu().numpy()
         return draw_counts(shares, library_size, size=self._sizes(), bursts=BurstRates(rate, size), draws=draws)
 
-    @torch.no_grad()
-    def _without_bursts(self, cells: Counted) -> Counted:
+    def _log_without_bursts(self, cells: Counted) -> Tensor:
         """Take what bursts are expected to add off the library sizes, so that shares are shares of the rest."""
         added = (self.log_burst_rate.exp() * (1 + self.log_burst_size.exp()))[cells.genes] * cells.counts
-        per_cell = torch.zeros_like(cells.totals).index_add_(0, cells.rows, added[:, None])
-        return cells._replace(totals=cells.totals / (1 + per_cell / cells.totals))
+        per_cell = torch.zeros_like(cells.totals).index_add(0, cells.rows, added[:, None])
+        return cells.totals.log() - torch.log1p(per_cell / cells.totals)
 
     def _burst(self, mean: Tensor, bursts: Tensor, cells: Counted) -> Tensor:
         """Log probability that a count is a burst of that size."""

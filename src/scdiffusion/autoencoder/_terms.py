@@ -54,20 +54,20 @@ class _DenseTerms(torch.autograd.Function):
         logits: Tensor,
         log_size: Tensor,
         burst_rate: Tensor,
+        log_totals: Tensor,
         cells: Counted,
     ) -> tuple[Tensor, Tensor]:
-        log_norm = torch.logsumexp(logits, dim=1, keepdim=True)
-        log_scale = cells.totals.log() - log_norm
+        log_scale = log_totals - torch.logsumexp(logits, dim=1, keepdim=True)
         flat = cells.rows * logits.shape[1] + cells.genes
         log_mean = logits.view(-1)[flat] + log_scale.view(-1)[cells.rows]
         mean = (logits + log_scale).exp_()
         size = log_size.exp()
         log_ratio = (mean / size).log1p_()
-        ctx.save_for_backward(mean, log_ratio, size, burst_rate, flat, cells.totals)
+        ctx.save_for_backward(mean, log_ratio, size, burst_rate, flat, log_totals.exp())
         return log_ratio @ size + mean @ burst_rate, log_mean
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # noqa: ANN401
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:  # noqa: ANN401
         grad_cell, grad_nonzero = grads
         mean, log_ratio, size, burst_rate, flat, totals = ctx.saved_tensors
         share = mean / (mean + size)
@@ -75,12 +75,13 @@ class _DenseTerms(torch.autograd.Function):
         grad_size = size * (grad_cell @ (log_ratio - share))
         grad = share.mul_(size).addcmul_(mean, burst_rate).mul_(grad_cell[:, None])
         grad.view(-1).index_add_(0, flat, grad_nonzero)
-        grad.addcmul_(mean, grad.sum(dim=1, keepdim=True) / totals, value=-1)
-        return grad, grad_size, grad_rate, None
+        grad_totals = grad.sum(dim=1, keepdim=True)
+        grad.addcmul_(mean, grad_totals / totals, value=-1)
+        return grad, grad_size, grad_rate, grad_totals, None
 
 
-def dense_terms(  # noqa: PLR0917 - three tensors and what they are of
-    logits: Tensor, log_size: Tensor, burst_rate: Tensor, cells: Counted
+def dense_terms(  # noqa: PLR0917 - four tensors and what they are of
+    logits: Tensor, log_size: Tensor, burst_rate: Tensor, log_totals: Tensor, cells: Counted
 ) -> tuple[Tensor, Tensor]:
     r"""Sum what a cell without any count would cost, and find the means at the non-zeros.
 
@@ -97,6 +98,8 @@ def dense_terms(  # noqa: PLR0917 - three tensors and what they are of
         Log of the inverse dispersion :math:`r`, shape ``(G,)``.
     burst_rate
         Bursts a count, :math:`\rho`, shape ``(G,)``; zeros for none.
+    log_totals
+        Log of the counts that are not of bursts, :math:`\log \ell`, shape ``(B, 1)``.
     cells
         The non-zero counts of the cells.
 
@@ -104,7 +107,7 @@ def dense_terms(  # noqa: PLR0917 - three tensors and what they are of
     -------
     The sum, shape ``(B,)``, and :math:`\log \mu` at the non-zeros, shape ``(nnz,)``; both differentiable.
     """
-    zero_cost, log_mean = _DenseTerms.apply(logits, log_size, burst_rate, cells)  # type: ignore[no-untyped-call]
+    zero_cost, log_mean = _DenseTerms.apply(logits, log_size, burst_rate, log_totals, cells)  # type: ignore[no-untyped-call]
     return zero_cost, log_mean
 
 
