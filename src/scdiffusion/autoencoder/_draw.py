@@ -79,9 +79,9 @@ def draw_counts(
 def _draw_cell(mean: Floats, size: Floats, *, rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw the counts of one cell, shape ``(G,)``."""
     ends = np.cumsum(size * np.log1p(mean / size))
-    clumps = rng.poisson(ends[-1])
-    if clumps > _CLUMPS_PER_GENE * mean.size:
+    if ends[-1] > _CLUMPS_PER_GENE * mean.size:  # never by the number drawn: that would bias what is left
         return rng.poisson(rng.gamma(size, mean / size))
+    clumps = rng.poisson(ends[-1])
     homes = np.searchsorted(ends, _sorted_uniforms(clumps, rng) * ends[-1], side="right")
     homes = np.minimum(homes, mean.size - 1)
     chance = mean[homes] / (mean[homes] + size[homes])
