@@ -59,7 +59,7 @@ class CountAutoencoder(nn.Module):
         return self.decoder.bias.numel()
 
     def terms(
-        self, counts: sp.csr_matrix, noise: Tensor, *, seen: sp.csr_matrix | None = None
+        self, counts: sp.csr_matrix, noise: Tensor, *, seen: sp.csr_matrix | None = None, outliers: bool = True
     ) -> tuple[Tensor, Tensor]:
         """Compute the two terms of the bound with one draw of the latents.
 
@@ -71,6 +71,8 @@ class CountAutoencoder(nn.Module):
             Standard normal numbers, shape ``(B, D)``.
         seen
             What the encoder sees of the cells; all of `counts` unless given.
+        outliers
+            Whether the likelihood may take counts for outliers.
 
         Returns
         -------
@@ -80,7 +82,7 @@ class CountAutoencoder(nn.Module):
         latent = mean + (0.5 * log_variance).exp() * noise
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
         cells = read_counts(counts, latent.device)
-        return self.likelihood.neg_log_prob(self.decoder(latent), cells), divergence
+        return self.likelihood.neg_log_prob(self.decoder(latent), cells, outliers=outliers), divergence
 
     @torch.no_grad()
     def encode(self, counts: sp.csr_matrix) -> Posterior:

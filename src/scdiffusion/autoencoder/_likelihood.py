@@ -23,7 +23,7 @@ _START_LOG_SIZE = 5.0  # nearly Poisson: latents explain first, dispersion takes
 class Likelihood(Protocol):
     """A distribution of counts with its own parameters for each gene."""
 
-    def neg_log_prob(self, logits: Tensor, cells: Counted) -> Tensor:
+    def neg_log_prob(self, logits: Tensor, cells: Counted, *, outliers: bool = True) -> Tensor:
         """Score counts; `logits` has shape ``(B, G)``, the result ``(B,)`` is in nats a cell."""
 
     def penalty(self) -> Tensor:
@@ -54,7 +54,7 @@ class NegativeBinomial(nn.Module):
         super().__init__()
         self.log_size = nn.Parameter(torch.full((n_genes,), _START_LOG_SIZE))
 
-    def neg_log_prob(self, logits: Tensor, cells: Counted) -> Tensor:
+    def neg_log_prob(self, logits: Tensor, cells: Counted, *, outliers: bool = True) -> Tensor:
         """Score counts under the shares that the logits stand for.
 
         Parameters
@@ -63,6 +63,8 @@ class NegativeBinomial(nn.Module):
             Unnormalised log shares, shape ``(B, G)``.
         cells
             The non-zero counts of the cells.
+        outliers
+            Whether counts may be outliers of the state of their cell, where the distribution knows such.
 
         Returns
         -------
@@ -134,7 +136,7 @@ class BurstNegativeBinomial(NegativeBinomial):
         self.log_burst_rate = nn.Parameter(torch.full((n_genes,), _BURST_RATE))
         self.log_burst_size = nn.Parameter(torch.full((n_genes,), _BURST_SIZE))
 
-    def neg_log_prob(self, logits: Tensor, cells: Counted) -> Tensor:
+    def neg_log_prob(self, logits: Tensor, cells: Counted, *, outliers: bool = True) -> Tensor:
         """Score counts under the shares that the logits stand for.
 
         Parameters
@@ -143,11 +145,15 @@ class BurstNegativeBinomial(NegativeBinomial):
             Unnormalised log shares, shape ``(B, G)``.
         cells
             The non-zero counts of the cells.
+        outliers
+            Whether counts may be outliers of the state of their cell, where the distribution knows such.
 
         Returns
         -------
         Minus the log probability in nats, shape ``(B,)``.
         """
+        if not outliers:
+            return super().neg_log_prob(logits, cells)
         rate = self.log_burst_rate.exp()
         log_totals = self._log_without_bursts(cells)
         zero_cost, log_mean = dense_terms(logits, self.log_size, rate, log_totals, cells)

@@ -17,6 +17,7 @@ __all__ = ["AutoencoderTask"]
 
 _VALIDATION_CELLS = 2_000
 _BLOCK = 512
+_WAKE = 0.2  # share of the steps after which the shapes of the likelihood are learnt
 _SHAPE_RATE = 20.0  # dispersions move on a log scale of many units
 
 
@@ -47,7 +48,7 @@ class AutoencoderTask:
         self._training = training
         self._held = source.rows(np.sort(validation[:_VALIDATION_CELLS]))
 
-    def loss(self, cells: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+    def loss(self, cells: NDArray[np.int64], rng: np.random.Generator, *, progress: float = 1.0) -> Tensor:
         """Estimate minus the bound, in nats a cell.
 
         Parameters
@@ -56,6 +57,8 @@ class AutoencoderTask:
             Positions among the training cells, shape ``(B,)``.
         rng
             Where the latents are drawn from.
+        progress
+            Share of the steps that is done. Early on no count may pass as an outlier, so that latents find rare types.
 
         Returns
         -------
@@ -63,7 +66,9 @@ class AutoencoderTask:
         """
         counts = self._source.rows(self._training[cells])
         seen = thin(counts, self.module.config.thinning, rng=rng)
-        misfit, divergence = self.module.terms(counts, self._noise(len(cells), rng), seen=seen)
+        misfit, divergence = self.module.terms(
+            counts, self._noise(len(cells), rng), seen=seen, outliers=progress >= _WAKE
+        )
         bound = (misfit + self.module.config.kl_weight * divergence).mean()
         return bound + self.module.likelihood.penalty() / self.n_cells
 
@@ -88,7 +93,7 @@ class AutoencoderTask:
         return [
             {"params": others, "rate": 1.0, "begin": 0.0},
             {"params": loadings, "rate": 1.0, "begin": 0.0, "weight_decay": decay},
-            {"params": list(self.module.likelihood.parameters()), "rate": _SHAPE_RATE, "begin": 0.2},
+            {"params": list(self.module.likelihood.parameters()), "rate": _SHAPE_RATE, "begin": _WAKE},
         ]
 
     def _noise(self, n: int, rng: np.random.Generator) -> Tensor:

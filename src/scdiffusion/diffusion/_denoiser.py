@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from scdiffusion.diffusion._config import DiffusionConfig
 from scdiffusion.diffusion._path import angle, scales
-from scdiffusion.nn import ConditionEmbedding, ConditionTensors, ModulatedBlock, Modulation, TimeEmbedding
+from scdiffusion.nn import (
+    ConditionCentre,
+    ConditionEmbedding,
+    ConditionTensors,
+    ModulatedBlock,
+    Modulation,
+    TimeEmbedding,
+)
 
 __all__ = ["Denoiser", "Estimate", "LatentDenoiser"]
 
@@ -53,11 +60,14 @@ class Denoiser(Protocol):
 
 
 class LatentDenoiser(nn.Module):
-    r"""Denoiser of latents of unit variance, preconditioned so that a zero network is right for a standard normal.
+    r"""Denoiser of latents of unit variance, preconditioned so that a zero network is right for a normal distribution.
 
-    With :math:`\theta` the angle of time and :math:`y = z_t / \sqrt{\alpha_t^2 + \sigma_t^2}`, which has unit variance,
+    With :math:`\theta` the angle of time, :math:`m(c)` the centre of cells with the conditions :math:`c` and
+    :math:`y = z_t / \sqrt{\alpha_t^2 + \sigma_t^2} - \cos\theta\, m(c)`,
 
-    .. math:: \mathrm{mean} = \cos\theta\, y + \sin\theta\, F(y, \theta, c).
+    .. math:: \mathrm{mean} = m(c) + \cos\theta\, y + \sin\theta\, F(y, \theta, c),
+
+    which a zero network makes exact for :math:`z \sim \mathcal{N}(m(c), 1)`.
 
     Parameters
     ----------
@@ -85,6 +95,7 @@ class LatentDenoiser(nn.Module):
         self.config = config
         self.time = TimeEmbedding(config.embedding_width)
         self.conditions = ConditionEmbedding(n_labels, n_continuous, config.embedding_width)
+        self.centre = ConditionCentre(n_labels, n_continuous, n_latent)
         self.read = nn.Linear(n_latent, config.width)
         self.blocks = nn.ModuleList(ModulatedBlock(config.width, config.embedding_width) for _ in range(config.depth))
         self.write = nn.Linear(config.width, n_latent)
@@ -97,7 +108,7 @@ class LatentDenoiser(nn.Module):
         Parameters
         ----------
         y
-            Noisy latents of unit variance, shape ``(B, D)``.
+            Noisy latents less their centre, shape ``(B, D)``.
         theta
             Angles of their times, shape ``(B,)``.
         conditions
@@ -122,15 +133,16 @@ class LatentDenoiser(nn.Module):
         -------
         The estimate of those cells' clean latents.
         """
-        embedding = self.conditions(conditions)
+        embedding, centre = self.conditions(conditions), self.centre(conditions)
         settled = [block.steer(embedding) for block in self._steered]
 
         def estimate(z_t: Tensor, t: Tensor) -> Tensor:
             theta = angle(t)[..., None]
-            y = z_t / scales(t).norm[..., None]
+            y = z_t / scales(t).norm[..., None] - theta.cos() * centre
             of_time = self.time(theta.reshape(-1))
             by = [part.plus(block.share(of_time)) for block, part in zip(self._steered, settled, strict=True)]
-            return theta.cos() * y + theta.sin() * self._refine(y, by)
+            denoised: Tensor = centre + theta.cos() * y + theta.sin() * self._refine(y, by)
+            return denoised
 
         return estimate
 

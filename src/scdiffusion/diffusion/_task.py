@@ -43,6 +43,8 @@ def denoising_loss(
 ) -> Tensor:
     r"""Measure how far the network is from the rotation of latents towards their noise.
 
+    With the centre of the cell's conditions taken off the latents,
+
     .. math:: \left\| F(\cos\theta\, z + \sin\theta\, \varepsilon, \theta, c)
               - (\sin\theta\, z - \cos\theta\, \varepsilon) \right\|^2 / D,
 
@@ -65,6 +67,7 @@ def denoising_loss(
     -------
     Mean over cells, shape ``()``; 1 for a network that says nothing, of latents of unit variance.
     """
+    z = z - denoiser.centre(conditions)
     cosine, sine = theta.cos()[:, None], theta.sin()[:, None]
     network = denoiser(torch.addcmul(sine * noise, cosine, z), theta, conditions)
     return torch.nn.functional.mse_loss(network, torch.addcmul(sine * z, cosine, noise, value=-1.0))
@@ -128,7 +131,7 @@ class LatentTask:
         self.validation = validation
         self.seed = seed
 
-    def loss(self, cells: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+    def loss(self, cells: NDArray[np.int64], rng: np.random.Generator, *, progress: float = 1.0) -> Tensor:
         """Compute the loss of some cells, with fresh draws.
 
         Parameters
@@ -137,6 +140,8 @@ class LatentTask:
             Positions among the training cells, shape ``(B,)``.
         rng
             The source of all that is drawn.
+        progress
+            Of no account here: the loss is the same all along.
 
         Returns
         -------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import anndata as ad
 import numpy as np
@@ -41,6 +41,8 @@ class Material:
     n_equal: int
     """Cells on either side of every comparison of the whole samples."""
     notes: tuple[str, ...]
+    folds: int
+    """Folds of the discriminators."""
 
     def pair(self, generated: View, *, real: View | None = None, seed: int = 0) -> Pair:
         """Oppose some cells to the held-out real ones."""
@@ -53,6 +55,7 @@ class Material:
             train=self.train,
             reference=self.fit,
             seed=seed,
+            folds=self.folds,
         )
 
     def arena(self, *, seed: int, baselines: Iterable[str] | None = None) -> Arena:
@@ -100,7 +103,7 @@ class Material:
         return self.space.view(Sample(counts=drawn.X.astype(np.float32), labels=labels))
 
 
-def prepare(shared: Shared, *, max_cells: int, seed: int) -> Material:
+def prepare(shared: Shared, *, max_cells: int, folds: int, seed: int) -> Material:
     """Split the real cells, fit the spaces on their part, and see every sample in them.
 
     Parameters
@@ -109,6 +112,8 @@ def prepare(shared: Shared, *, max_cells: int, seed: int) -> Material:
         Samples ``"real"`` and ``"generated"``, and ``"reference"`` and ``"train"`` where they exist.
     max_cells
         Most cells on either side of a comparison.
+    folds
+        Folds of the discriminators.
     seed
         Seed of the splits.
 
@@ -162,17 +167,8 @@ def prepare(shared: Shared, *, max_cells: int, seed: int) -> Material:
         faults=shared.faults,
         n_equal=n_equal,
         notes=tuple(notes),
+        folds=folds,
         **views,
-    )
-
-
-def without_labels(material: Material) -> Material:
-    """Forget the labels, where the generated cells have none."""
-    return replace(
-        material,
-        real=replace(material.real, labels=None),
-        floor=replace(material.floor, labels=None),
-        source=replace(material.source, labels=None),
     )
 
 

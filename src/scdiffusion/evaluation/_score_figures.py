@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,10 @@ def draw_types(
 
 def _overview(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[str, str, Canvas]:
     rows = _in_groups(metrics)
-    canvas, (axes,) = new_canvas(1, width=7.4, height=0.7 + 0.235 * len(rows))
+    height = 1.15 + 0.235 * len(rows)
+    canvas, (axes,) = new_canvas(1, width=7.4, height=height)
+    canvas.set_layout_engine("none")
+    axes.set_position((0.46, 0.6 / height, 0.38, 1 - 1.1 / height))
     axes.axvspan(0, 1, color="#F1F5F9", zorder=0)
     axes.axvline(0, color=ORANGE, lw=1.2, ls="--", zorder=1)
     axes.axvline(1, color=INK, lw=1.4, zorder=1)
@@ -67,13 +71,13 @@ def _overview(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[str, str, Canva
             axes.text(-0.02, place, row, transform=axes.get_yaxis_transform(), ha="right", va="center", weight="bold")
         else:
             _draw_skill(axes, place, row)
-    axes.set(ylim=(len(rows) - 0.4, -0.6), xlim=(_LEFT, _RIGHT), yticks=[], xticks=[0, 0.5, 1])
-    axes.set_xticklabels(["best trivial\nbaseline", "halfway", "other\nreal cells"])
+    axes.set(ylim=(len(rows) - 0.4, -0.6), xlim=(_LEFT, _RIGHT), yticks=[], xticks=[0, 1])
+    axes.set_xticklabels(["best trivial\nbaseline", "other\nreal cells"])
     axes.spines["left"].set_visible(False)
     for flagged, (shape, colour, meaning) in _SHAPES.items():
         filled = "none" if flagged else colour
         axes.scatter([], [], marker=shape, edgecolors=colour, facecolors=filled, s=30, label=meaning)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8.5, handletextpad=0.1)
+    canvas.legend(loc="upper right", ncols=2, fontsize=8.5, handletextpad=0.1)
     caption = (
         "Every metric on one scale. The dashed line is the best generator that learns nothing, the full line is other "
         "real cells. Arrows leave the scale. Numbers: value (floor). Metrics that cannot tell the two lines apart are "
@@ -99,7 +103,16 @@ def _draw_skill(axes: Axes, place: int, row: Mapping[str, Any]) -> None:
     filled = "white" if row["flagged"] else colour
     axes.scatter([skill], [place], marker=shape, edgecolors=colour, facecolors=filled, s=34, linewidths=1.5, zorder=3)
     transform = axes.get_yaxis_transform()
-    axes.text(-0.02, place, row["title"], transform=transform, ha="right", va="center", fontsize=8.5, color="#333333")
+    axes.text(
+        -0.02,
+        place,
+        textwrap.shorten(row["title"], 54, placeholder=" ..."),
+        transform=transform,
+        ha="right",
+        va="center",
+        fontsize=8.5,
+        color="#333333",
+    )
     text = f"{number(row['value'])} ({number(row['floor'])})"
     axes.text(1.01, place, text, transform=transform, ha="left", va="center", fontsize=8.5, color="#333333")
 

@@ -29,6 +29,7 @@ _MOST_CELLS: dict[str, dict[str, int]] = {
     "quick": {"cheap": 2000, "moderate": 750, "dear": 750},
     "full": {"cheap": 5000, "moderate": 2500, "dear": 2500},
 }
+_FOLDS = {"quick": 3, "full": 5}
 _TRAIN_FACTOR = 4  # copying is looked for in more cells than are compared
 _DRAWN_CELLS = 1500
 
@@ -134,7 +135,8 @@ def evaluate(  # noqa: PLR0913 - one flat call is what users write
         progress=progress,
     )
     cells = {"real": real, "generated": generated, "reference": reference, "train": train}
-    limits = {"real": 2 * max_cells, "generated": max_cells, "reference": 2 * max_cells, "train": 4 * max_cells}
+    limits = {"real": 2 * max_cells, "generated": max_cells, "reference": 2 * max_cells}
+    limits["train"] = _TRAIN_FACTOR * max_cells
     shared = read_samples(
         {role: one for role, one in cells.items() if one is not None},
         limits=limits,
@@ -142,7 +144,7 @@ def evaluate(  # noqa: PLR0913 - one flat call is what users write
         obs={"by": by, "donor": donor},
         seed=seed,
     )
-    material = prepare(shared, max_cells=max_cells, seed=seed)
+    material = prepare(shared, max_cells=max_cells, folds=_FOLDS[suite], seed=seed)
     return _report(material, plan, title="How real are the generated cells?", by=by, donor=donor)
 
 
@@ -207,7 +209,7 @@ def audit(  # noqa: PLR0913 - one flat call is what users write
         obs={"by": by, "donor": donor},
         seed=seed,
     )
-    material = prepare(shared, max_cells=max_cells, seed=seed)
+    material = prepare(shared, max_cells=max_cells, folds=_FOLDS["full"], seed=seed)
     report = _report(material, plan, title="Do the generated cells give training cells away?", by=by, donor=donor)
     return replace(report, drawing=None)
 
@@ -319,6 +321,7 @@ def _settings(material: Material, plan: _Plan, *, by: str | None, donor: str | N
         "n_cells_a_side": material.n_equal,
         "n_genes": int(material.space.genes.size),
         "n_chosen_genes": int(material.space.chosen.size),
+        "n_folds": material.folds,
         "n_components": int(material.space.components.shape[0]),
     }
 

@@ -219,8 +219,10 @@ def _praise(group: str, scores: Scores) -> str:
         return "No attack does better than on real cells that nobody trained on, and no cell is a copy."
     if not scores:
         return "No type stands out."
-    number_of = "The metric lies" if len(scores) == 1 else f"All {len(scores)} metrics lie"
-    return f"{number_of} within the noise of other real cells, or nearer."
+    if len(scores) == 1:
+        one = next(iter(scores.values()))
+        return _sentence(f"{one['title']}: {number(one['value'])}, and {number(one['floor'])} for other real cells")
+    return f"All {len(scores)} metrics lie within the noise of other real cells, or nearer."
 
 
 def _sentence(text: str) -> str:

@@ -15,7 +15,7 @@ from scdiffusion._core.progress import Progress
 from scdiffusion._core.random import generator
 from scdiffusion.autoencoder import AutoencoderTask
 from scdiffusion.cells import ConditionTable, Source
-from scdiffusion.diffusion import LatentTask
+from scdiffusion.diffusion import LatentTask, condition_tensors
 from scdiffusion.model._config import ModelConfig
 from scdiffusion.model._parts import Parts
 from scdiffusion.train import Run, Task, TrainState, train
@@ -153,6 +153,7 @@ class Fit:
     def _latent_task(self, means: Tensor, stds: Tensor) -> LatentTask:
         training, held = self._split()
         mean, std = self.parts.latent_mean.cpu(), self.parts.latent_std.cpu()
+        self.parts.denoiser.centre.learn((means - mean) / std, condition_tensors(self.table))
         return LatentTask(
             self.parts.denoiser,
             means=(means - mean) / std,

@@ -1,6 +1,7 @@
 """Pieces of networks: residual blocks, embeddings of time and conditions, weight averages."""
 
 from scdiffusion.nn._averages import WeightAverage as WeightAverage
+from scdiffusion.nn._centre import ConditionCentre as ConditionCentre
 from scdiffusion.nn._conditions import ConditionEmbedding as ConditionEmbedding
 from scdiffusion.nn._conditions import ConditionTensors as ConditionTensors
 from scdiffusion.nn._residual import ModulatedBlock as ModulatedBlock

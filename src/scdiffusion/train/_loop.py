@@ -98,7 +98,7 @@ def _take_step(state: TrainState, batches: Batches, run: Run) -> float:
         awake = 1.0 if not group["begin"] else min(1.0, max(0.0, (progress - group["begin"]) / _WAKE_UP))
         group["lr"] = run.config.learning_rate * group["rate"] * warm * awake
     rng = generator(run.seed, run.stage, "noise", state.step)
-    loss = state.task.loss(batches.at(state.step), rng)
+    loss = state.task.loss(batches.at(state.step), rng, progress=progress)
     value = float(loss.detach())
     _require_finite(value, "loss", run=run, step=state.step)
     state.optimiser.zero_grad(set_to_none=True)

@@ -28,8 +28,11 @@ class Task(Protocol):
     def n_cells(self) -> int:
         """Training cells."""
 
-    def loss(self, cells: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
-        """Return the mean loss of some training cells, shape ``()``; all draws come from `rng`."""
+    def loss(self, cells: NDArray[np.int64], rng: np.random.Generator, *, progress: float = 1.0) -> Tensor:
+        """Return the mean loss of some training cells, shape ``()``; all draws come from `rng`.
+
+        `progress` is the share of the steps that is done.
+        """
 
     def validate(self) -> float:
         """Return the loss of the validation cells, with the same draws at each call."""
