@@ -208,7 +208,7 @@ def _components(drawing: Drawing) -> tuple[str, str, Canvas]:
         _overlay(panel, real[:, columns], made[:, columns])
         _bare(panel, f"component {first + 1}", f"component {second + 1}")
     panels[0].legend(loc="best", markerscale=1.5, handletextpad=0.2)
-    return "Principal components", "Fitted to other real cells, shown to neither side.", canvas
+    return "Principal components", "Fitted to real cells that are on neither side.", canvas
 
 
 def _mean_variance(drawing: Drawing) -> tuple[str, str, Canvas]:
@@ -257,6 +257,8 @@ def _gene_clouds(axes: Axes, real: tuple[Any, Any], made: tuple[Any, Any], *, na
 
 
 def _depth(drawing: Drawing) -> tuple[str, str, Canvas]:
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     canvas, panels = new_canvas(2, height=3.2)
     samples: list[tuple[str, Any, dict[str, Any]]] = [
         ("real, held out", drawing.model.real, {"color": INK, "lw": 1.8, "ls": "-"}),
@@ -276,6 +278,9 @@ def _depth(drawing: Drawing) -> tuple[str, str, Canvas]:
             height = np.histogram(one, bins=edges)[0] / len(one)
             panel.stairs(height, edges, label=name, **line)
         panel.set(xscale="log", xlabel=title, ylabel="share of cells", yticks=[])
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=9))
+        panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        panel.xaxis.set_minor_formatter(NullFormatter())
     panels[0].legend(loc="best", fontsize=8)
     return "Depth", "How many counts and how many genes a cell holds, on a log scale.", canvas
 

@@ -80,8 +80,8 @@ def _overview(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[str, str, Canva
     canvas.legend(loc="upper right", ncols=2, fontsize=8.5, handletextpad=0.1)
     caption = (
         "Every metric on one scale. The dashed line is the best generator that learns nothing, the full line is other "
-        "real cells. Arrows leave the scale. Numbers: value (floor). Metrics that cannot tell the two lines apart are "
-        "left out."
+        "real cells. For privacy the dashed line is copied training cells. Arrows leave the scale. Numbers: value "
+        "(floor). Metrics that cannot tell the two lines apart are left out."
     )
     return "Between trivial and real", caption, canvas
 
@@ -106,7 +106,7 @@ def _draw_skill(axes: Axes, place: int, row: Mapping[str, Any]) -> None:
     axes.text(
         -0.02,
         place,
-        textwrap.shorten(row["title"], 54, placeholder=" ..."),
+        textwrap.shorten(row["title"], 48, placeholder=" ..."),
         transform=transform,
         ha="right",
         va="center",

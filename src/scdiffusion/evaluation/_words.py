@@ -42,11 +42,11 @@ def number(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "n/a"
     size = abs(value)
-    if size != 0 and (size < 0.001 or size >= 1e5):
+    if size != 0 and (size < 0.0001 or size >= 1e5):
         return f"{value:.1e}"
     if size >= 100:
         return f"{value:,.0f}"
-    digits = 1 if size >= 10 else 2 if size >= 0.1 or size == 0 else 3
+    digits = 1 if size >= 10 else 2 if size >= 0.1 or size == 0 else 3 if size >= 0.001 else 4
     text = f"{value:.{digits}f}"
     return text.replace("0.", ".", 1) if size < 1 and text.lstrip("-").startswith("0.") else text
 
