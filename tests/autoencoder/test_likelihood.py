@@ -105,7 +105,7 @@ def test_gradients_with_bursts_are_those_of_finite_differences(bursting: BurstNe
         scored: torch.Tensor = torch.func.functional_call(bursting, held, (logits, cells))
         return scored
 
-    bursting.forward = bursting.neg_log_prob  # type: ignore[method-assign,assignment]
+    bursting.forward = bursting.neg_log_prob
     assert torch.autograd.gradcheck(score, (logits, *given))
 
 

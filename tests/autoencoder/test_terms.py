@@ -13,6 +13,7 @@ from scdiffusion.autoencoder import Counted, read_counts
 from scdiffusion.autoencoder._terms import dense_terms, log_rising
 
 N_GENES = 6
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @pytest.fixture
@@ -24,15 +25,18 @@ def cells() -> Counted:
 
 
 @pytest.fixture
-def inputs() -> tuple[Tensor, ...]:
+def inputs() -> Inputs:
     """Logits, log sizes, burst rates and log totals."""
     draws = torch.Generator().manual_seed(0)
 
     def normals(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=draws, dtype=torch.float64)
 
-    held = (normals(3, N_GENES), normals(N_GENES), normals(N_GENES).exp() * 0.1, normals(3, 1) + 2.0)
-    return tuple(tensor.requires_grad_() for tensor in held)
+    log_size, burst_rate, log_totals = normals(N_GENES), normals(N_GENES).exp() * 0.1, normals(3, 1) + 2.0
+    held = (normals(3, N_GENES), log_size, burst_rate, log_totals)
+    for tensor in held:
+        tensor.requires_grad_()
+    return held
 
 
 def test_non_zeros_are_read_with_their_places_and_totals() -> None:
@@ -42,7 +46,7 @@ def test_non_zeros_are_read_with_their_places_and_totals() -> None:
     assert held.totals.ravel().tolist() == [3, 1, 4]
 
 
-def test_fused_terms_are_those_of_the_formula(cells: Counted, inputs: tuple[Tensor, ...]) -> None:
+def test_fused_terms_are_those_of_the_formula(cells: Counted, inputs: Inputs) -> None:
     logits, log_size, burst_rate, log_totals = inputs
     zero_cost, log_mean = dense_terms(*inputs, cells)
     mean = torch.softmax(logits, dim=1) * log_totals.exp()
@@ -51,8 +55,8 @@ def test_fused_terms_are_those_of_the_formula(cells: Counted, inputs: tuple[Tens
     torch.testing.assert_close(log_mean, mean.log()[cells.rows, cells.genes])
 
 
-def test_fused_gradients_are_those_of_finite_differences(cells: Counted, inputs: tuple[Tensor, ...]) -> None:
-    assert torch.autograd.gradcheck(lambda *given: dense_terms(*given, cells), inputs)
+def test_fused_gradients_are_those_of_finite_differences(cells: Counted, inputs: Inputs) -> None:
+    assert torch.autograd.gradcheck(lambda a, b, c, d: dense_terms(a, b, c, d, cells), inputs)
 
 
 @pytest.mark.parametrize("size", [1e-3, 0.5, 3.0, 1e3, 1e8])

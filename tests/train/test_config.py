@@ -1,0 +1,36 @@
+"""How long training takes, and settings that are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scdiffusion._core.errors import SettingError
+from scdiffusion.train import TrainConfig
+
+CONFIG = TrainConfig(batch_size=10, min_steps=100, few_cells=1_000, max_steps=500)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+        ({"patience": 0}, "`patience` must be at least 1, got 0"),
+        ({"learning_rate": float("nan")}, "`learning_rate` must be positive"),
+        ({"decay": 1.0}, r"`decay` in \[0, 1\)"),
+    ],
+)
+def test_settings_out_of_range_are_refused(setting: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        TrainConfig(**setting)
+
+
+@pytest.mark.parametrize(("n_cells", "n_steps"), [(50, 100), (1_000, 100), (4_000, 200), (10_000_000, 500)])
+def test_steps_grow_with_the_square_root_of_the_cells(n_cells: int, n_steps: int) -> None:
+    assert CONFIG.n_steps(n_cells) == n_steps
+
+
+def test_epochs_cap_the_steps() -> None:
+    assert CONFIG.n_steps(50, 2) == 10
+    assert CONFIG.n_steps(5, 2) == 2
