@@ -20,13 +20,14 @@ def draw(real: ad.AnnData, generated: ad.AnnData, path: Path) -> None:
     Parameters
     ----------
     real, generated
-        Counts of the same genes; ``obs['cell_type']`` gives the colours.
+        Counts, the real ones of all genes that the generated ones have; ``obs['cell_type']`` gives the colours.
     path
         The ``.png`` file to write.
     """
     import numpy as np
     from matplotlib.figure import Figure
 
+    real = real[:, generated.var_names]
     figure = Figure(figsize=(13, 3.8), layout="constrained")
     axes = figure.subplots(1, 4)
     maps = _map(_log_normalised(real), _log_normalised(generated))
