@@ -102,7 +102,6 @@ class Encoder(nn.Module):
         width = config.n_hidden
         self.gene_weight = nn.Parameter(torch.randn(n_genes, width) * 0.02)
         self.gene_bias = nn.Parameter(torch.zeros(width))
-        self.depth_weight = nn.Parameter(torch.zeros(width))
         self.body = nn.Sequential(
             nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, width), nn.LayerNorm(width), nn.SiLU()
         )
@@ -128,10 +127,7 @@ class Encoder(nn.Module):
             product = self._product_on_device(rows)
         else:
             product = _SparseProduct.apply(self.gene_weight, rows)  # type: ignore[no-untyped-call]
-        totals = np.maximum(np.asarray(counts.sum(axis=1), dtype=np.float32), 1.0)
-        depth = torch.from_numpy(np.log(totals / _TARGET_SUM)).to(product.device)  # what is seen less is known less
-        hidden = product + self.gene_bias + depth * self.depth_weight
-        mean, log_variance = self.head(self.body(hidden)).chunk(2, dim=1)
+        mean, log_variance = self.head(self.body(product + self.gene_bias)).chunk(2, dim=1)
         return mean, log_variance.clamp(*_LOG_VARIANCE_RANGE)
 
     def _product_on_device(self, rows: sp.csr_matrix) -> Tensor:
