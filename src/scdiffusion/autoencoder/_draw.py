@@ -58,15 +58,17 @@ def draw_counts(
     ----------
     Quenouille 1949, https://doi.org/10.2307/3001556 (the negative binomial as a Poisson sum of logarithmic clumps).
     """
+    means = shares.astype(np.float64)
+    added = (means * (bursts.rate * (1 + bursts.size))).sum(axis=1) if bursts is not None else 0.0
+    means *= (library_size / (means.sum(axis=1) + added))[:, None]
+    clump_ends = np.cumsum(size * np.log1p(means / size), axis=1)
+    burst_ends = np.cumsum(bursts.rate * means, axis=1) if bursts is not None else None
     genes, values, starts = [], [], [0]
-    for row, total, rng in zip(shares, library_size, draws, strict=True):
-        share = row.astype(np.float64)
-        added = share @ (bursts.rate * (1 + bursts.size)) if bursts is not None else 0.0
-        mean = share * (total / (share.sum() + added))
-        dense = _draw_cell(mean, size, rng=rng)
-        if bursts is not None:
-            _add_bursts(dense, mean, bursts, rng=rng)
-        found, counts = _settle(dense, int(total), mean, rng=rng)
+    for at, rng in zip(range(len(means)), draws, strict=True):
+        dense = _draw_cell(means[at], size, clump_ends[at], rng=rng)
+        if bursts is not None and burst_ends is not None:
+            _add_bursts(dense, means[at], bursts, burst_ends[at], rng=rng)
+        found, counts = _settle(dense, int(library_size[at]), means[at], rng=rng)
         genes.append(found)
         values.append(counts)
         starts.append(starts[-1] + found.size)
@@ -76,24 +78,25 @@ def draw_counts(
     return sp.csr_matrix((data.astype(np.int32), indices.astype(np.int32), np.asarray(starts)), shape=shape)
 
 
-def _draw_cell(mean: Floats, size: Floats, *, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw the counts of one cell, shape ``(G,)``."""
-    ends = np.cumsum(size * np.log1p(mean / size))
+def _draw_cell(mean: Floats, size: Floats, ends: Floats, *, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw the counts of one cell, shape ``(G,)``; `ends` adds up the clumps that its genes expect."""
     if ends[-1] > _CLUMPS_PER_GENE * mean.size:  # never by the number drawn: that would bias what is left
         return rng.poisson(rng.gamma(size, mean / size))
     clumps = rng.poisson(ends[-1])
-    homes = np.searchsorted(ends, _sorted_uniforms(clumps, rng) * ends[-1], side="right")
+    homes = ends.searchsorted(_sorted_uniforms(clumps, rng) * ends[-1], side="right")
     homes = np.minimum(homes, mean.size - 1)
     chance = mean[homes] / (mean[homes] + size[homes])
     return np.bincount(homes, weights=rng.logseries(chance), minlength=mean.size).astype(np.int64)
 
 
-def _add_bursts(dense: NDArray[np.int64], mean: Floats, bursts: BurstRates, *, rng: np.random.Generator) -> None:
-    """Put bursts in the place of the counts of the genes that burst."""
-    ends = np.cumsum(bursts.rate * mean)
+def _add_bursts(  # noqa: PLR0917 - the four vectors of one cell
+    dense: NDArray[np.int64], mean: Floats, bursts: BurstRates, ends: Floats, *, rng: np.random.Generator
+) -> None:
+    """Put bursts in the place of the counts of the genes that burst; `ends` adds up the bursts that genes expect."""
     n = rng.poisson(ends[-1])
     if n:
-        at = np.unique(np.minimum(np.searchsorted(ends, rng.random(n) * ends[-1], side="right"), mean.size - 1))
+        at = np.minimum(ends.searchsorted(rng.random(n) * ends[-1], side="right"), mean.size - 1)
+        at = np.array(sorted(set(at.tolist())))
         total = mean[at] + bursts.size[at]
         size = (total / bursts.size[at]) ** 2
         dense[at] = 1 + rng.negative_binomial(size, size / (size + total))
@@ -117,7 +120,7 @@ def _settle(
         counts = counts - rng.multivariate_hypergeometric(counts, excess, method="marginals")
     elif excess < 0:
         ends = np.cumsum(mean)
-        homes = np.searchsorted(ends, rng.random(-excess) * ends[-1], side="right")
+        homes = ends.searchsorted(rng.random(-excess) * ends[-1], side="right")
         dense = dense + np.bincount(np.minimum(homes, mean.size - 1), minlength=mean.size)
         genes = np.flatnonzero(dense)
         counts = dense[genes]
