@@ -17,7 +17,8 @@ N_DRAWS = 6000
 
 def _draws(means: NDArray[np.float64]) -> NDArray[np.int64]:
     rng = np.random.default_rng(1)
-    return np.stack([_draw_cell(means, SIZES, rng=rng) for _ in range(N_DRAWS)])
+    ends = np.cumsum(SIZES * np.log1p(means / SIZES))
+    return np.stack([_draw_cell(means, SIZES, ends, rng=rng) for _ in range(N_DRAWS)])
 
 
 def _p_value(counts: NDArray[np.int64], mean: float, size: float) -> float:
@@ -41,7 +42,7 @@ def test_bursts_come_as_often_and_as_large_as_told() -> None:
     rng = np.random.default_rng(0)
     counts = np.zeros((N_DRAWS, 4), dtype=np.int64)
     for row in counts:
-        _add_bursts(row, MEANS, bursts, rng=rng)
+        _add_bursts(row, MEANS, bursts, np.cumsum(bursts.rate * MEANS), rng=rng)
     shares = (counts > 0).mean(axis=0)
     expected = 1 - np.exp(-bursts.rate * MEANS)
     assert (np.abs(shares - expected) <= 4 * np.sqrt(expected / N_DRAWS)).all()

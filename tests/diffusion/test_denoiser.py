@@ -18,6 +18,7 @@ def denoiser() -> LatentDenoiser:
     with torch.no_grad():
         for weight in made.parameters():
             weight.add_(0.2 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())))
+        made.centre.weights.normal_(generator=torch.Generator().manual_seed(0))
     return made
 
 
@@ -34,8 +35,9 @@ def test_a_fresh_denoiser_is_exact_for_a_standard_normal() -> None:
 def test_estimates_follow_the_equation_of_the_network(denoiser: LatentDenoiser) -> None:
     z_t, t, conditions = torch.randn(6, 5), torch.rand(6), some_conditions(6)
     theta = angle(t)
-    y = z_t / scales(t).norm[:, None]
-    expected = theta.cos()[:, None] * y + theta.sin()[:, None] * denoiser(y, theta, conditions)
+    centre = denoiser.centre(conditions)
+    y = z_t / scales(t).norm[:, None] - theta.cos()[:, None] * centre
+    expected = centre + theta.cos()[:, None] * y + theta.sin()[:, None] * denoiser(y, theta, conditions)
     torch.testing.assert_close(denoiser.given(conditions)(z_t, t), expected)
 
 
@@ -46,7 +48,7 @@ def test_one_time_for_all_is_that_time_for_each(denoiser: LatentDenoiser) -> Non
 
 def test_without_noise_the_latent_is_its_own_estimate(denoiser: LatentDenoiser) -> None:
     z = torch.randn(6, 5)
-    assert torch.equal(denoiser.given(some_conditions(6))(z, torch.tensor(0.0)), z)
+    torch.testing.assert_close(denoiser.given(some_conditions(6))(z, torch.tensor(0.0)), z)
 
 
 def test_conditions_and_their_absence_matter(denoiser: LatentDenoiser) -> None:
