@@ -187,7 +187,7 @@ def fit_parts(
         return Fitted(held.parts.to(device), held.history, was_stopped=False, scores=held.facts.get("scores"))
     saved = read_training(folder) if held is not None and folder is not None else None
     parts = _new_parts(data, known, seed)
-    log = _Log(folder, parts, known, facts, saved)
+    log = _Log(folder, parts, known, facts, begun=saved is not None)
     fit = Fit(
         parts=parts.to(device), source=data.source, cells=data.cells, table=data.table, config=known.config, seed=seed,
         on_disk=data.on_disk, max_epochs=max_epochs, progress=progress, save=log.write,
@@ -209,7 +209,7 @@ class _Log:
     parts: Parts
     known: Known
     facts: Mapping[str, Any]
-    last: Saved | None
+    begun: bool
 
     def write(self, stage: Stage, state: TrainState, history: History) -> None:
         """Keep where the fit stands, beside a model with the averaged weights."""
@@ -217,17 +217,17 @@ class _Log:
             return
         with state.average.swap():
             copies = self.parts.copies()
-        begun = self.last is not None
-        self.last = Saved(stage=stage, facts=state.facts(), tensors=state.tensors(), history=history)
-        if begun:
-            write_training(self.folder, self.last, copies)
+        saved = Saved(stage=stage, facts=state.facts(), tensors=state.tensors(), history=history)
+        if self.begun:
+            write_training(self.folder, saved, copies)
         else:
-            write_start(self.folder, self.last, copies, facts=self.facts, texts=self.known.texts())
+            write_start(self.folder, saved, copies, facts=self.facts, texts=self.known.texts())
+            self.begun = True
 
     def settle(self) -> None:
         """Put the model that the user holds after stopping the fit in place of the averaged one."""
-        if self.folder is not None and self.last is not None:
-            write_training(self.folder, self.last, self.parts.copies())
+        if self.folder is not None:
+            write_training(self.folder, read_training(self.folder), self.parts.copies())
 
 
 def _new_parts(data: Data, known: Known, seed: int) -> Parts:

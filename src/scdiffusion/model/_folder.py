@@ -118,7 +118,8 @@ def read_training(folder: Path) -> Saved:
         There is no such state, or it is damaged.
     """
     tensors, fit = _read_state(folder)
-    return Saved(stage=fit["stage"], facts=fit["facts"], tensors=_under("state.", tensors), history=fit["history"])
+    history = _history(fit["history"])
+    return Saved(stage=fit["stage"], facts=fit["facts"], tensors=_under("state.", tensors), history=history)
 
 
 def read_folder(folder: Path) -> Held:
@@ -152,8 +153,11 @@ def read_folder(folder: Path) -> Held:
     except (KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
         msg = f"The settings and weights in {str(folder)!r} do not belong together ({error}); expected one model's."
         raise ModelFolderError(msg + _AGAIN) from error
-    history = {stage: [(int(step), float(a), float(b)) for step, a, b in curve] for stage, curve in curves.items()}
-    return Held(parts, known, facts, history, facts["finished"])
+    return Held(parts, known, facts, _history(curves), facts["finished"])
+
+
+def _history(curves: Mapping[str, Any]) -> History:
+    return {stage: [(int(step), float(a), float(b)) for step, a, b in curve] for stage, curve in curves.items()}
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,188 @@
+"""A model on disk: what is in it, that it comes back the same, and every way in which it can be broken."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import pandas as pd
+import pytest
+import safetensors
+from safetensors.torch import load_file, save_file
+
+from scdiffusion._core.errors import ModelFolderError, OutputExistsError, SettingError, StorageError
+from scdiffusion._core.files import sha256
+from scdiffusion.model import CellGenerator, load
+from scdiffusion.model import _folder as room
+
+FILES = {"README.md", "config.json", "genes.json", "vocabulary.json", "weights.safetensors"}
+
+
+def _change_config(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change ``config.json`` as another version might have written it, checksum included."""
+    facts = json.loads((folder / "config.json").read_text())
+    facts.pop("checksum")
+    change(facts)
+    facts["checksum"] = room._checksum(facts)
+    (folder / "config.json").write_text(json.dumps(facts))
+
+
+def test_the_folder_holds_weights_json_and_a_card(folder: Path) -> None:
+    assert {file.name for file in folder.iterdir()} == FILES
+    for name in FILES - {"README.md", "weights.safetensors"}:
+        json.loads((folder / name).read_text())
+    assert len({stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}) == 1
+
+
+def test_nothing_in_the_folder_is_pickled(folder: Path) -> None:
+    for file in folder.iterdir():
+        content = file.read_bytes()
+        assert not content.startswith((b"\x80", b"PK"))
+    with safetensors.safe_open(folder / "weights.safetensors", "pt") as file:
+        assert "denoiser.read.weight" in file.keys()  # noqa: SIM118 - not a mapping
+
+
+def test_a_loaded_model_generates_the_same_cells(folder: Path, fitted: CellGenerator) -> None:
+    loaded = load(folder)
+    before, after = (model.generate(40, seed=2, progress=False) for model in (fitted, loaded))
+    assert isinstance(before, ad.AnnData)
+    assert isinstance(after, ad.AnnData)
+    assert (before.X != after.X).nnz == 0
+    pd.testing.assert_frame_equal(before.obs, after.obs)
+    pd.testing.assert_frame_equal(before.var, after.var)
+    assert before.uns == after.uns
+
+
+def test_a_loaded_model_knows_what_the_saved_one_knew(folder: Path, fitted: CellGenerator) -> None:
+    loaded = load(folder)
+    assert loaded.history == fitted.history
+    assert loaded.conditions == fitted.conditions
+    assert loaded.config == fitted.config
+    assert loaded.summary() == fitted.summary()
+    assert list(loaded.genes) == list(fitted.genes)
+    assert not loaded.was_stopped
+
+
+def test_saving_a_loaded_model_changes_nothing(folder: Path, tmp_path: Path) -> None:
+    again = load(folder).save(tmp_path / "again")
+    for name in FILES:
+        assert (again / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_the_card_tells_of_data_fit_and_scores(fitted: CellGenerator, folder: Path, tmp_path: Path) -> None:
+    card = (folder / "README.md").read_text()
+    assert "Fitted to 150 cells x 25 genes" in card
+    assert "NK (" in card
+    assert "| step | training loss | validation loss |" in card
+    assert "Not evaluated." in card
+    model = load(folder)
+    model.record_scores({"metrics": {"mmd": {"value": 0.0123, "floor": 0.01, "baselines": {"nb": 0.3}, "skill": None}}})
+    assert "| mmd | 0.0123 | 0.01 | nb 0.3 |  |" in (model.save(tmp_path / "scored") / "README.md").read_text()
+    model.record_scores('{"metrics": {}}')
+    assert load(tmp_path / "scored")._scores is not None
+    assert fitted._scores is None
+
+
+def test_a_model_is_overwritten_only_when_told(folder: Path, fitted: CellGenerator) -> None:
+    with pytest.raises(OutputExistsError, match="already exists; nothing was written"):
+        fitted.save(folder)
+    fitted.save(folder, overwrite=True)
+    load(folder)
+
+
+def test_a_folder_of_other_things_is_never_overwritten(fitted: CellGenerator, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
+    with pytest.raises(OutputExistsError, match="holds other things than a saved model"):
+        fitted.save(tmp_path / "thesis", overwrite=True)
+    assert (tmp_path / "thesis" / "chapter.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {"README.md"}))
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(
+        ModelFolderError, match=rf"has no file `{name}`; expected a folder written by .* Copy the whole"
+    ):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {"README.md", "config.json"}))
+def test_an_altered_file_is_named(folder: Path, name: str) -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[-5] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(
+        ModelFolderError, match=rf"`{name}` in .* was altered after it was saved.* Copy the whole folder"
+    ):
+        load(folder)
+
+
+def test_altered_settings_are_noticed(folder: Path) -> None:
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text.replace('"n_steps": 4', '"n_steps": 5'))
+    with pytest.raises(ModelFolderError, match=r"`config.json` in .* was altered after it was saved"):
+        load(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": "soon"}'])
+def test_damaged_settings_are_told(folder: Path, text: str) -> None:
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ModelFolderError, match=r"`config.json` in .* is damaged .*; expected what `save` wrote"):
+        load(folder)
+
+
+def test_a_newer_version_is_told(folder: Path) -> None:
+    _change_config(folder, lambda facts: facts.update(format=room.FORMAT + 1, version="9.9"))
+    with pytest.raises(ModelFolderError, match=r"saved by a newer version, 9.9, of scdiffusion; .*pip install -U"):
+        load(folder)
+
+
+def test_settings_that_do_not_fit_the_weights_are_told(folder: Path) -> None:
+    _change_config(folder, lambda facts: facts["settings"]["diffusion"].update(width=99))
+    with pytest.raises(ModelFolderError, match=r"The settings and weights in .* do not belong together"):
+        load(folder)
+
+
+def test_an_unknown_setting_is_told(folder: Path) -> None:
+    _change_config(folder, lambda facts: facts["settings"]["diffusion"].update(colour="red"))
+    with pytest.raises(ModelFolderError, match=r"do not belong together .*colour"):
+        load(folder)
+
+
+def test_weights_that_lack_a_tensor_are_told(folder: Path) -> None:
+    tensors = load_file(folder / "weights.safetensors")
+    del tensors["latent_std"]
+    save_file(tensors, folder / "weights.safetensors")
+    digest = sha256(folder / "weights.safetensors")
+    _change_config(folder, lambda facts: facts["files"].update({"weights.safetensors": digest}))
+    with pytest.raises(ModelFolderError, match="do not belong together"):
+        load(folder)
+
+
+@pytest.mark.parametrize("path", ["nowhere", "model/config.json"])
+def test_what_is_no_folder_is_told(folder: Path, path: str) -> None:
+    with pytest.raises(ModelFolderError, match=r"is not a folder; expected a model saved with .* Check the path"):
+        load(folder.parent / path)
+
+
+def test_a_device_that_is_not_there_is_refused_before_reading(folder: Path) -> None:
+    shutil.rmtree(folder)
+    with pytest.raises(SettingError, match="`device` 'quantum' cannot be used"):
+        load(folder, device="quantum")
+
+
+def test_a_full_disk_is_told(fitted: CellGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        msg = "Error while serializing: I/O error: No space left on device (os error 28)"
+        raise safetensors.SafetensorError(msg)
+
+    monkeypatch.setattr(room, "save_file", full)
+    with pytest.raises(StorageError, match=r"Cannot write .*: the disk is full"):
+        fitted.save(tmp_path / "model")
+    assert not any(tmp_path.iterdir())
