@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -161,15 +162,15 @@ def _in_order(names: Iterable[str]) -> list[str]:
 def _spread(values: pd.DataFrame, metric: str) -> str:
     if metric not in values.index:
         return ""
-    mean, deviation = values.loc[metric, "mean"], values.loc[metric, "std"]
-    return _number(mean) if pd.isna(deviation) else f"{_number(mean)} ± {_number(deviation)}"
+    mean, deviation = float(values["mean"][metric]), float(values["std"][metric])
+    return _number(mean) if math.isnan(deviation) else f"{_number(mean)} ± {_number(deviation)}"
 
 
 def _number(value: object) -> str:
     if isinstance(value, str):
         return value
-    number = float("nan") if value is None else float(value)  # type: ignore[arg-type]
-    if pd.isna(number):
+    number = float("nan") if value is None else float(str(value))
+    if math.isnan(number):
         return ""
     if abs(number) >= 100:
         return f"{number:,.0f}"

@@ -11,7 +11,7 @@ from benchmarks.worker import tidy
 if TYPE_CHECKING:
     from anndata import AnnData
 
-LIGHT = {
+LIGHT: dict[str, dict[str, object]] = {
     "trivial:Trivial": {"baseline": "independent_nb"},
     "pca_mixture:PcaMixture": {"n_components": 5},
     "original:OriginalRecipe": {"seconds": 0.5},

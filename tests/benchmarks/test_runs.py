@@ -63,7 +63,7 @@ def test_another_setting_runs_again(run: runs.Run, settings: runs.Settings) -> N
 def test_a_failure_says_its_last_line_and_waits_for_retry(
     run: runs.Run, settings: runs.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "GENERATORS", {GENERATOR: runs.GENERATORS[GENERATOR]})
+    monkeypatch.setattr(runs, "GENERATORS", {GENERATOR: GENERATORS[GENERATOR]})
     broken = runs.Run(run.data_set, type(run.entry)(name=GENERATOR, target="nowhere:Nothing", about=""), 0)
     said = runs.carry_out(broken, settings)
     assert said.startswith("failed: ModuleNotFoundError")

@@ -168,7 +168,7 @@ def test_an_empty_column_is_refused(obs: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("labels", [["a", 1] * 30, pd.to_datetime(["2024-01-01", "2024-01-02"] * 30)])
-def test_labels_of_odd_types_are_refused(obs: pd.DataFrame, labels: Any) -> None:  # noqa: ANN401
+def test_labels_of_odd_types_are_refused(obs: pd.DataFrame, labels: Any) -> None:
     obs["odd"] = labels
     with pytest.raises(ConditionError, match=r"The labels in 'odd' are of type .*\.astype\(str\)`"):
         Conditions.from_obs(obs, ["odd"], [])
