@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import anndata
 import pytest
 from benchmarks.__main__ import main
+from benchmarks.protocol import GENERATORS
 
 from benchmarks import data, figures, page, runs, table
 
