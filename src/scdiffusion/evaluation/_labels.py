@@ -127,7 +127,9 @@ def _arena(material: Material, label: str, n_cells: int, *, seed: int) -> Arena:
 
     real = cut(material.real)
     pair = material.pair(cut(material.generated), real=real, seed=seed)
-    pair = replace(pair, train=_own(material.train, label), reference=_own(material.fit, label))
+    pair = replace(
+        pair, folds=max(2, pair.folds - 1), train=_own(material.train, label), reference=_own(material.fit, label)
+    )
     return Arena(model=pair, floor=pair.with_generated(cut(material.floor)), baselines={})
 
 

@@ -56,6 +56,7 @@ class Material:
             reference=self.fit,
             seed=seed,
             folds=self.folds,
+            n_jobs=1,  # threads of scikit-learn race for the global warning filters
         )
 
     def arena(self, *, seed: int, baselines: Iterable[str] | None = None) -> Arena:

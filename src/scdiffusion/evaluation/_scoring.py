@@ -63,9 +63,9 @@ class Arena:
             baselines={name: cut(pair) for name, pair in self.baselines.items()},
         )
 
-    def without(self, baseline: str) -> Arena:
-        """Leave a baseline out."""
-        return replace(self, baselines={name: pair for name, pair in self.baselines.items() if name != baseline})
+    def without(self, *baselines: str) -> Arena:
+        """Leave baselines out."""
+        return replace(self, baselines={name: pair for name, pair in self.baselines.items() if name not in baselines})
 
     @property
     def n_cells(self) -> int:
