@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -45,3 +47,9 @@ def adata(counts: sp.csr_matrix, obs: pd.DataFrame) -> ad.AnnData:
     """Sixty cells with raw counts in `X`."""
     var = pd.DataFrame(index=[f"gene-{i}" for i in range(N_GENES)])
     return ad.AnnData(X=counts, obs=obs, var=var)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_is_heard() -> None:
+    """Undo what a shell does to what it starts in the background, where Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

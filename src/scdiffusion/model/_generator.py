@@ -67,7 +67,7 @@ class CellGenerator:
     >>> import scdiffusion as scd
     >>> model = scd.CellGenerator(scd.datasets.pbmc68k(), conditions=["cell_type"])
     >>> len(model.genes)
-    765
+    748
     """
 
     def __init__(
