@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from scdiffusion._core.slots import GENES_FILE, VOCABULARY_FILE
@@ -66,9 +67,9 @@ def var_to_json(var: pd.DataFrame) -> str:
     columns = {
         str(name): column.astype(object).where(column.notna(), None).tolist()
         for name, column in var.items()
-        if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_string_dtype(column.astype(object))
+        if column.dropna().map(lambda value: isinstance(value, str | bool | int | float | np.generic)).all()
     }
-    return json.dumps({"names": [str(name) for name in var.index], "columns": columns}, default=str)
+    return json.dumps({"names": [str(name) for name in var.index], "columns": columns}, default=_plain)
 
 
 def var_from_json(text: str) -> pd.DataFrame:
@@ -81,3 +82,7 @@ def var_from_json(text: str) -> pd.DataFrame:
     """
     held = json.loads(text)
     return pd.DataFrame(held["columns"], index=pd.Index(held["names"], dtype=str))
+
+
+def _plain(value: np.generic) -> object:
+    return value.item()

@@ -79,9 +79,8 @@ class Parts(nn.Module):
         Codes, shape ``(B, D)``, and library sizes, shape ``(B,)``, kept within the range of the training cells.
         """
         both = standardised * self.latent_std + self.latent_mean
-        sizes = both[:, -1].double().exp().round().long()
-        low, high = (int(bound) for bound in self.size_range)
-        return both[:, :-1], sizes.clamp(low, high).cpu().numpy()
+        sizes = both[:, -1].double().exp().round().clamp(*self.size_range.double()).long()
+        return both[:, :-1], sizes.cpu().numpy()
 
     def copies(self) -> dict[str, Tensor]:
         """Return all tensors by name, copied to main memory."""
