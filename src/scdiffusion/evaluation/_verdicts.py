@@ -139,20 +139,19 @@ def _judge_group(group: str, scores: Scores, *, by: Mapping[str, Scores], lost: 
         sentences.append(_tell_labels(labels, by, alone=not flagged))
     return Verdict(
         group=group,
-        level="fails" if lost or _has_failed(group, flagged, scores) else "differs",
+        level="fails" if lost or _has_failed(flagged, scores) else "differs",
         text=" ".join(sentences),
         evidence=tuple(dict.fromkeys([*flagged, *(["composition"] if lost else [])])),
         labels=tuple(dict.fromkeys([*(label for label, _ in lost), *labels])),
     )
 
 
-def _has_failed(group: str, flagged: list[str], scores: Scores) -> bool:
-    """Whether the group is nearer to trivial than to real; for privacy one leak is enough."""
+def _has_failed(flagged: list[str], scores: Scores) -> bool:
+    """Whether the group is nearer to trivial than to real, or cells are handed out that were trained on."""
     skills = [one["skill"] for one in scores.values() if one["skill"] is not None]
     if not flagged or not skills:
         return False
-    typical = min(skills) if group == "privacy" else float(np.median(skills))
-    return typical < _FAILED_SKILL or "exact_copies" in flagged
+    return "exact_copies" in flagged or float(np.median(skills)) < _FAILED_SKILL
 
 
 def _ranked(scores: Scores) -> list[str]:
