@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -20,13 +20,11 @@ from torch import Tensor
 
 from scdiffusion._core.progress import Progress
 from scdiffusion._core.random import cell_generators, cell_normals
-from scdiffusion.cells import ConditionPlan, Conditions, H5adWriter, build_anndata
+from scdiffusion.cells import ConditionPlan, Conditions, ConditionTable, H5adWriter, build_anndata
 from scdiffusion.diffusion import Denoiser, Solver, condition_tensors, sample
 from scdiffusion.model._parts import Parts
 
 __all__ = ["Order", "gather", "make_chunks", "write"]
-
-_CELLS_A_PIECE = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,27 +55,35 @@ def make_chunks(parts: Parts, order: Order) -> Iterator[tuple[sp.csr_matrix, pd.
     ------
     Counts, shape ``(B, G)``, ``int32``, and their conditions as columns of `obs`.
     """
-    threads = torch.get_num_threads()
-    with ThreadPoolExecutor(threads) as pool:
+    # Counts are drawn in Python, which one core does best, while the others solve for the next latents.
+    with _half_the_threads(), ThreadPoolExecutor(1) as drawer:
+        waiting: deque[tuple[Future[sp.csr_matrix], pd.DataFrame]] = deque()
         for begin in range(0, order.plan.n, order.chunk):
             cells = np.arange(begin, min(begin + order.chunk, order.plan.n), dtype=np.int64)
             table = order.plan.table(cells)
-            noise = torch.from_numpy(cell_normals(order.seed, "latent", cells, parts.latent_mean.numel()))
-            device = parts.latent_mean.device
-            conditions = condition_tensors(table)
-            conditions = conditions._replace(codes=conditions.codes.to(device), values=conditions.values.to(device))
-            vectors = sample(order.denoiser, noise.to(device), conditions, solver=order.solver, n_steps=order.n_steps)
-            codes, own = parts.to_latent(vectors)
+            codes, own = parts.to_latent(_solve(parts, order, table=table, cells=cells))
             sizes = order.sizes(cells, own)
-            pieces = [
-                _Piece(
-                    codes[at : at + _CELLS_A_PIECE], sizes[at : at + _CELLS_A_PIECE], cells[at : at + _CELLS_A_PIECE]
-                )
-                for at in range(0, len(cells), _CELLS_A_PIECE)
-            ]
-            with _one_thread_each():
-                counts = list(pool.map(partial(_decode, parts, order.seed), pieces))
-            yield sp.vstack(counts, format="csr"), order.conditions.decode(table)
+            draws = cell_generators(order.seed, "counts", cells)
+            counts = drawer.submit(parts.autoencoder.decode, codes, sizes, draws)
+            waiting.append((counts, order.conditions.decode(table)))
+            if len(waiting) > 1:
+                yield _finish(waiting)
+        yield _finish(waiting)
+
+
+def _solve(parts: Parts, order: Order, *, table: ConditionTable, cells: NDArray[np.int64]) -> Tensor:
+    """Carry the noise of some cells to latents, shape ``(B, D + 1)``."""
+    noise = torch.from_numpy(cell_normals(order.seed, "latent", cells, parts.latent_mean.numel()))
+    device = parts.latent_mean.device
+    conditions = condition_tensors(table)
+    conditions = conditions._replace(codes=conditions.codes.to(device), values=conditions.values.to(device))
+    return sample(order.denoiser, noise.to(device), conditions, solver=order.solver, n_steps=order.n_steps)
+
+
+def _finish(waiting: deque[tuple[Future[sp.csr_matrix], pd.DataFrame]]) -> tuple[sp.csr_matrix, pd.DataFrame]:
+    """Wait for the counts of the oldest chunk."""
+    counts, obs = waiting.popleft()
+    return counts.result(), obs
 
 
 def gather(parts: Parts, order: Order, *, var: pd.DataFrame, uns: dict[str, Any], progress: bool) -> ad.AnnData:
@@ -145,23 +151,11 @@ def write(
     return Path(path)
 
 
-class _Piece(NamedTuple):
-    """Cells that one thread decodes."""
-
-    codes: Tensor
-    sizes: NDArray[np.int64]
-    cells: NDArray[np.int64]
-
-
-def _decode(parts: Parts, seed: int, piece: _Piece) -> sp.csr_matrix:
-    return parts.autoencoder.decode(piece.codes, piece.sizes, cell_generators(seed, "counts", piece.cells))
-
-
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Keep torch to one thread while the pieces of a chunk share the cores."""
+def _half_the_threads() -> Iterator[None]:
+    """Leave torch half of its threads while counts are drawn beside it."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(max(1, threads // 2))
     try:
         yield
     finally:
