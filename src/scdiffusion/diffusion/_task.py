@@ -67,6 +67,9 @@ def denoising_loss(
     -------
     Mean over cells, shape ``()``; 1 for a network that says nothing, of latents of unit variance.
     """
+    device = denoiser.read.weight.device
+    conditions = ConditionTensors(conditions.codes.to(device), conditions.values.to(device))
+    z, theta, noise = z.to(device), theta.to(device), noise.to(device)
     z = z - denoiser.centre(conditions)
     cosine, sine = theta.cos()[:, None], theta.sin()[:, None]
     network = denoiser(torch.addcmul(sine * noise, cosine, z), theta, conditions)
