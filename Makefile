@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
-PYTEST_ARGS ?= -n auto --dist loadfile
+PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 
 # Idle OpenMP threads sleep instead of spinning: without it a busy machine can be ten times slower.
@@ -36,9 +36,8 @@ $(VENV)/.installed-%: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/scdiffusion demo -o demo --overwrite
 
-# One process for each core, one thread for each process.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
