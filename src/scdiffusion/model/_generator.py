@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -14,26 +13,23 @@ import torch
 from numpy.typing import NDArray
 
 from scdiffusion._core.errors import NotFittedError
-from scdiffusion.cells import MIN_CELLS, Conditions, check_counts, open_source
+from scdiffusion.cells import MIN_CELLS, check_counts, open_source
 from scdiffusion.diffusion import SolverName
-from scdiffusion.model._card import write_summary
 from scdiffusion.model._config import ModelConfig
 from scdiffusion.model._depth import LibrarySize
 from scdiffusion.model._facts import Known
-from scdiffusion.model._fitting import Data, fit_parts, read_data, require_startable
-from scdiffusion.model._folder import write_finished
+from scdiffusion.model._fitting import fit_parts, read_data, require_startable
 from scdiffusion.model._generate import gather, write
 from scdiffusion.model._memory import explain_memory, require_device
-from scdiffusion.model._parts import Parts
 from scdiffusion.model._request import Request
-from scdiffusion.model._stages import History
+from scdiffusion.model._state import ModelState
 
 __all__ = ["CellGenerator"]
 
 _BLOCK = 1024
 
 
-class CellGenerator:
+class CellGenerator(ModelState):
     """Learn what cells look like and generate new ones, as integer counts, under any of their conditions.
 
     Parameters
@@ -85,39 +81,6 @@ class CellGenerator:
             summary = data.summary()
         known = Known(config=config or ModelConfig(), conditions=data.conditions, var=data.var, data=summary)
         self._begin(known, data)
-
-    def _begin(self, known: Known, data: Data | None) -> None:
-        self.history: History = {}
-        """Step, training loss and validation loss along each stage of the fit."""
-        self.was_stopped = False
-        """Whether the fit ended before it was done."""
-        self.seed = 0
-        """Seed of the fit."""
-        self._known = known
-        self._data = data
-        self._max_epochs: int | None = None
-        self._parts: Parts | None = None
-        self._scores: dict[str, Any] | None = None
-
-    @property
-    def conditions(self) -> Conditions:
-        """Names, labels and ranges of the conditions."""
-        return self._known.conditions
-
-    @property
-    def config(self) -> ModelConfig:
-        """Settings."""
-        return self._known.config
-
-    @property
-    def genes(self) -> NDArray[np.str_]:
-        """Names of the genes that the model knows, shape ``(G,)``."""
-        return self._known.var.index.to_numpy(dtype=str)
-
-    @property
-    def n_parameters(self) -> int:
-        """Trained numbers of both networks; 0 before the fit."""
-        return sum(weight.numel() for weight in self._parts.parameters()) if self._parts else 0
 
     def fit(
         self,
@@ -281,63 +244,3 @@ class CellGenerator:
             blocks = [(parts.autoencoder.encode(rows).mean - mean) / std for _, rows in source.blocks(_BLOCK)]
         latents: NDArray[np.float32] = torch.cat(blocks).cpu().numpy()
         return latents
-
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Save the model: weights as safetensors, the rest as JSON, and a model card.
-
-        Parameters
-        ----------
-        folder
-            Where; it appears whole or not at all.
-        overwrite
-            Replace the model that is there.
-
-        Returns
-        -------
-        The folder.
-
-        Raises
-        ------
-        NotFittedError
-            The model is not fitted.
-        OutputExistsError
-            Something is there and `overwrite` is false.
-        """
-        parts = self._fitted("save")
-        write_finished(Path(folder), parts, facts=self._facts(parts), texts=self._known.texts(), overwrite=overwrite)
-        return Path(folder)
-
-    def record_scores(self, scores: Mapping[str, Any] | str) -> None:
-        """Keep the scores of an evaluation, for the model card.
-
-        Parameters
-        ----------
-        scores
-            What ``Report.to_json`` gives.
-        """
-        self._scores = json.loads(scores) if isinstance(scores, str) else dict(scores)
-
-    def summary(self) -> str:
-        """Say in a few lines what the model knows."""
-        if self._parts is None:
-            return f"Not fitted. {self._known.data['genes']}"
-        return write_summary(self._facts(self._parts))
-
-    def __repr__(self) -> str:
-        state = "fitted" if self._parts else "not fitted"
-        return f"CellGenerator({len(self.genes):,} genes, conditions {list(self.conditions.names)}, {state})"
-
-    def _fitted(self, verb: str) -> Parts:
-        if self._parts is None:
-            msg = f"`{verb}` needs a fitted model, and this one is not fitted. Call `fit()` first."
-            raise NotFittedError(msg)
-        return self._parts
-
-    def _facts(self, parts: Parts) -> dict[str, Any]:
-        return self._known.facts(seed=self.seed, max_epochs=self._max_epochs) | {
-            "model_hash": self._known.fingerprint(parts),
-            "n_parameters": self.n_parameters,
-            "stopped": self.was_stopped,
-            "history": self.history,
-            "scores": self._scores,
-        }
