@@ -2,13 +2,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tests.oracles import GaussianDenoiser, MixtureDenoiser, labels, no_conditions
 from torch import Tensor
 
 from scdiffusion._core.errors import SettingError
-from scdiffusion.diffusion import DiffusionConfig, LatentDenoiser, add_noise, sample
+from scdiffusion.diffusion import (
+    SOLVERS,
+    DiffusionConfig,
+    Euler,
+    Heun,
+    LatentDenoiser,
+    Multistep,
+    Solver,
+    add_noise,
+    sample,
+)
 from scdiffusion.nn import ConditionTensors
 
 
@@ -91,6 +102,41 @@ def test_two_legs_are_one_path() -> None:
     torch.testing.assert_close(sample(oracle, half, none, n_steps=64, start=0.5), oracle.end(noise), atol=2e-3, rtol=0)
 
 
+@pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
+def test_latents_go_back_to_the_noise_they_came_from(solver: Solver) -> None:
+    oracle = GaussianDenoiser(torch.tensor([0.8, -0.5]).double(), torch.tensor([0.5, 1.7]).double())
+    noise = torch.randn(9, 2, generator=torch.Generator().manual_seed(0)).double()
+    data, none = oracle.end(noise), no_conditions(9)
+    tolerance = 0.02 if isinstance(solver, Euler) else 5e-4
+    back = sample(oracle, data, none, solver=solver, n_steps=128, start=0.0, end=1.0)
+    torch.testing.assert_close(back, noise, atol=tolerance, rtol=0)
+    half = sample(oracle, data, none, solver=solver, n_steps=128, start=0.0, end=0.4)
+    torch.testing.assert_close(half, oracle.end(noise, 0.4), atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize(("solver", "order"), [(Euler(), 1.0), (Heun(), 2.0), (Multistep(), 2.9)])
+def test_the_way_back_converges_as_the_way_there(solver: Solver, order: float) -> None:
+    oracle = GaussianDenoiser(torch.tensor([0.8]).double(), torch.tensor([0.5]).double())
+    noise = torch.linspace(-2.0, 2.0, 9).double()[:, None]
+    data, none, errors = oracle.end(noise), no_conditions(9), []
+    n_steps = [16, 32, 64, 128]
+    for n in n_steps:
+        back = sample(oracle, data, none, solver=solver, n_steps=n, start=0.0, end=1.0)
+        errors.append(float((back - noise).abs().max()))
+    slope = np.polyfit(np.log(n_steps), np.log(errors), 1)[0]
+    assert -slope == pytest.approx(order, abs=0.25)
+
+
+def test_there_and_back_is_where_cells_were(network: LatentDenoiser) -> None:
+    z, conditions = cells(40)
+    errors = []
+    for n_steps in (8, 16, 32):
+        noise = sample(network, z, conditions, solver=Heun(), n_steps=n_steps, start=0.0, end=1.0)
+        errors.append(float((sample(network, noise, conditions, solver=Heun(), n_steps=n_steps) - z).abs().max()))
+    assert errors[2] < 0.01 * float(z.abs().max())
+    assert errors[2] < 0.4 * errors[1] < 0.16 * errors[0]
+
+
 def test_no_cells_give_no_latents(network: LatentDenoiser) -> None:
     noise, conditions = cells(5)
     assert sample(network, noise[:0], conditions.rows(slice(0, 0))).shape == (0, 6)
@@ -100,7 +146,7 @@ def test_no_cells_give_no_latents(network: LatentDenoiser) -> None:
     ("given", "words"),
     [
         ({"n_steps": 0}, "`n_steps` must be at least 1, got 0"),
-        ({"start": 0.2, "end": 0.2}, "`start` must lie above `end`"),
+        ({"start": 0.2, "end": 0.2}, "`start` and `end` must differ"),
         ({"start": 1.5}, r"Times run from 1 \(noise\) to 0"),
         ({"end": -0.1}, r"Times run from 1 \(noise\) to 0"),
     ],

@@ -11,7 +11,7 @@ from torch import Tensor
 from scdiffusion._core.errors import SettingError
 from scdiffusion.diffusion._denoiser import Denoiser
 from scdiffusion.diffusion._path import angle, scales, time
-from scdiffusion.diffusion._solvers import Known, Multistep, Slope, Solver
+from scdiffusion.diffusion._solvers import Known, Multistep, Slope, Solver, Step
 from scdiffusion.nn import ConditionTensors
 
 __all__ = ["sample"]
@@ -19,7 +19,7 @@ __all__ = ["sample"]
 _BLOCK = 512  # rows at once: the features stay in the cache, and a constant shape makes each row's arithmetic constant
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def sample(
     denoiser: Denoiser,
     z_t: Tensor,
@@ -30,7 +30,7 @@ def sample(
     start: float = 1.0,
     end: float = 0.0,
 ) -> Tensor:
-    r"""Carry latents from noise to data along the deterministic path of the denoiser.
+    r"""Carry latents from noise to data, or from data to noise, along the deterministic path of the denoiser.
 
     .. math:: \frac{dy}{d\theta} = \frac{\cos\theta\, y - \mathrm{mean}}{\sin\theta}, \quad
               y = z_t / \sqrt{\alpha_t^2 + \sigma_t^2}.
@@ -51,7 +51,8 @@ def sample(
     n_steps
         Steps from `start` to `end`.
     start, end
-        Times to integrate between, ``1 >= start > end >= 0``.
+        Times to integrate between, from 0 to 1 each. Where `start` lies below `end`, latents are carried back to the
+        noise that they come from: the same path, walked the other way.
 
     Returns
     -------
@@ -81,7 +82,7 @@ def sample(
         y = block / first
         past: tuple[Known, ...] = ()
         for leg in pairwise(angles):
-            y, past = rule.step(y, leg, slope, past=past)
+            y, past = rule.step(y, leg, slope, past=past) if leg[0] > 0.0 else _leave_data(y, leg[1], slope)
         out[rows] = y[:n_rows] * last
     return out
 
@@ -90,9 +91,9 @@ def _check(n_cells: int, conditions: ConditionTensors, *, n_steps: int, start: f
     if n_steps < 1:
         msg = f"`n_steps` must be at least 1, got {n_steps}; 16 suits most models."
         raise SettingError(msg)
-    if not 0.0 <= end < start <= 1.0:
-        msg = f"Times run from 1 (noise) to 0 (data), so that `start` must lie above `end`; got {start} and {end}."
-        raise SettingError(msg)
+    if not (0.0 <= start <= 1.0 and 0.0 <= end <= 1.0) or start == end:
+        msg = f"Times run from 1 (noise) to 0 (data), and `start` and `end` must differ; got {start} and {end}."
+        raise SettingError(msg + " Give two times within that range.")
     if conditions.n_cells != n_cells:
         msg = f"There are conditions of {conditions.n_cells} cells for {n_cells} latents; give one row each."
         raise SettingError(msg)
@@ -101,6 +102,12 @@ def _check(n_cells: int, conditions: ConditionTensors, *, n_steps: int, start: f
 def _angles(start: float, end: float, n_steps: int) -> list[float]:
     """Divide the time evenly, which was best or close to it at 8, 16 and 32 calls (docs/theory.md)."""
     return angle(torch.linspace(start, end, n_steps + 1, dtype=torch.float64)).tolist()
+
+
+def _leave_data(y: Tensor, to: float, slope: Slope) -> Step:
+    """Take the first step from angle 0, where the slope is 0 / 0 but tends to 0: the slope halfway rules the step."""
+    middle = Known(slope(y, 0.5 * to), 0.5 * to)
+    return Step(torch.add(y, middle.slope, alpha=to), (middle,))
 
 
 def _slope(denoiser: Denoiser, conditions: ConditionTensors) -> Slope:
