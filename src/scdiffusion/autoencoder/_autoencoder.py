@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,7 +16,7 @@ from scdiffusion.autoencoder._likelihood import BurstNegativeBinomial, NegativeB
 from scdiffusion.autoencoder._network import AutoencoderConfig, Decoder, Encoder
 from scdiffusion.autoencoder._terms import read_counts
 
-__all__ = ["CountAutoencoder", "Posterior"]
+__all__ = ["CountAutoencoder", "Latent", "Posterior", "in_blocks"]
 
 _LIKELIHOODS = {"burst": BurstNegativeBinomial, "negative_binomial": NegativeBinomial}
 _BLOCK = 128  # rows decoded at once, always as many: the last bits of a product depend on its shape
@@ -31,6 +31,22 @@ class Posterior(NamedTuple):
     """Shape ``(B, D)``."""
 
 
+class Latent(Protocol):
+    """A space that cells are encoded to and drawn from; all that diffusion and generation know of it."""
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes ``G``."""
+
+    def encode(self, counts: sp.csr_matrix) -> Posterior:
+        """Infer the latents of cells with counts ``(B, G)``."""
+
+    def decode(
+        self, latent: Tensor, library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]
+    ) -> sp.csr_matrix:
+        """Draw counts ``(B, G)`` for latents ``(B, D)``, with a library size and a random stream for each cell."""
+
+
 class CountAutoencoder(nn.Module):
     """A variational autoencoder of counts, in which no cell depends on another.
 
@@ -40,17 +56,26 @@ class CountAutoencoder(nn.Module):
         Mean share of each gene in the training cells, shape ``(G,)``, positive.
     config
         Widths, likelihood and shrinkage.
+    encoder, decoder
+        Networks to use in place of new ones.
 
     References
     ----------
     Kingma & Welling 2014, https://arxiv.org/abs/1312.6114, eq. 3 (the bound).
     """
 
-    def __init__(self, shares: Tensor, config: AutoencoderConfig) -> None:
+    def __init__(
+        self,
+        shares: Tensor,
+        config: AutoencoderConfig,
+        *,
+        encoder: nn.Module | None = None,
+        decoder: Decoder | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(shares.numel(), config)
-        self.decoder = Decoder(shares, config)
+        self.encoder = encoder or Encoder(shares.numel(), config)
+        self.decoder = decoder or Decoder(shares, config)
         self.likelihood = _LIKELIHOODS[config.likelihood](shares.numel())
 
     @property
@@ -113,14 +138,7 @@ class CountAutoencoder(nn.Module):
         -------
         Shares, shape ``(B, G)``, rows summing to 1.
         """
-        padded = latent.new_zeros(_BLOCK, latent.shape[1])
-        blocks = []
-        for begin in range(0, len(latent), _BLOCK):
-            rows = latent[begin : begin + _BLOCK]
-            padded[: len(rows)] = rows
-            blocks.append(torch.softmax(self.decoder(padded), dim=1)[: len(rows)].cpu().numpy())
-        empty = np.empty((0, self.n_genes), np.float32)
-        return np.concatenate(blocks) if blocks else empty
+        return in_blocks(lambda rows: torch.softmax(self.decoder(rows), dim=1), latent, width=self.n_genes)
 
     def decode(
         self, latent: Tensor, library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]
@@ -145,3 +163,29 @@ class CountAutoencoder(nn.Module):
             rows, sizes = latent[begin : begin + _BLOCK], library_size[begin : begin + _BLOCK]
             blocks.append(self.likelihood.sample(self.shares(rows), sizes, islice(draws, len(rows))))
         return sp.vstack(blocks, format="csr")
+
+
+@torch.no_grad()
+def in_blocks(network: Callable[[Tensor], Tensor], latent: Tensor, *, width: int) -> NDArray[np.float32]:
+    """Apply a network to blocks of always as many rows, so that no cell depends on how many others there are.
+
+    Parameters
+    ----------
+    network
+        From latents, shape ``(B, D)``, to values, shape ``(B, width)``.
+    latent
+        Latent codes, shape ``(N, D)``.
+    width
+        Values a cell.
+
+    Returns
+    -------
+    Values, shape ``(N, width)``.
+    """
+    padded = latent.new_zeros(_BLOCK, latent.shape[1])
+    blocks = []
+    for begin in range(0, len(latent), _BLOCK):
+        rows = latent[begin : begin + _BLOCK]
+        padded[: len(rows)] = rows
+        blocks.append(network(padded)[: len(rows)].cpu().numpy())
+    return np.concatenate(blocks) if blocks else np.empty((0, width), np.float32)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from scdiffusion._core.errors import SettingError
 
-__all__ = ["AutoencoderConfig", "Decoder", "Encoder", "normalise"]
+__all__ = ["AutoencoderConfig", "Decoder", "Encoder", "StandardisingDecoder", "gene_product", "normalise"]
 
 _TARGET_SUM = 1e4
 _LOG_VARIANCE_RANGE = (-12.0, 4.0)
@@ -86,6 +86,31 @@ class _SparseProduct(torch.autograd.Function):
         return torch.from_numpy(ctx.rows.T @ grad.cpu().numpy()).to(grad.device), None
 
 
+def gene_product(rows: sp.csr_matrix, weight: Tensor) -> Tensor:
+    """Multiply sparse cells with the weights of genes.
+
+    Parameters
+    ----------
+    rows
+        Values of the genes, shape ``(B, G)``.
+    weight
+        Weights of each gene, shape ``(G, width)``.
+
+    Returns
+    -------
+    The product, shape ``(B, width)``, differentiable by the weights.
+    """
+    if not weight.is_cuda:
+        product: Tensor = _SparseProduct.apply(weight, rows)  # type: ignore[no-untyped-call]
+        return product
+    # On an accelerator the dense batch is cheaper than a transfer back.
+    dense = torch.zeros(rows.shape, device=weight.device)
+    at = torch.from_numpy(np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))).to(dense.device)
+    genes = torch.from_numpy(rows.indices.astype(np.int64)).to(dense.device)
+    dense[at, genes] = torch.from_numpy(rows.data).to(dense.device)
+    return dense @ weight
+
+
 class Encoder(nn.Module):
     """Sparse counts to the mean and standard deviation of a Gaussian over latents.
 
@@ -122,21 +147,9 @@ class Encoder(nn.Module):
         -------
         Mean and log variance of the latents, each of shape ``(B, D)``.
         """
-        rows = normalise(counts)
-        if self.gene_weight.is_cuda:
-            product = self._product_on_device(rows)
-        else:
-            product = _SparseProduct.apply(self.gene_weight, rows)  # type: ignore[no-untyped-call]
+        product = gene_product(normalise(counts), self.gene_weight)
         mean, log_variance = self.head(self.body(product + self.gene_bias)).chunk(2, dim=1)
         return mean, log_variance.clamp(*_LOG_VARIANCE_RANGE)
-
-    def _product_on_device(self, rows: sp.csr_matrix) -> Tensor:
-        """Multiply on an accelerator, where the dense batch is cheaper than a transfer back."""
-        dense = torch.zeros(rows.shape, device=self.gene_weight.device)
-        at = torch.from_numpy(np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))).to(dense.device)
-        genes = torch.from_numpy(rows.indices.astype(np.int64)).to(dense.device)
-        dense[at, genes] = torch.from_numpy(rows.data).to(dense.device)
-        return dense @ self.gene_weight
 
 
 class Decoder(nn.Module):
@@ -178,3 +191,35 @@ class Decoder(nn.Module):
         """
         bent = torch.addmm(self.bias, self.body(latent), self.bent_loadings)
         return torch.addmm(bent, latent, self.loadings)
+
+
+class StandardisingDecoder(Decoder):
+    """A decoder of codes that were made elsewhere, at whatever place and scale.
+
+    Parameters
+    ----------
+    shares, config
+        As in `Decoder`.
+    """
+
+    code_mean: Tensor
+    code_std: Tensor
+
+    def __init__(self, shares: Tensor, config: AutoencoderConfig) -> None:
+        super().__init__(shares, config)
+        self.register_buffer("code_mean", torch.zeros(config.n_latent))
+        self.register_buffer("code_std", torch.ones(config.n_latent))
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Return unnormalised log shares.
+
+        Parameters
+        ----------
+        latent
+            Codes as they were made, shape ``(B, D)``.
+
+        Returns
+        -------
+        Logits, shape ``(B, G)``.
+        """
+        return super().forward((latent - self.code_mean) / self.code_std)
