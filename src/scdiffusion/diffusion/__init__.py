@@ -7,6 +7,7 @@ from scdiffusion.diffusion._denoiser import Estimate as Estimate
 from scdiffusion.diffusion._denoiser import LatentDenoiser as LatentDenoiser
 from scdiffusion.diffusion._path import Scales as Scales
 from scdiffusion.diffusion._path import add_noise as add_noise
+from scdiffusion.diffusion._path import angle as angle
 from scdiffusion.diffusion._path import scales as scales
 from scdiffusion.diffusion._sampling import sample as sample
 from scdiffusion.diffusion._solvers import SOLVERS as SOLVERS
