@@ -1,0 +1,226 @@
+"""Classifiers that shall find rare types, trained on few real cells with and without generated ones beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.control import spaces
+from benchmarks.control.models import Fit, model_of, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from anndata import AnnData
+    from numpy.typing import NDArray
+    from scdiffusion import CellGenerator
+
+Array = Any
+SIZES = (5, 10, 25, 50)
+DONOR_KEYS: dict[str, str | None] = {"pbmc3k": None, "kang_ctrl_8donors": "donor"}
+OURS = "ours"
+_N_RARE = 2
+_FEWEST_HELD_OUT = 5
+_N_TRAINING = 2_500
+_N_GENES = 1_000
+_N_HELD_OUT_DONORS = 3
+_UNLABELLED = "unlabelled"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Which cells train, which are held out, and which types are rare among the first."""
+
+    data_set: str
+    k: int
+    seed: int
+    rare: tuple[str, ...]
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+    @property
+    def fit(self) -> Fit:
+        """The fit on the training cells."""
+        return Fit(
+            name=f"rare_{self.k}", data_set=self.data_set, conditions=("cell_type",), rows=self.train, seed=self.seed
+        )
+
+
+def make_setting(data_set: str, adata: AnnData, k: int, seed: int) -> Setting:
+    """Choose cells: ``k`` of each of the two rarest types that have enough, the others in their proportions.
+
+    Held out are three donors drawn at random, or half of the cells where donors are unknown. Types with too few cells
+    to be cut down to ``k`` and still be tested are left out.
+    """
+    rng = np.random.default_rng(seed)
+    labels = adata.obs["cell_type"].astype(str).to_numpy()
+    is_test = _held_out(adata, DONOR_KEYS[data_set], rng)
+    names, sizes = np.unique(labels[labels != _UNLABELLED], return_counts=True)
+    enough = names[sizes >= k + _FEWEST_HELD_OUT]
+    rare = tuple(str(name) for name in names[np.argsort(sizes, kind="stable")] if name in enough)[:_N_RARE]
+    common = np.flatnonzero(np.isin(labels, enough) & ~np.isin(labels, rare) & ~is_test)
+    train, test = [rng.permutation(common)[:_N_TRAINING]], [np.flatnonzero(is_test & np.isin(labels, enough))]
+    for label in rare:
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        if DONOR_KEYS[data_set] is not None:
+            train.append(rows[~is_test[rows]][:k])
+            continue
+        train.append(rows[:k])
+        test = [test[0][labels[test[0]] != label], *test[1:], rows[k:]]
+    return Setting(data_set, k, seed, rare, np.sort(np.concatenate(train)), np.sort(np.concatenate(test)))
+
+
+def _held_out(adata: AnnData, donor_key: str | None, rng: np.random.Generator) -> NDArray[np.bool_]:
+    if donor_key is None:
+        labels = adata.obs["cell_type"].astype(str).to_numpy()
+        marks = np.zeros(adata.n_obs, dtype=bool)
+        for label in np.unique(labels):
+            rows = rng.permutation(np.flatnonzero(labels == label))
+            marks[rows[: len(rows) // 2]] = True
+        return marks
+    donors = adata.obs[donor_key].astype(str).to_numpy()
+    chosen = rng.permutation(np.unique(donors))[:_N_HELD_OUT_DONORS]
+    return np.asarray(np.isin(donors, chosen))
+
+
+def settings(data: Path, seed: int) -> Iterator[Setting]:
+    """List the settings of a seed."""
+    for data_set in DONOR_KEYS:
+        adata = read(data_set, data)
+        for k in SIZES:
+            yield make_setting(data_set, adata, k, seed)
+
+
+def fits(data: Path, seed: int) -> list[Fit]:
+    """List all fits of the study."""
+    return [setting.fit for setting in settings(data, seed)]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Training cells as log-normalised variable genes, with the number that rare types are to be brought to."""
+
+    cells: Array
+    labels: Array
+    rare: tuple[str, ...]
+    size: int
+    seed: int
+
+    def with_more(self, cells: Array, labels: Array) -> tuple[Array, Array]:
+        """Put other cells behind these."""
+        return np.concatenate([self.cells, cells]), np.concatenate([self.labels, labels])
+
+    def missing(self) -> dict[str, int]:
+        """Count the cells that rare types lack."""
+        return {label: max(0, self.size - int((self.labels == label).sum())) for label in self.rare}
+
+
+def duplicated(training: Training) -> tuple[Array, Array]:
+    """Repeat rare cells."""
+    rng = np.random.default_rng(training.seed)
+    rows = np.concatenate(
+        [rng.choice(np.flatnonzero(training.labels == label), n) for label, n in training.missing().items()]
+    )
+    return training.with_more(training.cells[rows], training.labels[rows])
+
+
+def smote(training: Training) -> tuple[Array, Array]:
+    """Add points between rare cells and their neighbours of the same type."""
+    from imblearn.over_sampling import SMOTE
+
+    fewest = min(int((training.labels == label).sum()) for label in training.rare)
+    wanted = {label: max(training.size, int((training.labels == label).sum())) for label in training.rare}
+    sampler = SMOTE(sampling_strategy=wanted, k_neighbors=min(5, fewest - 1), random_state=training.seed)
+    cells, labels = sampler.fit_resample(training.cells, training.labels)
+    return np.asarray(cells), np.asarray(labels)
+
+
+METHODS: dict[str, Callable[[Training], tuple[Array, Array]]] = {
+    "nothing": lambda training: (training.cells, training.labels),
+    "class weights": lambda training: (training.cells, training.labels),
+    "duplication": duplicated,
+    "SMOTE": smote,
+}
+
+
+def generated(model: CellGenerator, training: Training, genes: Array) -> tuple[Array, Array]:
+    """Add generated cells of the rare types."""
+    import pandas as pd
+
+    missing = {label: n for label, n in training.missing().items() if n}
+    where = pd.DataFrame({"cell_type": list(missing), "n": list(missing.values())})
+    made = model.generate(where=where, seed=training.seed, progress=False)
+    cells = spaces.log_normalise(made)[:, genes]
+    return training.with_more(cells, made.obs["cell_type"].astype(str).to_numpy())
+
+
+def judge(
+    training: tuple[Array, Array],
+    test: tuple[Array, Array],
+    setting: Setting,
+    *,
+    project: Callable[[Array], Array],
+    weigh: bool,
+) -> dict[str, float]:
+    """Train a random forest on genes and a logistic regression on components, and test both on real cells."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import f1_score, recall_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    weights = "balanced" if weigh else None
+    forest = RandomForestClassifier(200, class_weight=weights, random_state=setting.seed, n_jobs=1)
+    line = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000, class_weight=weights))
+    numbers: dict[str, float] = {}
+    for name, model, features in (("forest", forest, np.asarray), ("logistic", line, project)):
+        predicted = model.fit(features(training[0]), training[1]).predict(features(test[0]))
+        recall = recall_score(test[1], predicted, labels=list(setting.rare), average="macro", zero_division=0)
+        numbers[f"{name}_macro_f1"] = float(f1_score(test[1], predicted, average="macro"))
+        numbers[f"{name}_rare_recall"] = float(recall)
+    return numbers
+
+
+def score(setting: Setting, adata: AnnData, model: CellGenerator) -> dict[str, dict[str, float]]:
+    """Score all ways to help a classifier."""
+    labels = adata.obs["cell_type"].astype(str).to_numpy()
+    logs = {name: spaces.log_normalise(adata[rows], model.genes) for name, rows in _parts(setting)}
+    genes = np.sort(np.argsort(-logs["train"].var(axis=0), kind="stable")[:_N_GENES])
+    components = spaces.Components.of(logs["train"][:, genes])
+    _, sizes = np.unique(labels[setting.train], return_counts=True)
+    training = Training(
+        logs["train"][:, genes], labels[setting.train], setting.rare, int(np.median(sizes)), setting.seed
+    )
+    test = (logs["test"][:, genes], labels[setting.test])
+    scores = {
+        name: judge(make(training), test, setting, project=components, weigh=name == "class weights")
+        for name, make in METHODS.items()
+    }
+    scores[OURS] = judge(generated(model, training, genes), test, setting, project=components, weigh=False)
+    return scores
+
+
+def _parts(setting: Setting) -> tuple[tuple[str, NDArray[np.int64]], ...]:
+    return ("train", setting.train), ("test", setting.test)
+
+
+def run(data: Path, work: Path, seed: int) -> list[dict[str, Any]]:
+    """Score all settings of a seed; one record each and way to help."""
+    records = []
+    for setting in settings(data, seed):
+        adata = read(setting.data_set, data)
+        model = model_of(setting.fit, data=data, work=work)
+        labels = adata.obs["cell_type"].astype(str).to_numpy()
+        about = {
+            "data_set": setting.data_set,
+            "k": setting.k,
+            "seed": seed,
+            "rare": ", ".join(setting.rare),
+            "rare_held_out": int(np.isin(labels[setting.test], setting.rare).sum()),
+        }
+        for name, numbers in score(setting, adata, model).items():
+            records.append(about | {"answer": name, **numbers})
+    return records
