@@ -16,6 +16,7 @@ __all__ = ["AutoencoderConfig", "Decoder", "Encoder", "StandardisingDecoder", "g
 
 _TARGET_SUM = 1e4
 _LOG_VARIANCE_RANGE = (-12.0, 4.0)
+_FULL = 0.1  # share of non-zeros from which on a dense product trains faster
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +101,8 @@ def gene_product(rows: sp.csr_matrix, weight: Tensor) -> Tensor:
     -------
     The product, shape ``(B, width)``, differentiable by the weights.
     """
-    if not weight.is_cuda:
+    full = torch.is_grad_enabled() and rows.nnz > _FULL * rows.shape[0] * rows.shape[1]
+    if not (full or weight.is_cuda):
         product: Tensor = _SparseProduct.apply(weight, rows)  # type: ignore[no-untyped-call]
         return product
     # On an accelerator the dense batch is cheaper than a transfer back.

@@ -118,7 +118,9 @@ def thin(counts: sp.csr_matrix, most: float, *, rng: np.random.Generator) -> sp.
     Counts of the same shape, none larger.
     """
     kept = np.repeat(1.0 - most * rng.random(counts.shape[0]), np.diff(counts.indptr))
-    data = rng.binomial(counts.data.astype(np.int64), kept).astype(np.float32)
+    data = (rng.random(counts.nnz) < kept).astype(np.float32)
+    many = np.flatnonzero(counts.data > 1)  # most counts are 1, for which a comparison does
+    data[many] = rng.binomial(counts.data[many].astype(np.int64), kept[many])
     thinned = sp.csr_matrix((data, counts.indices.copy(), counts.indptr.copy()), shape=counts.shape)
     thinned.eliminate_zeros()
     return thinned
