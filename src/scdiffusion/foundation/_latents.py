@@ -1,0 +1,106 @@
+"""Codes of an encoder that was made elsewhere, and a count decoder that is learnt for them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from scdiffusion.autoencoder import (
+    AutoencoderConfig,
+    AutoencoderTask,
+    CountAutoencoder,
+    StandardisingDecoder,
+    read_counts,
+)
+
+__all__ = ["DecodedLatent", "DecoderTask", "freeze"]
+
+Network = TypeVar("Network", bound=nn.Module)
+_TUNING_RATE = 0.05  # an encoder that knows already moves this much slower than the decoder that knows nothing
+
+
+class DecodedLatent(CountAutoencoder):
+    """An encoder of elsewhere, exact where it is frozen, with a count decoder of our own.
+
+    Parameters
+    ----------
+    encoder
+        From counts, shape ``(B, G)``, to codes and the log variances of their posterior, each ``(B, D)``.
+    shares, config
+        As in `scdiffusion.autoencoder.CountAutoencoder`.
+    """
+
+    decoder: StandardisingDecoder
+
+    def __init__(self, encoder: nn.Module, shares: Tensor, config: AutoencoderConfig) -> None:
+        super().__init__(shares, config, encoder=encoder, decoder=StandardisingDecoder(shares, config))
+
+    def standardise(self, codes: Tensor) -> None:
+        """Tell the decoder where codes lie.
+
+        Parameters
+        ----------
+        codes
+            Codes of the training cells, shape ``(N, D)``.
+        """
+        self.decoder.code_mean.copy_(codes.mean(dim=0))
+        self.decoder.code_std.copy_(codes.std(dim=0, unbiased=False).clamp(min=1e-6))
+
+    def terms(
+        self, counts: sp.csr_matrix, noise: Tensor, *, seen: sp.csr_matrix | None = None, outliers: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Score counts given the code of their cell; there is no prior of codes, so no divergence.
+
+        Parameters
+        ----------
+        counts
+            Counts, shape ``(B, G)``; codes that they carry are taken instead of being inferred.
+        noise, seen
+            Not used: codes are those of all counts, without noise.
+        outliers
+            Whether the likelihood may take counts for outliers.
+
+        Returns
+        -------
+        Minus the log probability of the counts, and zeros, each ``(B,)`` in nats.
+        """
+        carried: NDArray[Any] | None = getattr(counts, "embedding", None)
+        codes = self.encoder(counts)[0] if carried is None else torch.from_numpy(carried).to(self.decoder.bias.device)
+        misfit = self.likelihood.neg_log_prob(self.decoder(codes), read_counts(counts, codes.device), outliers=outliers)
+        return misfit, torch.zeros_like(misfit)
+
+
+class DecoderTask(AutoencoderTask):
+    """Learn to decode given codes, and where the encoder is not frozen, tune it gently beside."""
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Split the weights as an autoencoder's are, and let the encoder move slowly."""
+        tuned = list(self.module.encoder.parameters())
+        known = {id(weight) for weight in tuned}
+        first, *others = super().parameter_groups()
+        first["params"] = [weight for weight in first["params"] if id(weight) not in known]
+        gentle = {"params": tuned, "rate": _TUNING_RATE, "begin": 0.0}
+        return [first, *others, gentle] if tuned else [first, *others]
+
+
+def freeze(network: Network) -> Network:
+    """Make all weights of a network constants, which are saved with it and never trained.
+
+    Parameters
+    ----------
+    network
+        It is changed.
+
+    Returns
+    -------
+    The same network.
+    """
+    for part in network.modules():
+        for name, weight in list(part.named_parameters(recurse=False)):
+            delattr(part, name)
+            part.register_buffer(name, weight.detach())
+    return network

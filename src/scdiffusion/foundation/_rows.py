@@ -1,0 +1,143 @@
+"""Counts that carry codes of their cells with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from scdiffusion._core.errors import SettingError, UnknownNameError, did_you_mean
+from scdiffusion.cells import Source, open_source
+
+__all__ = ["EmbeddedRows", "EmbeddedSource", "open_cells"]
+
+
+class EmbeddedRows(sp.csr_matrix):  # type: ignore[misc]
+    """Counts of cells, shape ``(B, G)``, beside a code of each, which follows when rows are taken."""
+
+    embedding: NDArray[np.float32] | None = None
+    """Codes, shape ``(B, D)``; `None` where an operation made new counts of which no code is known."""
+
+    @classmethod
+    def of(cls, counts: sp.csr_matrix, embedding: NDArray[np.float32]) -> Self:
+        """Put counts and codes of the same cells together, sharing memory."""
+        rows = cls(counts)
+        rows.embedding = embedding
+        return rows
+
+    def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 - whatever scipy takes and gives
+        taken = super().__getitem__(key)
+        if self.embedding is not None and isinstance(taken, EmbeddedRows) and not isinstance(key, tuple):
+            taken.embedding = np.atleast_2d(self.embedding[key])
+        return taken
+
+
+class EmbeddedSource:
+    """A source whose rows carry codes.
+
+    Parameters
+    ----------
+    source
+        Counts.
+    embedding
+        A code for each of its cells, shape ``(N, D)``.
+    """
+
+    def __init__(self, source: Source, embedding: NDArray[np.float32]) -> None:
+        self._source = source
+        self.embedding = embedding
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """Labels of the cells."""
+        return self._source.obs
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """Annotation of the genes."""
+        return self._source.var
+
+    @property
+    def genes(self) -> NDArray[np.str_]:
+        """Names of the genes, shape ``(G,)``."""
+        return self._source.genes
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells ``N``."""
+        return self._source.n_cells
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes ``G``."""
+        return self._source.n_genes
+
+    def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
+        """Return the counts of some cells in the order given, with their codes."""
+        return EmbeddedRows.of(self._source.rows(indices), self.embedding[indices])
+
+    def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
+        """Visit all cells in order, with their codes."""
+        for where, counts in self._source.blocks(n_rows):
+            yield where, EmbeddedRows.of(counts, self.embedding[where])
+
+
+def open_cells(
+    data: ad.AnnData | str | Path,
+    *,
+    layer: str | None = None,
+    genes: Sequence[str] | None = None,
+    obsm_key: str | None = None,
+) -> Source:
+    """Open cells for reading, with an embedding beside their counts if one is named.
+
+    Parameters
+    ----------
+    data, layer, genes
+        As in `scdiffusion.cells.open_source`.
+    obsm_key
+        Entry of `obsm` with the embedding; `None` for counts alone.
+
+    Returns
+    -------
+    The cells.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such entry.
+    SettingError
+        It does not hold finite numbers.
+    """
+    source = open_source(data, layer=layer, genes=genes)
+    if obsm_key is None:
+        return source
+    return EmbeddedSource(source, _read_obsm(data, obsm_key))
+
+
+def _read_obsm(data: ad.AnnData | str | Path, key: str) -> NDArray[np.float32]:
+    """Read an embedding, shape ``(N, D)``."""
+    held = (data if isinstance(data, ad.AnnData) else ad.read_h5ad(data, backed="r")).obsm
+    if key not in held:
+        known = sorted(held)
+        msg = f"`obsm` of the data has no {key!r}, which the latents of this model are; it has {known}."
+        raise UnknownNameError(msg + " Compute that embedding for these cells too." + did_you_mean(key, known))
+    found = held[key]
+    dense = found.toarray() if sp.issparse(found) else np.asarray(found)
+    if dense.ndim != 2 or not dense.shape[1] or dense.dtype.kind not in "biuf":
+        msg = f"`obsm[{key!r}]` has shape {dense.shape} and type {dense.dtype}; expected numbers, one row a cell and at"
+        raise SettingError(msg + " least one column. Choose another embedding.")
+    values: NDArray[np.float32] = dense.astype(np.float32)
+    n_bad = int((~np.isfinite(values)).any(axis=1).sum())
+    if n_bad:
+        msg = (
+            f"`obsm[{key!r}]` holds NaN or infinite values in {n_bad} of {len(values)} cells; expected finite numbers."
+        )
+        raise SettingError(msg + " Leave those cells out, or embed them again.")
+    return values
