@@ -1,0 +1,191 @@
+"""Latents of cells carried along the deterministic path, and turned into counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scdiffusion._core.errors import ConditionError, SettingError
+from scdiffusion._core.random import cell_generators, cell_normals
+from scdiffusion._core.slots import OBSM_LATENT, UNS_KEY
+from scdiffusion._core.version import __version__
+from scdiffusion.cells import ConditionPlan, ConditionTable, build_anndata, plan_conditions
+from scdiffusion.diffusion import Denoiser, Solver, condition_tensors, sample, solver_named
+from scdiffusion.guidance import ConditionFree
+from scdiffusion.model._depth import LibrarySize, plan_sizes
+from scdiffusion.model._facts import Known
+from scdiffusion.model._parts import Parts
+from scdiffusion.nn import ConditionTensors
+
+__all__ = ["Carrier", "Depth", "read_wanted"]
+
+Depth = LibrarySize | str | None
+"""A `LibrarySize`, or ``"own"`` for that of the given cell, or `None` for the one that is generated with the cell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carrier:
+    """What it takes to carry cells of one model from data to noise and back."""
+
+    parts: Parts
+    known: Known
+    seed: int
+    guidance: float = 1.0
+    steps: int | None = None
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the solver from pure noise to data."""
+        return self.known.config.diffusion.n_steps if self.steps is None else self.steps
+
+    @property
+    def guided(self) -> Denoiser:
+        """The denoiser with the guidance asked for."""
+        return ConditionFree(self.parts.denoiser, self.guidance)
+
+    def tensors(self, table: ConditionTable) -> ConditionTensors:
+        """Hand conditions to the network, on its device."""
+        device = self.parts.latent_mean.device
+        held = condition_tensors(table)
+        return held._replace(codes=held.codes.to(device), values=held.values.to(device))
+
+    def noise(self, stream: str, cells: NDArray[np.integer]) -> Tensor:
+        """Draw the standard normals of some cells, shape ``(B, D + 1)``."""
+        width = self.parts.latent_mean.numel()
+        return torch.from_numpy(cell_normals(self.seed, stream, cells, width)).to(self.parts.latent_mean.device)
+
+    def walk(
+        self,
+        denoiser: Denoiser,
+        latents: Tensor,
+        conditions: ConditionTensors,
+        *,
+        start: float = 1.0,
+        end: float = 0.0,
+        solver: Solver | None = None,
+    ) -> Tensor:
+        """Carry latents between two times with the solver of the model, or another one."""
+        rule = solver or solver_named(self.known.config.diffusion.solver)
+        return sample(denoiser, latents, conditions, solver=rule, n_steps=self.n_steps, start=start, end=end)
+
+    def draw_counts(
+        self, latents: Tensor, cells: NDArray[np.int64], *, sizes: NDArray[np.int64] | None, stream: str
+    ) -> sp.csr_matrix:
+        """Draw counts of clean latents, shape ``(B, G)``, with the library sizes given or generated."""
+        codes, own = self.parts.to_latent(latents)
+        return self.parts.autoencoder.decode(
+            codes, own if sizes is None else sizes, cell_generators(self.seed, stream, cells)
+        )
+
+    def finish(
+        self, counts: sp.csr_matrix, obs: pd.DataFrame, latents: Tensor, *, settings: Mapping[str, Any]
+    ) -> ad.AnnData:
+        """Put counts, columns and latents together and tell where they come from.
+
+        Parameters
+        ----------
+        counts
+            Shape ``(N, G)``.
+        obs
+            Columns, ``N`` rows; its index becomes the names.
+        latents
+            Clean latents, shape ``(N, D + 1)``.
+        settings
+            What to write into `uns` beside version, model and seed.
+
+        Returns
+        -------
+        The cells.
+        """
+        told = {"version": __version__, "model_hash": self.known.fingerprint(self.parts), "seed": self.seed}
+        told |= {"settings": json.dumps({**settings, "guidance": self.guidance, "steps": self.n_steps}, default=str)}
+        made = build_anndata(counts, obs, self.known.var, {UNS_KEY: told})
+        made.obs_names = obs.index.astype(str)
+        made.obsm[OBSM_LATENT] = latents[:, :-1].cpu().numpy().astype(np.float32)
+        return made
+
+    def own_or(self, depth: Depth, given: NDArray[np.int64] | None, *, n: int) -> Sizes:
+        """Settle the library sizes of ``n`` cells.
+
+        Parameters
+        ----------
+        depth
+            What the user asked for.
+        given
+            Library sizes of the cells at hand.
+        n
+            Number of cells.
+
+        Returns
+        -------
+        Sizes by cell and the generated ones.
+
+        Raises
+        ------
+        SettingError
+            A word other than "own", or a number out of range.
+        """
+        if isinstance(depth, str):
+            if depth != "own":
+                msg = f"`library_size` must be 'own', a number, a tuple, numbers or None; got {depth!r}."
+                raise SettingError(msg + " 'own' keeps the counts of each cell, None generates them.")
+            return Sizes(given)
+        if depth is None:
+            return Sizes(None)
+        cells = np.arange(n, dtype=np.int64)
+        return Sizes(plan_sizes(depth, n=n, seed=self.seed)(cells, np.zeros(n, dtype=np.int64)))
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """Library sizes of cells, or `None` where they are generated."""
+
+    held: NDArray[np.int64] | None
+
+    def of(self, cells: NDArray[np.int64] | slice) -> NDArray[np.int64] | None:
+        """Return those of some cells."""
+        return None if self.held is None else self.held[cells]
+
+
+def read_wanted(known: Known, parts: Parts, where: object, *, name: str) -> ConditionPlan:
+    """Read one combination of conditions.
+
+    Parameters
+    ----------
+    known, parts
+        The fitted model.
+    where
+        One label or number for each condition to change.
+    name
+        The argument, for messages.
+
+    Returns
+    -------
+    A plan of one cell: what is asked for, and what is left open.
+
+    Raises
+    ------
+    ConditionError
+        The model has no conditions, or a number is asked for in text.
+    SettingError
+        `where` is not a mapping.
+    UnknownNameError
+        A condition or label was not trained.
+    """
+    if not isinstance(where, Mapping):
+        msg = f"`{name}` must name conditions and what they shall be, such as {{'cell_type': 'B'}}; got"
+        raise SettingError(msg + f" {type(where).__name__}. Pass a mapping.")
+    if not known.conditions.names:
+        msg = f"`{name}` needs a model with conditions, and this one has none. Fit one with"
+        raise ConditionError(msg + " `CellGenerator(adata, conditions=[...])`.")
+    return plan_conditions(known.conditions, parts.trained_on, n=1, where=where)

@@ -1,0 +1,206 @@
+"""Cells on their way from one state to others: Gradient Interpolation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scdiffusion._core.errors import SettingError
+from scdiffusion._core.progress import Progress
+from scdiffusion.cells import ConditionPlan, ConditionTable
+from scdiffusion.diffusion import add_noise
+from scdiffusion.guidance import Blend, beside
+from scdiffusion.model._carry import Carrier, Sizes
+from scdiffusion.model._given import GivenCells
+from scdiffusion.model._support import with_unseen
+from scdiffusion.model._transfer import override
+
+__all__ = ["Blending", "Course", "follow", "generate_start"]
+
+Pair = tuple[ConditionTable, ConditionTable]
+Blending = Literal["conditions", "estimates"]
+"""What is blended along the way: numbers of continuous conditions where there are some, or always the estimates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """The way from the start to each target."""
+
+    branches: Mapping[str, ConditionPlan]
+    """What to change, by branch."""
+    n_steps: int
+    """States along the way, start and target among them."""
+    keep: float
+    """Share of the start cell in the noisy latent that the way begins from."""
+    blend: Blending
+
+    def __post_init__(self) -> None:
+        if self.n_steps < 2:
+            msg = f"`n_steps` must be at least 2, a beginning and an end, got {self.n_steps}; 10 suits most ways."
+            raise SettingError(msg)
+        if not 0.0 <= self.keep <= 1.0:
+            msg = f"`keep` must lie between 0 (forget the start cell) and 1 (stay there), got {self.keep}; 0.5 is half."
+            raise SettingError(msg)
+        if self.blend not in {"conditions", "estimates"}:
+            msg = f"`blend` must be 'conditions' or 'estimates', got {self.blend!r}."
+            raise SettingError(msg + " The first interpolates numbers such as times, the second never does.")
+        if not self.branches or not all(_changes(plan) for plan in self.branches.values()):
+            msg = "`to` names no condition; expected at least one to change, such as {'cell_type': 'B'}."
+            raise SettingError(msg + " Name what the cells shall become.")
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """Share of the target at each step, from 0 to 1."""
+        return np.linspace(0.0, 1.0, self.n_steps, dtype=np.float32)
+
+
+def _changes(plan: ConditionPlan) -> bool:
+    return not (plan.drawn_codes.all() and plan.drawn_values.all())
+
+
+def generate_start(carrier: Carrier, plan: ConditionPlan) -> GivenCells:
+    """Generate the start cells of a trajectory, as `CellGenerator.generate` would.
+
+    Parameters
+    ----------
+    carrier
+        Model, seed and guidance.
+    plan
+        Their conditions.
+
+    Returns
+    -------
+    Start cells that never had counts.
+    """
+    cells = np.arange(plan.n, dtype=np.int64)
+    table = plan.table(cells)
+    latents = carrier.walk(carrier.guided, carrier.noise("latent", cells), carrier.tensors(table))
+    names = pd.Index([f"start-{at}" for at in cells])
+    _, sizes = carrier.parts.to_latent(latents)
+    return GivenCells(
+        obs=pd.DataFrame(index=names), table=table, means=latents, stds=torch.zeros_like(latents), sizes=sizes
+    )
+
+
+def follow(
+    carrier: Carrier, start: GivenCells, course: Course, *, sizes: Sizes, settings: Mapping[str, Any], progress: bool
+) -> ad.AnnData:
+    """Follow start cells to every target.
+
+    Parameters
+    ----------
+    carrier
+        Model, seed and guidance.
+    start
+        The start cells.
+    course
+        The way.
+    sizes
+        Library sizes of the start cells, kept along the way.
+    settings
+        What to tell in `uns`.
+    progress
+        Show a bar.
+
+    Returns
+    -------
+    One cell for each branch, step and start cell, in this order.
+    """
+    cells = np.arange(len(start), dtype=np.int64)
+    clean = start.draw(carrier.noise("posterior", cells))
+    noise = carrier.noise("trajectory", cells)
+    counts, tables, latents = [], [], []
+    with Progress("trajectory", len(start) * course.n_steps * len(course.branches), enabled=progress) as bar:
+        for name, plan in course.branches.items():
+            path, rows = [], []
+            for step, (weight, pair) in enumerate(_pairs(start.table, plan, course)):
+                z = _state(carrier, clean, noise, pair=pair, weight=float(weight), keep=course.keep)
+                counts.append(carrier.draw_counts(z, cells, sizes=sizes.of(cells), stream=f"counts of step {step}"))
+                rows.append(_defined(pair, float(weight)))
+                path.append(z)
+                bar.advance(len(cells))
+            latents += path
+            tables.append(_obs(carrier, start, course, name=name, rows=rows, path=path))
+    obs = pd.concat(tables)
+    obs["branch"] = pd.Categorical(obs["branch"], categories=list(course.branches))
+    told = {"keep": course.keep, "blend": course.blend, "n_steps": course.n_steps}
+    return carrier.finish(sp.vstack(counts, format="csr"), obs, torch.cat(latents), settings={**settings, **told})
+
+
+def _pairs(own: ConditionTable, plan: ConditionPlan, course: Course) -> Iterator[tuple[np.float32, Pair]]:
+    """Give the conditions of start and target at each step; numbers that both have are interpolated if asked for."""
+    target = override(own, plan)
+    for weight in course.weights:
+        if course.blend == "estimates":
+            yield weight, (own, target)
+            continue
+        between = (1.0 - weight) * own.values + weight * target.values
+        both = ~np.isnan(between)
+        yield (
+            weight,
+            (
+                ConditionTable(own.codes, np.where(both, between, own.values)),
+                ConditionTable(target.codes, np.where(both, between, target.values)),
+            ),
+        )
+
+
+def _state(carrier: Carrier, clean: Tensor, noise: Tensor, *, pair: Pair, weight: float, keep: float) -> Tensor:
+    """Find the latents of one step: noised to the level that `keep` names and denoised from that very level."""
+    if keep == 1.0:
+        return clean
+    level = torch.tensor(1.0 - keep, dtype=torch.float64)
+    noisy = add_noise(clean, noise, level.to(clean))
+    weights = torch.full((len(clean),), weight, device=clean.device)
+    conditions = beside(carrier.tensors(pair[0]), carrier.tensors(pair[1]), weights)
+    guided = carrier.guided
+    return carrier.walk(Blend(guided, guided), noisy, conditions, start=float(level))
+
+
+def _defined(pair: Pair, weight: float) -> ConditionTable:
+    """Tell the conditions of one step; between two labels there is none."""
+    if weight in {0.0, 1.0}:
+        return pair[int(weight)]
+    start, target = pair
+    codes = np.where(start.codes == target.codes, start.codes, -1)
+    return ConditionTable(codes, np.where(start.values == target.values, start.values, np.float32(np.nan)))
+
+
+def _obs(
+    carrier: Carrier, start: GivenCells, course: Course, *, name: str, rows: list[ConditionTable], path: list[Tensor]
+) -> pd.DataFrame:
+    """Describe the cells of one branch."""
+    conditions, names = carrier.known.conditions, start.obs.index.astype(str)
+    table = ConditionTable(np.concatenate([one.codes for one in rows]), np.concatenate([one.values for one in rows]))
+    obs = with_unseen(conditions.decode(table), table, conditions=conditions, training=carrier.parts.trained_on)
+    steps = np.repeat(np.arange(course.n_steps), len(names))
+    of_branch = f"-{name}" if len(course.branches) > 1 else ""
+    told: dict[str, Any] = {
+        "step": steps,
+        "weight": course.weights.astype(np.float64).round(6)[steps],
+        "branch": name,
+        "start_cell": pd.Categorical(np.tile(names, course.n_steps), categories=names),
+        "pseudotime": _pseudotime(torch.stack(path)[..., :-1].cpu().numpy(), course.weights),
+    }
+    taken = {column: f"trajectory_{column}" if column in conditions.names else column for column in told}
+    for column, values in told.items():
+        obs[taken[column]] = values
+    return obs.set_axis([f"{cell}{of_branch}-{at}" for at in range(course.n_steps) for cell in names])
+
+
+def _pseudotime(path: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Measure how much of its own way each cell has gone, shape ``(steps * N,)``; where it stays, take the weight."""
+    legs = np.linalg.norm(np.diff(path.astype(np.float64), axis=0), axis=2)
+    gone = np.concatenate([np.zeros((1, path.shape[1])), np.cumsum(legs, axis=0)])
+    moves = gone[-1] > 0.0
+    shares = np.where(moves, gone / np.where(moves, gone[-1], 1.0), weights[:, None])
+    return shares.ravel()

@@ -1,0 +1,101 @@
+"""The same cells under other conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+
+from scdiffusion._core.progress import Progress
+from scdiffusion.cells import ConditionPlan, ConditionTable
+from scdiffusion.diffusion import Heun
+from scdiffusion.model._carry import Carrier, Sizes
+from scdiffusion.model._given import GivenCells
+from scdiffusion.model._support import with_unseen
+
+__all__ = ["override", "transfer_cells"]
+
+_CHUNK = 4096
+
+
+def override(table: ConditionTable, wanted: ConditionPlan) -> ConditionTable:
+    """Put what is asked for in the place of the cells' own conditions.
+
+    Parameters
+    ----------
+    table
+        Conditions of ``N`` cells.
+    wanted
+        A plan of one cell; what it leaves open stays the cells' own.
+
+    Returns
+    -------
+    Conditions of the ``N`` cells.
+    """
+    return ConditionTable(
+        np.where(wanted.drawn_codes, table.codes, wanted.requests.codes),
+        np.where(wanted.drawn_values, table.values, wanted.requests.values),
+    )
+
+
+def transfer_cells(
+    carrier: Carrier,
+    given: GivenCells,
+    wanted: ConditionPlan,
+    *,
+    sizes: Sizes,
+    settings: Mapping[str, Any],
+    progress: bool,
+) -> ad.AnnData:
+    """Carry cells to their noise under their own conditions, and back under others.
+
+    Parameters
+    ----------
+    carrier
+        Model, seed and guidance.
+    given
+        The cells.
+    wanted
+        The conditions to change.
+    sizes
+        Library sizes.
+    settings
+        What to tell in `uns`.
+    progress
+        Show a bar.
+
+    Returns
+    -------
+    One cell for each, in their order.
+    """
+    others = override(given.table, wanted)
+    counts, latents = [], []
+    with Progress("transfer", len(given), enabled=progress) as bar:
+        for begin in range(0, len(given), _CHUNK):
+            cells = np.arange(begin, min(begin + _CHUNK, len(given)), dtype=np.int64)
+            some = given.take(cells)
+            start = some.draw(carrier.noise("posterior", cells))
+            plain, solver = carrier.parts.denoiser, Heun()
+            noise = carrier.walk(plain, start, carrier.tensors(some.table), start=0.0, end=1.0, solver=solver)
+            made = carrier.walk(carrier.guided, noise, carrier.tensors(others.take(cells)), solver=solver)
+            counts.append(carrier.draw_counts(made, cells, sizes=sizes.of(cells), stream="counts"))
+            latents.append(made)
+            bar.advance(len(cells))
+    obs = _obs(carrier, given, others, wanted=wanted)
+    return carrier.finish(sp.vstack(counts, format="csr"), obs, torch.cat(latents), settings=settings)
+
+
+def _obs(carrier: Carrier, given: GivenCells, others: ConditionTable, *, wanted: ConditionPlan) -> pd.DataFrame:
+    """Keep the cells' own columns, but for the conditions that were changed."""
+    conditions = carrier.known.conditions
+    changed = np.concatenate([~wanted.drawn_codes, ~wanted.drawn_values])
+    names = [name for name, is_changed in zip(conditions.names, changed, strict=True) if is_changed]
+    new = conditions.decode(others)[names].set_axis(given.obs.index)
+    obs = given.obs.drop(columns=names, errors="ignore").join(new)
+    obs = obs[[*given.obs.columns, *(name for name in names if name not in given.obs)]]
+    return with_unseen(obs, others, conditions=conditions, training=carrier.parts.trained_on)
