@@ -11,7 +11,7 @@ import numpy as np
 
 from scdiffusion._core.errors import SettingError
 from scdiffusion._core.random import generator
-from scdiffusion.cells import plan_conditions
+from scdiffusion.cells import ConditionPlan, plan_conditions
 from scdiffusion.model._carry import Carrier, Depth, read_wanted
 from scdiffusion.model._given import GivenCells, read_given
 from scdiffusion.model._memory import explain_memory
