@@ -25,7 +25,7 @@ REAL = "real cells"
 _SPLITS = 2
 
 
-def fits(data: Path, seed: int) -> list[Fit]:  # noqa: ARG001 - all studies are asked the same way
+def fits(data: Path, seed: int) -> list[Fit]:
     """List the one fit, on all cells."""
     return [Fit(name="all", data_set=DATA_SET, conditions=("cell_type",), seed=seed)]
 

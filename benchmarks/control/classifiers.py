@@ -1,4 +1,4 @@
-"""Classifiers attached after training to a model without conditions, two and three at once: strength against realism."""
+"""Classifiers attached after training, two and three at once: their strength against recognition and realism."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DEPTHS = ["shallow", "middle", "deep"]
 _FEWEST = 20
 
 
-def fits(data: Path, seed: int) -> list[Fit]:  # noqa: ARG001 - all studies are asked the same way
+def fits(data: Path, seed: int) -> list[Fit]:
     """List the one fit, without any condition."""
     return [Fit(name="no_conditions", data_set=DATA_SET, seed=seed)]
 

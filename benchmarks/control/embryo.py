@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,10 +41,10 @@ def fits(data: Path, seed: int) -> list[Fit]:
 
 def in_order(passed: Sequence[int], must: Sequence[int]) -> bool:
     """Tell whether stages never go back along the steps, and those that must be passed are among them."""
-    return all(now <= after for now, after in zip(passed, passed[1:], strict=False)) and set(must) <= set(passed)
+    return all(now <= after for now, after in pairwise(passed)) and set(must) <= set(passed)
 
 
-def nearest_stages(cells: Array, steps: Array, real: Array, stages: Array) -> list[int]:
+def nearest_stages(cells: Array, steps: Array, *, real: Array, stages: Array) -> list[int]:
     """Find for each step the stage whose centre lies nearest to the mean cell."""
     known = np.unique(stages)
     centres = np.stack([real[stages == stage].mean(axis=0) for stage in known])
@@ -76,11 +77,11 @@ def pseudotime(cells: Array, real: Array, *, root: int) -> Array:
     return joint.obs["dpt_pseudotime"].to_numpy()[len(real) :]
 
 
-def score(cells: Array, steps: Array, real: Array, stages: Array, must: Sequence[int]) -> dict[str, Any]:
+def score(cells: Array, steps: Array, *, real: Array, stages: Array, must: Sequence[int]) -> dict[str, Any]:
     """Judge one way: the stages it passes, and how it runs along diffusion pseudotime."""
     from scipy.stats import spearmanr
 
-    passed = nearest_stages(cells, steps, real, stages)
+    passed = nearest_stages(cells, steps, real=real, stages=stages)
     root = int(np.flatnonzero(stages == stages.min())[0])
     times = pseudotime(cells, real, root=root)
     finite = np.isfinite(times)
@@ -114,7 +115,7 @@ def run(data: Path, work: Path, seed: int) -> list[dict[str, Any]]:
             "real cells": (real, stages),
         }
         about = {"data_set": DATA_SET, "without": " + ".join(left_out), "seed": seed}
-        found += [
-            about | {"answer": name, **score(cells, steps, real, stages, must)} for name, (cells, steps) in ways.items()
-        ]
+        for name, (cells, steps) in ways.items():
+            numbers = score(cells, steps, real=real, stages=stages, must=must)
+            found.append(about | {"answer": name, **numbers})
     return found

@@ -17,7 +17,7 @@ def decode(model: CellGenerator, latents: Any, *, like: anndata.AnnData, seed: i
     """Draw counts for standardised latents, shape ``(N, D)``, with the library sizes of given cells."""
     from scdiffusion._core.random import cell_generators
 
-    parts = model._parts  # noqa: SLF001 - the package decodes no latents in public
+    parts = model._parts
     assert parts is not None
     codes = torch.from_numpy(np.asarray(latents, dtype=np.float32)) * parts.latent_std[:-1] + parts.latent_mean[:-1]
     sizes = np.asarray(like[:, model.genes].X.sum(axis=1)).ravel().astype(np.int64)

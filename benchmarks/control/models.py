@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
     from scdiffusion import CellGenerator
 
 SECONDS_FILE = "fit_seconds.txt"

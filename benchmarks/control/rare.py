@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
     from numpy.typing import NDArray
+
     from scdiffusion import CellGenerator
 
 Array = Any
@@ -49,7 +50,7 @@ class Setting:
         )
 
 
-def make_setting(data_set: str, adata: AnnData, k: int, seed: int) -> Setting:
+def make_setting(data_set: str, adata: AnnData, *, k: int, seed: int) -> Setting:
     """Choose cells: ``k`` of each of the two rarest types that have enough, the others in their proportions.
 
     Held out are three donors drawn at random, or half of the cells where donors are unknown. Types with too few cells
@@ -91,7 +92,7 @@ def settings(data: Path, seed: int) -> Iterator[Setting]:
     for data_set in DONOR_KEYS:
         adata = read(data_set, data)
         for k in SIZES:
-            yield make_setting(data_set, adata, k, seed)
+            yield make_setting(data_set, adata, k=k, seed=seed)
 
 
 def fits(data: Path, seed: int) -> list[Fit]:

@@ -20,7 +20,7 @@ N_STARTS = 100
 FIGURE = "control_start_cell.png"
 
 
-def fits(data: Path, seed: int) -> list[Fit]:  # noqa: ARG001 - all studies are asked the same way
+def fits(data: Path, seed: int) -> list[Fit]:
     """List the one fit, on all cells."""
     return [Fit(name="all", data_set=DATA_SET, conditions=("condition", "cell_type"), seed=seed)]
 

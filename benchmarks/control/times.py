@@ -31,7 +31,7 @@ def fit_of(hours: tuple[int, ...], seed: int) -> Fit:
     return Fit(name=name, data_set=DATA_SET, continuous=("time",), without=without, seed=seed)
 
 
-def fits(data: Path, seed: int) -> list[Fit]:  # noqa: ARG001 - all studies are asked the same way
+def fits(data: Path, seed: int) -> list[Fit]:
     """List all fits of the study."""
     return [fit_of(hours, seed) for hours in LEFT_OUT]
 
@@ -64,7 +64,7 @@ def displace(low: Array, high: Array, share: float, *, coordinates: tuple[Array,
     return (1 - share) * low[rows[0][of_low]] + share * high[rows[1][of_high]]
 
 
-def answers(adata: AnnData, left_out: tuple[int, ...], hour: int, made: AnnData, *, seed: int) -> dict[str, Array]:
+def answers(adata: AnnData, made: AnnData, *, hour: int, left_out: tuple[int, ...], seed: int) -> dict[str, Array]:
     """Collect the cells of every way to fill in an hour, log-normalised."""
     genes = made.var_names.to_numpy()
     times = adata.obs["time"].to_numpy(dtype=float)
@@ -74,18 +74,18 @@ def answers(adata: AnnData, left_out: tuple[int, ...], hour: int, made: AnnData,
     projected = (components(ends[0]), components(ends[1]))
     return {
         "ours": spaces.log_normalise(made, genes),
-        "mix of neighbours": mix(*ends, share, n=N_CELLS, seed=seed),
-        "optimal transport": displace(*ends, share, coordinates=projected, n=N_CELLS, seed=seed),
+        "mix of neighbours": mix(ends[0], ends[1], share, n=N_CELLS, seed=seed),
+        "optimal transport": displace(ends[0], ends[1], share, coordinates=projected, n=N_CELLS, seed=seed),
     }
 
 
-def score(adata: AnnData, hour: int, made: dict[str, Array], genes: Array) -> dict[str, dict[str, float]]:
+def score(adata: AnnData, made: dict[str, Array], *, hour: int, genes: Array) -> dict[str, dict[str, float]]:
     """Measure energy distances to real cells of the hour, and the hour that real cells nearby have."""
     from sklearn.neighbors import KNeighborsRegressor
 
     times = adata.obs["time"].to_numpy(dtype=float)
     logs = spaces.log_normalise(adata, genes)
-    found: dict[str, list[dict[str, float]]] = {}
+    parts: dict[str, list[dict[str, float]]] = {}
     for split in range(_SPLITS):
         pair = spaces.halves(times, seed=split)
         for train, test in (pair, pair[::-1]):
@@ -97,10 +97,10 @@ def score(adata: AnnData, hour: int, made: dict[str, Array], genes: Array) -> di
             for name, values in cells.items():
                 judged = target if name == REAL else values
                 numbers = {"energy": spaces.energy(values, target), "hour": float(clock.predict(judged).mean())}
-                found.setdefault(name, []).append(numbers)
+                parts.setdefault(name, []).append(numbers)
     return {
-        name: {measure: float(np.mean([one[measure] for one in parts])) for measure in ("energy", "hour")}
-        for name, parts in found.items()
+        name: {measure: float(np.mean([one[measure] for one in of_name])) for measure in ("energy", "hour")}
+        for name, of_name in parts.items()
     }
 
 
@@ -111,7 +111,8 @@ def run(data: Path, work: Path, seed: int) -> list[dict[str, Any]]:
         model = model_of(fit_of(left_out, seed), data=data, work=work)
         for hour in left_out:
             made = model.generate(N_CELLS, where={"time": float(hour)}, seed=seed, progress=False)
-            scores = score(adata, hour, answers(adata, left_out, hour, made, seed=seed), model.genes)
+            found = answers(adata, made, hour=hour, left_out=left_out, seed=seed)
+            scores = score(adata, found, hour=hour, genes=model.genes)
             about = {"data_set": DATA_SET, "without": "+".join(map(str, left_out)), "time": hour, "seed": seed}
             records += [about | {"answer": name, **numbers} for name, numbers in scores.items()]
     return records

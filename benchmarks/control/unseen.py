@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anndata import AnnData
+
     from scdiffusion import CellGenerator
 
 Array = Any
