@@ -9,6 +9,7 @@ __all__ = [
     "ConditionError",
     "CountsError",
     "DataFileError",
+    "ExtrapolationWarning",
     "GenesError",
     "MissingExtraError",
     "ModelFolderError",
@@ -77,6 +78,10 @@ class StorageError(UserError, OSError):
 
 class OutOfMemoryError(UserError, MemoryError):
     """Memory ran out; the message names the setting that lowers the need."""
+
+
+class ExtrapolationWarning(UserWarning):
+    """Cells are asked for beyond what was measured."""
 
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:

@@ -14,15 +14,33 @@ from torch import Tensor
 
 from scdiffusion._core.errors import ModelFolderError
 from scdiffusion._core.files import atomic_file, atomic_folder, sha256
-from scdiffusion._core.slots import CARD_FILE, CONFIG_FILE, GENES_FILE, TRAINING_FILE, VOCABULARY_FILE, WEIGHTS_FILE
+from scdiffusion._core.slots import (
+    CARD_FILE,
+    CLASSIFIERS_FILE,
+    CONFIG_FILE,
+    GENES_FILE,
+    TRAINING_FILE,
+    VOCABULARY_FILE,
+    WEIGHTS_FILE,
+)
 from scdiffusion.cells import Conditions
+from scdiffusion.model._attached import Attached, join_tensors, split_tensors
 from scdiffusion.model._card import write_card
 from scdiffusion.model._config import ModelConfig
 from scdiffusion.model._facts import Known, var_from_json
 from scdiffusion.model._parts import Parts
 from scdiffusion.model._stages import History, Saved
 
-__all__ = ["FORMAT", "Held", "read_folder", "read_training", "write_finished", "write_start", "write_training"]
+__all__ = [
+    "FORMAT",
+    "Held",
+    "read_classifiers",
+    "read_folder",
+    "read_training",
+    "write_finished",
+    "write_start",
+    "write_training",
+]
 
 FORMAT = 1
 """Layout of the folder; a higher one was written by a newer version."""
@@ -39,10 +57,17 @@ class Held(NamedTuple):
     """What ``config.json`` says."""
     history: History
     finished: bool
+    classifiers: dict[str, Attached]
 
 
 def write_finished(
-    folder: Path, parts: Parts, *, facts: Mapping[str, Any], texts: Mapping[str, str], overwrite: bool
+    folder: Path,
+    parts: Parts,
+    *,
+    facts: Mapping[str, Any],
+    texts: Mapping[str, str],
+    classifiers: Mapping[str, Attached],
+    overwrite: bool,
 ) -> None:
     """Write a whole model, or nothing.
 
@@ -56,13 +81,19 @@ def write_finished(
         What goes into ``config.json`` beside the checksums.
     texts
         Genes and vocabulary, by the names of their files.
+    classifiers
+        Classifiers by name; their labels are among the facts.
     overwrite
         Replace the model that is there.
     """
     with atomic_folder(folder, overwrite=overwrite) as partial:
         _write_tensors(parts.copies(), partial / WEIGHTS_FILE)
         _write_texts(partial, {**texts, CARD_FILE: write_card(facts)})
-        _write_config(partial, {**facts, "finished": True}, files=(WEIGHTS_FILE, *texts))
+        files = (WEIGHTS_FILE, *texts)
+        if classifiers:
+            _write_tensors(join_tensors(classifiers), partial / CLASSIFIERS_FILE)
+            files = (*files, CLASSIFIERS_FILE)
+        _write_config(partial, {**facts, "finished": True}, files=files)
 
 
 def write_start(
@@ -150,10 +181,32 @@ def read_folder(folder: Path) -> Held:
             state, fit = _read_state(folder)
             tensors, curves = _under("model.", state), {**fit["history"], fit["stage"]: fit["facts"]["history"]}
         parts = Parts.from_tensors(tensors, config=known.config, conditions=known.conditions)
+        classifiers = _classifiers(folder, facts)
     except (KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
         msg = f"The settings and weights in {str(folder)!r} do not belong together ({error}); expected one model's."
         raise ModelFolderError(msg + _AGAIN) from error
-    return Held(parts, known, facts, _history(curves), facts["finished"])
+    return Held(parts, known, facts, _history(curves), facts["finished"], classifiers)
+
+
+def read_classifiers(folder: Path) -> dict[str, Attached]:
+    """Read the classifiers of a model that was saved whole.
+
+    Parameters
+    ----------
+    folder
+        Its folder; one of a fit that has not ended holds none.
+
+    Raises
+    ------
+    ModelFolderError
+        The folder is damaged.
+    """
+    return _classifiers(folder, _read_config(folder))
+
+
+def _classifiers(folder: Path, facts: Mapping[str, Any]) -> dict[str, Attached]:
+    told = facts.get("classifiers", {})  # models saved by earlier versions have none
+    return split_tensors(load_file(folder / CLASSIFIERS_FILE), told) if told else {}
 
 
 def _history(curves: Mapping[str, Any]) -> History:

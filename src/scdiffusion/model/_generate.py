@@ -23,6 +23,7 @@ from scdiffusion._core.random import cell_generators, cell_normals
 from scdiffusion.cells import ConditionPlan, Conditions, ConditionTable, H5adWriter, build_anndata
 from scdiffusion.diffusion import Denoiser, Solver, condition_tensors, sample
 from scdiffusion.model._parts import Parts
+from scdiffusion.model._steering import Targets
 
 __all__ = ["Order", "gather", "make_chunks", "write"]
 
@@ -39,6 +40,8 @@ class Order:
     seed: int
     sizes: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]
     chunk: int
+    targets: Targets | None = None
+    """Where classifiers guide the cells."""
 
 
 def make_chunks(parts: Parts, order: Order) -> Iterator[tuple[sp.csr_matrix, pd.DataFrame]]:
@@ -76,6 +79,8 @@ def _solve(parts: Parts, order: Order, *, table: ConditionTable, cells: NDArray[
     noise = torch.from_numpy(cell_normals(order.seed, "latent", cells, parts.latent_mean.numel()))
     device = parts.latent_mean.device
     conditions = condition_tensors(table)
+    if order.targets is not None:
+        conditions = order.targets.beside(conditions, cells)
     conditions = conditions._replace(codes=conditions.codes.to(device), values=conditions.values.to(device))
     return sample(order.denoiser, noise.to(device), conditions, solver=order.solver, n_steps=order.n_steps)
 

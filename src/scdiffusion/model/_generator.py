@@ -15,21 +15,25 @@ from numpy.typing import NDArray
 from scdiffusion._core.errors import NotFittedError
 from scdiffusion.cells import MIN_CELLS, check_counts, open_source
 from scdiffusion.diffusion import SolverName
+from scdiffusion.guidance import Composition
+from scdiffusion.model._classifiers import WithClassifiers
 from scdiffusion.model._config import ModelConfig
+from scdiffusion.model._control import Controls
 from scdiffusion.model._depth import LibrarySize
 from scdiffusion.model._facts import Known
 from scdiffusion.model._fitting import fit_parts, read_data, require_startable
+from scdiffusion.model._folder import read_classifiers
 from scdiffusion.model._generate import gather, write
 from scdiffusion.model._memory import explain_memory, require_device
 from scdiffusion.model._request import Request
-from scdiffusion.model._state import ModelState
+from scdiffusion.model._steering import Steering, Wish
 
 __all__ = ["CellGenerator"]
 
 _BLOCK = 1024
 
 
-class CellGenerator(ModelState):
+class CellGenerator(Controls, WithClassifiers):
     """Learn what cells look like and generate new ones, as integer counts, under any of their conditions.
 
     Parameters
@@ -139,6 +143,9 @@ class CellGenerator(ModelState):
             )  # fmt: skip
         self._parts, self.history, self.was_stopped, self._scores = fitted
         self.seed, self._max_epochs = seed, max_epochs
+        self._classifiers = read_classifiers(place) if place is not None and resume else {}  # others know other latents
+        for one in self._classifiers.values():
+            one.network.to(device)
         if place is not None and not self.was_stopped:
             self.save(place, overwrite=True)
         return self
@@ -148,7 +155,11 @@ class CellGenerator(ModelState):
         n: int | None = None,
         *,
         where: Mapping[str, Any] | pd.DataFrame | None = None,
-        guidance: float = 1.0,
+        guidance: float | Mapping[str, float] = 1.0,
+        guide: Mapping[str, Wish] | None = None,
+        avoid: Mapping[str, Wish] | None = None,
+        interval: tuple[float, float] = (0.0, 1.0),
+        composition: Composition = "joint",
         seed: int = 0,
         library_size: LibrarySize | None = None,
         steps: int | None = None,
@@ -168,7 +179,17 @@ class CellGenerator(ModelState):
             Conditions: a mapping of names to one label or number each (`None` for the model's own mix), or a table
             with one row a cell, or rows with a column ``n``. What is left open follows the training cells.
         guidance
-            How strongly conditions steer: 0 not at all, 1 as learnt, above 1 cells become more typical.
+            How strongly conditions steer: 0 not at all, 1 as learnt, above 1 cells become more typical. One number for
+            all, or names with one each; those not named have 1.
+        guide
+            Names of classifiers and the label or number that each shall find probable: one for all cells or a list
+            with one a cell, and with a strength in a tuple: ``{"organ": ("Spleen", 2.0), "cell_type": "B cell"}``.
+        avoid
+            Names of classifiers or conditions and the label to keep away from, with a strength in a tuple if not 1.
+        interval
+            Times, from low to high within 0 (data) to 1 (noise), in which guidance acts.
+        composition
+            ``"joint"`` as learnt, or ``"additive"``: what each condition does alone, added up.
         seed
             Seed of the cells.
         library_size
@@ -197,17 +218,24 @@ class CellGenerator(ModelState):
         NotFittedError
             The model is not fitted.
         UnknownNameError
-            `where` names an untrained condition or label.
+            A condition, label or classifier is not known.
         SettingError
-            A number is out of range.
+            A number is out of range, or the same label is asked for and avoided.
+
+        Warns
+        -----
+        ExtrapolationWarning
+            A number lies outside of what was measured.
         """
         parts = self._fitted("generate")
+        steering = Steering(guidance=guidance, guide=guide, avoid=avoid, interval=interval, composition=composition)
         request = Request(
-            n=n, where=where, guidance=guidance, seed=seed, library_size=library_size, steps=steps, solver=solver,
+            n=n, where=where, steering=steering, seed=seed, library_size=library_size, steps=steps, solver=solver,
             chunk=chunk,
         )  # fmt: skip
-        order = request.order(self._known, parts)
-        var, uns = self._known.var, request.to_uns(self._known, parts, n=order.plan.n)
+        order = request.order(self._known, parts, self._classifiers)
+        uns = request.to_uns(self._known, parts, classifiers=self._classifiers, n=order.plan.n)
+        var = self._known.var
         with explain_memory("Lower `chunk`, or write to a file with `to`."):
             if to is None:
                 return gather(parts, order, var=var, uns=uns, progress=progress)

@@ -35,6 +35,8 @@ def load(folder: str | Path, *, device: str = "cpu") -> CellGenerator:
     require_device(device)
     held = read_folder(Path(folder))
     held.parts.to(device)
+    for one in held.classifiers.values():
+        one.network.to(device)
     return _restored(held)
 
 
@@ -47,4 +49,5 @@ def _restored(held: Held) -> CellGenerator:
     model.was_stopped = bool(held.facts.get("stopped", not held.finished))
     model.seed, model._max_epochs = held.facts["seed"], held.facts["max_epochs"]
     model._scores = held.facts.get("scores")
+    model._classifiers = held.classifiers
     return model

@@ -13,12 +13,13 @@ from scdiffusion._core.errors import SettingError
 from scdiffusion._core.slots import UNS_KEY
 from scdiffusion._core.version import __version__
 from scdiffusion.cells import plan_conditions
-from scdiffusion.diffusion import Denoiser, SolverName, solver_named
-from scdiffusion.guidance import ConditionFree
+from scdiffusion.diffusion import SolverName, solver_named
+from scdiffusion.model._attached import Attached
 from scdiffusion.model._depth import LibrarySize, plan_sizes
 from scdiffusion.model._facts import Known
 from scdiffusion.model._generate import Order
 from scdiffusion.model._parts import Parts
+from scdiffusion.model._steering import Steering, require_no_contradiction, warn_beyond, without_avoided
 
 __all__ = ["Request"]
 
@@ -29,7 +30,7 @@ class Request:
 
     n: int | None
     where: Mapping[str, Any] | pd.DataFrame | None
-    guidance: float
+    steering: Steering
     seed: int
     library_size: LibrarySize | None
     steps: int | None
@@ -41,12 +42,12 @@ class Request:
             msg = f"`chunk` must be at least 1, got {self.chunk}; 4096 suits most machines."
             raise SettingError(msg)
 
-    def order(self, known: Known, parts: Parts) -> Order:
+    def order(self, known: Known, parts: Parts, classifiers: Mapping[str, Attached]) -> Order:
         """Check the request and settle what it leaves open.
 
         Parameters
         ----------
-        known, parts
+        known, parts, classifiers
             The fitted model.
 
         Returns
@@ -56,13 +57,17 @@ class Request:
         n = self.n
         if n is None and not isinstance(self.where, pd.DataFrame):
             n = int(parts.conditions_counts.sum())
-        plan = plan_conditions(known.conditions, parts.trained_on, n=n, where=self.where, seed=self.seed)
-        guided = ConditionFree(parts.denoiser, self.guidance)
-        denoiser: Denoiser = guided if known.conditions.names else parts.denoiser
+        denoiser = self.steering.denoiser(parts.denoiser, known.conditions, classifiers)
+        avoided = self.steering.avoided(known.conditions, classifiers)
+        training = without_avoided(parts.trained_on, avoided, known.conditions)
+        plan = plan_conditions(known.conditions, training, n=n, where=self.where, seed=self.seed)
+        require_no_contradiction(plan, avoided, known.conditions)
+        warn_beyond(known.conditions, plan.requests)
         return Order(
             plan=plan,
             conditions=known.conditions,
             denoiser=denoiser,
+            targets=self.steering.targets(classifiers, n=plan.n),
             solver=solver_named(self.solver or known.config.diffusion.solver),
             n_steps=known.config.diffusion.n_steps if self.steps is None else self.steps,
             seed=self.seed,
@@ -70,12 +75,12 @@ class Request:
             chunk=self.chunk,
         )
 
-    def to_uns(self, known: Known, parts: Parts, *, n: int) -> dict[str, Any]:
+    def to_uns(self, known: Known, parts: Parts, *, classifiers: Mapping[str, Attached], n: int) -> dict[str, Any]:
         """Tell in `uns` where the cells come from.
 
         Parameters
         ----------
-        known, parts
+        known, parts, classifiers
             The fitted model.
         n
             Number of cells.
@@ -83,7 +88,7 @@ class Request:
         settings = {
             "n": n,
             "where": _short(self.where),
-            "guidance": self.guidance,
+            **self.steering.to_json(classifiers),
             "steps": known.config.diffusion.n_steps if self.steps is None else self.steps,
             "solver": self.solver or known.config.diffusion.solver,
             "library_size": _short(self.library_size),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scdiffusion._core.errors import NotFittedError
 from scdiffusion.cells import Conditions
+from scdiffusion.model._attached import Attached
 from scdiffusion.model._card import write_summary
 from scdiffusion.model._config import ModelConfig
 from scdiffusion.model._facts import Known
@@ -38,6 +39,7 @@ class ModelState:
     _max_epochs: int | None
     _parts: Parts | None
     _scores: dict[str, Any] | None
+    _classifiers: dict[str, Attached]
 
     def _begin(self, known: Known, data: Data | None) -> None:
         self.history = {}
@@ -48,6 +50,7 @@ class ModelState:
         self._max_epochs = None
         self._parts = None
         self._scores = None
+        self._classifiers = {}
 
     @property
     def conditions(self) -> Conditions:
@@ -91,7 +94,10 @@ class ModelState:
             Something is there and `overwrite` is false.
         """
         parts = self._fitted("save")
-        write_finished(Path(folder), parts, facts=self._facts(parts), texts=self._known.texts(), overwrite=overwrite)
+        write_finished(
+            Path(folder), parts, facts=self._facts(parts), texts=self._known.texts(), classifiers=self._classifiers,
+            overwrite=overwrite,
+        )  # fmt: skip
         return Path(folder)
 
     def record_scores(self, scores: Mapping[str, Any] | str) -> None:
@@ -127,4 +133,5 @@ class ModelState:
             "stopped": self.was_stopped,
             "history": self.history,
             "scores": self._scores,
+            "classifiers": {name: one.told() for name, one in self._classifiers.items()},
         }
