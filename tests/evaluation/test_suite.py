@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from scdiffusion._core.errors import (
     SettingError,
     UnknownNameError,
 )
-from scdiffusion.evaluation import Report, audit, evaluate
+from scdiffusion.evaluation import Benchmark, Report, _suite, audit, evaluate
 from scdiffusion.evaluation._samples import Sample
 from scdiffusion.evaluation._views import fit_space
+from scdiffusion.evaluation.baselines import BASELINES
+from scdiffusion.metrics import Pair, Score, get_metric
 
 
 def quick(real: Any, generated: Any, *names: str, **options: Any) -> Report:
@@ -182,3 +185,31 @@ def test_unknown_names_are_refused(splits: Any) -> None:
 def test_settings_out_of_range_are_refused(options: dict[str, Any], words: str, splits: Any) -> None:
     with pytest.raises(SettingError, match=words):
         quick(splits.real, splits.perfect, **options)
+
+
+def test_a_benchmark_scores_each_generator_as_evaluate_does(splits: Any, faults: dict[str, Any]) -> None:
+    settings: dict[str, Any] = {"reference": splits.reference, "train": splits.train, "by": "cell_type"}
+    names = ("energy", "closest_record", "composition", "forest_depth_auc")
+    benchmark = Benchmark(splits.real, metrics=names, progress=False, **settings)
+    for generated in (splits.perfect, faults["wrong_depth"](splits), splits.perfect[:200].copy(), splits.perfect):
+        scored, alone = benchmark.score(generated), quick(splits.real, generated, *names, **settings)
+        assert scored.to_json() == alone.to_json()
+
+
+def test_a_benchmark_measures_floor_and_baselines_once(splits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[int] = []
+
+    def compute(pair: Pair) -> Score:
+        computed.append(pair.generated.n_cells)
+        return Score(0.1, 0.0, 0.2)
+
+    metric = replace(get_metric("energy"), compute=compute, by_label=False)
+    monkeypatch.setattr(_suite, "select_metrics", lambda *_, **__: (metric,))
+    benchmark = Benchmark(splits.real, reference=splits.reference, train=splits.train, progress=False)
+    benchmark.score(splits.perfect)
+    n_first = len(computed)
+    benchmark.score(splits.perfect)
+    assert n_first == 2 + len(BASELINES)
+    assert len(computed) == n_first + 1
+    benchmark.score(splits.perfect[:300])
+    assert len(computed) == 2 * n_first + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scdiffusion.evaluation import baselines
 from scdiffusion.evaluation._report import Report
-from scdiffusion.evaluation._suite import audit, evaluate
+from scdiffusion.evaluation._suite import Benchmark, audit, evaluate
 from scdiffusion.evaluation._verdicts import Verdict
 
-__all__ = ["Report", "Verdict", "audit", "baselines", "evaluate"]
+__all__ = ["Benchmark", "Report", "Verdict", "audit", "baselines", "evaluate"]

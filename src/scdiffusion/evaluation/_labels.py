@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scdiffusion._core.random import generator
 from scdiffusion.evaluation._material import Material
-from scdiffusion.evaluation._scoring import VALIDITY, Arena, Estimate, Scored, score
+from scdiffusion.evaluation._scoring import VALIDITY, Arena, Estimate, Scored, Standings, score
 from scdiffusion.metrics import Metric, View
 
 __all__ = ["label_sizes", "measure_labels", "share_floor"]
@@ -51,6 +51,7 @@ def measure_labels(
     *,
     sizes: Mapping[str, Mapping[str, int]],
     seed: int,
+    standings: Standings,
     advance: Callable[..., None],
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Measure within each label what makes sense there.
@@ -65,6 +66,8 @@ def measure_labels(
         Cells by label.
     seed
         Seed of subsamples and folds.
+    standings
+        Floors measured so far.
     advance
         Told after each label.
 
@@ -78,14 +81,16 @@ def measure_labels(
         if size["compared"]:
             arena = _arena(material, label, size["compared"], seed=seed)
             found = {
-                metric.name: score(metric, [arena], seed=seed) for metric in suited if not metric.missing(arena.model)
+                metric.name: score(metric, [arena], standings=standings, label=label, seed=seed)
+                for metric in suited
+                if not metric.missing(arena.model)
             }
             scores[label] = {name: one.to_json() for name, one in found.items() if isinstance(one, Scored)}
         advance(1, note=label)
     return scores
 
 
-def share_floor(metric: Metric, arenas: Sequence[Arena], *, seed: int) -> Scored | str:
+def share_floor(metric: Metric, arenas: Sequence[Arena], *, standings: Standings, seed: int) -> Scored | str:
     """Score the shares of labels against random draws of as many real cells.
 
     Splits are often stratified, so that two real samples agree in their shares better than chance allows; the floor is
@@ -97,6 +102,8 @@ def share_floor(metric: Metric, arenas: Sequence[Arena], *, seed: int) -> Scored
         The distance between the shares.
     arenas
         The comparisons, one a seed.
+    standings
+        Floors measured so far.
     seed
         Seed of the draws.
 
@@ -104,7 +111,7 @@ def share_floor(metric: Metric, arenas: Sequence[Arena], *, seed: int) -> Scored
     -------
     The score, or the reason why there is none.
     """
-    found = score(metric, arenas, intervals=False, seed=seed)
+    found = score(metric, arenas, standings=standings, intervals=False, seed=seed)
     if isinstance(found, str):
         return found
     pooled = np.concatenate([_labels(arenas[0].model.real), _labels(arenas[0].floor.generated)])
@@ -120,17 +127,16 @@ def share_floor(metric: Metric, arenas: Sequence[Arena], *, seed: int) -> Scored
 
 
 def _arena(material: Material, label: str, n_cells: int, *, seed: int) -> Arena:
-    stream = generator(seed, "label", label)
+    def cut(role: str, view: View) -> View:
+        members = np.flatnonzero(_labels(view) == label)
+        return view.take(generator(seed, "label", label, role).permutation(members)[:n_cells])
 
-    def cut(view: View) -> View:
-        return view.take(stream.permutation(np.flatnonzero(_labels(view) == label))[:n_cells])
-
-    real = cut(material.real)
-    pair = material.pair(cut(material.generated), real=real, seed=seed)
+    real = cut("real", material.real)
+    pair = material.pair(cut("generated", material.generated), real=real, seed=seed)
     pair = replace(
         pair, folds=max(2, pair.folds - 1), train=_own(material.train, label), reference=_own(material.fit, label)
     )
-    return Arena(model=pair, floor=pair.with_generated(cut(material.floor)), baselines={})
+    return Arena(model=pair, floor=pair.with_generated(cut("floor", material.floor)), baselines={})
 
 
 def _own(view: View | None, label: str) -> View | None:

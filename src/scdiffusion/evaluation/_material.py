@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -11,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdiffusion._core.errors import CountsError
-from scdiffusion.evaluation._samples import Faults, Sample, Shared
+from scdiffusion._core.random import generator
+from scdiffusion.evaluation._samples import Faults, Sample, as_scored, find_faults
 from scdiffusion.evaluation._scoring import Arena
 from scdiffusion.evaluation._views import Space, fit_space
 from scdiffusion.evaluation.baselines import BASELINES, COPIER
@@ -23,6 +25,11 @@ _MIN_CELLS = 20
 _FIT_PART = 1 / 3  # of the reference cells, when none can be spared
 _HELD_OUT_PART = 0.4  # of the real cells, when there is no reference
 _MOST_FIT_CELLS = 3000
+_NO_REFERENCE = (
+    "No reference was given: the real cells were split at random into 40 % held out, 40 % for the floor and 20 % for "
+    "choosing genes and fitting components."
+)
+_NO_TRAIN = "No training cells were given: baselines learn from the reference cells, and copying is not scored."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,9 +45,13 @@ class Material:
     source: Sample
     """Cells that the baselines learn from."""
     faults: Faults
+    """What is wrong with the generated values."""
+    made_notes: tuple[str, ...]
+    """Remarks on the generated cells."""
     n_equal: int
     """Cells on either side of every comparison of the whole samples."""
     notes: tuple[str, ...]
+    """Remarks on the real cells."""
     folds: int
     """Folds of the discriminators."""
 
@@ -59,7 +70,11 @@ class Material:
             n_jobs=1,  # threads of scikit-learn race for the global warning filters
         )
 
-    def arena(self, *, seed: int, baselines: Iterable[str] | None = None) -> Arena:
+    def renew(self, made: Sample, *, seed: int) -> Material:
+        """Put other generated cells, on the same genes and as many, in the place of these."""
+        return replace(self, **_see_generated(self.space, made, seed=seed))
+
+    def arena(self, *, seed: int, baselines: Iterable[str], known: Arena | None = None) -> Arena:
         """Draw samples of equal size, and every baseline as large.
 
         Parameters
@@ -67,23 +82,26 @@ class Material:
         seed
             Other seeds draw other cells, where there are more than needed, and other baselines.
         baselines
-            Names of those wanted; all that can be had when not given.
+            Names of those wanted.
+        known
+            The arena of other generated cells at the same seed, whose real side is kept.
 
         Returns
         -------
         The comparisons.
         """
-        stream = np.random.default_rng([seed, 2])
         real, floor, generated = (
-            view.take(stream.permutation(view.n_cells)[: self.n_equal])
-            for view in (self.real, self.floor, self.generated)
+            view.take(generator(seed, "arena", role).permutation(view.n_cells)[: self.n_equal])
+            for role, view in (("real", self.real), ("floor", self.floor), ("generated", self.generated))
         )
-        wanted = self.baseline_names if baselines is None else baselines
+        if known is not None:
+            return replace(known, model=known.model.with_generated(generated))
         return Arena(
             model=self.pair(generated, real=real, seed=seed),
             floor=self.pair(floor, real=real, seed=seed),
             baselines={
-                name: self.pair(self.baseline(name, n=self.n_equal, seed=seed), real=real, seed=seed) for name in wanted
+                name: self.pair(self.baseline(name, n=self.n_equal, seed=seed), real=real, seed=seed)
+                for name in baselines
             },
         )
 
@@ -104,13 +122,17 @@ class Material:
         return self.space.view(Sample(counts=drawn.X.astype(np.float32), labels=labels))
 
 
-def prepare(shared: Shared, *, max_cells: int, folds: int, seed: int) -> Material:
+def prepare(
+    samples: Mapping[str, Sample], genes: NDArray[np.str_], *, max_cells: int, folds: int, seed: int
+) -> Material:
     """Split the real cells, fit the spaces on their part, and see every sample in them.
 
     Parameters
     ----------
-    shared
-        Samples ``"real"`` and ``"generated"``, and ``"reference"`` and ``"train"`` where they exist.
+    samples
+        ``"real"`` and ``"generated"``, and ``"reference"`` and ``"train"`` where they exist.
+    genes
+        Names of their genes, shape ``(G,)``.
     max_cells
         Most cells on either side of a comparison.
     folds
@@ -127,50 +149,56 @@ def prepare(shared: Shared, *, max_cells: int, folds: int, seed: int) -> Materia
     CountsError
         Too few cells are left on a side.
     """
-    stream = np.random.default_rng([seed, 3])
-    samples, notes = shared.samples, list(shared.notes)
-    real = samples["real"]
+    notes = [note for role, sample in samples.items() if role != "generated" for note in sample.notes]
+    real, made, train = samples["real"], samples["generated"], samples.get("train")
     if "reference" in samples:
         reference = samples["reference"]
     else:
-        kept = _stratified(real, _HELD_OUT_PART, stream)
+        kept = _stratified(real, _HELD_OUT_PART, generator(seed, "held out"))
         reference, real = real.take(~kept), real.take(kept)
-        notes.append(
-            "No reference was given: the real cells were split at random into 40 % held out, 40 % for the floor and "
-            "20 % for choosing genes and fitting components."
-        )
-    needed = min(real.n_cells, samples["generated"].n_cells, max_cells)
-    for_fit = _stratified(reference, max(_FIT_PART, 1 - needed / reference.n_cells), stream)
+        notes.append(_NO_REFERENCE)
+    needed = min(real.n_cells, made.n_cells, max_cells)
+    for_fit = _stratified(reference, max(_FIT_PART, 1 - needed / reference.n_cells), generator(seed, "fit"))
     fit, floor = reference.take(for_fit), reference.take(~for_fit)
     n_equal = min(needed, floor.n_cells)
     if n_equal < _MIN_CELLS:
         msg = (
             f"{n_equal} cells are left on each side ({real.n_cells} held out, {floor.n_cells} for the floor, "
-            f"{samples['generated'].n_cells} generated), expected at least {_MIN_CELLS}. Give more cells."
+            f"{made.n_cells} generated), expected at least {_MIN_CELLS}. Give more cells."
         )
         raise CountsError(msg)
-    train = samples.get("train")
     if train is None:
-        notes.append(
-            "No training cells were given: baselines learn from the reference cells, and copying is not scored."
-        )
+        notes.append(_NO_TRAIN)
     if fit.n_cells > _MOST_FIT_CELLS:
-        fit = fit.take(stream.permutation(fit.n_cells)[:_MOST_FIT_CELLS])
-    space = fit_space(fit, shared.genes, seed=seed)
-    views = {
-        name: space.view(sample.take(stream.permutation(sample.n_cells)))
-        for name, sample in {"real": real, "floor": floor, "generated": samples["generated"], "fit": fit}.items()
-    }
+        fit = fit.take(generator(seed, "fit cells").permutation(fit.n_cells)[:_MOST_FIT_CELLS])
+    space = fit_space(fit, genes, seed=seed)
     return Material(
         space=space,
+        real=space.view(_shuffled(real, "real", seed=seed)),
+        floor=space.view(_shuffled(floor, "floor", seed=seed)),
+        fit=space.view(_shuffled(fit, "fit", seed=seed)),
         train=None if train is None else space.view(train),
         source=reference if train is None else train,
-        faults=shared.faults,
         n_equal=n_equal,
         notes=tuple(notes),
         folds=folds,
-        **views,
+        **_see_generated(space, made, seed=seed),
     )
+
+
+def _see_generated(space: Space, made: Sample, *, seed: int) -> dict[str, Any]:
+    """Note what is wrong with the generated values, and see them in the spaces as far as they can be scored."""
+    scorable = replace(made, counts=as_scored(made.counts))
+    return {
+        "generated": space.view(_shuffled(scorable, "generated", seed=seed)),
+        "faults": find_faults(made.counts),
+        "made_notes": made.notes,
+    }
+
+
+def _shuffled(sample: Sample, role: str, *, seed: int) -> Sample:
+    """Bring cells into random order, by a stream of their own."""
+    return sample.take(generator(seed, "order", role).permutation(sample.n_cells))
 
 
 def _stratified(sample: Sample, part: float, stream: np.random.Generator) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,8 +21,20 @@ from scdiffusion._core.errors import (
     UnknownNameError,
     did_you_mean,
 )
+from scdiffusion._core.random import generator
 
-__all__ = ["Cells", "Faults", "Sample", "Shared", "find_faults", "read_samples"]
+__all__ = [
+    "Cells",
+    "Faults",
+    "Reading",
+    "Sample",
+    "as_scored",
+    "check_labels",
+    "find_faults",
+    "open_cells",
+    "read_sample",
+    "shared_genes",
+]
 
 Cells: TypeAlias = ad.AnnData | str | Path
 _MIN_SHARED_GENES = 10
@@ -39,6 +51,8 @@ class Sample:
     """One a cell, empty text where missing."""
     donors: NDArray[np.str_] | None = None
     """One a cell."""
+    notes: tuple[str, ...] = ()
+    """Remarks on how they were read."""
 
     @property
     def n_cells(self) -> int:
@@ -51,6 +65,7 @@ class Sample:
             counts=self.counts[rows],
             labels=None if self.labels is None else self.labels[rows],
             donors=None if self.donors is None else self.donors[rows],
+            notes=self.notes,
         )
 
 
@@ -72,75 +87,58 @@ class Faults:
         return max(self.negative, self.fractional, self.infinite) / max(self.n_cells, 1)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Shared:
-    """Samples on the genes that all of them have."""
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How cells are read, the same for every sample of a comparison."""
 
-    genes: NDArray[np.str_]
-    samples: dict[str, Sample]
-    faults: Faults
-    notes: tuple[str, ...]
+    limits: Mapping[str, int]
+    """Most cells to keep, by role."""
+    layer: str | None
+    """Layer with the counts of the real cells; the generated ones use it too where they have it, else ``X``."""
+    by: str | None
+    """Column of ``obs`` with the type."""
+    donor: str | None
+    """Column of ``obs`` with the donor."""
+    seed: int
+    """Seed of the choice of cells."""
 
 
-def read_samples(
-    cells: Mapping[str, Cells],
-    *,
-    limits: Mapping[str, int],
-    layer: str | None,
-    obs: Mapping[str, str | None],
-    seed: int,
-) -> Shared:
-    """Read every sample, limit its cells at random, and bring all to the genes they share.
+def read_sample(table: ad.AnnData, *, role: str, genes: NDArray[np.str_], reading: Reading) -> Sample:
+    """Read a sample: limit its cells at random, and bring it to the shared genes.
 
     Parameters
     ----------
-    cells
-        AnnData or paths by role; ``"generated"`` may hold bad values, all other roles have to hold raw counts.
-    limits
-        Most cells to keep, by role.
-    layer
-        Layer with the counts of the real cells; the generated ones use it too where they have it, else ``X``.
-    obs
-        Columns for ``"by"`` and ``"donor"``, or ``None``.
-    seed
-        Seed of the choice of cells.
+    table
+        The cells; those with the role ``"generated"`` may hold bad values, all others have to hold raw counts.
+    role
+        What the cells are for, also in messages.
+    genes
+        Names of the shared genes, shape ``(G,)``.
+    reading
+        How to read.
 
     Returns
     -------
-    The samples, on the genes of the first one in their order, and remarks for the report.
+    The sample with the genes in that order, and remarks for the report.
 
     Raises
     ------
-    DataFileError
-        A path does not lead to a readable `.h5ad` file.
     CountsError
-        Real cells are missing or hold other values than counts.
-    GenesError
-        The genes do not fit, or occur twice.
+        Counts are missing, or real cells hold other values.
     UnknownNameError
         A column or layer is not there.
-    ConditionError
-        No label of the generated cells occurs among the real ones.
     """
-    stream = np.random.default_rng([seed, 1])
     notes: list[str] = []
-    tables = {role: _open(one, role) for role, one in cells.items()}
-    genes = _shared_genes(tables)
-    samples: dict[str, Sample] = {}
-    for role, table in tables.items():
-        rows = np.arange(table.n_obs)
-        if table.n_obs > limits[role]:
-            rows = np.sort(stream.choice(table.n_obs, limits[role], replace=False))
-            notes.append(f"{role}: {limits[role]:,} of {table.n_obs:,} cells, drawn at random.")
-        samples[role] = Sample(
-            counts=_counts(table, role=role, layer=layer, rows=rows, genes=genes, notes=notes),
-            labels=_column(table, obs.get("by"), role=role, rows=rows, notes=notes),
-            donors=_column(table, obs.get("donor"), role=role, rows=rows, notes=notes, optional=True),
-        )
-    faults = find_faults(samples["generated"].counts)
-    samples["generated"] = replace(samples["generated"], counts=_as_scored(samples["generated"].counts))
-    _check_labels(samples, obs.get("by"))
-    return Shared(genes=genes, samples=samples, faults=faults, notes=tuple(notes))
+    rows, limit = np.arange(table.n_obs), reading.limits[role]
+    if table.n_obs > limit:
+        rows = np.sort(generator(reading.seed, "cells", role).choice(table.n_obs, limit, replace=False))
+        notes.append(f"{role}: {limit:,} of {table.n_obs:,} cells, drawn at random.")
+    return Sample(
+        counts=_counts(table, role=role, layer=reading.layer, rows=rows, genes=genes, notes=notes),
+        labels=_column(table, reading.by, role=role, rows=rows, notes=notes),
+        donors=_column(table, reading.donor, role=role, rows=rows, notes=notes, optional=True),
+        notes=tuple(notes),
+    )
 
 
 def find_faults(counts: sparse.csr_matrix) -> Faults:
@@ -173,15 +171,45 @@ def find_faults(counts: sparse.csr_matrix) -> Faults:
     )
 
 
-def _as_scored(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Make bad values scorable, negative and not finite ones as zero; the verdict on the counts tells of them."""
+def as_scored(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Make bad values scorable, negative and not finite ones as zero; the verdict on the counts tells of them.
+
+    Parameters
+    ----------
+    counts
+        Any matrix of cells by genes, shape ``(N, G)``.
+
+    Returns
+    -------
+    Finite values from 0 up, same shape.
+    """
     repaired = counts.copy()
     repaired.data = np.maximum(np.nan_to_num(repaired.data, nan=0.0, posinf=0.0, neginf=0.0), 0)
     repaired.eliminate_zeros()
     return repaired
 
 
-def _open(cells: Cells, role: str) -> ad.AnnData:
+def open_cells(cells: Cells, role: str) -> ad.AnnData:
+    """Open cells, leaving those of a file on disk.
+
+    Parameters
+    ----------
+    cells
+        AnnData or path of an ``.h5ad`` file.
+    role
+        What they are for, in messages.
+
+    Returns
+    -------
+    The cells, at least one.
+
+    Raises
+    ------
+    DataFileError
+        A path does not lead to a readable ``.h5ad`` file.
+    CountsError
+        There are no cells.
+    """
     if isinstance(cells, ad.AnnData):
         table = cells
     else:
@@ -196,7 +224,23 @@ def _open(cells: Cells, role: str) -> ad.AnnData:
     return table
 
 
-def _shared_genes(tables: Mapping[str, ad.AnnData]) -> NDArray[np.str_]:
+def shared_genes(tables: Mapping[str, ad.AnnData]) -> NDArray[np.str_]:
+    """Find the genes that all samples have.
+
+    Parameters
+    ----------
+    tables
+        Cells by role, ``"real"`` and ``"generated"`` among them.
+
+    Returns
+    -------
+    Their names in the order of the real cells, shape ``(G,)``.
+
+    Raises
+    ------
+    GenesError
+        The genes do not fit, or occur twice.
+    """
     for role, table in tables.items():
         if not table.var_names.is_unique:
             twice = list(table.var_names[table.var_names.duplicated()][:3])
@@ -276,12 +320,25 @@ def _column(
     return np.asarray(column.where(column.notna(), "").astype(str), dtype=str)
 
 
-def _check_labels(samples: Mapping[str, Sample], by: str | None) -> None:
-    real, made = samples["real"].labels, samples["generated"].labels
+def check_labels(real: NDArray[np.str_] | None, made: NDArray[np.str_] | None, *, by: str | None) -> None:
+    """Refuse generated labels that none of the real cells bears.
+
+    Parameters
+    ----------
+    real, made
+        The labels of either sample, one a cell.
+    by
+        Column that they are from.
+
+    Raises
+    ------
+    ConditionError
+        No label of the generated cells occurs among the real ones.
+    """
     if real is None or made is None or np.intersect1d(real[real != ""], made).size:
         return
     msg = (
-        f"No label in `obs[{by!r}]` of the generated cells, such as {str(made[0])!r}, occurs among the real ones, "
-        f"such as {str(real[0])!r}, expected the same names. Rename the generated labels, or leave `by` out."
+        f"No label in `obs[{by!r}]` of the generated cells, such as {str(made[0])!r}, occurs among the real ones, such "
+        f"as {str(real[0])!r}, expected the same names. Rename the generated labels, or leave `by` out."
     )
     raise ConditionError(msg)

@@ -15,7 +15,7 @@ from scdiffusion._core.random import generator
 from scdiffusion.evaluation.baselines import COPIER
 from scdiffusion.metrics import Metric, Pair, Score
 
-__all__ = ["VALIDITY", "Arena", "Estimate", "Scored", "measure", "score"]
+__all__ = ["VALIDITY", "Arena", "Estimate", "Scored", "Standings", "measure", "score"]
 
 VALIDITY = "invalid_values"
 """The metric that stands in a group of its own, as nothing else holds where it fails."""
@@ -123,7 +123,39 @@ class Scored:
         }
 
 
-def score(metric: Metric, arenas: Sequence[Arena], *, intervals: bool = True, seed: int = 0) -> Scored | str:
+class _Standing(NamedTuple):
+    floor: Estimate
+    baselines: dict[str, float]
+
+
+class Standings:
+    """Where floor and baselines stand by each metric: measured when first asked for, then the same for all generators.
+
+    They hold as long as the real side of the arenas does.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, int], _Standing] = {}
+
+    def of(self, metric: Metric, arenas: Sequence[Arena], *, label: str, intervals: bool, seed: int) -> _Standing:
+        """Recall the standing of a metric at this label and number of cells, or measure it."""
+        key = (metric.name, label, arenas[0].n_cells)
+        if key not in self._known:
+            floor = _average([measure(metric, one.floor, intervals=intervals, seed=seed) for one in arenas])
+            baselines = {name: _mean(metric, [one.baselines[name] for one in arenas]) for name in arenas[0].baselines}
+            self._known[key] = _Standing(floor, baselines)
+        return self._known[key]
+
+
+def score(
+    metric: Metric,
+    arenas: Sequence[Arena],
+    *,
+    standings: Standings | None = None,
+    label: str = "",
+    intervals: bool = True,
+    seed: int = 0,
+) -> Scored | str:
     """Measure a metric in every arena (one a seed) and read it against floor and baselines.
 
     Parameters
@@ -132,6 +164,10 @@ def score(metric: Metric, arenas: Sequence[Arena], *, intervals: bool = True, se
         What to measure.
     arenas
         The comparisons, one for every seed, already limited to the cells that the metric is given.
+    standings
+        Where floors and baselines stood against the same real cells.
+    label
+        The label that the arenas are limited to.
     intervals
         Whether to estimate standard errors where the metric gives none.
     seed
@@ -143,13 +179,13 @@ def score(metric: Metric, arenas: Sequence[Arena], *, intervals: bool = True, se
     """
     try:
         models = [measure(metric, one.model, intervals=intervals, seed=seed) for one in arenas]
-        floors = [measure(metric, one.floor, intervals=intervals, seed=seed) for one in arenas]
+        known = Standings() if standings is None else standings
+        floor, baselines = known.of(metric, arenas, label=label, intervals=intervals, seed=seed)
     except UserError as error:
         return str(error)
-    model, floor = _average(models), _average(floors)
+    model = _average(models)
     if not (math.isfinite(model.value) and math.isfinite(floor.value)):
         return "The value is not a number for these cells."
-    baselines = {name: _mean(metric, [one.baselines[name] for one in arenas]) for name in arenas[0].baselines}
     trivial = _best_trivial(metric, baselines)
     skill = None if trivial is None else _skill(metric, model, floor, trivial=baselines[trivial])
     return Scored(
