@@ -1,0 +1,231 @@
+"""Strengths for each condition, sums of conditions and conditions to avoid, on a mixture with two conditions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from scdiffusion._core.errors import SettingError
+from scdiffusion.diffusion import Denoiser, Estimate, sample
+from scdiffusion.guidance import Avoided, ConditionFree
+from scdiffusion.nn import ConditionTensors
+
+CENTRES = torch.tensor([[[1.5, 0.0], [1.5, 2.0]], [[-1.0, 0.5], [-1.5, 3.0]]]).double()
+SHARES = torch.tensor([[0.4, 0.1], [0.2, 0.3]]).double()
+STD = 0.5
+
+
+@dataclass(frozen=True)
+class PairDenoiser:
+    """One normal component for each pair of labels; missing labels leave a mixture."""
+
+    centres: Tensor = CENTRES
+    shares: Tensor = SHARES
+
+    def prior(self, codes: Tensor) -> Tensor:
+        """Return log shares of the components that suit the labels, shape ``(B, 4)``."""
+        fits = [(codes[:, at, None] < 0) | (codes[:, at, None] == torch.arange(2)) for at in range(2)]
+        kept = (fits[0][:, :, None] & fits[1][:, None, :]) * self.shares
+        return kept.flatten(1).log()
+
+    def log_density(self, z_t: Tensor, t: float, codes: Tensor) -> Tensor:
+        """Return ``log p(z_t, c)`` up to a constant."""
+        variance = (1 - t) ** 2 * STD**2 + t**2
+        offset = z_t[:, None] - (1 - t) * self.centres.flatten(0, 1)
+        return (self.prior(codes) - 0.5 * offset.square().sum(2) / variance).logsumexp(1)
+
+    def given(self, conditions: ConditionTensors) -> Estimate:
+        """Return Tweedie's mean."""
+        prior, centres = self.prior(conditions.codes), self.centres.flatten(0, 1)
+
+        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+            alpha, sigma = 1 - t[..., None, None], t[..., None, None]
+            variance = alpha**2 * STD**2 + sigma**2
+            offset = z_t[:, None] - alpha * centres
+            weights = (prior - 0.5 * (offset**2 / variance).sum(2)).softmax(1)
+            return (weights[..., None] * (centres + alpha * STD**2 / variance * offset)).sum(1)
+
+        return estimate
+
+
+ORACLE = PairDenoiser()
+T = torch.tensor(0.5).double()
+
+
+def pairs(n: int = 24) -> tuple[Tensor, ConditionTensors]:
+    """Noisy latents of cells with every pair of labels."""
+    at = torch.arange(n)
+    z_t = torch.randn(n, 2, generator=torch.Generator().manual_seed(0)).double()
+    return z_t, ConditionTensors(torch.stack([at % 2, at // 2 % 2], dim=1), torch.zeros(n, 0))
+
+
+def hidden(conditions: ConditionTensors, *columns: int) -> Tensor:
+    codes = conditions.codes.clone()
+    codes[:, list(columns)] = -1
+    return codes
+
+
+def tilted_mean(z_t: Tensor, terms: list[tuple[float, Tensor]]) -> Tensor:
+    """Tweedie's mean of the density that is a product of powers of known ones."""
+    leaf = z_t.clone().requires_grad_()
+    density = sum((weight * ORACLE.log_density(leaf, 0.5, codes)).sum() for weight, codes in terms)
+    (score,) = torch.autograd.grad(density, leaf)  # type: ignore[arg-type]
+    return (z_t + 0.25 * score) / 0.5
+
+
+@dataclass
+class Counting:
+    denoiser: Denoiser
+    calls: int = 0
+
+    def given(self, conditions: ConditionTensors) -> Estimate:
+        estimate = self.denoiser.given(conditions)
+
+        def count(z_t: Tensor, t: Tensor) -> Tensor:
+            self.calls += 1
+            return estimate(z_t, t)
+
+        return count
+
+
+def test_strengths_of_one_are_the_conditional_to_the_bit() -> None:
+    z_t, conditions = pairs()
+    plain = sample(ORACLE, z_t, conditions)
+    assert torch.equal(sample(ConditionFree(ORACLE, (1.0, 1.0)), z_t, conditions), plain)
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_strength_of_zero_takes_the_condition_away_to_the_bit(at: int) -> None:
+    z_t, conditions = pairs()
+    strengths = (0.0, 1.0) if at == 0 else (1.0, 0.0)
+    without = ORACLE.given(conditions._replace(codes=hidden(conditions, at)))(z_t, T)
+    assert torch.equal(ConditionFree(ORACLE, strengths).given(conditions)(z_t, T), without)
+
+
+@pytest.mark.parametrize("strengths", [(2.0, 1.0), (0.5, 3.0), (0.0, 0.0)])
+def test_each_strength_is_a_power_of_what_its_condition_says(strengths: tuple[float, float]) -> None:
+    """p(z | c) times p(c_k | z, others)^(s_k - 1): p(c_k | z, others) is p(z, c) / p(z, others)."""
+    z_t, conditions = pairs()
+    terms = [(1.0, conditions.codes)]
+    for at, strength in enumerate(strengths):
+        terms += [(strength - 1.0, conditions.codes), (1.0 - strength, hidden(conditions, at))]
+    guided = ConditionFree(ORACLE, strengths).given(conditions)(z_t, T)
+    torch.testing.assert_close(guided, tilted_mean(z_t, terms))
+
+
+@pytest.mark.parametrize("strength", [1.0, 2.0, (0.5, 1.5)])
+def test_the_sum_of_conditions_is_a_product_of_what_each_says_alone(strength: float | tuple[float, float]) -> None:
+    z_t, conditions = pairs()
+    each = strength if isinstance(strength, tuple) else (strength, strength)
+    terms = [(1.0 - sum(each), hidden(conditions, 0, 1))]
+    terms += [(each[0], hidden(conditions, 1)), (each[1], hidden(conditions, 0))]
+    guided = ConditionFree(ORACLE, strength, composition="additive").given(conditions)(z_t, T)
+    torch.testing.assert_close(guided, tilted_mean(z_t, terms))
+
+
+def test_the_sum_is_the_joint_where_conditions_are_independent() -> None:
+    """Each condition moves a dimension of its own, so that neither says anything of the other."""
+    centres = torch.tensor([[[1.0, 0.5], [1.0, -1.0]], [[-2.0, 0.5], [-2.0, -1.0]]]).double()
+    oracle = PairDenoiser(centres, torch.tensor([[0.42, 0.18], [0.28, 0.12]]).double())
+    z_t, conditions = pairs()
+    summed = ConditionFree(oracle, composition="additive").given(conditions)(z_t, T)
+    torch.testing.assert_close(summed, oracle.given(conditions)(z_t, T))
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 2.0])
+def test_what_is_avoided_divides_the_density(strength: float) -> None:
+    z_t, conditions = pairs()
+    avoided = conditions.codes.clone()
+    avoided[:, 1] = 0
+    terms = [(1.0, conditions.codes), (-strength, avoided), (strength, hidden(conditions, 1))]
+    guided = ConditionFree(ORACLE, avoid=(Avoided(1, 0.0, strength),)).given(conditions)(z_t, T)
+    torch.testing.assert_close(guided, tilted_mean(z_t, terms))
+
+
+def test_avoiding_a_label_lowers_its_share() -> None:
+    noise = torch.randn(2000, 2, generator=torch.Generator().manual_seed(1)).double()
+    nothing = ConditionTensors(torch.full((2000, 2), -1), torch.zeros(2000, 0))
+
+    def share(guide: Denoiser) -> float:
+        made = sample(guide, noise, nothing)
+        return float((torch.cdist(made, CENTRES.flatten(0, 1)).argmin(1) < 2).double().mean())
+
+    assert share(ORACLE) == pytest.approx(0.5, abs=0.04)
+    once, twice = (share(ConditionFree(ORACLE, avoid=(Avoided(0, 0.0, strength),))) for strength in (1.0, 2.0))
+    assert twice < once < 0.25
+
+
+def test_a_number_can_be_avoided() -> None:
+    @dataclass
+    class Seen:
+        values: Tensor | None = None
+
+        def given(self, conditions: ConditionTensors) -> Estimate:
+            kept = conditions.values.nan_to_num(0.0)
+            return lambda z_t, t: kept + torch.zeros_like(z_t)
+
+    conditions = ConditionTensors(torch.zeros(5, 0, dtype=torch.int64), torch.full((5, 1), 2.0))
+    guided = ConditionFree(Seen(), avoid=(Avoided(0, 0.5, 3.0),)).given(conditions)
+    torch.testing.assert_close(guided(torch.zeros(5, 1), T), torch.full((5, 1), 2.0 - 3.0 * 0.5))
+
+
+@pytest.mark.parametrize(
+    ("settings", "calls"),
+    [
+        ({"strength": (1.0, 1.0)}, 1),
+        ({"strength": (2.0, 1.0)}, 2),
+        ({"strength": (2.0, 3.0)}, 3),
+        ({"composition": "additive"}, 3),
+        ({"avoid": (Avoided(0, 0.0),)}, 3),
+        ({"strength": (2.0, 1.0), "avoid": (Avoided(0, 0.0),)}, 2),
+        ({"strength": (2.0, 1.0), "avoid": (Avoided(0, 0.0, 0.0),)}, 2),
+    ],
+)
+def test_only_the_estimates_that_matter_are_computed(settings: dict[str, Any], calls: int) -> None:
+    z_t, conditions = pairs()
+    counting = Counting(ORACLE)
+    ConditionFree(counting, **settings).given(conditions)(z_t, T)
+    assert counting.calls == calls
+
+
+def test_outside_of_the_interval_strengths_are_one_and_nothing_is_avoided() -> None:
+    z_t, conditions = pairs()
+    settings: dict[str, Any] = {"strength": (2.0, 3.0), "avoid": (Avoided(0, 0.0),)}
+    guide = ConditionFree(ORACLE, interval=(0.4, 0.6), **settings).given(conditions)
+    t = torch.linspace(0.1, 0.9, 24).double()
+    strong, plain = ConditionFree(ORACLE, **settings).given(conditions), ORACLE.given(conditions)
+    expected = torch.where(((t >= 0.4) & (t <= 0.6))[:, None], strong(z_t, t), plain(z_t, t))
+    torch.testing.assert_close(guide(z_t, t), expected)
+
+
+def test_a_cell_ignores_its_batch_mates() -> None:
+    z_t, conditions = pairs(700)
+    guide = ConditionFree(ORACLE, (2.0, 0.5), avoid=(Avoided(0, 1.0),))
+    whole = sample(guide, z_t, conditions, n_steps=3)
+    rows = torch.tensor([5, 600])
+    assert torch.equal(sample(guide, z_t[rows], conditions.rows(rows), n_steps=3), whole[rows])
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"strength": (1.0, -1.0)}, "must be 0 or more, got -1.0; expected a finite number"),
+        ({"strength": "strong"}, "must be 0 or more, got 'strong'"),
+        ({"strength": True}, "must be 0 or more, got True"),
+        ({"avoid": (Avoided(0, 0.0, math.inf),)}, "must be 0 or more, got inf"),
+        ({"composition": "sum"}, "must be 'joint' or 'additive', got 'sum'. 'joint' is the model as learnt"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        ConditionFree(ORACLE, **settings)
+
+
+def test_a_strength_is_needed_for_each_condition() -> None:
+    with pytest.raises(SettingError, match="There are 3 strengths of guidance for 2 conditions; give one number, or"):
+        ConditionFree(ORACLE, (1.0, 1.0, 1.0)).given(pairs()[1])
