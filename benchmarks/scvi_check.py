@@ -1,6 +1,6 @@
 """Hold `scdiffusion.foundation.ScviModel` against scvi-tools itself, in the peers' environment.
 
-``python -m benchmarks.setup_peers``, then ``PYTHONPATH=src .venv-peers/bin/python -m benchmarks.scvi_check`` with that environment.
+Run ``python -m benchmarks.scvi_check`` with the interpreter of ``benchmarks/.venv-peers`` and ``PYTHONPATH=src``.
 """
 
 from __future__ import annotations

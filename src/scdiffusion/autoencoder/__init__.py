@@ -4,7 +4,6 @@ from scdiffusion.autoencoder._autoencoder import CountAutoencoder as CountAutoen
 from scdiffusion.autoencoder._autoencoder import Latent as Latent
 from scdiffusion.autoencoder._autoencoder import Posterior as Posterior
 from scdiffusion.autoencoder._autoencoder import in_blocks as in_blocks
-from scdiffusion.autoencoder._draw import draw_counts as draw_counts
 from scdiffusion.autoencoder._likelihood import BurstNegativeBinomial as BurstNegativeBinomial
 from scdiffusion.autoencoder._likelihood import Likelihood as Likelihood
 from scdiffusion.autoencoder._likelihood import NegativeBinomial as NegativeBinomial

@@ -39,6 +39,11 @@ class DecodedLatent(CountAutoencoder):
     def __init__(self, encoder: nn.Module, shares: Tensor, config: AutoencoderConfig) -> None:
         super().__init__(shares, config, encoder=encoder, decoder=StandardisingDecoder(shares, config))
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the encoder stays as it is."""
+        return next(self.encoder.parameters(), None) is None
+
     def standardise(self, codes: Tensor) -> None:
         """Tell the decoder where codes lie.
 

@@ -41,8 +41,8 @@ class SCimilarity:
     Parameters
     ----------
     folder
-        A model as it is published: ``encoder.ckpt``, ``gene_order.tsv``, ``layer_sizes.json`` and, where there is one,
-        ``hyperparameters.json``. It is read at once and not needed again.
+        A model as it is published; ``encoder.ckpt``, ``gene_order.tsv`` and ``layer_sizes.json`` are read, at once, and
+        are not needed again.
     fine_tune
         Train the encoder on, gently, instead of keeping its latents exact.
     min_shared
@@ -69,7 +69,6 @@ class SCimilarity:
         """Symbols that the folder knows."""
         self._fine_tune = fine_tune
         self._min_shared = min_shared
-        self._residual = _is_residual(place)
         self._name, self._hash = place.name, sha256(place / "encoder.ckpt")
 
     def choose_genes(self, var: pd.DataFrame) -> list[str] | None:
@@ -105,7 +104,6 @@ class SCimilarity:
             "licence": LICENCE,
             "width": widths[-1],
             "widths": widths,
-            "residual": self._residual,
             "fine_tune": self._fine_tune,
             "n_known": len(self.genes),
             "n_shared": int((match_genes(source.var, self.genes) >= 0).sum()),
@@ -128,7 +126,7 @@ class SCimilarity:
         first, *others = self._stacks
         shared = torch.from_numpy(found >= 0)
         encoder.shared.copy_(shared)
-        encoder.gene_weight[shared] = first["weight"].T[found[found >= 0]]
+        encoder.gene_weight[shared] = first["weight"].float().T[found[found >= 0]]
         encoder.gene_bias.copy_(first["bias"])
         for slope, stack in zip(encoder.slopes, self._stacks[:-1], strict=True):
             slope.copy_(stack["slope"])
@@ -148,15 +146,12 @@ class SCimilarityEncoder(nn.Module):
         Number of genes ``G``.
     widths
         Widths of the layers, that of the latent last.
-    residual
-        Whether layers between the first and the last add to what they read.
     """
 
     shared: Tensor
 
-    def __init__(self, n_genes: int, widths: Sequence[int], *, residual: bool) -> None:
+    def __init__(self, n_genes: int, widths: Sequence[int]) -> None:
         super().__init__()
-        self.residual = residual
         self.gene_weight = nn.Parameter(torch.zeros(n_genes, widths[0]))
         self.gene_bias = nn.Parameter(torch.zeros(widths[0]))
         self.weights = nn.ParameterList(torch.zeros(write, read) for read, write in pairwise(widths))
@@ -180,8 +175,7 @@ class SCimilarityEncoder(nn.Module):
         h = nn.functional.prelu(h, self.slopes[0])
         for weight, bias, slope in zip(self.weights, self.biases, [*self.slopes[1:], None], strict=True):
             product = nn.functional.linear(h, weight, bias)
-            refined = product if slope is None else nn.functional.prelu(product, slope)
-            h = h + refined if self.residual and slope is not None else refined
+            h = product if slope is None else nn.functional.prelu(product, slope)
         codes = nn.functional.normalize(h, dim=1)
         return codes, torch.full_like(codes, -torch.inf)
 
@@ -243,11 +237,6 @@ def _read_genes(folder: Path, *, n: int) -> tuple[str, ...]:
     if len(names) != n or len(set(names)) != n:
         raise _other(folder, f"`gene_order.tsv` names {len(set(names)):,} genes and `encoder.ckpt` reads {n:,}")
     return names
-
-
-def _is_residual(folder: Path) -> bool:
-    path = folder / "hyperparameters.json"
-    return bool(_read_json(path).get("residual", False)) if path.is_file() else False
 
 
 def _read_json(path: Path) -> dict[str, Any]:

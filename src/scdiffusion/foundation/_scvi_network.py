@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from scdiffusion.autoencoder import Posterior, draw_counts, gene_product, in_blocks
+from scdiffusion.autoencoder import NegativeBinomial, Posterior, gene_product, in_blocks
 
 __all__ = ["ScviLatent", "Stack"]
 
 _LEAST_VARIANCE = 1e-4
+_BLOCK = 128
 
 
 class Stack(nn.Module):
@@ -87,8 +88,6 @@ class ScviLatent(nn.Module):
     Lopez et al. 2018, https://doi.org/10.1038/s41592-018-0229-2.
     """
 
-    log_size: Tensor
-
     def __init__(self, n_genes: int, facts: Mapping[str, Any]) -> None:
         super().__init__()
         encoded, decoded, width = facts["encoder_widths"], facts["decoder_widths"], facts["width"]
@@ -99,12 +98,12 @@ class ScviLatent(nn.Module):
         self.decoder = Stack(width, decoded, n_ways=self.n_ways, layer_norm=facts["decoder_layer_norm"])
         self.share = nn.Linear(decoded[-1], n_genes)
         self.dropout = nn.Linear(decoded[-1], n_genes) if facts["likelihood"] == "zinb" else None
-        self.log_size = nn.Parameter(torch.zeros(n_genes))
+        self.likelihood = NegativeBinomial(n_genes)
 
     @property
     def n_genes(self) -> int:
         """Number of genes ``G``."""
-        return self.log_size.numel()
+        return self.likelihood.log_size.numel()
 
     @torch.no_grad()
     def encode(self, counts: sp.csr_matrix) -> Posterior:
@@ -156,17 +155,25 @@ class ScviLatent(nn.Module):
         -------
         Counts, shape ``(B, G)``, ``int32``.
         """
-        size = self.log_size.detach().double().exp().cpu().numpy()
+        blocks = []
+        for begin in range(0, max(1, len(latent)), _BLOCK):
+            rows, sizes = latent[begin : begin + _BLOCK], library_size[begin : begin + _BLOCK]
+            blocks.append(self._draw(rows, sizes, islice(draws, len(rows))))
+        return sp.vstack(blocks, format="csr")
+
+    def _draw(
+        self, latent: Tensor, library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]
+    ) -> sp.csr_matrix:
         shares = self.shares(latent)
-        if self.dropout is None:
-            return draw_counts(shares, library_size, size=size, bursts=None, draws=draws)
+        if self.dropout is None or not len(latent):
+            return self.likelihood.sample(shares, library_size, draws)
         kept = self._mean_over_ways(self._kept, latent)
         rows = []
         for at, rng in zip(range(len(shares)), draws, strict=True):
-            seen = rng.random(self.n_genes) < kept[at]
-            share = np.where(seen, shares[at], 0.0) if (shares[at] * seen).any() else shares[at]
+            seen = np.where(rng.random(self.n_genes) < kept[at], shares[at], 0.0)
+            share = seen if seen.any() else shares[at]
             own = (share / share.sum()).astype(np.float32)[None]
-            rows.append(draw_counts(own, library_size[at : at + 1], size=size, bursts=None, draws=iter([rng])))
+            rows.append(self.likelihood.sample(own, library_size[at : at + 1], iter([rng])))
         return sp.vstack(rows, format="csr")
 
     def _mean_over_ways(self, network: Callable[..., Tensor], latent: Tensor) -> NDArray[np.float32]:

@@ -63,7 +63,7 @@ def build_latent(
     if kind == "scvi":
         return freeze(ScviLatent(shares.numel(), facts))
     if kind == "scimilarity":
-        encoder = SCimilarityEncoder(shares.numel(), facts["widths"], residual=facts["residual"])
+        encoder = SCimilarityEncoder(shares.numel(), facts["widths"])
         return DecodedLatent(encoder if facts["fine_tune"] else freeze(encoder), shares, config)
     if kind == "embedding":
         return DecodedLatent(CarriedCodes(facts["obsm_key"], facts["width"]), shares, config)

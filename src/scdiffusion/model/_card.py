@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scdiffusion.model._classifier_card import classifier_lines, classifier_table
+
 __all__ = ["write_card", "write_summary"]
 
 _MOST_LABELS = 30
@@ -27,6 +29,9 @@ training cells is not in these either, and statistics of rare types are as uncer
 ## Fit
 {curves}
 
+## Classifiers
+{classifiers}
+
 ## Scores
 {scores}
 """
@@ -47,6 +52,7 @@ def write_summary(facts: Mapping[str, Any]) -> str:
         f" in the median), seed {facts['seed']}.",
         data["genes"],
     ]
+    lines += _latent(facts["settings"].get("latent")) + _start(facts.get("started_from"))
     if facts["stopped"]:
         lines.append("The fit was stopped early: this is what was learnt until then.")
     for name, labels in data["labels"].items():
@@ -54,7 +60,31 @@ def write_summary(facts: Mapping[str, Any]) -> str:
         more = f" and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
         lines.append(f"{name}: {', '.join(shown)}{more}")
     lines += [f"{name}: {low:g} to {high:g}" for name, (low, high) in data["ranges"].items()]
+    lines += classifier_lines(facts.get("classifiers", {}))
     return "\n".join(lines)
+
+
+def _latent(told: Mapping[str, Any] | None) -> list[str]:
+    """Say where latents come from that are not the model's own."""
+    if told is None:
+        return []
+    if told["kind"] == "embedding":
+        return [f"Latents: `obsm[{told['obsm_key']!r}]`, {told['width']} wide."]
+    return [
+        f"Latents: {told['kind']} model {told['name']!r} (sha256 {told['sha256'][:16]}), {told['width']} wide;"
+        f" {told['n_shared']:,} of its {told['n_known']:,} genes shared. {told['licence']}"
+    ]
+
+
+def _start(told: Mapping[str, Any] | None) -> list[str]:
+    """Say which model the fit began with."""
+    if told is None:
+        return []
+    diffusion = "with" if told["diffusion"] else "without"
+    return [
+        f"Started from model {told['model_hash']}, fitted to {told['n_cells']:,} cells x {told['n_genes']:,} genes, of"
+        f" which {told['n_shared']:,} are shared; {diffusion} its diffusion."
+    ]
 
 
 def write_card(facts: Mapping[str, Any]) -> str:
@@ -67,7 +97,12 @@ def write_card(facts: Mapping[str, Any]) -> str:
     """
     summary = write_summary(facts).replace("\n", "\n\n")
     curves = "\n\n".join(_curve(stage, points) for stage, points in facts["history"].items() if points)
-    return _PAGE.format(summary=summary, curves=curves or "Not fitted to the end.", scores=_scores(facts["scores"]))
+    return _PAGE.format(
+        summary=summary,
+        curves=curves or "Not fitted to the end.",
+        classifiers=classifier_table(facts.get("classifiers", {})),
+        scores=_scores(facts["scores"]),
+    )
 
 
 def _curve(stage: str, points: Sequence[Sequence[float]]) -> str:

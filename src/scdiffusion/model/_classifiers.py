@@ -8,7 +8,8 @@ from typing import Any, Self
 import anndata as ad
 
 from scdiffusion._core.errors import OutputExistsError, SettingError, UnknownNameError, did_you_mean
-from scdiffusion.cells import check_counts, open_source
+from scdiffusion.cells import check_counts
+from scdiffusion.foundation import open_cells
 from scdiffusion.model._learning import Kind, learn_classifier, read_labelled
 from scdiffusion.model._memory import explain_memory
 from scdiffusion.model._state import ModelState
@@ -98,7 +99,7 @@ class WithClassifiers(ModelState):
         key = name if obs_key is None else obs_key
         with explain_memory("Give fewer cells."):
             check_counts(adata, layer=layer)
-            source = open_source(adata, layer=layer, genes=list(self.genes))
+            source = open_cells(adata, layer=layer, genes=list(self.genes), obsm_key=self.config.obsm_key)
             cells = read_labelled(source, key, name=name, kind=kind)
             self._classifiers[name] = learn_classifier(
                 parts, cells, obs_key=key, max_epochs=max_epochs, seed=seed, progress=progress

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from scdiffusion._core.errors import SettingError
@@ -26,11 +26,28 @@ class ModelConfig:
     )
     validation_share: float = 0.1
     """Share of the cells that stops the training instead of being learnt from."""
+    latent: Mapping[str, Any] | None = None
+    """What is known of latents that were learnt elsewhere; `CellGenerator` sets it from its argument of that name."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.validation_share < 0.5:
             msg = f"`validation_share` must lie between 0 and 0.5, got {self.validation_share}; 0.1 suits most data."
             raise SettingError(msg)
+
+    @property
+    def obsm_key(self) -> str | None:
+        """Entry of `obsm` that the latents are, if they are one."""
+        return None if self.latent is None else self.latent.get("obsm_key")
+
+    def with_latent(self, facts: Mapping[str, Any]) -> Self:
+        """Return the same settings for latents that were learnt elsewhere.
+
+        Parameters
+        ----------
+        facts
+            What ``Foundation.describe`` returned.
+        """
+        return replace(self, latent=dict(facts), autoencoder=replace(self.autoencoder, n_latent=facts["width"]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the tree as plain dictionaries."""
@@ -51,4 +68,5 @@ class ModelConfig:
             diffusion=DiffusionConfig(**tree["diffusion"]),
             diffusion_training=TrainConfig(**tree["diffusion_training"]),
             validation_share=tree["validation_share"],
+            latent=tree.get("latent"),
         )

@@ -29,6 +29,8 @@ class Known:
     """The genes."""
     data: Mapping[str, Any]
     """Summary of the training cells."""
+    started_from: Mapping[str, Any] | None = None
+    """The model that the fit began with, and what it had in common with this one."""
 
     def texts(self) -> dict[str, str]:
         """Write genes and vocabulary, by the names of their files."""
@@ -42,8 +44,15 @@ class Known:
         seed, max_epochs
             As in `CellGenerator.fit`.
         """
-        settings, data = self.config.to_dict(), dict(self.data)
-        return {"version": __version__, "settings": settings, "data": data, "seed": seed, "max_epochs": max_epochs}
+        started_from = None if self.started_from is None else dict(self.started_from)
+        return {
+            "version": __version__,
+            "settings": self.config.to_dict(),
+            "data": dict(self.data),
+            "seed": seed,
+            "max_epochs": max_epochs,
+            "started_from": started_from,
+        }
 
     def fingerprint(self, parts: Parts) -> str:
         """Return 16 hexadecimal digits that change with any weight, gene or label.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from scdiffusion._core.errors import CountsError, ModelFolderError, OutputExistsError, SettingError
 from scdiffusion._core.random import generator
-from scdiffusion.cells import Conditions, ConditionTable, Source, check_counts, open_source, select_genes
+from scdiffusion.cells import Conditions, ConditionTable, Source, check_counts, select_genes
+from scdiffusion.foundation import Foundation, open_cells
 from scdiffusion.model._facts import Known
 from scdiffusion.model._folder import Held, read_folder, read_training, write_start, write_training
 from scdiffusion.model._parts import Parts
@@ -53,6 +54,10 @@ class Data:
     """The kept genes."""
     genes_report: str
     on_disk: bool
+    latent: Foundation | None = None
+    """Latents that were learnt elsewhere."""
+    start: Callable[[Parts], None] | None = None
+    """Puts what another model has learnt into new networks."""
 
     def summary(self) -> dict[str, Any]:
         """Describe the data for the model card."""
@@ -82,6 +87,7 @@ def read_data(
     continuous: Sequence[str],
     layer: str | None,
     min_cells: int,
+    latent: Foundation | None = None,
 ) -> Data:
     """Check cells and choose genes.
 
@@ -95,22 +101,27 @@ def read_data(
         Layer with raw counts.
     min_cells
         Cells that a gene must be found in.
+    latent
+        Latents that were learnt elsewhere; they may choose the genes themselves.
 
     Raises
     ------
     CountsError
         The values are not raw counts, or there are too few cells.
+    GenesError
+        Too few genes are known to `latent`.
     """
     names = [_listed(conditions), _listed(continuous)]
     whole = check_counts(adata, layer=layer)
     known = Conditions.from_obs(whole.obs, *names)
     _require_cells(whole.n_cells)
-    selection = select_genes(whole, min_cells=min_cells)
+    selection = select_genes(whole, min_cells=min_cells, genes=latent.choose_genes(whole.var) if latent else None)
     cells = np.flatnonzero(selection.cells_keep).astype(np.int64)
     if len(cells) < whole.n_cells:
         _require_cells(len(cells))
         known = Conditions.from_obs(whole.obs.iloc[cells], *names)
-    source = open_source(adata, layer=layer, genes=list(whole.genes[selection.keep]))
+    genes = list(whole.genes[selection.keep])
+    source = open_cells(adata, layer=layer, genes=genes, obsm_key=latent.obsm_key if latent else None)
     return Data(
         source=source,
         cells=cells,
@@ -119,6 +130,7 @@ def read_data(
         var=whole.var[selection.keep].copy(),
         genes_report=selection.report(),
         on_disk=not isinstance(adata, ad.AnnData) or adata.isbacked,
+        latent=latent,
     )
 
 
@@ -234,20 +246,26 @@ def _new_parts(data: Data, known: Known, seed: int) -> Parts:
     """Build networks with random weights, without touching the global random state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(seed, "weights").integers(2**62)))
-        return Parts(
+        parts = Parts(
             known.config,
             conditions=known.conditions,
             shares=gene_shares(data.source, data.cells),
             training=data.table.distinct(),
         )
+    if data.latent is not None:
+        data.latent.fill(parts.autoencoder, data.var)
+    if data.start is not None:
+        data.start(parts)
+    return parts
 
 
 def _held(folder: Path, known: Known, facts: Mapping[str, Any]) -> Held:
     """Read the fit in the folder, if it is this one."""
     held = read_folder(folder)
-    for name in ("settings", "data", "seed", "max_epochs"):
-        if held.facts[name] != json.loads(json.dumps(facts[name])):
-            raise _other(folder, f"`{name}`" if name in {"seed", "max_epochs"} else name)
+    words = {"settings": "settings", "data": "data", "seed": "`seed`", "max_epochs": "`max_epochs`"}
+    for name, word in {**words, "started_from": "`init_from`"}.items():
+        if held.facts.get(name) != json.loads(json.dumps(facts[name])):
+            raise _other(folder, word)
     if held.known.texts() != known.texts():
         raise _other(folder, "genes or labels")
     if held.finished and held.facts["stopped"]:

@@ -174,6 +174,7 @@ def read_folder(folder: Path) -> Held:
             conditions=Conditions.from_json((folder / VOCABULARY_FILE).read_text(encoding="utf-8")),
             var=var_from_json((folder / GENES_FILE).read_text(encoding="utf-8")),
             data=facts["data"],
+            started_from=facts.get("started_from"),
         )
         if facts["finished"]:
             tensors, curves = load_file(folder / WEIGHTS_FILE), facts["history"]

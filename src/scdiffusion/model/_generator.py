@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from scdiffusion._core.errors import NotFittedError
-from scdiffusion.cells import MIN_CELLS, check_counts, open_source
+from scdiffusion.cells import MIN_CELLS, check_counts
 from scdiffusion.diffusion import SolverName
+from scdiffusion.foundation import Foundation, open_cells
 from scdiffusion.guidance import Composition
 from scdiffusion.model._classifiers import WithClassifiers
 from scdiffusion.model._config import ModelConfig
@@ -24,8 +27,10 @@ from scdiffusion.model._facts import Known
 from scdiffusion.model._fitting import fit_parts, read_data, require_startable
 from scdiffusion.model._folder import read_classifiers
 from scdiffusion.model._generate import gather, write
+from scdiffusion.model._inherit import inherit, read_origin, tell_start
 from scdiffusion.model._memory import explain_memory, require_device
 from scdiffusion.model._request import Request
+from scdiffusion.model._state import ModelState
 from scdiffusion.model._steering import Steering, Wish
 
 __all__ = ["CellGenerator"]
@@ -50,13 +55,17 @@ class CellGenerator(Controls, WithClassifiers):
         Genes found in fewer cells are left out; `summary` says how many.
     config
         Settings of the networks and their training.
+    latent
+        Latents that were learnt elsewhere, one of `scdiffusion.foundation`; the model learns its own if not given.
 
     Raises
     ------
     CountsError
         The values are not raw counts, there are too few cells, or names occur twice.
     UnknownNameError
-        A column does not exist.
+        A column, or an entry of `obsm`, does not exist.
+    GenesError
+        `latent` knows too few of the genes.
     ConditionError
         A label has one cell only, or a continuous column holds text.
     DataFileError
@@ -79,11 +88,17 @@ class CellGenerator(Controls, WithClassifiers):
         layer: str | None = None,
         min_cells: int = MIN_CELLS,
         config: ModelConfig | None = None,
+        latent: Foundation | None = None,
     ) -> None:
         with explain_memory("Pass the path of a `.h5ad` file; its cells are then read as they are needed."):
-            data = read_data(adata, conditions=conditions, continuous=continuous, layer=layer, min_cells=min_cells)
+            data = read_data(
+                adata, conditions=conditions, continuous=continuous, layer=layer, min_cells=min_cells, latent=latent
+            )
             summary = data.summary()
-        known = Known(config=config or ModelConfig(), conditions=data.conditions, var=data.var, data=summary)
+        config = config or ModelConfig()
+        if latent is not None:
+            config = config.with_latent(latent.describe(data.source))
+        known = Known(config=config, conditions=data.conditions, var=data.var, data=summary)
         self._begin(known, data)
 
     def fit(
@@ -91,6 +106,7 @@ class CellGenerator(Controls, WithClassifiers):
         folder: str | Path | None = None,
         *,
         resume: bool = False,
+        init_from: ModelState | str | Path | None = None,
         max_epochs: int | None = None,
         seed: int = 0,
         device: str = "cpu",
@@ -106,6 +122,9 @@ class CellGenerator(Controls, WithClassifiers):
             Where to save the model, and its state every 20 seconds on the way; it loads even when the fit was killed.
         resume
             Go on where the fit in `folder` stopped; the result is that of a fit never interrupted.
+        init_from
+            A fitted model, or its folder, to begin with: what it has learnt of genes and labels of the same names, and
+            all that belongs to neither, is carried over. To resume such a fit, give it again.
         max_epochs
             Passes over the cells at most, for each of the two networks.
         seed
@@ -128,7 +147,10 @@ class CellGenerator(Controls, WithClassifiers):
         ModelFolderError
             There is nothing in `folder` to go on with, or it belongs to other data or settings.
         SettingError
-            `max_epochs` is below 1, there is no such `device`, or `resume` is without a `folder`.
+            `max_epochs` is below 1, there is no such `device`, `resume` is without a `folder`, or the networks of
+            `init_from` are of other widths.
+        GenesError
+            `init_from` has too few genes in common with the data.
         """
         if self._data is None:
             msg = "This model was loaded and holds no training cells. To go on with a fit, build"
@@ -136,11 +158,17 @@ class CellGenerator(Controls, WithClassifiers):
         place = Path(folder) if folder is not None else None
         require_startable(place, resume=resume, max_epochs=max_epochs)
         require_device(device)
+        data, known = self._data, replace(self._known, started_from=None)
+        if init_from is not None:
+            origin = read_origin(init_from)
+            known = replace(known, started_from=tell_start(origin, known))
+            data = replace(data, start=partial(inherit, origin=origin, known=known))
         with explain_memory("Lower `batch_size` or `n_hidden` in `config`, or raise `min_cells` to fit fewer genes."):
             fitted = fit_parts(
-                self._data, self._known, folder=place, resume=resume, max_epochs=max_epochs, seed=seed, device=device,
+                data, known, folder=place, resume=resume, max_epochs=max_epochs, seed=seed, device=device,
                 progress=progress,
             )  # fmt: skip
+        self._known = known
         self._parts, self.history, self.was_stopped, self._scores = fitted
         self.seed, self._max_epochs = seed, max_epochs
         self._classifiers = read_classifiers(place) if place is not None and resume else {}  # others know other latents
@@ -265,7 +293,7 @@ class CellGenerator(Controls, WithClassifiers):
             The values are not raw counts.
         """
         parts = self._fitted("encode")
-        source = open_source(adata, layer=layer, genes=list(self.genes))
+        source = open_cells(adata, layer=layer, genes=list(self.genes), obsm_key=self.config.obsm_key)
         check_counts(adata, layer=layer)
         mean, std = parts.latent_mean[:-1], parts.latent_std[:-1]
         with explain_memory("Encode fewer cells at a time."):

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scdiffusion._core.errors import CountsError
-from scdiffusion.cells import ConditionTable, check_counts, open_source
+from scdiffusion.cells import ConditionTable, check_counts
+from scdiffusion.foundation import open_cells
 from scdiffusion.model._facts import Known
 from scdiffusion.model._parts import Parts
 
@@ -94,7 +95,8 @@ def read_given(adata: ad.AnnData | str | Path, parts: Parts, known: Known, *, la
     ConditionError
         A continuous condition holds text or infinite numbers.
     """
-    source = open_source(adata, layer=layer, genes=[str(gene) for gene in known.var.index])
+    genes = [str(gene) for gene in known.var.index]
+    source = open_cells(adata, layer=layer, genes=genes, obsm_key=known.config.obsm_key)
     check_counts(adata, layer=layer)
     table = known.conditions.encode(source.obs, partial=True)
     posteriors, sizes = [], []

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from scdiffusion.autoencoder import CountAutoencoder
 from scdiffusion.cells import Conditions, ConditionTable
 from scdiffusion.diffusion import LatentDenoiser
+from scdiffusion.foundation import build_latent
 from scdiffusion.model._config import ModelConfig
 
 __all__ = ["Parts"]
@@ -46,7 +46,7 @@ class Parts(nn.Module):
     ) -> None:
         super().__init__()
         width = config.autoencoder.n_latent + 1
-        self.autoencoder = CountAutoencoder(shares, config.autoencoder)
+        self.autoencoder = build_latent(config.latent, shares=shares, config=config.autoencoder)
         self.denoiser = LatentDenoiser(
             width,
             n_labels=[len(labels) for labels in conditions.categorical.values()],
@@ -119,7 +119,7 @@ class Parts(nn.Module):
             The tensors do not fit the settings.
         """
         training = ConditionTable(*(tensors[f"conditions_{part}"].numpy() for part in ("codes", "values", "counts")))
-        n_genes = tensors["autoencoder.decoder.bias"].numel()
+        n_genes = tensors["autoencoder.likelihood.log_size"].numel()
         parts = cls(config, conditions=conditions, shares=torch.ones(n_genes), training=training)
         parts.load_state_dict(dict(tensors))
         return parts

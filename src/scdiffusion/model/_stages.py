@@ -13,9 +13,10 @@ from torch import Tensor
 
 from scdiffusion._core.progress import Progress
 from scdiffusion._core.random import generator
-from scdiffusion.autoencoder import AutoencoderTask
+from scdiffusion.autoencoder import AutoencoderTask, CountAutoencoder
 from scdiffusion.cells import ConditionTable, Source
 from scdiffusion.diffusion import LatentTask, condition_tensors
+from scdiffusion.foundation import DecodedLatent, DecoderTask, EmbeddedSource
 from scdiffusion.model._config import ModelConfig
 from scdiffusion.model._parts import Parts
 from scdiffusion.train import Run, Task, TrainState, train
@@ -73,7 +74,8 @@ class Fit:
         if saved is not None:
             self.history.update({stage: list(curve) for stage, curve in saved.history.items()})
         if saved is None or saved.stage == "autoencoder":
-            stopped = self._train("autoencoder", self._autoencoder_task(), saved)
+            counts_task = self._counts_task()
+            stopped = counts_task is not None and self._train("autoencoder", counts_task, saved)
             means, stds = self._encode()
             self._standardise(means, stds)
             saved = None
@@ -117,11 +119,24 @@ class Fit:
         self.history[stage] = state.history
         return stopped
 
-    def _autoencoder_task(self) -> AutoencoderTask:
-        training, held = self._split()
-        return AutoencoderTask(
-            self.parts.autoencoder, self.source, training=self.cells[training], validation=self.cells[held]
-        )
+    def _counts_task(self) -> AutoencoderTask | None:
+        """Say what there is to learn between latents and counts, if anything."""
+        latent, (training, held) = self.parts.autoencoder, self._split()
+        parts = {"training": self.cells[training], "validation": self.cells[held]}
+        if isinstance(latent, DecodedLatent):
+            return DecoderTask(latent, self._coded(latent), **parts)
+        return AutoencoderTask(latent, self.source, **parts) if isinstance(latent, CountAutoencoder) else None
+
+    def _coded(self, latent: DecodedLatent) -> Source:
+        """Find the scale of codes that come from elsewhere, and keep those of a frozen encoder beside the counts."""
+        means, stds = self._encode()
+        self._standardise(means, stds)
+        latent.standardise(means[:, :-1])
+        if not latent.is_frozen:
+            return self.source
+        codes = np.zeros((self.source.n_cells, means.shape[1] - 1), np.float32)
+        codes[self.cells] = means[:, :-1].numpy()
+        return EmbeddedSource(self.source, codes)
 
     def _encode(self) -> tuple[Tensor, Tensor]:
         """Infer the latents of all cells, library size last; float32 on the main memory."""
