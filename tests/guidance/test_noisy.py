@@ -62,7 +62,7 @@ def test_moments_alone_are_exact_for_normal_classes_of_one_covariance(
     noisy = torch.distributions.MultivariateNormal(
         cosine * CENTRES, cosine**2 * COVARIANCE + sine**2 * torch.eye(3).double()
     )
-    exact = (noisy.log_prob(y[:, None]) + torch.tensor([0.5, 0.25, 0.25]).log()).log_softmax(1)
+    exact = (noisy.log_prob(y[:, None]) + torch.tensor([0.5, 0.25, 0.25]).log()).log_softmax(1)  # type: ignore[no-untyped-call]
     torch.testing.assert_close(classifier.logits(cosine * y, theta), exact, atol=0.1, rtol=0)  # measured 0.04
 
 
@@ -120,7 +120,7 @@ def test_a_regressor_is_exact_where_latents_and_number_are_normal_together(theta
     mean, variance = (moment.detach() for moment in made.moments(cosine * y, theta))
     torch.testing.assert_close(mean, (y - cosine * middle) @ gain, atol=0.05, rtol=0)
     assert float(variance) == pytest.approx(float(1.0 - cosine * weights @ COVARIANCE @ gain), abs=0.02)
-    expected = torch.distributions.Normal(mean, variance.sqrt()).log_prob(torch.tensor(0.7))
+    expected = torch.distributions.Normal(mean, variance.sqrt()).log_prob(torch.tensor(0.7))  # type: ignore[no-untyped-call]
     found = made.log_prob(cosine * y, theta, torch.full((20,), 0.7)).detach()
     torch.testing.assert_close(found, expected)
 

@@ -83,7 +83,7 @@ class Steering:
                 raise SettingError(msg + f" Write it as `{name}={{'cell_type': 'B cell'}}`.")
 
     def avoided(self, conditions: Conditions, classifiers: Mapping[str, Attached]) -> tuple[Avoided, ...]:
-        """Return what conditions shall not be; what classifiers can tell is left to them.
+        """Return what conditions shall not be; a label that only a classifier knows is left to it.
 
         Parameters
         ----------
@@ -101,13 +101,13 @@ class Steering:
         """
         found = []
         for name, wish in (self.avoid or {}).items():
-            if name in classifiers:
+            value, strength = _parted(name, wish, "avoid")
+            if name in classifiers and _single(name, value) not in conditions.categorical.get(name, ()):
                 continue
             known = [*conditions.names, *classifiers]
             if name not in known:
                 msg = f"`avoid` names {name!r}, which is no condition or classifier; expected one of {known}."
                 raise UnknownNameError(msg + did_you_mean(name, known))
-            value, strength = _parted(name, wish, "avoid")
             table = conditions.encode(
                 pd.DataFrame({name: pd.Series([_single(name, value)], dtype=object)}), partial=True
             )
@@ -135,7 +135,8 @@ class Steering:
         """
         interval = (float(self.interval[0]), float(self.interval[1]))
         strength = self._strength(conditions)
-        avoid = self.avoided(conditions, classifiers)
+        avoided = self.avoided(conditions, classifiers)
+        avoid = tuple(one for one in avoided if conditions.names[one.condition] not in classifiers)
         guided: Denoiser = ConditionFree(plain, strength, interval, self.composition, avoid)
         if not conditions.names:
             guided = plain
