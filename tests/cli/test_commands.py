@@ -26,6 +26,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
     class Recorder:
         n_cells, was_stopped = 4, False
+        classifiers = {"organ": {"labels": {"Spleen": 3, "Lung": 4}}}  # noqa: RUF012 - read only
 
         def __init__(self, data: Path, **settings: Any) -> None:
             held["data"], held["settings"], self.conditions = data, settings, conditions
@@ -36,6 +37,12 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         def fit(self, folder: Path, **how: Any) -> None:
             held["fit"] = {"folder": folder} | how
             self.was_stopped = bool(held.get("stop"))
+
+        def add_classifier(self, name: str, data: Path, **how: Any) -> None:
+            held["add_classifier"] = {"name": name, "data": data} | how
+
+        def save(self, folder: Path, **how: Any) -> None:
+            held["save"] = {"folder": folder} | how
 
         def generate(self, n: int | None, **how: Any) -> None:
             held["generate"] = {"n": n} | how
@@ -113,11 +120,26 @@ def test_fit_never_replaces_what_is_no_model(calls: Calls, tmp_path: Path, capsy
 def test_generate_passes_every_option(calls: Calls, tmp_path: Path) -> None:
     options = ["-n", "9", "--where", "cell_type=B", "--where", "day=2", "--guidance", "1.5", "--library-size", "900"]
     more = ["--steps", "8", "--solver", "heun", "--chunk", "3", "--seed", "4", "--no-progress"]
+    more += ["--guide", "organ=Spleen:2.0", "--avoid", "cell_type=T", "--interval", "0.2,0.8"]
+    more += ["--composition", "additive"]
     assert run(["generate", str(tmp_path), "-o", str(tmp_path / "c.h5ad"), *options, *more]) == 0
     assert calls["generate"] == {
-        "n": 9, "where": {"cell_type": "B", "day": 2.0}, "guidance": 1.5, "library_size": 900, "steps": 8,
-        "solver": "heun", "chunk": 3, "seed": 4, "to": tmp_path / "c.h5ad", "overwrite": False, "progress": False,
+        "n": 9, "where": {"cell_type": "B", "day": 2.0}, "guidance": 1.5, "guide": {"organ": ("Spleen", 2.0)},
+        "avoid": {"cell_type": ("T", 1.0)}, "interval": (0.2, 0.8), "composition": "additive", "library_size": 900,
+        "steps": 8, "solver": "heun", "chunk": 3, "seed": 4, "to": tmp_path / "c.h5ad", "overwrite": False,
+        "progress": False,
     }  # fmt: skip
+
+
+def test_a_classifier_is_added_in_place_with_every_option(calls: Calls, tmp_path: Path) -> None:
+    options = ["--name", "organ", "--obs-key", "tissue", "--kind", "categorical", "--layer", "counts"]
+    more = ["--max-epochs", "7", "--seed", "5", "--overwrite", "--no-progress"]
+    assert run(["add-classifier", str(tmp_path), "a.h5ad", *options, *more]) == 0
+    assert calls["add_classifier"] == {
+        "name": "organ", "data": Path("a.h5ad"), "obs_key": "tissue", "kind": "categorical", "layer": "counts",
+        "max_epochs": 7, "seed": 5, "overwrite": True, "progress": False,
+    }  # fmt: skip
+    assert calls["save"] == {"folder": tmp_path, "overwrite": True}
 
 
 def test_generate_reads_a_table_of_conditions(calls: Calls, tmp_path: Path) -> None:
@@ -133,6 +155,8 @@ def test_generate_reads_a_table_of_conditions(calls: Calls, tmp_path: Path) -> N
         (["--where", "cell_type=B", "--where-table", "a.csv"], "are both given; expected one of them"),
         (["--where", "organ=lung"], "'organ' is not a condition of this model"),
         (["--library-size", "deep"], "is not a depth"),
+        (["--guide", "orgn=Lung"], "Did you mean 'organ'?"),
+        (["--avoid", "day"], "has no name and value"),
     ],
 )
 def test_a_wrong_request_ends_with_2(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,6 +51,17 @@ def test_a_label_can_be_asked_for(folder: Path, tmp_path: Path) -> None:
     words = ["-n", "20", "--where", "cell_type=Dendritic", "-o", str(tmp_path / "cells.h5ad")]
     assert run(["generate", str(folder / "model"), *words]) == 0
     assert set(ad.read_h5ad(tmp_path / "cells.h5ad").obs["cell_type"]) == {"Dendritic"}
+
+
+def test_a_classifier_is_added_and_guides(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(folder / "model", tmp_path / "model")
+    words = ["--name", "kind", "--obs-key", "cell_type", "--max-epochs", "5", "--no-progress"]
+    assert run(["add-classifier", str(tmp_path / "model"), str(folder / "held_out.h5ad"), *words]) == 0
+    assert "Classifier kind: " in capsys.readouterr().err
+    words = ["-n", "20", "--guide", "kind=Dendritic:2", "--interval", "0,0.9", "-o", str(tmp_path / "cells.h5ad")]
+    assert run(["generate", str(tmp_path / "model"), *words]) == 0
+    settings = json.loads(ad.read_h5ad(tmp_path / "cells.h5ad").uns["scdiffusion"]["settings"])
+    assert settings["guide"] == {"kind": ["Dendritic", 2.0]}
 
 
 def test_a_mistyped_label_ends_with_2_and_a_guess(

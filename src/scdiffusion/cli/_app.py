@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from scdiffusion.cli._classifier import add_classifier
 from scdiffusion.cli._demo import demo
 from scdiffusion.cli._evaluate import audit, evaluate
 from scdiffusion.cli._fit import fit
@@ -19,7 +20,7 @@ from scdiffusion.cli._say import STOPPED, say_error, say_warning
 __all__ = ["main", "run"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-for command in (fit, generate, evaluate, audit, inspect, demo):
+for command in (fit, add_classifier, generate, evaluate, audit, inspect, demo):
     app.command()(command)
 
 
