@@ -19,6 +19,7 @@ from scdiffusion._core.version import __version__
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from scdiffusion import foundation
     from scdiffusion._core.errors import UserError
     from scdiffusion.cells import datasets, split
     from scdiffusion.evaluation import Report, audit, evaluate
@@ -32,6 +33,7 @@ __all__ = [
     "audit",
     "datasets",
     "evaluate",
+    "foundation",
     "load",
     "split",
 ]
@@ -45,7 +47,7 @@ _HOMES = {
     "load": "scdiffusion.model",
     "split": "scdiffusion.cells",
 }
-_MODULES = {"datasets": "scdiffusion.cells.datasets"}
+_MODULES = {"datasets": "scdiffusion.cells.datasets", "foundation": "scdiffusion.foundation"}
 
 
 def __getattr__(name: str) -> ModuleType | object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,10 @@ from scdiffusion._core.errors import ModelFolderError
 
 __all__ = ["LICENCE", "read_checkpoint", "require_files"]
 
+_DAMAGES = (
+    pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, RuntimeError, ValueError, TypeError,
+    AttributeError, LookupError,
+)  # fmt: skip
 LICENCE = "Weights are under the licence of whoever published them; read it before sharing a model that holds them."
 """What is said of weights of elsewhere."""
 
@@ -70,8 +75,8 @@ def read_checkpoint(
     try:
         with torch.serialization.safe_globals(list(stand_ins)):
             held = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, ValueError, TypeError) as error:
-        reason = str(error).strip().splitlines()
+    except _DAMAGES as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
         told = next((line for line in reversed(reason) if "GLOBAL" in line or "Unsupported" in line), reason[0])
         msg = f"`{path.name}` in {str(path.parent)!r} cannot be read as weights ({told.strip()[:200]}); expected what"
         msg += f" {kind} wrote. Nothing in it was run. Copy it again, or write it anew with a recent version of that"

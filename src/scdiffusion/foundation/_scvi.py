@@ -186,7 +186,7 @@ def _stand_ins() -> list[tuple[Any, str]]:
     scalar = np.float64(0).__reduce__()[0]
     scalars = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     dtypes = {type(np.dtype(kind)) for kind in "O?bBhHiIlLfdU"}
-    plain = [(slice, "builtins.slice"), (dict, "builtins.dict"), (bytes, "builtins.bytes")]
+    plain = [(kind, f"builtins.{kind.__name__}") for kind in (slice, dict, list, set, tuple, bytes, bool, int, float)]
     return [
         *((_Nothing, name) for name in inert),
         *arrays,
