@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import groupby
 from pathlib import Path
 
 from benchmarks import runs
@@ -48,10 +49,12 @@ def _run_options() -> argparse.ArgumentParser:
     options.add_argument("--only", action="append", default=[], help="data sets or generators to take; may be repeated")
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options.add_argument("--threads", type=int, default=1, help="threads of each process")
-    options.add_argument("--timeout", type=float, default=3600.0, help="seconds after which a run is killed")
-    options.add_argument("--seconds", type=float, help="compute budget of a fit, where a generator can be held to one")
+    options.add_argument("--timeout", type=float, default=1800.0, help="seconds after which a run is killed")
     options.add_argument(
-        "--suite", choices=("headline", "quick", "full"), default="quick", help="`headline`: only what the page shows"
+        "--seconds", type=float, default=90.0, help="processor seconds of a fit, where a peer can be held to them"
+    )
+    options.add_argument(
+        "--suite", choices=("headline", "quick", "full"), default="headline", help="`headline`: what the page shows"
     )
     options.add_argument("--rescore", action="store_true", help="score again what is already scored")
     options.add_argument("--retry", action="store_true", help="run again what failed")
@@ -101,9 +104,18 @@ def _settings(options: argparse.Namespace) -> runs.Settings:
 
 def _run(options: argparse.Namespace) -> None:
     settings, planned = _settings(options), _plan(options)
-    for number, run in enumerate(planned, start=1):
-        sys.stdout.write(f"[{number}/{len(planned)}] {run}: {runs.carry_out(run, settings)}\n")
-        sys.stdout.flush()
+    number = 0
+    for _, group in groupby(planned, key=lambda run: (run.seed, run.data_set.name)):
+        together = list(group)
+        for run in together:
+            number += 1
+            _say(f"[{number}/{len(planned)}] {run}: {runs.carry_out(run, settings)}")
+        _say(f"{together[0].data_set.name} seed {together[0].seed}: {runs.score(together, settings)}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _table(options: argparse.Namespace) -> None:

@@ -40,10 +40,10 @@ class Settings:
     """Threads of each process."""
 
     timeout: float = 3600.0
-    """Seconds after which fitting and generating, or scoring, is killed."""
+    """Seconds after which fitting and generating of a run is killed, or scoring when it has so many for each run."""
 
     seconds: float | None = None
-    """Compute budget of a fit, for generators that can be held to one."""
+    """Processor seconds of a fit, for generators that can be held to them."""
 
     suite: str = "quick"
     """Suite of `scdiffusion.evaluate`, or `headline` for the measures that the page shows."""
@@ -72,7 +72,7 @@ class Run:
 
 
 def plan(only: Sequence[str], seeds: Sequence[int]) -> list[Run]:
-    """List the runs that ``only`` leaves: names of data sets, of generators, or both.
+    """List the runs that ``only`` leaves: names of data sets, of generators, or both; baselines need no run.
 
     Raises
     ------
@@ -88,23 +88,23 @@ def plan(only: Sequence[str], seeds: Sequence[int]) -> list[Run]:
         d for d in DATA_SETS.values() if d.by_default
     ]
     entries = [GENERATORS[name] for name in only if name in GENERATORS] or list(GENERATORS.values())
+    entries = [entry for entry in entries if entry.baseline is None]
     # Seeds outermost: a call that is cut short has every generator on every set at least once.
     return [Run(data_set, entry, seed) for seed in seeds for data_set in data_sets for entry in entries]
 
 
 def carry_out(run: Run, settings: Settings) -> str:
-    """Fit, generate and score one run unless it is done; return in a word what happened."""
+    """Fit and generate one run unless that is done; return in a word what happened."""
     folder = run.folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     record = read_record(folder)
     wanted = _wanted(run, settings)
-    if record is None or record["settings"] != wanted or (record["status"] != "done" and settings.retry):
-        record = _fit_and_generate(run, settings, wanted)
+    if record is not None and record["settings"] == wanted and (record["status"] == "done" or not settings.retry):
+        return "already done" if record["status"] == "done" else f"{record['status']}: {record['reason']}"
+    record = _fit_and_generate(run, settings, wanted)
     if record["status"] != "done":
         return f"{record['status']}: {record['reason']}"
-    if settings.rescore or not (folder / SCORES_FILE).exists():
-        return _score(run, settings)
-    return "already done"
+    return f"fitted in {record['cost']['fit']['cpu_seconds']:.0f} CPU s"
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -146,7 +146,8 @@ def _fit_and_generate(run: Run, settings: Settings, wanted: dict[str, Any]) -> d
         "cost": str(folder / COST_FILE),
     }
     interpreter = str(PEERS_PYTHON) if run.entry.environment == "peers" else sys.executable
-    finished = _call("worker", job, interpreter=interpreter, folder=folder, settings=settings)
+    limit = settings.timeout
+    finished = _call("worker", job, interpreter=interpreter, folder=folder, settings=settings, timeout=limit)
     record |= _verdict(finished, folder / "worker.log", folder / COST_FILE) | {"process": finished.cost.to_json()}
     if record["status"] == "done":
         record["cost"] = json.loads((folder / COST_FILE).read_text(encoding="utf-8"))
@@ -154,34 +155,52 @@ def _fit_and_generate(run: Run, settings: Settings, wanted: dict[str, Any]) -> d
     return record
 
 
-def _score(run: Run, settings: Settings) -> str:
-    folder = run.folder(settings)
-    split = prepare(run.data_set, folder=settings.data, work=settings.work, max_cells=settings.max_cells)
-    partial = folder / f"{SCORES_FILE}.part"
+def score(runs: Sequence[Run], settings: Settings) -> str:
+    """Score what is not scored among runs of one data set and seed, in one process; return in words what happened."""
+    waiting = [run for run in runs if _waits(run.folder(settings), settings)]
+    if not waiting:
+        return "nothing to score"
+    first = waiting[0]
+    split = prepare(first.data_set, folder=settings.data, work=settings.work, max_cells=settings.max_cells)
+    for run in waiting:
+        (run.folder(settings) / SCORES_FILE).unlink(missing_ok=True)
     job = {
         "split": str(split),
-        "cells": str(folder / CELLS_FILE),
-        "by": run.data_set.condition_keys[0],
-        "donor": run.data_set.donor_key,
+        "runs": [
+            {"cells": str(run.folder(settings) / CELLS_FILE), "scores": str(run.folder(settings) / SCORES_FILE)}
+            for run in waiting
+        ],
+        "by": first.data_set.condition_keys[0],
+        "donor": first.data_set.donor_key,
         "suite": settings.suite,
         # One seed for all generators: they are compared on the same draw of cells and folds.
-        "seed": run.seed,
-        "scores": str(partial),
+        "seed": first.seed,
     }
-    finished = _call("score", job, interpreter=sys.executable, folder=folder, settings=settings)
-    verdict = _verdict(finished, folder / "score.log", partial)
+    folder = settings.work / slug(first.data_set.name, settings.max_cells) / f"scores-seed{first.seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    limit = settings.timeout * len(waiting)
+    finished = _call("score", job, interpreter=sys.executable, folder=folder, settings=settings, timeout=limit)
+    verdict = _verdict(finished, folder / "score.log", waiting[-1].folder(settings) / SCORES_FILE)
+    cost = f"{finished.cost.seconds:.0f} s, {finished.cost.cpu_seconds:.0f} CPU s"
     if verdict["status"] != "done":
-        return f"not scored, {verdict['status']}: {verdict['reason']}"
-    partial.replace(folder / SCORES_FILE)
-    return f"done, scored in {finished.cost.seconds:.0f} s"
+        return f"not all scored, {verdict['status']}: {verdict['reason']}"
+    return f"{len(waiting)} runs scored in {cost}"
 
 
-def _call(module: str, job: dict[str, Any], *, interpreter: str, folder: Path, settings: Settings) -> Finished:
+def _waits(folder: Path, settings: Settings) -> bool:
+    record = read_record(folder)
+    done = record is not None and record["status"] == "done"
+    return done and (settings.rescore or not (folder / SCORES_FILE).exists())
+
+
+def _call(
+    module: str, job: dict[str, Any], *, interpreter: str, folder: Path, settings: Settings, timeout: float
+) -> Finished:
     job_file = folder / f"{module}-job.json"
     job_file.write_text(json.dumps(job, indent=1), encoding="utf-8")
     environment = thread_environment(settings.n_threads) | {"PYTHONPATH": _python_path(interpreter)}
     argv = [interpreter, "-m", f"benchmarks.{module}", str(job_file)]
-    return run_process(argv, log=folder / f"{module}.log", environment=environment, timeout=settings.timeout)
+    return run_process(argv, log=folder / f"{module}.log", environment=environment, timeout=timeout)
 
 
 def _python_path(interpreter: str) -> str:

@@ -1,4 +1,8 @@
-"""Score the cells of one run with `scdiffusion.evaluate`: ``python -m benchmarks.score job.json``."""
+"""Score all runs of one data set and seed: ``python -m benchmarks.score job.json``.
+
+Floor and baselines are measured once for all of them. Each run's scores are written as soon as they are there, so that
+a call that is cut short has lost one run at most.
+"""
 
 from __future__ import annotations
 
@@ -9,29 +13,30 @@ from typing import Literal, TypedDict
 
 import anndata
 
-import scdiffusion
+from benchmarks.cost import Meter
 from benchmarks.headline import HEADLINE
+from scdiffusion import UserError
+from scdiffusion.evaluation import Benchmark
 
 
 class ScoreJob(TypedDict):
     """What is scored against what."""
 
     split: str
-    cells: str
+    runs: list[dict[str, str]]
+    """File of the ``cells`` and file for the ``scores`` of each run."""
     by: str
     donor: str | None
     suite: Literal["headline", "quick", "full"]
     seed: int
-    scores: str
 
 
 def run(job: ScoreJob) -> None:
     """Compare generated with held-out cells; PCA, gene choice and floor come from the reference part."""
     split = Path(job["split"])
     parts = {name: anndata.read_h5ad(split / f"{name}.h5ad") for name in ("fit", "reference", "held_out")}
-    report = scdiffusion.evaluate(
+    benchmark = Benchmark(
         parts["held_out"],
-        anndata.read_h5ad(job["cells"]),
         reference=parts["reference"],
         train=parts["fit"],
         by=job["by"],
@@ -41,7 +46,16 @@ def run(job: ScoreJob) -> None:
         seed=job["seed"],
         progress=False,
     )
-    report.to_json(Path(job["scores"]))
+    for one in job["runs"]:
+        try:
+            with Meter() as meter:
+                report = benchmark.score(one["cells"])
+        except UserError as error:  # cells that cannot be scored stay without scores; the others go on
+            sys.stdout.write(f"{one['cells']}: {error}\n")
+            continue
+        report.to_json(Path(one["scores"]), overwrite=True)
+        sys.stdout.write(f"{one['cells']}: {meter.cost.cpu_seconds:.1f} CPU s\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

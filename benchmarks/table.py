@@ -10,6 +10,7 @@ import pandas as pd
 from benchmarks.data import DATA_SETS, slug
 from benchmarks.protocol import GENERATORS
 from benchmarks.runs import RUN_FILE, SCORES_FILE, read_record
+from scdiffusion.metrics import get_metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ COLUMNS = [
     "machine",
     "date",
 ]
-COST_GROUP, STATUS_METRIC, NOT_SCORED = "cost", "status", "not scored"
+COST_GROUP, STATUS_METRIC, NOT_SCORED, BASELINE = "cost", "status", "not scored", "baseline"
 _SIGNIFICANT = "%.5g"
 
 
@@ -74,23 +75,20 @@ def read(table_file: Path) -> pd.DataFrame:
 
 def _rows_of_all(work: Path, max_cells: int | None) -> Iterator[dict[str, Any]]:
     for data_set in DATA_SETS:
+        folder = work / slug(data_set, max_cells)
         for generator in GENERATORS:
-            for record_file in sorted((work / slug(data_set, max_cells) / generator).glob(f"seed*/{RUN_FILE}")):
+            for record_file in sorted((folder / generator).glob(f"seed*/{RUN_FILE}")):
                 yield from _rows_of_run(record_file.parent)
+        scored = {scores.parent.name: scores.parent for scores in sorted(folder.glob(f"*/seed*/{SCORES_FILE}"))}
+        for run_folder in scored.values():
+            yield from _rows_of_baselines(run_folder)
 
 
 def _rows_of_run(folder: Path) -> Iterator[dict[str, Any]]:
     record = read_record(folder)
     if record is None:
         return
-    split = record["split"]
-    shared = {
-        **{name: record[name] for name in (*RUN_KEY, "machine", "date")},
-        "n_fit": split["fit"],
-        "n_held_out": split["held_out"],
-        "n_genes": split["genes"],
-        "status": record["status"],
-    }
+    shared = _shared(record)
     if record["status"] != "done":
         reason = f"{record['status']}: {record['reason']}"
         yield {**shared, "group": COST_GROUP, "metric": STATUS_METRIC, "status": reason}
@@ -105,6 +103,48 @@ def _rows_of_run(folder: Path) -> Iterator[dict[str, Any]]:
     for metric, score in scores["metrics"].items():
         known = {name: score.get(name) for name in ("group", "better", "value", "low", "high", "floor", "skill")}
         yield {**shared, "metric": metric, **known}
+
+
+def _rows_of_baselines(folder: Path) -> Iterator[dict[str, Any]]:
+    """Read the baselines that were scored beside a run; they are the same beside every run of its seed."""
+    record = read_record(folder)
+    if record is None:
+        return
+    scores = json.loads((folder / SCORES_FILE).read_text(encoding="utf-8"))["metrics"]
+    for entry in GENERATORS.values():
+        if entry.baseline is None:
+            continue
+        shared = _shared(record) | {"generator": entry.name, "status": BASELINE}
+        for metric, score in scores.items():
+            value = score["baselines"].get(entry.baseline)
+            if value is None:
+                continue
+            known = {name: score[name] for name in ("group", "better", "floor")}
+            yield {
+                **shared,
+                "metric": metric,
+                **known,
+                "value": value,
+                "skill": _skill_of_baseline(metric, score, value),
+            }
+
+
+def _skill_of_baseline(metric: str, score: dict[str, Any], value: float) -> float | None:
+    """Place a baseline on the run's own scale, where the metric has one."""
+    if score["skill"] is None:
+        return None
+    return get_metric(metric).skill(value, floor=score["floor"], trivial=score["baselines"][score["trivial"]])
+
+
+def _shared(record: dict[str, Any]) -> dict[str, Any]:
+    split = record["split"]
+    return {
+        **{name: record[name] for name in (*RUN_KEY, "machine", "date")},
+        "n_fit": split["fit"],
+        "n_held_out": split["held_out"],
+        "n_genes": split["genes"],
+        "status": record["status"],
+    }
 
 
 def _costs(cost: dict[str, Any]) -> dict[str, float]:

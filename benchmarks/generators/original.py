@@ -38,9 +38,9 @@ _SHARES = {"autoencoder": 0.4, "denoiser": 0.4, "classifiers": 0.2}
 
 
 class OriginalRecipe:
-    """Autoencoder, denoising diffusion and classifiers, trained one after the other within ``seconds``."""
+    """Autoencoder, denoising diffusion and classifiers, trained one after the other within processor ``seconds``."""
 
-    def __init__(self, *, seconds: float = 600.0, strength: float = 2.0, max_steps: int = 100_000) -> None:
+    def __init__(self, *, seconds: float = 90.0, strength: float = 2.0, max_steps: int = 100_000) -> None:
         self._seconds, self._strength, self._max_steps = seconds, strength, max_steps
 
     def fit(self, adata: AnnData, *, condition_keys: Sequence[str], seed: int) -> None:
@@ -79,12 +79,12 @@ class OriginalRecipe:
     def _train(self, model: nn.Module, loss: Callable[[Tensor], Tensor], *, part: str, rate: float) -> None:
         model.train()
         optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-4)
-        end = time.perf_counter() + self._seconds * _SHARES[part]
+        end = time.process_time() + self._seconds * _SHARES[part]
         for _ in range(self._max_steps):
             optimiser.zero_grad()
             loss(torch.randint(self._n_cells, (min(_BATCH, self._n_cells),))).backward()
             optimiser.step()
-            if time.perf_counter() > end:
+            if time.process_time() > end:
                 break
         model.eval().requires_grad_(requires_grad=False)
 

@@ -24,7 +24,7 @@ _LABEL = "label"
 class ScDesigner:
     """Negative binomial margins and a Gaussian copula, both by label."""
 
-    def __init__(self, *, top_genes: int = 1000, max_epochs: int = 100) -> None:
+    def __init__(self, *, top_genes: int = 500, max_epochs: int = 20) -> None:
         self._top_genes, self._max_epochs = top_genes, max_epochs
 
     def fit(self, adata: AnnData, *, condition_keys: Sequence[str], seed: int) -> None:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 LIGHT: dict[str, dict[str, object]] = {
-    "trivial:Trivial": {"baseline": "independent_nb"},
     "pca_mixture:PcaMixture": {"n_components": 5},
     "original:OriginalRecipe": {"seconds": 0.5},
 }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anndata
@@ -9,13 +10,14 @@ from benchmarks.__main__ import main
 from benchmarks.protocol import GENERATORS
 
 from benchmarks import data, figures, page, runs, table
+from scdiffusion.evaluation.baselines import BASELINES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from anndata import AnnData
 
-GENERATOR = "resampled"
+GENERATOR = "pca-mixture"
 
 
 @pytest.fixture
@@ -27,16 +29,25 @@ def settings(toy: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> r
 
 @pytest.fixture
 def run(settings: runs.Settings, monkeypatch: pytest.MonkeyPatch) -> runs.Run:
-    """Give a run whose cells are scored in no time."""
-
-    def score(of_run: runs.Run, settings: runs.Settings) -> str:
-        numbers = {"group": "distribution", "better": "nearest", "value": 0.7, "floor": 0.5, "skill": 0.4}
-        scores = {"metrics": {"forest_genes_auc": numbers}}
-        (of_run.folder(settings) / runs.SCORES_FILE).write_text(json.dumps(scores), encoding="utf-8")
-        return "done"
-
-    monkeypatch.setattr(runs, "_score", score)
+    """Give a run that is fitted in no time."""
+    light = replace(GENERATORS[GENERATOR], options={"n_components": 5})
+    monkeypatch.setitem(GENERATORS, GENERATOR, light)
     return runs.plan(["toy", GENERATOR], [0])[0]
+
+
+def write_scores(run: runs.Run, settings: runs.Settings) -> None:
+    """Put scores in the place of those that take long."""
+    numbers = {
+        "group": "discriminators",
+        "better": "lower",
+        "value": 0.7,
+        "floor": 0.5,
+        "skill": 0.5,
+        "baselines": {"independent_nb": 0.9, "resampled": 0.5},
+        "trivial": "independent_nb",
+    }
+    scores = {"metrics": {"forest_genes_auc": numbers}}
+    (run.folder(settings) / runs.SCORES_FILE).write_text(json.dumps(scores), encoding="utf-8")
 
 
 def test_the_parts_share_no_cell_and_rare_labels_are_left_out(settings: runs.Settings) -> None:
@@ -48,7 +59,7 @@ def test_the_parts_share_no_cell_and_rare_labels_are_left_out(settings: runs.Set
 
 
 def test_a_finished_run_is_not_run_again(run: runs.Run, settings: runs.Settings) -> None:
-    assert runs.carry_out(run, settings) == "done"
+    assert runs.carry_out(run, settings).startswith("fitted in ")
     assert runs.carry_out(run, settings) == "already done"
 
 
@@ -58,7 +69,21 @@ def test_another_setting_runs_again(run: runs.Run, settings: runs.Settings) -> N
     record = json.loads(record_file.read_text(encoding="utf-8"))
     record["settings"]["n_threads"] = 7
     record_file.write_text(json.dumps(record), encoding="utf-8")
-    assert runs.carry_out(run, settings) == "done"
+    assert runs.carry_out(run, settings).startswith("fitted in ")
+
+
+def test_the_runs_of_a_seed_are_scored_together_and_once(run: runs.Run, settings: runs.Settings, toy: AnnData) -> None:
+    many = anndata.concat([toy] * 4)
+    many.obs_names_make_unique()
+    assert settings.data is not None
+    many.write_h5ad(settings.data / "toy.h5ad")
+    other = runs.Run(run.data_set, replace(run.entry, name="twin"), 0)
+    for one in (run, other):
+        runs.carry_out(one, settings)
+    assert runs.score([run, other], replace(settings, suite="quick")).startswith("2 runs scored in ")
+    scores = [json.loads((one.folder(settings) / runs.SCORES_FILE).read_text(encoding="utf-8")) for one in (run, other)]
+    assert scores[0]["metrics"] == scores[1]["metrics"]
+    assert runs.score([run, other], settings) == "nothing to score"
 
 
 def test_a_failure_says_its_last_line_and_waits_for_retry(
@@ -72,13 +97,20 @@ def test_a_failure_says_its_last_line_and_waits_for_retry(
 
 
 def test_seeds_are_outermost_and_names_filter() -> None:
-    planned = runs.plan(["pbmc3k", "resampled", "ours"], [0, 1])
+    planned = runs.plan(["pbmc3k", "pca-mixture", "ours"], [0, 1])
     assert [(run.entry.name, run.seed) for run in planned] == [
-        ("resampled", 0),
+        ("pca-mixture", 0),
         ("ours", 0),
-        ("resampled", 1),
+        ("pca-mixture", 1),
         ("ours", 1),
     ]
+
+
+def test_baselines_are_not_run() -> None:
+    assert {run.entry.name for run in runs.plan([], [0])} == {
+        name for name, entry in GENERATORS.items() if entry.baseline is None
+    }
+    assert {entry.baseline for entry in GENERATORS.values()} - {None} == set(BASELINES)
 
 
 def test_an_unknown_name_is_told_with_the_known_ones() -> None:
@@ -88,24 +120,29 @@ def test_an_unknown_name_is_told_with_the_known_ones() -> None:
 
 def test_the_table_replaces_older_rows_of_the_same_run(run: runs.Run, settings: runs.Settings) -> None:
     runs.carry_out(run, settings)
+    write_scores(run, settings)
     table_file = settings.work / "runs.csv"
     first = table.update(table_file, work=settings.work)
     second = table.update(table_file, work=settings.work)
     assert len(first) == len(second) > 5
-    assert set(second.loc[second["metric"] == "forest_genes_auc", "value"]) == {0.7}
+    scored = second[second["metric"] == "forest_genes_auc"].set_index("generator")
+    assert scored["value"].to_dict() == {"independent-nb": 0.9, "resampled": 0.5, GENERATOR: 0.7}
+    assert scored["skill"].to_dict() == pytest.approx({"independent-nb": 0.0, "resampled": 1.0, GENERATOR: 0.5})
 
 
 def test_the_page_shows_scores_beside_the_floor(run: runs.Run, settings: runs.Settings, tmp_path: Path) -> None:
     runs.carry_out(run, settings)
+    write_scores(run, settings)
     rows = table.update(tmp_path / "results" / "runs.csv", work=settings.work)
     figures.draw_all(rows, tmp_path / "results")
     page.write(rows, tmp_path)
     text = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
     assert "| *real cells (floor)* | 0.500 |" in text
-    assert "| `resampled` | 0.700 |" in text
+    assert "| `pca-mixture` | 0.700 |" in text
+    assert "| `independent-nb` | 0.900 |" in text
     assert "results/discriminator.png" in text
 
 
 def test_list_shows_what_is_to_do(settings: runs.Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["list", "--only", "toy,resampled", "--seeds", "0", "--work", str(settings.work)])
-    assert "toy resampled seed 0: to do" in capsys.readouterr().out
+    main(["list", "--only", "toy,pca-mixture", "--seeds", "0", "--work", str(settings.work)])
+    assert "toy pca-mixture seed 0: to do" in capsys.readouterr().out
