@@ -61,3 +61,9 @@ def fitted(simulated: ad.AnnData, small: ModelConfig) -> CellGenerator:
 def folder(fitted: CellGenerator, tmp_path: Path) -> Path:
     """The fitted model on disk."""
     return fitted.save(tmp_path / "model")
+
+
+@pytest.fixture(scope="session")
+def bare(simulated: ad.AnnData, small: ModelConfig) -> CellGenerator:
+    """A model without conditions; read only."""
+    return CellGenerator(simulated, config=small).fit(max_epochs=1, progress=False)

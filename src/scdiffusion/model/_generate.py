@@ -24,6 +24,7 @@ from scdiffusion.cells import ConditionPlan, Conditions, ConditionTable, H5adWri
 from scdiffusion.diffusion import Denoiser, Solver, condition_tensors, sample
 from scdiffusion.model._parts import Parts
 from scdiffusion.model._steering import Targets
+from scdiffusion.model._support import with_unseen
 
 __all__ = ["Order", "gather", "make_chunks", "write"]
 
@@ -58,6 +59,7 @@ def make_chunks(parts: Parts, order: Order) -> Iterator[tuple[sp.csr_matrix, pd.
     ------
     Counts, shape ``(B, G)``, ``int32``, and their conditions as columns of `obs`.
     """
+    trained = parts.trained_on
     # Counts are drawn in Python, which one core does best, while the others solve for the next latents.
     with _half_the_threads(), ThreadPoolExecutor(1) as drawer:
         waiting: deque[tuple[Future[sp.csr_matrix], pd.DataFrame]] = deque()
@@ -68,7 +70,8 @@ def make_chunks(parts: Parts, order: Order) -> Iterator[tuple[sp.csr_matrix, pd.
             sizes = order.sizes(cells, own)
             draws = cell_generators(order.seed, "counts", cells)
             counts = drawer.submit(parts.autoencoder.decode, codes, sizes, draws)
-            waiting.append((counts, order.conditions.decode(table)))
+            obs = with_unseen(order.conditions.decode(table), table, conditions=order.conditions, training=trained)
+            waiting.append((counts, obs))
             if len(waiting) > 1:
                 yield _finish(waiting)
         yield _finish(waiting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -128,11 +129,12 @@ def _matches(rows: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.bo
 
 
 def _number(asked: float, measured: NDArray[np.float32], seen: Range) -> NumberSupport:
+    decimals = 6 - math.ceil(math.log10(seen.max - seen.min or 1.0))
     held = np.sort(measured[~np.isnan(measured)].astype(np.float64))
     below, above = held[held <= asked + _SLACK], held[held >= asked - _SLACK]
 
     def plain(standardised: float) -> float:
-        return float(f"{standardised * seen.std + seen.mean:.6g}")
+        return round(standardised * seen.std + seen.mean, decimals) + 0.0  # no negative zeros
 
     return NumberSupport(
         asked=plain(asked),
@@ -201,8 +203,8 @@ def with_unseen(
 
     Returns
     -------
-    The columns, with ``unseen`` (``bool``) where that can be true: with two labels a cell or more, or with a number.
+    The columns, with ``unseen`` (``bool``) where the model has two conditions or more.
     """
-    if OBS_UNSEEN in conditions.names or (len(conditions.categorical) < 2 and not conditions.continuous):
+    if OBS_UNSEEN in conditions.names or len(conditions.names) < 2:
         return obs
     return obs.assign(**{OBS_UNSEEN: is_unseen(conditions, training, table)})
