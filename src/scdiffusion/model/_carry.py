@@ -27,7 +27,7 @@ from scdiffusion.model._facts import Known
 from scdiffusion.model._parts import Parts
 from scdiffusion.nn import ConditionTensors
 
-__all__ = ["Carrier", "Depth", "read_wanted"]
+__all__ = ["Carrier", "Depth", "Sizes", "read_wanted", "tell"]
 
 Depth = LibrarySize | str | None
 """A `LibrarySize`, or ``"own"`` for that of the given cell, or `None` for the one that is generated with the cell."""
@@ -107,9 +107,9 @@ class Carrier:
         -------
         The cells.
         """
-        told = {"version": __version__, "model_hash": self.known.fingerprint(self.parts), "seed": self.seed}
-        told |= {"settings": json.dumps({**settings, "guidance": self.guidance, "steps": self.n_steps}, default=str)}
-        made = build_anndata(counts, obs, self.known.var, {UNS_KEY: told})
+        settings = {**settings, "guidance": self.guidance, "steps": self.n_steps}
+        uns = tell(self.known, self.parts, seed=self.seed, settings=settings)
+        made = build_anndata(counts, obs, self.known.var, uns)
         made.obs_names = obs.index.astype(str)
         made.obsm[OBSM_LATENT] = latents[:, :-1].cpu().numpy().astype(np.float32)
         return made
@@ -155,6 +155,22 @@ class Sizes:
     def of(self, cells: NDArray[np.int64] | slice) -> NDArray[np.int64] | None:
         """Return those of some cells."""
         return None if self.held is None else self.held[cells]
+
+
+def tell(known: Known, parts: Parts, *, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Write what cells come from, as `uns` keeps it.
+
+    Parameters
+    ----------
+    known, parts
+        The fitted model.
+    seed
+        Seed of the cells.
+    settings
+        What was asked for.
+    """
+    told = {"version": __version__, "model_hash": known.fingerprint(parts), "seed": seed}
+    return {UNS_KEY: told | {"settings": json.dumps(settings, default=str)}}
 
 
 def read_wanted(known: Known, parts: Parts, where: object, *, name: str) -> ConditionPlan:
