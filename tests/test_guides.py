@@ -25,17 +25,22 @@ def _blocks(page: str, language: str) -> list[str]:
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Fit for three epochs, measure one thing, and write into an empty folder."""
-    fit, evaluate = scd.CellGenerator.fit, scd.evaluate
+    fit, learn, evaluate = scd.CellGenerator.fit, scd.CellGenerator.add_classifier, scd.evaluate
 
     @functools.wraps(fit)
     def short(self: scd.CellGenerator, *place: Any, **how: Any) -> scd.CellGenerator:
         return fit(self, *place, **how | {"max_epochs": 3})
+
+    @functools.wraps(learn)
+    def glance(self: scd.CellGenerator, *what: Any, **how: Any) -> scd.CellGenerator:
+        return learn(self, *what, **how | {"max_epochs": 3})
 
     @functools.wraps(evaluate)
     def brief(*cells: Any, **how: Any) -> scd.Report:
         return evaluate(*cells, **how | {"metrics": ["mean_error"]})
 
     monkeypatch.setattr(scd.CellGenerator, "fit", short)
+    monkeypatch.setattr(scd.CellGenerator, "add_classifier", glance)
     monkeypatch.setattr(scd, "evaluate", brief)
     monkeypatch.setattr(scdiffusion.evaluation, "evaluate", brief)
     monkeypatch.chdir(tmp_path)
@@ -47,6 +52,12 @@ def test_the_python_of_a_page_runs(page: str) -> None:
     assert blocks
     exec(compile("\n".join(blocks), page, "exec"), {"__name__": "__guide__"})
     assert Path("report.html").is_file()
+
+
+def test_the_python_of_the_page_on_control_runs() -> None:
+    blocks = _blocks("docs/control.md", "python")
+    exec(compile("\n".join(blocks), "control.md", "exec"), {"__name__": "__guide__"})
+    assert Path("blood.scd").is_dir()
 
 
 def test_the_shell_of_the_readme_runs() -> None:
