@@ -21,7 +21,7 @@ from scdiffusion.model._memory import explain_memory
 from scdiffusion.model._state import ModelState
 from scdiffusion.model._steering import warn_beyond
 from scdiffusion.model._support import Support, find_support
-from scdiffusion.model._trajectory import Blending, Course, follow, generate_start
+from scdiffusion.model._trajectory import Blending, Course, Via, follow, generate_start
 from scdiffusion.model._transfer import transfer_cells
 
 __all__ = ["Controls"]
@@ -137,6 +137,7 @@ class Controls(ModelState):
         n_steps: int = 10,
         keep: float = 0.5,
         n: int | None = None,
+        via: Via = "noising",
         blend: Blending = "conditions",
         guidance: float = 1.0,
         seed: int = 0,
@@ -166,6 +167,10 @@ class Controls(ModelState):
             How much of the start cell is kept, from 0 (forget it) to 1 (stay there: nothing moves).
         n
             Number of start cells; with `adata` a random choice, all of them if not given. 100 if they are generated.
+        via
+            ``"noising"`` as above. ``"inversion"`` carries the start cell to the noise :math:`\varepsilon_0` that it
+            comes from, as `transfer` does, and mixes that with fresh noise in the same proportion: then `keep` says how
+            much of the cell stays beside its conditions, and the state moves in full whatever `keep` is.
         blend
             ``"conditions"`` gives both targets the interpolated number of a continuous condition and blends the
             estimates for labels; ``"estimates"`` blends for numbers too.
@@ -211,7 +216,7 @@ class Controls(ModelState):
         """
         parts = self._fitted("trajectory")
         branches = {name: read_wanted(self._known, parts, one, name="to") for name, one in _branches(to).items()}
-        course = Course(branches=branches, n_steps=n_steps, keep=keep, blend=blend)
+        course = Course(branches=branches, n_steps=n_steps, keep=keep, blend=blend, via=via)
         carrier = Carrier(parts=parts, known=self._known, seed=seed, guidance=guidance, steps=steps)
         with explain_memory(_MEMORY):
             begin = self._start(carrier, start, n, layer=layer)

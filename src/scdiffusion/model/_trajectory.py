@@ -17,18 +17,20 @@ from torch import Tensor
 from scdiffusion._core.errors import SettingError
 from scdiffusion._core.progress import Progress
 from scdiffusion.cells import ConditionPlan, ConditionTable
-from scdiffusion.diffusion import add_noise
+from scdiffusion.diffusion import Heun, add_noise, scales
 from scdiffusion.guidance import Blend, beside
 from scdiffusion.model._carry import Carrier, Sizes
 from scdiffusion.model._given import GivenCells
 from scdiffusion.model._support import with_unseen
 from scdiffusion.model._transfer import override
 
-__all__ = ["Blending", "Course", "follow", "generate_start"]
+__all__ = ["Blending", "Course", "Via", "follow", "generate_start"]
 
 Pair = tuple[ConditionTable, ConditionTable]
 Blending = Literal["conditions", "estimates"]
 """What is blended along the way: numbers of continuous conditions where there are some, or always the estimates."""
+Via = Literal["noising", "inversion"]
+"""What of the start cell is kept: the cell itself, or the noise that it comes from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,7 @@ class Course:
     keep: float
     """Share of the start cell in the noisy latent that the way begins from."""
     blend: Blending
+    via: Via
 
     def __post_init__(self) -> None:
         if self.n_steps < 2:
@@ -53,6 +56,9 @@ class Course:
         if self.blend not in {"conditions", "estimates"}:
             msg = f"`blend` must be 'conditions' or 'estimates', got {self.blend!r}."
             raise SettingError(msg + " The first interpolates numbers such as times, the second never does.")
+        if self.via not in {"noising", "inversion"}:
+            msg = f"`via` must be 'noising' or 'inversion', got {self.via!r}."
+            raise SettingError(msg + " The first keeps the state the more, the second moves it in full.")
         if not self.branches or not all(_changes(plan) for plan in self.branches.values()):
             msg = "`to` names no condition; expected at least one to change, such as {'cell_type': 'B'}."
             raise SettingError(msg + " Name what the cells shall become.")
@@ -117,13 +123,13 @@ def follow(
     """
     cells = np.arange(len(start), dtype=np.int64)
     clean = start.draw(carrier.noise("posterior", cells))
-    noise = carrier.noise("trajectory", cells)
+    noisy, level = _begin(carrier, start, clean, course=course)
     counts, tables, latents = [], [], []
     with Progress("trajectory", len(start) * course.n_steps * len(course.branches), enabled=progress) as bar:
         for name, plan in course.branches.items():
             path, rows = [], []
             for step, (weight, pair) in enumerate(_pairs(start.table, plan, course)):
-                z = _state(carrier, clean, noise, pair=pair, weight=float(weight), keep=course.keep)
+                z = clean if level == 0.0 else _state(carrier, noisy, pair, weight=float(weight), level=level)
                 counts.append(carrier.draw_counts(z, cells, sizes=sizes.of(cells), stream=f"counts of step {step}"))
                 rows.append(_defined(pair, float(weight)))
                 path.append(z)
@@ -132,7 +138,7 @@ def follow(
             tables.append(_obs(carrier, start, course, name=name, rows=rows, path=path))
     obs = pd.concat(tables)
     obs["branch"] = pd.Categorical(obs["branch"], categories=list(course.branches))
-    told = {"keep": course.keep, "blend": course.blend, "n_steps": course.n_steps}
+    told = {"keep": course.keep, "blend": course.blend, "via": course.via, "n_steps": course.n_steps}
     return carrier.finish(sp.vstack(counts, format="csr"), obs, torch.cat(latents), settings={**settings, **told})
 
 
@@ -154,16 +160,23 @@ def _pairs(own: ConditionTable, plan: ConditionPlan, course: Course) -> Iterator
         )
 
 
-def _state(carrier: Carrier, clean: Tensor, noise: Tensor, *, pair: Pair, weight: float, keep: float) -> Tensor:
-    """Find the latents of one step: noised to the level that `keep` names and denoised from that very level."""
-    if keep == 1.0:
-        return clean
-    level = torch.tensor(1.0 - keep, dtype=torch.float64)
-    noisy = add_noise(clean, noise, level.to(clean))
-    weights = torch.full((len(clean),), weight, device=clean.device)
+def _begin(carrier: Carrier, start: GivenCells, clean: Tensor, *, course: Course) -> tuple[Tensor, float]:
+    """Find the latents that all ways begin from, and their time; the same for every step and branch."""
+    fresh = carrier.noise("trajectory", np.arange(len(start), dtype=np.int64))
+    level = torch.tensor(1.0 - course.keep, dtype=torch.float64)
+    if course.via == "noising":
+        return add_noise(clean, fresh, level.to(clean)), float(level)
+    own = carrier.tensors(start.table)
+    noise = carrier.walk(carrier.parts.denoiser, clean, own, start=0.0, end=1.0, solver=Heun())
+    return add_noise(noise, fresh, level.to(clean)) / float(scales(level).norm), 1.0
+
+
+def _state(carrier: Carrier, noisy: Tensor, pair: Pair, *, weight: float, level: float) -> Tensor:
+    """Denoise to the clean latents of one step, from exactly the level of the noise."""
+    weights = torch.full((len(noisy),), weight, device=noisy.device)
     conditions = beside(carrier.tensors(pair[0]), carrier.tensors(pair[1]), weights)
     guided = carrier.guided
-    return carrier.walk(Blend(guided, guided), noisy, conditions, start=float(level))
+    return carrier.walk(Blend(guided, guided), noisy, conditions, start=level)
 
 
 def _defined(pair: Pair, weight: float) -> ConditionTable:
