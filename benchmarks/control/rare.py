@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,11 +131,11 @@ def duplicated(training: Training) -> tuple[Array, Array]:
 
 def smote(training: Training) -> tuple[Array, Array]:
     """Add points between rare cells and their neighbours of the same type."""
-    from imblearn.over_sampling import SMOTE
-
+    # By name, as imbalanced-learn is no dependency of the package: `pip install imbalanced-learn`.
+    over_sampling = import_module("imblearn.over_sampling")
     fewest = min(int((training.labels == label).sum()) for label in training.rare)
     wanted = {label: max(training.size, int((training.labels == label).sum())) for label in training.rare}
-    sampler = SMOTE(sampling_strategy=wanted, k_neighbors=min(5, fewest - 1), random_state=training.seed)
+    sampler = over_sampling.SMOTE(sampling_strategy=wanted, k_neighbors=min(5, fewest - 1), random_state=training.seed)
     cells, labels = sampler.fit_resample(training.cells, training.labels)
     return np.asarray(cells), np.asarray(labels)
 
@@ -149,11 +150,13 @@ METHODS: dict[str, Callable[[Training], tuple[Array, Array]]] = {
 
 def generated(model: CellGenerator, training: Training, genes: Array) -> tuple[Array, Array]:
     """Add generated cells of the rare types."""
+    import anndata
     import pandas as pd
 
     missing = {label: n for label, n in training.missing().items() if n}
     where = pd.DataFrame({"cell_type": list(missing), "n": list(missing.values())})
     made = model.generate(where=where, seed=training.seed, progress=False)
+    assert isinstance(made, anndata.AnnData)
     cells = spaces.log_normalise(made)[:, genes]
     return training.with_more(cells, made.obs["cell_type"].astype(str).to_numpy())
 
