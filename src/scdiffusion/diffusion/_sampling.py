@@ -114,7 +114,7 @@ def _slope(denoiser: Denoiser, conditions: ConditionTensors) -> Slope:
     estimate = denoiser.given(conditions)
 
     def slope(y: Tensor, theta: float) -> Tensor:
-        t = time(torch.tensor(theta, dtype=torch.float64)).to(y.dtype)
+        t = time(torch.tensor(theta, dtype=torch.float64)).to(y)
         mean = estimate(scales(t).norm * y, t)
         return (math.cos(theta) * y - mean) / math.sin(theta)
 
