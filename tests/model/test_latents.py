@@ -168,3 +168,16 @@ def test_genes_of_another_organism_are_told(simulated: ad.AnnData, small: ModelC
     other.var_names = [name.upper() for name in other.var_names]
     with pytest.raises(GenesError, match=r"^0 of the 25 genes of the data are among the 22 that the model 'model_v9'"):
         CellGenerator(other, config=small, latent=SCimilarity(similarity_folder))
+
+
+def test_cells_are_guided_and_transferred_on_any_latents(
+    model: CellGenerator, embedded: ad.AnnData, tmp_path: Path
+) -> None:
+    loaded = load(model.save(tmp_path / "model"))
+    loaded.add_classifier("treated", embedded, max_epochs=1, progress=False)
+    guided = loaded.generate(10, guide={"treated": True}, progress=False)
+    assert isinstance(guided, ad.AnnData)
+    assert guided.shape == (10, 25)
+    moved = loaded.transfer(embedded[:10].copy(), {"cell_type": "B"}, progress=False)
+    assert moved.obs["cell_type"].tolist() == ["B"] * 10
+    assert np.asarray(moved.X.sum(axis=1)).ravel().tolist() == np.asarray(embedded.X[:10].sum(axis=1)).ravel().tolist()

@@ -13,6 +13,7 @@ from scdiffusion.autoencoder import (
     AutoencoderConfig,
     AutoencoderTask,
     CountAutoencoder,
+    Posterior,
     StandardisingDecoder,
     read_counts,
 )
@@ -54,6 +55,21 @@ class DecodedLatent(CountAutoencoder):
         """
         self.decoder.code_mean.copy_(codes.mean(dim=0))
         self.decoder.code_std.copy_(codes.std(dim=0, unbiased=False).clamp(min=1e-6))
+
+    def encode(self, counts: sp.csr_matrix) -> Posterior:
+        """Infer the latents of cells, without doubt: their standard deviation is 0.
+
+        Parameters
+        ----------
+        counts
+            Counts, shape ``(B, G)``.
+
+        Returns
+        -------
+        Mean and standard deviation of the latents, on the device of the decoder.
+        """
+        posterior = super().encode(counts)
+        return Posterior(*(part.to(self.decoder.bias.device) for part in posterior))
 
     def terms(
         self, counts: sp.csr_matrix, noise: Tensor, *, seen: sp.csr_matrix | None = None, outliers: bool = True
