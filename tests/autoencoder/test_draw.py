@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import kstest, nbinom
 
 from scdiffusion._core.random import cell_generators
-from scdiffusion.autoencoder._draw import BurstRates, _add_bursts, _draw_cell, draw_counts
+from scdiffusion.autoencoder._draw import BurstRates, _add_bursts, _draw_cell, _means, draw_counts
 
 MEANS = np.array([0.05, 0.8, 3.0, 12.0])
 SIZES = np.array([0.5, 2.0, 10.0, 1e8])
@@ -60,6 +60,15 @@ def test_shares_and_totals_are_as_asked(bursts: BurstRates | None) -> None:
     counts = draw_counts(shares, totals, size=SIZES, bursts=bursts, draws=draws).toarray()
     np.testing.assert_array_equal(counts.sum(axis=1), totals)
     np.testing.assert_allclose(counts.mean(axis=0), shares[0] * 40, rtol=0.15)
+
+
+def test_counts_and_bursts_are_expected_to_fill_the_library() -> None:
+    bursts = BurstRates(rate=np.array([1e-3, 0.05, 0.3, 1e-4]), size=np.array([10.0, 20.0, 5.0, 15.0]))
+    shares = np.array([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]])
+    means = _means(shares, np.array([500, 20]), bursts)
+    expected = means - np.expm1(-bursts.rate * means) * (1 + bursts.size)
+    np.testing.assert_allclose(expected.sum(axis=1), [500, 20], rtol=1e-3)
+    np.testing.assert_allclose(means / means.sum(axis=1, keepdims=True), shares)
 
 
 def test_an_extreme_total_is_kept() -> None:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 __all__ = ["BurstRates", "draw_counts"]
 
 Floats = NDArray[np.float64]
+_RARE = 1e-4  # share of a library below which a gene's bursts are too rare to coincide
+_NEWTON_STEPS = 4
 _CLUMPS_PER_GENE = 4  # beyond this, gene by gene is cheaper than clump by clump
 
 
@@ -58,9 +60,7 @@ def draw_counts(
     ----------
     Quenouille 1949, https://doi.org/10.2307/3001556 (the negative binomial as a Poisson sum of logarithmic clumps).
     """
-    means = shares.astype(np.float64)
-    added = (means * (bursts.rate * (1 + bursts.size))).sum(axis=1) if bursts is not None else 0.0
-    means *= (library_size / (means.sum(axis=1) + added))[:, None]
+    means = _means(shares.astype(np.float64), library_size, bursts)
     clump_ends = np.cumsum(size * np.log1p(means / size), axis=1)
     burst_ends = np.cumsum(bursts.rate * means, axis=1) if bursts is not None else None
     genes, values, starts = [], [], [0]
@@ -76,6 +76,23 @@ def draw_counts(
     data = np.concatenate(values) if values else np.empty(0, np.int32)
     shape = (len(genes), shares.shape[1])
     return sp.csr_matrix((data.astype(np.int32), indices.astype(np.int32), np.asarray(starts)), shape=shape)
+
+
+def _means(shares: Floats, library_size: NDArray[np.int64], bursts: BurstRates | None) -> Floats:
+    """Scale shares so that counts and bursts are expected to fill the library, by Newton's rule."""
+    totals = shares.sum(axis=1)
+    scale = library_size / totals
+    if bursts is None:
+        return shares * scale[:, None]
+    at = np.flatnonzero((shares * (bursts.rate * (1 + bursts.size))).max(axis=0, initial=0.0) > _RARE)
+    rate, added = bursts.rate[at], 1 + bursts.size[at]
+    pace = shares[:, at] * rate
+    linear = totals + (shares * (bursts.rate * (1 + bursts.size))).sum(axis=1) - pace @ added
+    for _ in range(_NEWTON_STEPS):
+        none = np.exp(-pace * scale[:, None])
+        missing = library_size - linear * scale - (1 - none) @ added
+        scale = scale + missing / (linear + (pace * none) @ added)
+    return shares * scale[:, None]
 
 
 def _draw_cell(mean: Floats, size: Floats, ends: Floats, *, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ from scdiffusion.autoencoder._terms import Counted, dense_terms, log_rising
 __all__ = ["BurstNegativeBinomial", "Likelihood", "NegativeBinomial"]
 
 _BURST_RATE, _BURST_SIZE = -6.5, 2.5  # logs of bursts a count and counts a burst, as most UMI data have them
+_MOST_OF_BURSTS = 0.9  # share of a library
 _START_LOG_SIZE = 5.0  # nearly Poisson: latents explain first, dispersion takes what they leave
 
 
@@ -194,9 +195,11 @@ class BurstNegativeBinomial(NegativeBinomial):
 
     def _log_without_bursts(self, cells: Counted) -> Tensor:
         """Take what bursts are expected to add off the library sizes, so that shares are shares of the rest."""
-        added = (self.log_burst_rate.exp() * (1 + self.log_burst_size.exp()))[cells.genes] * cells.counts
-        per_cell = torch.zeros_like(cells.totals).index_add(0, cells.rows, added[:, None])
-        return cells.totals.log() - torch.log1p(per_cell / cells.totals)
+        rate, added = self.log_burst_rate.exp()[cells.genes], 1 + self.log_burst_size.exp()[cells.genes]
+        mean = cells.counts / (1 + rate * added)  # what the count would be on average without its bursts
+        of_bursts = -torch.expm1(-rate * mean) * added
+        per_cell = torch.zeros_like(cells.totals).index_add(0, cells.rows, of_bursts[:, None])
+        return cells.totals.log() + torch.log1p(-(per_cell / cells.totals).clamp(max=_MOST_OF_BURSTS))
 
     def _burst(self, mean: Tensor, bursts: Tensor, cells: Counted) -> Tensor:
         """Log probability that a count is a burst of that size."""

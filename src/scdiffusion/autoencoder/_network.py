@@ -33,8 +33,10 @@ class AutoencoderConfig:
     """Distribution of counts given the latent code."""
     kl_weight: float = 1.0
     """Weight of the pull towards the prior; 1 is the evidence lower bound."""
-    shrinkage: float = 60.0
-    """Precision of the Gaussian prior on the loadings of each gene."""
+    shrinkage: float = 20.0
+    """Precision of the Gaussian prior on the linear loadings of each gene."""
+    bend_shrinkage: float = 60.0
+    """The same of the loadings that are not linear; the larger, the better do effects of conditions add up."""
     thinning: float = 0.6
     """Largest share of a cell's counts that is hidden from the encoder in training, so that it learns the state of a
     cell and not its noise."""
@@ -47,8 +49,9 @@ class AutoencoderConfig:
         if not 0 <= self.thinning < 1:
             msg = f"`thinning` must be at least 0 and below 1, got {self.thinning}; 0.6 suits most data."
             raise SettingError(msg)
-        if min(self.kl_weight, self.shrinkage) < 0:
-            msg = f"`kl_weight` and `shrinkage` must not be negative, got {self.kl_weight} and {self.shrinkage}."
+        weights = (self.kl_weight, self.shrinkage, self.bend_shrinkage)
+        if min(weights) < 0:
+            msg = f"`kl_weight`, `shrinkage` and `bend_shrinkage` must not be negative, got {weights}."
             raise SettingError(msg)
         if self.likelihood not in {"burst", "negative_binomial"}:
             msg = f"`likelihood` must be 'burst' or 'negative_binomial', got {self.likelihood!r}."
@@ -157,9 +160,13 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     r"""Latents to the log share of each gene.
 
-    A linear path, which extrapolates and keeps weak programmes, beside a network for what is not linear:
+    A linear path, in which the effects of several conditions add up and weak programmes survive, beside a network for
+    what is not linear:
 
-    .. math:: \log p = \mathrm{log\,softmax}(b + z W + h(z) U).
+    .. math:: \log p = \mathrm{log\,softmax}(b + z W + h(z) U), \quad |h| < 1.
+
+    The bound keeps :math:`h` from growing past the prior of :math:`U`, and :math:`U` starts at 0, so that the linear
+    path explains what it can.
 
     Parameters
     ----------
@@ -174,10 +181,8 @@ class Decoder(nn.Module):
         n_genes, width, n_bends = shares.numel(), config.n_hidden, config.n_bends
         self.bias = nn.Parameter(shares.log())
         self.loadings = nn.Parameter(torch.randn(config.n_latent, n_genes) * 0.02)
-        self.body = nn.Sequential(
-            nn.Linear(config.n_latent, width), nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, n_bends), nn.SiLU()
-        )
-        self.bent_loadings = nn.Parameter(torch.randn(n_bends, n_genes) * 0.004)
+        self.body = nn.Sequential(nn.Linear(config.n_latent, width), nn.SiLU(), nn.Linear(width, n_bends), nn.Tanh())
+        self.bent_loadings = nn.Parameter(torch.zeros(n_bends, n_genes))
 
     def forward(self, latent: Tensor) -> Tensor:
         """Return unnormalised log shares.

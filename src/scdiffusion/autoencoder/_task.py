@@ -17,7 +17,7 @@ __all__ = ["AutoencoderTask"]
 
 _VALIDATION_CELLS = 2_000
 _BLOCK = 512
-_WAKE = 0.2  # share of the steps after which the shapes of the likelihood are learnt
+_WAKE = 0.2  # share of the steps after which bends and the shapes of the likelihood are learnt
 _SHAPE_RATE = 20.0  # dispersions move on a log scale of many units
 
 
@@ -85,14 +85,14 @@ class AutoencoderTask:
         return total / n_cells
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Split the weights: the Gaussian prior of the loadings is a decay, and shapes move on a log scale, later."""
-        decoder = self.module.decoder
-        loadings = [decoder.loadings, decoder.bent_loadings]
+        """Split the weights: Gaussian priors of loadings are decays; bends and shapes come in when latents stand."""
+        decoder, config = self.module.decoder, self.module.config
         others = [*self.module.encoder.parameters(), decoder.bias, *decoder.body.parameters()]
-        decay = 2 * self.module.config.shrinkage / self.n_cells
+        straight, bent = (2 * shrinkage / self.n_cells for shrinkage in (config.shrinkage, config.bend_shrinkage))
         return [
             {"params": others, "rate": 1.0, "begin": 0.0},
-            {"params": loadings, "rate": 1.0, "begin": 0.0, "weight_decay": decay},
+            {"params": [decoder.loadings], "rate": 1.0, "begin": 0.0, "weight_decay": straight},
+            {"params": [decoder.bent_loadings], "rate": 1.0, "begin": _WAKE, "weight_decay": bent},
             {"params": list(self.module.likelihood.parameters()), "rate": _SHAPE_RATE, "begin": _WAKE},
         ]
 
