@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
 
-from scdiffusion.model import AutoencoderConfig, CellGenerator, DiffusionConfig, ModelConfig, TrainConfig
+from scdiffusion.model import AutoencoderConfig, CellGenerator, DiffusionConfig, ModelConfig, TrainConfig, load
 
 N_CELLS, N_GENES = 150, 25
 
@@ -67,3 +68,14 @@ def folder(fitted: CellGenerator, tmp_path: Path) -> Path:
 def bare(simulated: ad.AnnData, small: ModelConfig) -> CellGenerator:
     """A model without conditions; read only."""
     return CellGenerator(simulated, config=small).fit(max_epochs=1, progress=False)
+
+
+@pytest.fixture
+def normal(folder: Path) -> CellGenerator:
+    """A model whose latents are exactly normal, with unit variance around the centre of their conditions."""
+    model = load(folder)
+    assert model._parts is not None
+    torch.nn.init.zeros_(model._parts.denoiser.write.weight)
+    torch.nn.init.zeros_(model._parts.denoiser.write.bias)
+    model._parts.denoiser.centre.weights *= 10.0
+    return model
