@@ -22,7 +22,7 @@ class ModelConfig:
     autoencoder_training: TrainConfig = field(default_factory=TrainConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     diffusion_training: TrainConfig = field(
-        default_factory=lambda: TrainConfig(batch_size=512, min_steps=1_500, learning_rate=2e-3, decay=0.995)
+        default_factory=lambda: TrainConfig(batch_size=512, min_steps=1_000, learning_rate=2e-3, decay=0.995)
     )
     validation_share: float = 0.1
     """Share of the cells that stops the training instead of being learnt from."""
