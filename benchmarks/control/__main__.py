@@ -1,4 +1,4 @@
-"""``python -m benchmarks.control STUDY --data FOLDER --work FOLDER [--seeds 0 1 2]``; ``fit`` only fits the models."""
+"""``python -m benchmarks.control STUDY --data FOLDER --work FOLDER [--seeds 0 1 2]``: fits, then scores."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ def main(argv: list[str] | None = None) -> int:
         for seed in options.seeds:
             missing = [fit for fit in module.fits(data, seed) if not is_fitted(fit, work=work)]
             _fit(missing[: options.most], data=data, work=work)
-            if options.fit_only or len(missing) > len(missing[: options.most]):
-                continue
-            records.write(study, module.run(data, work, seed), seed=seed, folder=options.out / "results")
-            sys.stdout.write(f"{study}, seed {seed}: written\n")
+            found = [] if options.fit_only else module.run(data, work, seed)
+            if found:
+                records.write(study, found, seed=seed, folder=options.out / "results")
+            sys.stdout.write(f"{study}, seed {seed}: {len(found)} records\n")
             sys.stdout.flush()
-        if hasattr(module, "draw") and not options.fit_only:
-            module.draw(records.read(study, options.out / "results"), options.out / "results")
+        scored = records.read(study, options.out / "results")
+        if scored and hasattr(module, "draw"):
+            module.draw(scored, options.out / "results")
     return 0
 
 
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=_HERE, help="folder whose `results/` is written")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--fit-only", action="store_true", help="fit what is missing, score nothing")
-    parser.add_argument("--most", type=int, help="fit at most this many models; score only if none is missing")
+    parser.add_argument("--most", type=int, help="fit at most this many models and score those that are there")
     return parser
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.control import figures, records, spaces
-from benchmarks.control.models import Fit, model_of, read
+from benchmarks.control.models import Fit, is_fitted, model_of, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,10 @@ def fits(data: Path, seed: int) -> list[Fit]:
 
 def run(data: Path, work: Path, seed: int) -> list[dict[str, Any]]:
     """Walk to both fates; one record a fate and step, beside real cells of fate and start."""
-    model = model_of(fits(data, seed)[0], data=data, work=work)
+    fit = fits(data, seed)[0]
+    if not is_fitted(fit, work=work):
+        return []
+    model = model_of(fit, data=data, work=work)
     adata, genes = read(DATA_SET, data), model.genes
     logs, labels = spaces.log_normalise(adata, genes), adata.obs["cell_type"].astype(str).to_numpy()
     judges = [_judge(logs, labels, split) for split in range(_SPLITS)]

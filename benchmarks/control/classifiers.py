@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.control import figures, records, spaces
-from benchmarks.control.models import Fit, model_of, read
+from benchmarks.control.models import Fit, is_fitted, model_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +85,10 @@ class Judges:
 
 def run(data: Path, work: Path, seed: int) -> list[dict[str, Any]]:
     """Score all strengths, two and three classifiers at once."""
-    model = model_of(fits(data, seed)[0], data=data, work=work)
+    fit = fits(data, seed)[0]
+    if not is_fitted(fit, work=work):
+        return []
+    model = model_of(fit, data=data, work=work)
     adata, found = labelled(data), []
     for key in SETS[-1]:
         model.add_classifier(key, adata, obs_key=key, seed=seed)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.control import spaces
-from benchmarks.control.models import Fit, model_of, read
+from benchmarks.control.models import Fit, is_fitted, model_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -212,9 +212,11 @@ def _parts(setting: Setting) -> tuple[tuple[str, NDArray[np.int64]], ...]:
 
 
 def run(data: Path, work: Path, seed: int) -> list[dict[str, Any]]:
-    """Score all settings of a seed; one record each and way to help."""
+    """Score the settings of a seed whose fits are there; one record each and way to help."""
     records = []
     for setting in settings(data, seed):
+        if not is_fitted(setting.fit, work=work):
+            continue
         adata = read(setting.data_set, data)
         model = model_of(setting.fit, data=data, work=work)
         labels = adata.obs["cell_type"].astype(str).to_numpy()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.control import figures, records, spaces
-from benchmarks.control.models import Fit, model_of, read
+from benchmarks.control.models import Fit, is_fitted, model_of, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,10 @@ def retrieval(made: Array, starts: Array) -> dict[str, float]:
 
 def run(data: Path, work: Path, seed: int) -> list[dict[str, Any]]:
     """Take 100 control cells to stimulated ones under each `keep`."""
-    model = model_of(fits(data, seed)[0], data=data, work=work)
+    fit = fits(data, seed)[0]
+    if not is_fitted(fit, work=work):
+        return []
+    model = model_of(fit, data=data, work=work)
     adata, rng = read(DATA_SET, data), np.random.default_rng(seed)
     control = np.flatnonzero((adata.obs["condition"] == "control").to_numpy())
     starts = adata[rng.choice(control, N_STARTS, replace=False)].copy()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.control import latents, spaces
-from benchmarks.control.models import Fit, model_of, read
+from benchmarks.control.models import Fit, is_fitted, model_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -221,11 +221,13 @@ class Judges:
 
 
 def run(data: Path, work: Path, seed: int) -> list[dict[str, Any]]:
-    """Score all combinations of a seed; one record each and way of answering."""
+    """Score the combinations of a seed whose fits are there; one record each and way of answering."""
     records = []
     for design in DESIGNS:
         adata = read(design.data_set, data)
-        labels = types_of(design, adata)
+        labels = [label for label in types_of(design, adata) if is_fitted(fit_of(design, label, seed), work=work)]
+        if not labels:
+            continue
         models = {label: model_of(fit_of(design, label, seed), data=data, work=work) for label in labels}
         genes = sorted(set.intersection(*(set(model.genes.tolist()) for model in models.values())))
         judges = Judges(design, adata, genes)
