@@ -1,4 +1,4 @@
-"""``python -m benchmarks run|table|list``; without a word, everything: all runs, then the table and the page."""
+"""``python -m benchmarks run|table|list|faults``; without a word, everything: all runs, then the table and the page."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ def main(argv: list[str] | None = None) -> int:
     if options.command == "list":
         _list(options)
         return 0
+    if options.command == "faults":
+        _faults(options)
+        return 0
     if options.command in {"run", "all"}:
         _run(options)
     if options.command in {"table", "all"}:
@@ -31,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     defaults = vars(_run_options().parse_args([])) | vars(_table_options().parse_args([]))
     parser.set_defaults(command="all", **defaults)
-    commands = parser.add_subparsers(metavar="run|table|list")
+    commands = parser.add_subparsers(metavar="run|table|list|faults")
     run = commands.add_parser("run", parents=[_run_options()], help="carry out the runs that are not done yet")
     run.set_defaults(command="run")
     table = commands.add_parser(
@@ -40,6 +43,11 @@ def _parser() -> argparse.ArgumentParser:
     table.set_defaults(command="table")
     listing = commands.add_parser("list", parents=[_run_options()], help="show the runs and how they stand")
     listing.set_defaults(command="list")
+    faults = commands.add_parser("faults", help="plant faults into real cells and tell which metrics catch them")
+    faults.add_argument("--data", type=Path, help=f"folder of the data sets (default: the variable {DATA_VARIABLE})")
+    faults.add_argument("--set", default="pbmc68k", choices=list(DATA_SETS), help="data set to plant them into")
+    faults.add_argument("--out", type=Path, default=_HERE, help="folder of results/")
+    faults.set_defaults(command="faults")
     return parser
 
 
@@ -125,6 +133,13 @@ def _table(options: argparse.Namespace) -> None:
     figures.draw_all(rows, options.out / "results")
     page.write(rows, options.out)
     sys.stdout.write(f"{options.out / 'RESULTS.md'}\n")
+
+
+def _faults(options: argparse.Namespace) -> None:
+    from benchmarks import faults
+
+    faults.run(options.out / "results", data_set=options.set, data=data_folder(options.data))
+    _say(str(options.out / "results" / faults.FAULTS_FILE))
 
 
 def _list(options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmarks.data import MIN_CELLS_PER_GENE, MIN_CELLS_PER_LABEL
+from benchmarks.faults import section as faults_section
 from benchmarks.figures import FIGURES
 from benchmarks.headline import BIOLOGY, PAPER, REALISM, present
 from benchmarks.protocol import GENERATORS
@@ -51,7 +52,7 @@ def write(table: pd.DataFrame, folder: Path) -> None:
     records = read_records(folder / "results" / MAIN_JOB_FILE)
     parts = [_INTRODUCTION, _provenance(table), _main_job(records), _generators(), _overview(table)]
     parts += [_data_set(table[table["data_set"] == name]) for name in table["data_set"].unique()]
-    parts += [_costs(table), _failures(table), _figures(folder / "results")]
+    parts += [_costs(table), _failures(table), faults_section(folder / "results"), _figures(folder / "results")]
     text = "\n".join(part.rstrip() + "\n" for part in parts if part)
     (folder / "RESULTS.md").write_text(text, encoding="utf-8")
 
