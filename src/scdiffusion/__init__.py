@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scdiffusion._core.errors import UserError
     from scdiffusion.cells import datasets, split
     from scdiffusion.evaluation import Report, audit, evaluate
-    from scdiffusion.model import CellGenerator, load
+    from scdiffusion.model import CellGenerator, load, plot_trajectory
 
 __all__ = [
     "CellGenerator",
@@ -35,6 +35,7 @@ __all__ = [
     "evaluate",
     "foundation",
     "load",
+    "plot_trajectory",
     "split",
 ]
 
@@ -45,6 +46,7 @@ _HOMES = {
     "audit": "scdiffusion.evaluation",
     "evaluate": "scdiffusion.evaluation",
     "load": "scdiffusion.model",
+    "plot_trajectory": "scdiffusion.model",
     "split": "scdiffusion.cells",
 }
 _MODULES = {"datasets": "scdiffusion.cells.datasets", "foundation": "scdiffusion.foundation"}

@@ -20,6 +20,9 @@ _OURS, _YOURS = 1, 2
 _LESS_MEMORY = {
     "fit": "raise `--min-cells` to train on fewer genes, or pass `--set autoencoder_training.batch_size=64`",
     "generate": "lower `--chunk`; cells are written as they are made, so their number does not matter",
+    "transfer": "pass fewer cells at a time",
+    "trajectory": "lower `-n` or `--n-steps`",
+    "augment": "pass fewer cells at a time",
     "evaluate": "lower `--max-cells`",
     "audit": "lower `--max-cells`",
     "inspect": "close other programs",

@@ -69,11 +69,12 @@ def plan_numbers(obs: pd.DataFrame, *, by: str, to: Wanted, conditions: Conditio
 def _at_least(held: pd.Series[int], to: Wanted, *, by: str) -> pd.Series[int]:
     """Read how many cells each label shall have."""
     if isinstance(to, Mapping):
+        labels = {str(label): label for label in held.index}
         for label in to:
-            if label not in held.index:
+            if str(label) not in labels:
                 msg = f"`to` names {label!r}, not a trained label of {by!r}; expected one of {list(held.index)}."
                 raise UnknownNameError(msg + did_you_mean(label, held.index))
-        asked = {label: _whole(n) for label, n in to.items()}
+        asked = {labels[str(label)]: _whole(n) for label, n in to.items()}
         return pd.Series([asked.get(label, 0) for label in held.index], index=held.index)
     if isinstance(to, str):
         found = held[held > 0]

@@ -1,0 +1,100 @@
+"""Commands that move cells and add some, on cells simulated for the model room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from scdiffusion.cli import run
+from scdiffusion.model import AutoencoderConfig, CellGenerator, DiffusionConfig, ModelConfig, TrainConfig
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hold cells of two types and a small model of them."""
+    folder, draw = tmp_path_factory.mktemp("control"), np.random.default_rng(0)
+    types = np.repeat([0, 1], [60, 20])
+    counts = sp.csr_matrix(draw.poisson(draw.gamma(1.0, 3.0, (2, 20))[types] + 0.3), dtype=np.float32)
+    obs = pd.DataFrame({"cell_type": np.array(["T", "B"])[types], "day": np.arange(80) % 4 * 1.0})
+    cells = ad.AnnData(counts, obs.set_axis([f"c{at}" for at in range(80)]))
+    cells.var_names = [f"gene-{at}" for at in range(20)]
+    cells.write_h5ad(folder / "cells.h5ad")
+    training = TrainConfig(batch_size=32, min_steps=16, n_validations=2, learning_rate=0.02, decay=0.8)
+    config = ModelConfig(
+        autoencoder=AutoencoderConfig(n_latent=3, n_hidden=12),
+        autoencoder_training=training,
+        diffusion=DiffusionConfig(width=16, depth=1, embedding_width=8, n_steps=4),
+        diffusion_training=training,
+    )
+    model = CellGenerator(cells, conditions=["cell_type"], continuous=["day"], min_cells=1, config=config)
+    model.fit(folder / "model", max_epochs=2, progress=False)
+    return folder
+
+
+def _run(folder: Path, command: str, *words: str) -> int:
+    return run([command, str(folder / "model"), *words, "--no-progress", "--overwrite"])
+
+
+def test_cells_are_transferred(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.h5ad"
+    words = [str(folder / "cells.h5ad"), "--to", "cell_type=B", "--to", "day=2", "-o", str(out)]
+    assert _run(folder, "transfer", *words, "--library-size", "generated") == 0
+    made = ad.read_h5ad(out)
+    assert set(made.obs["cell_type"]) == {"B"}
+    assert set(made.obs["day"]) == {2.0}
+    assert _run(folder, "transfer", *words, "--library-size", "30") == 0
+    assert set(np.asarray(ad.read_h5ad(out).X.sum(axis=1)).ravel()) == {30}
+
+
+@pytest.mark.parametrize("begin", ["--start", "--from"])
+def test_trajectories_are_written_and_drawn(folder: Path, tmp_path: Path, begin: str) -> None:
+    source = {"--start": str(folder / "cells.h5ad"), "--from": "cell_type=T"}[begin]
+    out, figure = tmp_path / "path.h5ad", tmp_path / "path.svg"
+    words = [begin, source, "--to", "day=2.5", "-o", str(out), "--n-steps", "3", "-n", "4", "--keep", "0.4"]
+    assert _run(folder, "trajectory", *words, "--figure", str(figure), "--gene", "gene-1") == 0
+    made = ad.read_h5ad(out)
+    assert made.n_obs == 12
+    assert made.obs["day"].to_numpy()[-4:].tolist() == [2.5] * 4
+    assert "gene-1" in figure.read_text() or "<svg" in figure.read_text()
+
+
+def test_rare_labels_are_filled_up(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "more.h5ad"
+    words = [str(folder / "cells.h5ad"), "--by", "cell_type", "-o", str(out)]
+    expected: dict[tuple[str, ...], dict[str, int]] = {
+        (): {"T": 60, "B": 60},
+        ("--to", "median"): {"T": 60, "B": 40},
+        ("--to", "70"): {"T": 70, "B": 70},
+        ("--to", "B=25"): {"T": 60, "B": 25},
+    }
+    for more, numbers in expected.items():
+        assert _run(folder, "augment", *words, *more) == 0
+        assert dict(ad.read_h5ad(out).obs["cell_type"].value_counts()) == numbers
+    assert "(80 real, 5 generated)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["augment", "CELLS", "--by", "cell_type", "--to", "many"], "`--to` 'many' is no number of cells"),
+        (["augment", "CELLS", "--by", "cell_typ"], "Did you mean 'cell_type'"),
+        (["transfer", "CELLS", "--to", "cell_type"], "has no `=`"),
+        (["transfer", "CELLS", "--to", "cell_type=BB"], "'BB' is not a trained label"),
+        (["trajectory", "--to", "day=2"], "expected one of them"),
+        (["trajectory", "--start", "CELLS", "--from", "day=1", "--to", "day=2"], "expected one of them"),
+        (["trajectory", "--from", "day=1", "--to", "day=2", "--keep", "2"], "`keep` must lie between 0"),
+    ],
+    ids=" ".join,
+)
+def test_mistakes_end_with_2_and_what_to_do(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    command, *rest = [str(folder / "cells.h5ad") if word == "CELLS" else word for word in words]
+    assert _run(folder, command, *rest, "-o", str(tmp_path / "out.h5ad")) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out.h5ad").exists()
