@@ -79,9 +79,8 @@ def section() -> str:
 def _learn(adata: AnnData, place: Path | None) -> CellGenerator:
     import scdiffusion
 
-    if place is not None and place.exists():
-        return scdiffusion.load(place)
-    return scdiffusion.CellGenerator(adata, conditions=["cell_type"]).fit(place, progress=False)
+    model = scdiffusion.CellGenerator(adata, conditions=["cell_type"])
+    return model.fit(place, resume=place is not None and place.exists(), progress=False)
 
 
 def _compare(whole: AnnData, learnt: CellGenerator, *, n: int, seed: int) -> list[Record]:
