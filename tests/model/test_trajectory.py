@@ -88,6 +88,7 @@ def test_the_start_cell_is_remembered_the_more_the_more_is_kept(
 
 def test_keeping_all_stays_at_the_start(fitted: CellGenerator, start: ad.AnnData) -> None:
     path = states(fitted.trajectory(start, TO, n_steps=3, keep=1.0, progress=False), 3)
+    np.testing.assert_allclose(path[0], fitted.encode(start), atol=1e-6)
     assert np.array_equal(path[0], path[1])
     assert np.array_equal(path[0], path[2])
 
