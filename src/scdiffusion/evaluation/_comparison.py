@@ -97,6 +97,7 @@ class Comparison:
         self._shape: tuple[bytes, int] = (b"", 0)
         self._material: Material | None = None
         self._arenas: list[Arena] = []
+        self._cuts: dict[int, list[Arena]] = {}
         self._standings = Standings()
 
     def score(self, generated: Cells) -> Report:
@@ -167,7 +168,7 @@ class Comparison:
             self._material.arena(seed=seed, baselines=names, known=known[number] if known else None)
             for number, seed in enumerate(plan.seeds)
         ]
-        self._shape = shape
+        self._shape, self._cuts = shape, {}
         return self._material
 
     def _score_one(self, metric: Metric) -> Scored | str:
@@ -175,12 +176,18 @@ class Comparison:
         missing = metric.missing(self._arenas[0].model)
         if missing:
             return "it needs " + " and ".join(missing) + "."
-        limited = [arena.limit(plan.limit(metric)) for arena in self._arenas]
+        limited = self._limited(plan.limit(metric))
         if plan.spare and metric.cost != "cheap":
             limited = [arena.without(*_SPARED) for arena in limited]
         if metric.name == "composition":
             return share_floor(metric, limited, standings=self._standings, seed=plan.seeds[0])
         return score(metric, limited, standings=self._standings, seed=plan.seeds[0])
+
+    def _limited(self, n_cells: int) -> list[Arena]:
+        """Cut the arenas once for all metrics of a cost, which then share their computations."""
+        if n_cells not in self._cuts:
+            self._cuts[n_cells] = [arena.limit(n_cells) for arena in self._arenas]
+        return self._cuts[n_cells]
 
 
 def _useful_baselines(material: Material, plan: Plan) -> tuple[str, ...]:
