@@ -56,6 +56,6 @@ def _line(name: str, facts: Mapping[str, Any]) -> str:
         knows = ", ".join(labels[:_MOST_LABELS]) + more
     found = facts["accuracy"]
     return (
-        f"Classifier {name}: {knows}; learnt from {facts['n_cells']:,} cells; {_measure(facts)} {found['0.0']:.2f}"
-        f" without noise, {found['0.4']:.2f} at t = 0.4, {found['0.8']:.2f} at t = 0.8, {facts['chance']:.2f} by chance."
+        f"Classifier {name}: {knows}; {facts['n_cells']:,} cells; {_measure(facts)} {found['0.0']:.2f}"
+        f" without noise, {found['0.4']:.2f} at t = 0.4, {found['0.8']:.2f} at 0.8, {facts['chance']:.2f} by chance."
     )
