@@ -64,4 +64,15 @@ def test_the_names_of_the_weights_stay_as_saved_models_have_them(denoiser: Laten
     names = {name.rsplit(".", 1)[0].replace("blocks.1", "blocks.0") for name in denoiser.state_dict()}
     block = {f"blocks.0.{part}" for part in ("scale", "shift", "gate", "inner", "outer")}
     conditions = {f"conditions.{part}" for part in ("labels.0", "numbers.0", "inner", "outer")}
-    assert names == {"time.inner", "time.outer", "read", "write", "conditions", "centre", *block, *conditions}
+    assert names == {
+        "time.inner",
+        "time.outer",
+        "read",
+        "write",
+        "gain",
+        "shift",
+        "conditions",
+        "centre",
+        *block,
+        *conditions,
+    }

@@ -30,6 +30,7 @@ def network() -> LatentDenoiser:
     with torch.no_grad():
         for weight in made.parameters():
             weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())))
+        made.gain.weight.mul_(0.1)  # a path that stretches latents many times over is no path of data
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from scdiffusion.diffusion._config import DiffusionConfig
@@ -67,7 +68,8 @@ class LatentDenoiser(nn.Module):
 
     .. math:: \mathrm{mean} = m(c) + \cos\theta\, y + \sin\theta\, F(y, \theta, c),
 
-    which a zero network makes exact for :math:`z \sim \mathcal{N}(m(c), 1)`.
+    which a zero network makes exact for :math:`z \sim \mathcal{N}(m(c), 1)`. Beside its blocks, :math:`F` has a gain
+    and a shift of each latent that follow time and conditions, which is all that other normal distributions need.
 
     Parameters
     ----------
@@ -99,8 +101,11 @@ class LatentDenoiser(nn.Module):
         self.read = nn.Linear(n_latent, config.width)
         self.blocks = nn.ModuleList(ModulatedBlock(config.width, config.embedding_width) for _ in range(config.depth))
         self.write = nn.Linear(config.width, n_latent)
-        nn.init.zeros_(self.write.weight)
-        nn.init.zeros_(self.write.bias)
+        self.gain = nn.Linear(config.embedding_width, n_latent)
+        self.shift = nn.Linear(config.embedding_width, n_latent)
+        for linear in (self.write, self.gain, self.shift):
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
 
     def forward(self, y: Tensor, theta: Tensor, conditions: ConditionTensors) -> Tensor:
         """Evaluate the network ``F`` for training.
@@ -119,7 +124,8 @@ class LatentDenoiser(nn.Module):
         ``F``, shape ``(B, D)``.
         """
         embedding = self.time(theta) + self.conditions(conditions)
-        return self._refine(y, [block.steer(embedding) for block in self._steered])
+        refined = self._refine(y, [block.steer(embedding) for block in self._steered])
+        return torch.addcmul(refined + self.shift(embedding), self.gain(embedding), y)
 
     def given(self, conditions: ConditionTensors) -> Estimate:
         """Settle the conditions of ``B`` cells; their embedding is computed once for all times.
@@ -135,13 +141,17 @@ class LatentDenoiser(nn.Module):
         """
         embedding, centre = self.conditions(conditions), self.centre(conditions)
         settled = [block.steer(embedding) for block in self._steered]
+        settled_gain, settled_shift = self.gain(embedding), self.shift(embedding)
 
         def estimate(z_t: Tensor, t: Tensor) -> Tensor:
             theta = angle(t)[..., None]
             y = z_t / scales(t).norm[..., None] - theta.cos() * centre
             of_time = self.time(theta.reshape(-1))
             by = [part.plus(block.share(of_time)) for block, part in zip(self._steered, settled, strict=True)]
-            denoised: Tensor = centre + theta.cos() * y + theta.sin() * self._refine(y, by)
+            gain = settled_gain + nn.functional.linear(of_time, self.gain.weight)
+            shift = settled_shift + nn.functional.linear(of_time, self.shift.weight)
+            network = torch.addcmul(self._refine(y, by) + shift, gain, y)
+            denoised: Tensor = centre + theta.cos() * y + theta.sin() * network
             return denoised
 
         return estimate
