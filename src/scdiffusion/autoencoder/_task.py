@@ -18,6 +18,7 @@ __all__ = ["AutoencoderTask"]
 _VALIDATION_CELLS = 2_000
 _BLOCK = 512
 _WAKE = 0.2  # share of the steps after which bends and the shapes of the likelihood are learnt
+_LINEAR_RATE = 4.0  # the linear path learns ahead of the rest, so that effects of conditions add up
 _SHAPE_RATE = 20.0  # dispersions move on a log scale of many units
 
 
@@ -91,7 +92,7 @@ class AutoencoderTask:
         straight, bent = (2 * shrinkage / self.n_cells for shrinkage in (config.shrinkage, config.bend_shrinkage))
         return [
             {"params": others, "rate": 1.0, "begin": 0.0},
-            {"params": [decoder.loadings], "rate": 1.0, "begin": 0.0, "weight_decay": straight},
+            {"params": [decoder.loadings], "rate": _LINEAR_RATE, "begin": 0.0, "weight_decay": straight},
             {"params": [decoder.bent_loadings], "rate": 1.0, "begin": _WAKE, "weight_decay": bent},
             {"params": list(self.module.likelihood.parameters()), "rate": _SHAPE_RATE, "begin": _WAKE},
         ]
