@@ -19,7 +19,11 @@ FATES = ("Beta", "Alpha")
 MARKERS = {"Beta": ("Ins1", "Ins2", "Iapp", "Pdx1"), "Alpha": ("Gcg", "Arx", "Ttr", "Peg10")}
 OF_START = ("Neurog3", "Hes6")
 FIGURE = "control_branches.png"
-KEEP = 0.3
+WAYS: dict[str, dict[str, Any]] = {
+    "noising": {"via": "noising", "keep": 0.3},
+    "inversion": {"via": "inversion", "keep": 0.7},
+}
+DRAWN = "inversion"
 N_STEPS = 10
 REAL = "real cells"
 _SPLITS = 2
@@ -49,15 +53,22 @@ def run(data: Path, work: Path, seed: int) -> list[dict[str, Any]]:
         }
         arrived = float(np.mean([(end == fate).mean() for end in ends]))
         found.append(about | {"answer": REAL, "step": None, "arrived": arrived, **expressed})
-        made = model.trajectory(starts, {"cell_type": fate}, n_steps=N_STEPS, keep=KEEP, seed=seed, progress=False)
-        cells, steps = spaces.log_normalise(made, genes), made.obs["step"].to_numpy(dtype=int)
-        for step in np.unique(steps):
-            here = cells[steps == step]
-            named = [judge(here) for judge, _ in judges]
-            shares = {"arrived": float(np.mean([(one == fate).mean() for one in named]))}
-            shares["as_start"] = float(np.mean([(one == START).mean() for one in named]))
-            found.append(about | {"answer": "ours", "step": int(step), **shares, **_expression(here, genes)})
+        for way, settings in WAYS.items():
+            made = model.trajectory(starts, {"cell_type": fate}, n_steps=N_STEPS, seed=seed, progress=False, **settings)
+            cells, steps = spaces.log_normalise(made, genes), made.obs["step"].to_numpy(dtype=int)
+            for step in np.unique(steps):
+                here = cells[steps == step]
+                shares = _shares([judge(here) for judge, _ in judges], fate)
+                found.append(about | {"answer": way, "step": int(step), **shares, **_expression(here, genes)})
     return found
+
+
+def _shares(named: list[Array], fate: str) -> dict[str, float]:
+    """Average over classifiers how many cells they take for the fate, and for the start."""
+    return {
+        name: float(np.mean([(one == label).mean() for one in named]))
+        for name, label in (("arrived", fate), ("as_start", START))
+    }
 
 
 def _judge(logs: Array, labels: Array, split: int) -> tuple[Any, Array]:
@@ -78,7 +89,7 @@ def draw(found: list[dict[str, Any]], folder: Path) -> None:
     """Draw markers along the way, with the levels of real cells of the fate at the end."""
     figure, axes = figures.grid(1, len(FATES) + 1, size=(4.0 * (len(FATES) + 1), 3.6))
     for axis, fate in zip(axes, FATES, strict=False):
-        mine = [record for record in found if record["fate"] == fate and record["answer"] == "ours"]
+        mine = [record for record in found if record["fate"] == fate and record["answer"] == DRAWN]
         real = [record for record in found if record["fate"] == fate and record["answer"] == REAL]
         steps = sorted({record["step"] for record in mine})
         for number, gene in enumerate([*MARKERS[fate], OF_START[0]]):
@@ -90,7 +101,7 @@ def draw(found: list[dict[str, Any]], folder: Path) -> None:
         axis.set(title=f"{START} to {fate}", xlabel="step", ylabel="mean log expression")
         axis.legend(frameon=False, fontsize=7)
     for fate, style in zip(FATES, ("-", "--"), strict=True):
-        mine = [record for record in found if record["fate"] == fate and record["answer"] == "ours"]
+        mine = [record for record in found if record["fate"] == fate and record["answer"] == DRAWN]
         steps = sorted({record["step"] for record in mine})
         for measure, color in (("arrived", "black"), ("as_start", "grey")):
             along = [records.mean([one for one in mine if one["step"] == step], measure) for step in steps]

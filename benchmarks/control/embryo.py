@@ -22,7 +22,11 @@ DATA_SET = "embryo_deng"
 START, END = "4cell", "lateblast"
 STAGES = ("4cell", "8cell", "16cell", "earlyblast", "midblast", "lateblast")
 LEFT_OUT = (("8cell",), ("16cell", "midblast"))
-KEEP = 0.3
+WAYS: dict[str, dict[str, Any]] = {
+    "noising": {"via": "noising", "keep": 0.3},
+    "inversion": {"via": "inversion", "keep": 0.7},
+}
+REAL = "real cells"
 N_STEPS = 11
 
 
@@ -108,13 +112,18 @@ def run(data: Path, work: Path, seed: int) -> list[dict[str, Any]]:
         real, must = components(logs), [STAGES.index(stage) for stage in left_out]
         starts = adata[stages == STAGES.index(START)].copy()
         end = {"time": float(adata.obs.loc[adata.obs["cell_type"] == END, "time"].iloc[0])}
-        made = model.trajectory(starts, end, n_steps=N_STEPS, keep=KEEP, seed=seed, progress=False)
+        walked = {
+            way: model.trajectory(starts, end, n_steps=N_STEPS, seed=seed, progress=False, **settings)
+            for way, settings in WAYS.items()
+        }
         ways = {
-            "ours": (components(spaces.log_normalise(made, model.genes)), made.obs["step"].to_numpy(dtype=int)),
+            way: (components(spaces.log_normalise(made, model.genes)), made.obs["step"].to_numpy(dtype=int))
+            for way, made in walked.items()
+        } | {
             "straight lines": interpolate(
                 real[stages == STAGES.index(START)], real[stages == STAGES.index(END)], seed=seed
             ),
-            "real cells": (real, stages),
+            REAL: (real, stages),
         }
         about = {"data_set": DATA_SET, "without": " + ".join(left_out), "seed": seed}
         for name, (cells, steps) in ways.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,11 @@ Array = Any
 DATA_SET = "kang_ifnb"
 TARGET = {"condition": "stimulated"}
 KEEPS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+TYPES = ("B", "CD14+Mono", "CD4T", "FCGR3A+Mono")
 N_STARTS = 100
+SLOT = "X_scdiffusion"
+REAL = "real cells"
+VIAS: tuple[Any, ...] = ("noising", "inversion")
 FIGURE = "control_start_cell.png"
 
 
@@ -45,32 +50,37 @@ def retrieval(made: Array, starts: Array) -> dict[str, float]:
 
 
 def run(data: Path, work: Path, seed: int) -> list[dict[str, Any]]:
-    """Take 100 control cells to stimulated ones under each `keep`."""
+    """Take 100 control cells of one type at a time to stimulated ones under each `keep`."""
     fit = fits(data, seed)[0]
     if not is_fitted(fit, work=work):
         return []
     model = model_of(fit, data=data, work=work)
     adata, rng = read(DATA_SET, data), np.random.default_rng(seed)
-    control = np.flatnonzero((adata.obs["condition"] == "control").to_numpy())
-    starts = adata[rng.choice(control, N_STARTS, replace=False)].copy()
     logs = spaces.log_normalise(adata, model.genes)
     components = spaces.Components.of(logs)
-    judges = {
-        key: spaces.classifier(components(logs), adata.obs[key].astype(str).to_numpy())
-        for key in ("condition", "cell_type")
-    }
-    of_start = components(spaces.log_normalise(starts, model.genes)), model.encode(starts)
+    judges = [
+        spaces.classifier(components(logs), adata.obs[key].astype(str).to_numpy()) for key in ("condition", "cell_type")
+    ]
     found = []
-    for keep in KEEPS:
-        made = model.trajectory(starts, TARGET, n_steps=2, keep=keep, seed=seed, progress=False)
-        last = made[made.obs["step"].to_numpy() == made.obs["step"].max()].copy()
-        cells = components(spaces.log_normalise(last, model.genes))
-        numbers = {f"{name}_latent": value for name, value in retrieval(model.encode(last), of_start[1]).items()}
-        numbers |= retrieval(cells, of_start[0])
-        kept_type = judges["cell_type"].predict(cells) == starts.obs["cell_type"].astype(str).to_numpy()
-        arrived = judges["condition"].predict(cells) == TARGET["condition"]
-        numbers |= {"same_type": float(kept_type.mean()), "arrived": float(arrived.mean())}
-        found.append({"data_set": DATA_SET, "keep": keep, "seed": seed, "answer": "ours", **numbers})
+    for label in TYPES:
+        pool = np.flatnonzero(((adata.obs["condition"] == "control") & (adata.obs["cell_type"] == label)).to_numpy())
+        starts = adata[rng.choice(pool, N_STARTS, replace=False)].copy()
+        known = model.encode(starts), components(spaces.log_normalise(starts, model.genes))
+        for via, keep in product(VIAS, KEEPS):
+            made = model.trajectory(starts, TARGET, n_steps=2, keep=keep, via=via, seed=seed, progress=False)
+            last = made[made.obs["step"].to_numpy() == 1].copy()
+            cells = components(spaces.log_normalise(last, model.genes))
+            numbers = retrieval(last.obsm[SLOT][:, : known[0].shape[1]], known[0])
+            numbers |= {f"{name}_counts": value for name, value in retrieval(model.encode(last), known[0]).items()}
+            numbers |= {f"{name}_genes": value for name, value in retrieval(cells, known[1]).items()}
+            numbers["arrived"] = float((judges[0].predict(cells) == TARGET["condition"]).mean())
+            numbers["same_type"] = float((judges[1].predict(cells) == label).mean())
+            found.append({"data_set": DATA_SET, "type": label, "keep": keep, "seed": seed, "answer": via, **numbers})
+        real = components(logs[pool])
+        kept = float((judges[1].predict(real) == label).mean())
+        found.append(
+            {"data_set": DATA_SET, "type": label, "keep": None, "seed": seed, "answer": REAL, "same_type": kept}
+        )
     return found
 
 
@@ -78,18 +88,19 @@ def draw(found: list[dict[str, Any]], folder: Path) -> None:
     """Draw retrieval, and what is kept and changed, against `keep`."""
     figure, axes = figures.grid(1, 2, size=(9.0, 3.6))
     lines = (
-        (axes[0], "first", "found first, components"),
-        (axes[0], "first_latent", "found first, latents"),
-        (axes[0], "ahead_of", "nearer than share of others"),
+        (axes[0], "first", "first"),
+        (axes[0], "ahead_of", "nearer than others"),
         (axes[1], "same_type", "type of the start"),
         (axes[1], "arrived", "stimulated"),
     )
-    for number, (axis, measure, label) in enumerate(lines):
-        along = [records.mean([one for one in found if one["keep"] == keep], measure) for keep in KEEPS]
-        axis.plot(KEEPS, along, marker="os^Dv"[number], color="black", linewidth=1, markersize=4, label=label)
+    for (number, (axis, measure, label)), (style, via) in product(enumerate(lines), zip(("-", ":"), VIAS, strict=True)):
+        mine = [one for one in found if one["answer"] == via]
+        along = [records.mean([one for one in mine if one["keep"] == keep], measure) for keep in KEEPS]
+        marks = {"marker": "os^D"[number], "color": "black", "linewidth": 1, "markersize": 4}
+        axis.plot(KEEPS, along, style, label=f"{label}, {via}", **marks)
     axes[0].axhline(1 / N_STARTS, linestyle="--", color="grey", linewidth=1, label="chance of first")
     axes[0].axhline(0.5, linestyle=":", color="grey", linewidth=1, label="chance of nearer")
-    for axis, word in zip(axes, ("true start among 100", "recognised"), strict=True):
+    for axis, word in zip(axes, ("true start among 100 of its type, latents", "recognised"), strict=True):
         axis.set(xlabel="keep", ylabel=word, ylim=(-0.02, 1.02))
         axis.legend(frameon=False, fontsize=7)
     figures.save(figure, folder / FIGURE)
