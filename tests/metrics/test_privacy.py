@@ -96,6 +96,13 @@ def test_the_share_has_the_wilson_interval(train: np.ndarray, held_out: np.ndarr
     assert (score.low, score.high) == pytest.approx((300 / (300 + 1.959964**2), 1.0))
 
 
+def test_equal_cells_tell_one_thing_together(train: np.ndarray, held_out: np.ndarray) -> None:
+    # All of them lie on one training cell, and still they are one observation: the interval of 1 in 1.
+    score = distance_to_closest_record(train, held_out, np.repeat(train[:1], 200, axis=0))
+    assert score.value == 1.0
+    assert (score.low, score.high) == pytest.approx((1 / (1 + 1.959964**2), 1.0))
+
+
 def test_a_stricter_level_widens_the_interval(train: np.ndarray, held_out: np.ndarray) -> None:
     usual, strict = (distance_to_closest_record(train, held_out, draw(3), level=level) for level in (0.95, 0.999))
     assert strict.high - strict.low > usual.high - usual.low

@@ -129,7 +129,8 @@ def distance_to_closest_record(
 
     Returns
     -------
-    Share closer to training, ties counted half, with the null .5 and its Wilson interval. Above .5 is copying.
+    Share closer to training, ties counted half, with the null .5 and its Wilson interval. Above .5 is copying. Equal
+    generated cells tell one thing together: the interval is as wide as Kish's effective number of cells asks for.
 
     References
     ----------
@@ -147,10 +148,15 @@ def distance_to_closest_record(
     )
     to_train, to_held_out = (nearest(generated, cells, k=1, itself=False)[0].ravel() for cells in (train, held_out))
     closer = (to_train < to_held_out).sum() + 0.5 * (to_train == to_held_out).sum()
-    return CopyScore(float(closer / len(generated)), 0.5, *_wilson(float(closer), len(generated), level=level))
+    share = float(closer / len(generated))
+    # Rounded: equal cells may differ in the last bits of a projection.
+    rounded = np.round(generated / (generated.std() or 1.0), 4)
+    repeats = np.unique(rounded, axis=0, return_counts=True)[1]
+    n_told = len(generated) ** 2 / float(repeats @ repeats)
+    return CopyScore(share, 0.5, *_wilson(share * n_told, n_told, level=level))
 
 
-def _wilson(hits: float, n: int, *, level: float = 0.95) -> tuple[float, float]:
+def _wilson(hits: float, n: float, *, level: float = 0.95) -> tuple[float, float]:
     """Wilson score interval of a share."""
     from scipy.stats import norm
 
