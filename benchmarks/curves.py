@@ -106,7 +106,7 @@ def reconstruct(model: CellGenerator, fit: AnnData, obs: pd.DataFrame, *, seed: 
     labels, rng = fit.obs[KEY].to_numpy(), np.random.default_rng(seed)
     rows = np.array([rng.choice(np.flatnonzero(labels == label)) for label in obs[KEY]])
     counts = fit[rows, model.genes].X.tocsr().astype(np.float32)
-    autoencoder, cells = model._parts.autoencoder, np.arange(len(rows))
+    autoencoder, cells = model._fitted("reconstruct").autoencoder, np.arange(len(rows))
     posterior = autoencoder.encode(counts)
     noise = torch.from_numpy(cell_normals(seed, "reconstruction", cells, posterior.mean.shape[1]))
     sizes = np.asarray(counts.sum(axis=1)).ravel().astype(np.int64)
