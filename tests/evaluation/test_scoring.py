@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -102,3 +104,26 @@ def test_words_are_joined_as_a_sentence_does() -> None:
     assert join(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
     assert percent(0.034) == "3.4%"
     assert percent(0.5) == "50%"
+
+
+def test_half_samples_share_what_metrics_compute_on_them() -> None:
+    built: list[int] = []
+
+    def build(cells: Pair) -> float:
+        built.append(cells.real.n_cells)
+        return gap(cells).value
+
+    shared = replace(GAP, compute=lambda cells: Score(cells.remember("gap", lambda: build(cells))))
+    whole = pair(0.1, 1)
+    errors = [measure(replace(shared, name=name), whole).error for name in ("one", "other")]
+    assert errors[0] == errors[1] > 0
+    assert built == [400] + [200] * 16
+
+
+def test_a_glance_shows_the_cells_that_a_view_takes() -> None:
+    whole, rows = view(0, 1), np.array([3, 1, 7])
+    taken, glanced = whole.take(rows), whole.glance(rows)
+    assert glanced.n_cells == taken.n_cells == 3
+    for space in ("genes", "pcs", "depth"):
+        np.testing.assert_array_equal(getattr(taken, space), getattr(glanced, space))
+    assert (taken.counts != glanced.counts).nnz == 0

@@ -31,6 +31,7 @@ MOST_CELLS: dict[str, dict[str, int]] = {
 }
 """Cells a side that a metric is given, by suite and cost."""
 _FOLDS = {"quick": 3, "full": 5}
+_LABEL_TREES = {"quick": 50, "full": 100}
 _TRAIN_FACTOR = 4  # copying is looked for in more cells than are compared
 _DRAWN_CELLS = 1500
 _SPARED = (COPIER, "class_mean_noise")  # the one at the floor and the one worst of all, told without a judge
@@ -118,6 +119,7 @@ class Comparison:
                 material,
                 plan.by_label,
                 sizes=sizes,
+                n_trees=_LABEL_TREES[plan.suite],
                 seed=plan.seeds[0],
                 standings=self._standings,
                 advance=bar.advance,

@@ -50,6 +50,7 @@ def measure_labels(
     metrics: Sequence[Metric],
     *,
     sizes: Mapping[str, Mapping[str, int]],
+    n_trees: int,
     seed: int,
     standings: Standings,
     advance: Callable[..., None],
@@ -64,6 +65,8 @@ def measure_labels(
         What to measure.
     sizes
         Cells by label.
+    n_trees
+        Trees of a forest.
     seed
         Seed of subsamples and folds.
     standings
@@ -79,7 +82,7 @@ def measure_labels(
     scores: dict[str, dict[str, dict[str, Any]]] = {}
     for label, size in sizes.items():
         if size["compared"]:
-            arena = _arena(material, label, size["compared"], seed=seed)
+            arena = _arena(material, label, size["compared"], n_trees=n_trees, seed=seed)
             found = {
                 metric.name: score(metric, [arena], standings=standings, label=label, seed=seed)
                 for metric in suited
@@ -126,7 +129,7 @@ def share_floor(metric: Metric, arenas: Sequence[Arena], *, standings: Standings
     return replace(found, floor=floor, flagged=bool(flagged), skill=None, trivial=None)
 
 
-def _arena(material: Material, label: str, n_cells: int, *, seed: int) -> Arena:
+def _arena(material: Material, label: str, n_cells: int, *, n_trees: int, seed: int) -> Arena:
     def cut(role: str, view: View) -> View:
         members = np.flatnonzero(_labels(view) == label)
         return view.take(generator(seed, "label", label, role).permutation(members)[:n_cells])
@@ -134,7 +137,11 @@ def _arena(material: Material, label: str, n_cells: int, *, seed: int) -> Arena:
     real = cut("real", material.real)
     pair = material.pair(cut("generated", material.generated), real=real, seed=seed)
     pair = replace(
-        pair, folds=max(2, pair.folds - 1), train=_own(material.train, label), reference=_own(material.fit, label)
+        pair,
+        folds=max(2, pair.folds - 1),
+        n_trees=n_trees,
+        train=_own(material.train, label),
+        reference=_own(material.fit, label),
     )
     return Arena(model=pair, floor=pair.with_generated(cut("floor", material.floor)), baselines={})
 

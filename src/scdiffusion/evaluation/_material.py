@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -67,7 +68,7 @@ class Material:
             reference=self.fit,
             seed=seed,
             folds=self.folds,
-            n_jobs=1,  # threads of scikit-learn race for the global warning filters
+            n_jobs=_n_threads(),
         )
 
     def renew(self, made: Sample, *, seed: int) -> Material:
@@ -184,6 +185,13 @@ def prepare(
         folds=folds,
         **_see_generated(space, made, seed=seed),
     )
+
+
+def _n_threads() -> int:
+    """Threads for forests: the cores at hand, unless the variable that limits all numeric libraries asks for fewer."""
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(n_cores, int(asked)) if asked.isdigit() and int(asked) else n_cores
 
 
 def _see_generated(space: Space, made: Sample, *, seed: int) -> dict[str, Any]:

@@ -206,7 +206,7 @@ def measure(metric: Metric, pair: Pair, *, intervals: bool = True, seed: int = 0
 
     The half samples are drawn without replacement: the standard deviation over them estimates the standard error at
     full size (the delete-half jackknife), and no cell meets a copy of itself, as it would in a bootstrap, where that
-    biases distances.
+    biases distances. All metrics are given the same halves, so that they share what they compute on them.
 
     Parameters
     ----------
@@ -244,13 +244,13 @@ def _compute(metric: Metric, pair: Pair) -> Score:
 
 
 def _half_sample_error(metric: Metric, pair: Pair, *, seed: int) -> float:
-    stream = generator(seed, "half samples", metric.name)
+    stream = generator(seed, "half samples")
     values: list[float] = []
-    for _ in range(_HALVES[metric.cost]):
-        halves = [
+    for number in range(_HALVES[metric.cost]):
+        real, generated = (
             np.sort(stream.permutation(view.n_cells)[: view.n_cells // 2]) for view in (pair.real, pair.generated)
-        ]
-        half = replace(pair, real=pair.real.take(halves[0]), generated=pair.generated.take(halves[1]))
+        )
+        half = pair.half((real, generated), name=f"half {number} of seed {seed}")
         try:
             values.append(_compute(metric, half).value)
         except UserError:

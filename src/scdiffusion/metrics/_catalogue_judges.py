@@ -35,6 +35,7 @@ def _judge(kind: DiscriminatorKind, space: Space, pair: Pair) -> Score:
         names=names,
         folds=pair.folds,
         max_cells=pair.judge_cells,
+        n_trees=pair.n_trees,
         seed=pair.seed,
         n_jobs=pair.n_jobs,
     )

@@ -31,6 +31,14 @@ class Judge(Protocol):
         """Give the probability of each class, shape ``(N, 2)``."""
 
 
+class Settings(NamedTuple):
+    """What a judge is built with."""
+
+    seed: int
+    n_jobs: int
+    n_trees: int
+
+
 class AucInterval(NamedTuple):
     """Area under the ROC curve with its interval."""
 
@@ -102,7 +110,7 @@ def delong_interval(is_positive: NDArray[np.bool_], scores: Array, *, level: flo
     return AucInterval(auc, max(auc - width, 0.0), min(auc + width, 1.0))
 
 
-def discriminator_auc(
+def discriminator_auc(  # noqa: PLR0913 - one flat call is what users write
     x: Array,
     y: Array,
     *,
@@ -110,6 +118,7 @@ def discriminator_auc(
     folds: int = 5,
     names: Sequence[str] | None = None,
     max_cells: int = 5000,
+    n_trees: int = 100,
     seed: int = 0,
     n_jobs: int = 2,
 ) -> DiscriminatorScore:
@@ -120,7 +129,7 @@ def discriminator_auc(
     x, y
         Real and generated cells, shapes ``(N, F)`` and ``(M, F)``.
     kind
-        ``"forest"``: 100 full-depth trees; ``"boosting"``: 60 rounds of histogram gradient boosting on the 500 features
+        ``"forest"``: full-depth trees; ``"boosting"``: 60 rounds of histogram gradient boosting on the 500 features
         least often 0; ``"logistic"``: ridge logistic regression on standardised features; ``"network"``: one hidden
         layer of 64 units.
     folds
@@ -129,6 +138,8 @@ def discriminator_auc(
         Names of the features, ``F`` of them; without names they are numbered.
     max_cells
         At most this many cells of each side, drawn at random.
+    n_trees
+        Trees of the forest.
     seed
         Chooses cells, folds and the judge's randomness.
     n_jobs
@@ -161,10 +172,11 @@ def discriminator_auc(
         msg = f"Got {len(named)} names for {features.shape[1]} features; pass one name a column."
         raise SettingError(msg)
     is_generated = np.arange(len(features)) >= len(x)
+    settings = Settings(seed, n_jobs, n_trees)
     seen = _most_detected(features) if kind == "boosting" else np.arange(features.shape[1])
     features = features[:, seen]
     scores, importance = _held_out_scores(
-        features, is_generated, lambda: _JUDGES[kind](seed, n_jobs, features.shape), folds=folds, seed=seed
+        features, is_generated, lambda: _JUDGES[kind](settings, features.shape), folds=folds, seed=seed
     )
     order = np.argsort(-importance, kind="stable")[:_N_TOP]
     top = tuple((named[seen[i]], float(importance[i])) for i in order if importance[i] > 0)
@@ -230,46 +242,51 @@ def _shuffled_importance(model: Judge, features: Array, truth: NDArray[np.bool_]
     return importance
 
 
-def _forest(seed: int, n_jobs: int, shape: tuple[int, ...]) -> Judge:
+def _forest(settings: Settings, shape: tuple[int, ...]) -> Judge:
     """Build the forest of full-depth trees."""
     from sklearn.ensemble import RandomForestClassifier
 
     del shape
-    judge: Judge = RandomForestClassifier(n_estimators=100, random_state=seed, n_jobs=n_jobs)
-    return judge
-
-
-def _boosting(seed: int, n_jobs: int, shape: tuple[int, ...]) -> Judge:
-    """Build gradient boosting with small trees."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    del n_jobs, shape
-    judge: Judge = HistGradientBoostingClassifier(
-        max_iter=60, learning_rate=0.15, max_leaf_nodes=8, max_bins=31, early_stopping=False, random_state=seed
+    judge: Judge = RandomForestClassifier(
+        n_estimators=settings.n_trees, random_state=settings.seed, n_jobs=settings.n_jobs
     )
     return judge
 
 
-def _logistic(seed: int, n_jobs: int, shape: tuple[int, ...]) -> Judge:
+def _boosting(settings: Settings, shape: tuple[int, ...]) -> Judge:
+    """Build gradient boosting with small trees."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    del shape
+    judge: Judge = HistGradientBoostingClassifier(
+        max_iter=60,
+        learning_rate=0.15,
+        max_leaf_nodes=8,
+        max_bins=31,
+        early_stopping=False,
+        random_state=settings.seed,
+    )
+    return judge
+
+
+def _logistic(settings: Settings, shape: tuple[int, ...]) -> Judge:
     """Build ridge logistic regression on standardised features."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    del n_jobs
     # The penalty grows with the number of features, so that wide data do not separate by chance alone.
-    strength = LogisticRegression(C=1 / (1 + shape[1] / 20), max_iter=200, random_state=seed)
+    strength = LogisticRegression(C=1 / (1 + shape[1] / 20), max_iter=200, random_state=settings.seed)
     judge: Judge = make_pipeline(StandardScaler(), strength)
     return judge
 
 
-def _network(seed: int, n_jobs: int, shape: tuple[int, ...]) -> Judge:
+def _network(settings: Settings, shape: tuple[int, ...]) -> Judge:
     """Build a small network on standardised features, stopped by a part of its own training cells."""
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    del n_jobs
     layers = MLPClassifier(
         hidden_layer_sizes=(64,),
         alpha=1e-3,
@@ -277,13 +294,13 @@ def _network(seed: int, n_jobs: int, shape: tuple[int, ...]) -> Judge:
         early_stopping=True,
         n_iter_no_change=5,
         max_iter=40,
-        random_state=seed,
+        random_state=settings.seed,
     )
     judge: Judge = make_pipeline(StandardScaler(), layers)
     return judge
 
 
-_JUDGES: dict[str, Callable[[int, int, tuple[int, ...]], Judge]] = {
+_JUDGES: dict[str, Callable[[Settings, tuple[int, ...]], Judge]] = {
     "forest": _forest,
     "boosting": _boosting,
     "logistic": _logistic,

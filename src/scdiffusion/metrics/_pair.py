@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -37,7 +38,7 @@ class View:
     @property
     def n_cells(self) -> int:
         """Number of cells."""
-        return int(self.counts.shape[0])
+        return len(self.pcs)
 
     def take(self, rows: NDArray[Any]) -> View:
         """Keep some cells.
@@ -51,15 +52,43 @@ class View:
         -------
         A view of those cells, in the given order.
         """
-        optional = {
-            name: None if value is None else value[rows] for name, value in vars(self).items() if name in _OPTIONAL
-        }
-        return View(
-            counts=self.counts[rows], genes=self.genes[rows], pcs=self.pcs[rows], depth=self.depth[rows], **optional
-        )
+        return View(counts=self.counts[rows], genes=self.genes[rows], **self._narrow(rows))
+
+    def glance(self, rows: NDArray[Any]) -> View:
+        """Keep some cells for a short while; the wide spaces are cut when a metric reads them.
+
+        Parameters
+        ----------
+        rows
+            Row indices or a boolean mask of shape ``(N,)``.
+
+        Returns
+        -------
+        A view of those cells, in the given order, that holds on to this one.
+        """
+        return _Glance(self, rows)
+
+    def _narrow(self, rows: NDArray[Any]) -> dict[str, Any]:
+        """Cut all but the wide spaces."""
+        narrow = {name: getattr(self, name) for name in ("pcs", "depth", "labels", "donors")}
+        return {name: None if value is None else value[rows] for name, value in narrow.items()}
 
 
-_OPTIONAL = ("labels", "donors")
+class _Glance(View):
+    """Some cells of a view, whose counts and genes are cut on first use."""
+
+    def __init__(self, whole: View, rows: NDArray[Any]) -> None:
+        vars(self).update(whole._narrow(rows), _whole=whole, _rows=rows)
+
+    @cached_property
+    def counts(self) -> sparse.csr_matrix:
+        """Raw counts."""
+        return vars(self)["_whole"].counts[vars(self)["_rows"]]
+
+    @cached_property
+    def genes(self) -> NDArray[np.float32]:
+        """Log-normalised values."""
+        return cast("NDArray[np.float32]", vars(self)["_whole"].genes[vars(self)["_rows"]])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,6 +119,8 @@ class Pair:
     """Discriminators see at most this many cells of each side."""
     folds: int = 5
     """Folds of the discriminators; each costs one fit."""
+    n_trees: int = 100
+    """Trees of a forest."""
     _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def remember(self, key: str, build: Callable[[], T]) -> T:
@@ -129,6 +160,25 @@ class Pair:
             train=None if self.train is None else _of_label(self.train, label),
             reference=None if self.reference is None else _of_label(self.reference, label),
         )
+
+    def half(self, rows: tuple[NDArray[Any], NDArray[Any]], *, name: str) -> Pair:
+        """Take some cells of both sides; pairs of one name remember together.
+
+        Parameters
+        ----------
+        rows
+            Row indices of the real and of the generated cells; always the same under one name.
+        name
+            Name of the choice of cells.
+
+        Returns
+        -------
+        A pair of those cells, with the same training and reference cells.
+        """
+        cut = replace(self, real=self.real.glance(rows[0]), generated=self.generated.glance(rows[1]))
+        known: dict[str, Any] = self.remember(name, dict)
+        object.__setattr__(cut, "_shared", known)
+        return cut
 
     def with_generated(self, generated: View) -> Pair:
         """Put another sample in the generated cells' place, such as real cells for the floor.
