@@ -91,7 +91,7 @@ def run(data: Path, work: Path, seed: int) -> list[dict[str, Any]]:
     model = model_of(fit, data=data, work=work)
     adata, found = labelled(data), []
     for key in SETS[-1]:
-        model.add_classifier(key, adata, obs_key=key, seed=seed)
+        model.add_classifier(key, adata, obs_key=key, seed=seed, progress=False)
     for keys in SETS:
         judges, combos = Judges(adata, model.genes, keys), combinations(adata, keys)
         about = {"data_set": DATA_SET, "classifiers": " + ".join(keys), "seed": seed}
