@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmarks.data import MIN_CELLS_PER_GENE, MIN_CELLS_PER_LABEL
+from benchmarks.control.page import section as control_section
+from benchmarks.data import DATA_SETS, MIN_CELLS_PER_GENE, MIN_CELLS_PER_LABEL
+from benchmarks.evaluation_speed import section as speed_section
 from benchmarks.faults import section as faults_section
 from benchmarks.figures import FIGURES
-from benchmarks.headline import BIOLOGY, PAPER, REALISM, present
+from benchmarks.headline import BIOLOGY, MAIN, PAPER, REALISM, present
+from benchmarks.pretraining import section as pretraining_section
 from benchmarks.protocol import GENERATORS
 from benchmarks.table import COST_GROUP, STATUS_METRIC
 
@@ -49,10 +52,12 @@ interpreter, libraries and the data.
 
 def write(table: pd.DataFrame, folder: Path) -> None:
     """Write ``RESULTS.md`` into a folder whose ``results/`` holds the rest."""
-    records = read_records(folder / "results" / MAIN_JOB_FILE)
-    parts = [_INTRODUCTION, _provenance(table), _main_job(records), _generators(), _overview(table)]
+    results = folder / "results"
+    parts = [_INTRODUCTION, _provenance(table), _missing(table), _main_job(read_records(results / MAIN_JOB_FILE))]
+    parts += [_generators(), _overview(table)]
     parts += [_data_set(table[table["data_set"] == name]) for name in table["data_set"].unique()]
-    parts += [_costs(table), _failures(table), faults_section(folder / "results"), _figures(folder / "results")]
+    parts += [_costs(table), _failures(table), faults_section(results), speed_section(results)]
+    parts += [control_section(results), pretraining_section(), _figures(results)]
     text = "\n".join(part.rstrip() + "\n" for part in parts if part)
     (folder / "RESULTS.md").write_text(text, encoding="utf-8")
 
@@ -70,6 +75,22 @@ def _provenance(table: pd.DataFrame) -> str:
     span = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     n_runs = len(table[["data_set", "generator", "seed"]].drop_duplicates())
     return f"{n_runs} runs, {span}, on {machines}."
+
+
+def _missing(table: pd.DataFrame) -> str:
+    """Name what was not scored: whole data sets, and generators that lack some of their seeds."""
+    scored = table[table["metric"] == MAIN].drop_duplicates(["data_set", "generator", "seed"])
+    most = scored["seed"].nunique()
+    sizes = scored.groupby(["data_set", "generator"]).size()
+    lines = []
+    for name in DATA_SETS:
+        found = {entry: int(sizes.get((name, entry), 0)) for entry in GENERATORS}
+        short = [f"`{entry}` ({n} of {most})" for entry, n in found.items() if n < most]
+        if not any(found.values()):
+            lines.append(f"- {name}: not scored yet")
+        elif short:
+            lines.append(f"- {name}: fewer seeds than elsewhere for {', '.join(short)}")
+    return "Missing so far:\n\n" + "\n".join(lines) if lines else ""
 
 
 def _main_job(records: Sequence[dict[str, object]]) -> str:
