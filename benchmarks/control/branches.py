@@ -98,7 +98,7 @@ def draw(found: list[dict[str, Any]], folder: Path) -> None:
             along = [records.mean([one for one in mine if one["step"] == step], gene) for step in steps]
             (line,) = axis.plot(steps, along, marker="os^Dv"[number], markersize=3, linewidth=1, label=gene)
             axis.plot(steps[-1] + 0.6, records.mean(real, gene), "_", markersize=12, color=line.get_color())
-        axis.set(title=f"{START} to {fate}", xlabel="step", ylabel="mean log expression")
+        axis.set(title=f"{START} to {fate}", xlabel="step (bars: real cells of the fate)", ylabel="mean log expression")
         axis.legend(frameon=False, fontsize=7)
     for fate, style in zip(FATES, ("-", "--"), strict=True):
         mine = [record for record in found if record["fate"] == fate and record["answer"] == DRAWN]
