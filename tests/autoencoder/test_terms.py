@@ -1,16 +1,15 @@
-"""The fused terms over all genes against plain autograd, and log-gamma differences against float64."""
+"""The fused terms over all genes against plain autograd."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import scipy.special
 import torch
 from torch import Tensor
 
 from scdiffusion.autoencoder import Counted, read_counts
-from scdiffusion.autoencoder._terms import dense_terms, log_rising
+from scdiffusion.autoencoder._terms import dense_terms
 
 N_GENES = 6
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -57,18 +56,3 @@ def test_fused_terms_are_those_of_the_formula(cells: Counted, inputs: Inputs) ->
 
 def test_fused_gradients_are_those_of_finite_differences(cells: Counted, inputs: Inputs) -> None:
     assert torch.autograd.gradcheck(lambda a, b, c, d: dense_terms(a, b, c, d, cells), inputs)
-
-
-@pytest.mark.parametrize("size", [1e-3, 0.5, 3.0, 1e3, 1e8])
-def test_the_log_gamma_difference_holds_from_tiny_to_huge_sizes(size: float) -> None:
-    counts = torch.tensor([0.0, 1.0, 2.0, 5.0, 300.0])
-    found = log_rising(counts, torch.full((5,), size))
-    expected = [scipy.special.gammaln(float(x) + size) - scipy.special.gammaln(size) for x in counts[:4]]
-    np.testing.assert_allclose(found[:4].numpy(), expected, rtol=2e-6, atol=1e-6)
-    assert found[4] == pytest.approx(sum(np.log(size + at) for at in range(300)), rel=1e-6)
-
-
-def test_the_log_gamma_difference_has_the_right_slope() -> None:
-    size = torch.tensor([0.7, 2.0, 40.0, 9.0], dtype=torch.float64, requires_grad=True)
-    counts = torch.tensor([0.0, 1.0, 2.0, 17.0], dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda given: log_rising(counts, given), (size,))

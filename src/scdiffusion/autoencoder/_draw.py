@@ -82,9 +82,8 @@ def _means(shares: Floats, library_size: NDArray[np.int64], bursts: BurstRates |
     """Scale shares so that counts and bursts are expected to fill the library, by Newton's rule."""
     totals = shares.sum(axis=1)
     scale = library_size / totals
-    means: Floats = shares * scale[:, None]
     if bursts is None:
-        return means
+        return np.asarray(shares * scale[:, None])
     at = np.flatnonzero((shares * (bursts.rate * (1 + bursts.size))).max(axis=0, initial=0.0) > _RARE)
     rate, added = bursts.rate[at], 1 + bursts.size[at]
     pace = shares[:, at] * rate
@@ -93,8 +92,7 @@ def _means(shares: Floats, library_size: NDArray[np.int64], bursts: BurstRates |
         none = np.exp(-pace * scale[:, None])
         missing = library_size - linear * scale - (1 - none) @ added
         scale = scale + missing / (linear + (pace * none) @ added)
-    means = shares * scale[:, None]
-    return means
+    return np.asarray(shares * scale[:, None])
 
 
 def _draw_cell(mean: Floats, size: Floats, ends: Floats, *, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from scdiffusion.autoencoder._draw import BurstRates, draw_counts
-from scdiffusion.autoencoder._terms import Counted, dense_terms, log_rising
+from scdiffusion.autoencoder._gains import burst_gain, plain_gain
+from scdiffusion.autoencoder._terms import Counted, dense_terms
 
 __all__ = ["BurstNegativeBinomial", "Likelihood", "NegativeBinomial"]
 
@@ -73,8 +74,7 @@ class NegativeBinomial(nn.Module):
         """
         no_bursts = torch.zeros_like(self.log_size)
         zero_cost, log_mean = dense_terms(logits, self.log_size, no_bursts, cells.totals.log(), cells)
-        gain = self._core(log_mean, cells)
-        return zero_cost.index_add(0, cells.rows, -gain)
+        return zero_cost.index_add(0, cells.rows, -plain_gain(log_mean, self.log_size, cells))
 
     def penalty(self) -> Tensor:
         """Return minus the log prior of the parameters: flat."""
@@ -103,12 +103,6 @@ class NegativeBinomial(nn.Module):
 
     def _sizes(self) -> NDArray[np.float64]:
         return self.log_size.detach().double().exp().cpu().numpy()
-
-    def _core(self, log_mean: Tensor, cells: Counted) -> Tensor:
-        """Log probability of non-zero counts, over that of a zero."""
-        size = self.log_size.exp()[cells.genes]
-        chance = log_mean - torch.log(log_mean.exp() + size)
-        return log_rising(cells.counts, size) - torch.lgamma(cells.counts + 1) + cells.counts * chance
 
 
 class BurstNegativeBinomial(NegativeBinomial):
@@ -158,11 +152,7 @@ class BurstNegativeBinomial(NegativeBinomial):
         rate = self.log_burst_rate.exp()
         log_totals = self._log_without_bursts(cells)
         zero_cost, log_mean = dense_terms(logits, self.log_size, rate, log_totals, cells)
-        mean = log_mean.exp()
-        size = self.log_size.exp()[cells.genes]
-        bursts = rate[cells.genes] * mean
-        no_count = size * torch.log1p(mean / size) + bursts
-        gain = torch.logaddexp(self._core(log_mean, cells), self._burst(mean, bursts, cells) + no_count)
+        gain = burst_gain(log_mean, self.log_size, self.log_burst_rate, self.log_burst_size, cells)
         return zero_cost.index_add(0, cells.rows, -gain)
 
     def penalty(self) -> Tensor:
@@ -200,12 +190,3 @@ class BurstNegativeBinomial(NegativeBinomial):
         of_bursts = -torch.expm1(-rate * mean) * added
         per_cell = torch.zeros_like(cells.totals).index_add(0, cells.rows, of_bursts[:, None])
         return cells.totals.log() + torch.log1p(-(per_cell / cells.totals).clamp(max=_MOST_OF_BURSTS))
-
-    def _burst(self, mean: Tensor, bursts: Tensor, cells: Counted) -> Tensor:
-        """Log probability that a count is a burst of that size."""
-        burst_size = self.log_burst_size.exp()[cells.genes]
-        total = mean + burst_size
-        size = (total / burst_size) ** 2
-        others = cells.counts - 1
-        shape = log_rising(others, size) - torch.lgamma(cells.counts) + others * torch.log(total / (total + size))
-        return torch.log(-torch.expm1(-bursts)) + shape - size * torch.log1p(total / size)

@@ -1,4 +1,4 @@
-"""The parts of a count likelihood that touch every gene, and those that touch counts only."""
+"""The part of a count likelihood that touches every gene."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-__all__ = ["Counted", "dense_terms", "log_rising", "read_counts"]
+__all__ = ["Counted", "dense_terms", "read_counts"]
 
 
 class Counted(NamedTuple):
@@ -109,23 +109,3 @@ def dense_terms(  # noqa: PLR0917 - four tensors and what they are of
     """
     zero_cost, log_mean = _DenseTerms.apply(logits, log_size, burst_rate, log_totals, cells)  # type: ignore[no-untyped-call]
     return zero_cost, log_mean
-
-
-def log_rising(counts: Tensor, size: Tensor) -> Tensor:
-    r"""Compute :math:`\log \Gamma(x + r) - \log \Gamma(r)` for whole numbers.
-
-    Parameters
-    ----------
-    counts
-        Whole numbers :math:`x \ge 0`, shape ``(nnz,)``.
-    size
-        Positive :math:`r`, shape ``(nnz,)``.
-
-    Returns
-    -------
-    The difference, shape ``(nnz,)``: 0 at 0 and ``log r`` at 1, which most counts are.
-    """
-    single = torch.where(counts > 0, size.log(), torch.zeros_like(size))
-    large = (counts > 1).nonzero().squeeze(1)
-    x, r = counts[large].double(), size[large].double()  # float64: both terms reach 1e5 where r is large
-    return single.index_put((large,), (torch.lgamma(x + r) - torch.lgamma(r)).to(size.dtype))
