@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import anndata as ad
@@ -61,6 +63,39 @@ def test_trajectories_are_written_and_drawn(folder: Path, tmp_path: Path, begin:
     assert made.n_obs == 12
     assert made.obs["day"].to_numpy()[-4:].tolist() == [2.5] * 4
     assert "gene-1" in figure.read_text() or "<svg" in figure.read_text()
+
+
+def test_what_steers_generation_steers_given_cells_too(folder: Path, tmp_path: Path) -> None:
+    cells, model = str(folder / "cells.h5ad"), tmp_path / "model"
+    shutil.copytree(folder / "model", model)
+    learn = ["--name", "kind", "--obs-key", "cell_type", "--library-size", "--max-epochs", "1", "--no-progress"]
+    assert run(["add-classifier", str(model), cells, *learn]) == 0
+    steer = ["--guide", "kind=B:2", "--guidance", "day=1.5", "--interval", "0.1,1", "--chunk", "9", "--no-progress"]
+    for command in (["transfer", str(model), cells], ["trajectory", str(model), "--start", cells, "--n-steps", "2"]):
+        out = tmp_path / f"{command[0]}.h5ad"
+        assert run([*command, *steer, "-o", str(out)]) == 0
+        told = json.loads(ad.read_h5ad(out).uns["scdiffusion"]["settings"])
+        assert (told["guide"], told["guidance"], told["interval"]) == ({"kind": ["B", 2.0]}, {"day": 1.5}, [0.1, 1.0])
+        avoid = ["--avoid", "cell_type=T", "--to", "cell_type=B", "-o", str(out), "--overwrite", "--no-progress"]
+        assert run([*command, *avoid]) == 0
+
+
+def test_support_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["inspect", str(folder / "model"), "--where", "cell_type=B", "--where", "day=9"]
+    assert run(words) == 0
+    said = capsys.readouterr().out
+    assert "20 training cells have cell_type 'B'" in said
+    assert "day 9 lies outside of what was measured, 0 to 3" in said
+    assert "Nearest combinations that were trained:" in said
+    assert run([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["is_unseen"], found["n_cells"], found["marginals"]) == (True, 20, {"cell_type": 20})
+    assert found["nearest"][0] == {"cell_type": "B", "n_shared": 1, "n_cells": 20}
+    assert (found["numbers"]["day"]["below"], found["numbers"]["day"]["above"]) == (3.0, None)
+    assert run(["inspect", str(folder / "model"), "--where", "cell_type=C"]) == 2
+    assert "'C' is not a trained label" in capsys.readouterr().err
+    assert run(["inspect", str(folder / "cells.h5ad"), "--where", "cell_type=B"]) == 2
+    assert "expected the folder of a model" in " ".join(capsys.readouterr().err.split())
 
 
 def test_rare_labels_are_filled_up(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

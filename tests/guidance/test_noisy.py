@@ -73,6 +73,25 @@ def test_posteriors_of_latents_widen_the_classes() -> None:
     assert made.spread.max() == pytest.approx(1.0 + 4.0, abs=0.2)
 
 
+@pytest.mark.parametrize("kind", ["labels", "numbers"])
+def test_latents_beyond_the_first_are_not_looked_at(kind: str) -> None:
+    """Beside two latents of which it learns, the third one tells the target apart and changes nothing."""
+    latents, codes = labelled(8000)
+    target = codes.double()
+    wide = torch.cat([latents[:, :2], target[:, None]], dim=1)
+    narrow, made = (LabelClassifier(2, 3, CONFIG) if kind == "labels" else NumberRegressor(2, CONFIG) for _ in range(2))
+    made.load_state_dict(narrow.state_dict())
+    for network, seen in ((narrow, latents[:, :2]), (made, wide)):
+        network.double().learn(seen, torch.zeros_like(seen), target)
+        shaken(network)
+    u, theta = wide[:50].clone().requires_grad_(), torch.tensor(0.7).double()
+    found = made.log_prob(u, theta, target[:50])
+    assert torch.equal(found, narrow.log_prob(latents[:50, :2], theta, target[:50]))
+    (slope,) = torch.autograd.grad(found.sum(), u)
+    assert torch.equal(slope[:, 2], torch.zeros(50).double())
+    assert (slope[:, :2] != 0.0).all()
+
+
 def test_pure_noise_leaves_the_shares(classifier: LabelClassifier) -> None:
     theta = torch.tensor(math.pi / 2).double()
     shaken_one = LabelClassifier(3, 3, CONFIG).double()

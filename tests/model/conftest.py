@@ -75,7 +75,9 @@ def normal(folder: Path) -> CellGenerator:
     """A model whose latents are exactly normal, with unit variance around the centre of their conditions."""
     model = load(folder)
     assert model._parts is not None
-    torch.nn.init.zeros_(model._parts.denoiser.write.weight)
-    torch.nn.init.zeros_(model._parts.denoiser.write.bias)
-    model._parts.denoiser.centre.weights *= 10.0
+    denoiser = model._parts.denoiser
+    for linear in (denoiser.write, denoiser.gain, denoiser.shift):
+        torch.nn.init.zeros_(linear.weight)
+        torch.nn.init.zeros_(linear.bias)
+    denoiser.centre.weights *= 10.0
     return model

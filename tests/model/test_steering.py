@@ -89,9 +89,20 @@ def test_what_is_avoided_is_neither_drawn_nor_approached(telling: CellGenerator)
     assert same(made(telling, where=asked, avoid={"cell_type": ("NK", 0.0)}), made(telling, where=asked))
 
 
-def test_an_interval_without_steps_is_no_guidance(telling: CellGenerator) -> None:
-    guided = made(telling, where=ALL, guidance=3.0, avoid={"cell_type": "T"}, interval=(0.01, 0.02))
-    assert same(guided, made(telling, where=ALL))
+def test_an_interval_without_steps_is_refused_where_something_guides(telling: CellGenerator) -> None:
+    words = r"No step of the solver lies in the `interval` \(0.01, 0.02\).* one of the 4 times 1 to 0.25 within. Widen"
+    for asked in ({"guidance": 3.0}, {"guidance": {"day": 2.0}}, {"avoid": {"cell_type": "T"}}):
+        with pytest.raises(SettingError, match=words):
+            made(telling, where={"cell_type": "B", "day": 1.0}, interval=(0.01, 0.02), **asked)
+    assert same(made(telling, where=ALL, guidance={"day": 1.0}, interval=(0.01, 0.02)), made(telling, where=ALL))
+    fine = made(telling, where=ALL, guidance=3.0, interval=(0.01, 0.02), steps=64)
+    assert not same(fine, made(telling, where=ALL, steps=64))
+
+
+def test_half_a_step_of_heun_counts_as_one(telling: CellGenerator) -> None:
+    made(telling, where=ALL, guidance=3.0, interval=(0.1, 0.2), solver="heun")
+    with pytest.raises(SettingError, match="No step of the solver lies in"):
+        made(telling, where=ALL, guidance=3.0, interval=(0.1, 0.2), solver="multistep")
 
 
 def test_a_label_known_to_a_condition_and_a_classifier_is_avoided_by_both(fitted: CellGenerator) -> None:
@@ -167,7 +178,7 @@ def test_guidance_on_a_number_moves_between_its_neighbours(telling: CellGenerato
         (
             {"avoid": {"cell_type": "B"}, "where": {"cell_type": "B"}},
             SettingError,
-            "`where` asks for 'B' of 'cell_type'",
+            "`avoid` names 'B' of 'cell_type', and 5 of the cells asked for shall have it",
         ),
         ({"avoid": {"cell_type": ("B", -2)}}, SettingError, "strength of avoid 'cell_type' must be 0 or more, got -2"),
         ({"guidance": {"cell_typ": 2.0}}, UnknownNameError, "Did you mean 'cell_type'"),

@@ -23,6 +23,9 @@ def add_classifier(
         Literal["categorical", "continuous"] | None,
         typer.Option(help="What the column holds; without it, fractions are numbers and all others labels."),
     ] = None,
+    library_size: Annotated[
+        bool, typer.Option("--library-size", help="Let the classifier look at the library size too.")
+    ] = False,
     layer: Layer = None,
     max_epochs: Annotated[
         int | None, typer.Option(help="Stop after so many passes over the cells; without it, when it stops improving.")
@@ -43,6 +46,7 @@ def add_classifier(
         data,
         obs_key=obs_key,
         kind=kind,
+        library_size=library_size,
         layer=layer,
         max_epochs=max_epochs,
         seed=seed,

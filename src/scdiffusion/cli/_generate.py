@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from scdiffusion.cli._options import NoProgress, Overwrite, Seed
+from scdiffusion.cli._options import Avoid, Chunk, Guidance, Guide, Interval, NoProgress, Overwrite, Seed
 from scdiffusion.cli._say import say
-from scdiffusion.cli._steer import read_avoid, read_guidance, read_guide, read_interval
+from scdiffusion.cli._steer import read_steering
 from scdiffusion.cli._where import read_library_size, read_where, read_where_table
 
 __all__ = ["generate"]
@@ -27,24 +27,10 @@ def generate(
     where_table: Annotated[
         Path | None, typer.Option(help="A .csv of conditions: one row a cell, or rows with a number of cells n.")
     ] = None,
-    guidance: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="How strongly conditions steer: 0 not at all, 1 as learnt, more is more typical. A number for all, or "
-            "name=number; repeat for more."
-        ),
-    ] = None,
-    guide: Annotated[
-        list[str] | None,
-        typer.Option(help="classifier=label or classifier=label:strength to guide to; repeat for more."),
-    ] = None,
-    avoid: Annotated[
-        list[str] | None,
-        typer.Option(help="name=label or name=label:strength to keep away from, of a condition or classifier."),
-    ] = None,
-    interval: Annotated[
-        str | None, typer.Option(help="Times in which guidance acts, of 0 (data) to 1 (noise): 0.2,0.8.")
-    ] = None,
+    guidance: Guidance = None,
+    guide: Guide = None,
+    avoid: Avoid = None,
+    interval: Interval = None,
     composition: Annotated[
         Literal["joint", "additive"], typer.Option(help="Conditions together as learnt, or each alone, added up.")
     ] = "joint",
@@ -55,7 +41,7 @@ def generate(
     solver: Annotated[
         Literal["euler", "heun", "multistep"] | None, typer.Option(help="How latents are integrated.")
     ] = None,
-    chunk: Annotated[int, typer.Option(help="Cells made at once; changes memory and speed, never the cells.")] = 4096,
+    chunk: Chunk = 4096,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
@@ -74,10 +60,7 @@ def generate(
     fitted.generate(
         n,
         where=asked if asked is not None else read_where(where or [], fitted.conditions) or None,
-        guidance=read_guidance(guidance or [], fitted.conditions),
-        guide=read_guide(guide or [], fitted.classifiers) or None,
-        avoid=read_avoid(avoid or [], fitted.conditions, fitted.classifiers) or None,
-        interval=read_interval(interval),
+        **read_steering(fitted, guidance=guidance, guide=guide, avoid=avoid, interval=interval),
         composition=composition,
         library_size=read_library_size(library_size) if library_size else None,
         steps=steps,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scdiffusion._core.errors import DataFileError, UserError
+from scdiffusion._core.errors import DataFileError, SettingError, UserError
 from scdiffusion.cli._options import AsJson
 from scdiffusion.cli._say import say_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["inspect", "inspect_data", "inspect_model"]
+__all__ = ["inspect", "inspect_data", "inspect_model", "inspect_support"]
 
 _MOST_LABELS = 100
 
@@ -22,14 +23,23 @@ _MOST_LABELS = 100
 def inspect(
     path: Annotated[Path, typer.Argument(help="Folder of a model, or a .h5ad file.", show_default=False)],
     *,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="name=value of a condition: say how much of it a model saw; repeat for a combination."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a model knows, or whether cells can be fitted and what is wrong with them."""
     if not path.exists():
         msg = f"{str(path)!r} does not exist; expected the folder of a model or a `.h5ad` file. Check the path."
         raise DataFileError(msg)
+    if where and not path.is_dir():
+        msg = (
+            f"`--where` is given for the file {str(path)!r}; expected the folder of a model, which was fitted to cells."
+        )
+        raise SettingError(msg + " Leave `--where` out, or fit a model first.")
     if path.is_dir():
-        found = inspect_model(path)
+        found = inspect_model(path) if not where else inspect_support(path, where)
         text = found.pop("text")
     else:
         found = inspect_data(path)
@@ -77,6 +87,50 @@ def inspect_model(path: Path) -> dict[str, Any]:
         lines.append(f"Model card: {path / CARD_FILE}")
     found = {"kind": "model", "n_genes": len(model.genes), "genes": model.genes.tolist(), "history": model.history}
     return facts | found | {"text": "\n".join(lines)}
+
+
+def inspect_support(path: Path, where: Sequence[str]) -> dict[str, Any]:
+    """Say how much of a combination of conditions a saved model was trained on.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+    where
+        Words such as ``cell_type=B``.
+
+    Returns
+    -------
+    What was asked for, ``is_unseen``, ``n_cells`` with all labels, ``marginals``, ``nearest`` trained combinations, and
+    for each number the measured ones around it. ``text`` is the same for a person.
+
+    Raises
+    ------
+    UnknownNameError
+        A condition or label was not trained.
+    SettingError
+        A word has no ``=``, or text stands for a number.
+    """
+    from dataclasses import asdict
+
+    from scdiffusion.cli._where import read_where
+    from scdiffusion.model import load
+
+    model = load(path)
+    support = model.support(read_where(where, model.conditions))
+    lines = [str(support)]
+    if len(support.nearest):
+        lines += ["Nearest combinations that were trained:", support.nearest.to_string(index=False)]
+    return {
+        "kind": "support",
+        "where": dict(support.where),
+        "is_unseen": support.is_unseen,
+        "n_cells": support.n_cells,
+        "marginals": dict(support.marginals),
+        "nearest": support.nearest.astype(object).to_dict(orient="records"),
+        "numbers": {name: asdict(number) for name, number in support.numbers.items()},
+        "text": "\n".join(lines),
+    }
 
 
 def _short(number: float | None) -> str:

@@ -9,11 +9,37 @@ from scdiffusion._core.errors import SettingError, UnknownNameError, did_you_mea
 
 if TYPE_CHECKING:
     from scdiffusion.cells import Conditions
+    from scdiffusion.model import CellGenerator
 
-__all__ = ["read_avoid", "read_guidance", "read_guide", "read_interval"]
+__all__ = ["read_avoid", "read_guidance", "read_guide", "read_interval", "read_steering"]
 
 Wishes = dict[str, tuple[str | float, float]]
 """Label or number, and strength, by name."""
+
+
+def read_steering(
+    model: CellGenerator,
+    *,
+    guidance: Sequence[str] | None,
+    guide: Sequence[str] | None,
+    avoid: Sequence[str] | None,
+    interval: str | None,
+) -> dict[str, Any]:
+    """Read all that steers, as arguments of `CellGenerator`.
+
+    Parameters
+    ----------
+    model
+        The fitted model.
+    guidance, guide, avoid, interval
+        As `read_guidance`, `read_guide`, `read_avoid` and `read_interval` take them.
+    """
+    return {
+        "guidance": read_guidance(guidance or [], model.conditions),
+        "guide": read_guide(guide or [], model.classifiers) or None,
+        "avoid": read_avoid(avoid or [], model.conditions, model.classifiers) or None,
+        "interval": read_interval(interval),
+    }
 
 
 def read_guidance(words: Sequence[str], conditions: Conditions) -> float | dict[str, float]:

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from scdiffusion._core.errors import SettingError
-from scdiffusion.cli._options import Layer, NoProgress, Overwrite, Seed
+from scdiffusion.cli._options import Avoid, Chunk, Guidance, Guide, Interval, Layer, NoProgress, Overwrite, Seed
 from scdiffusion.cli._say import say
+from scdiffusion.cli._steer import read_steering
 from scdiffusion.cli._where import read_where
 
 __all__ = ["trajectory"]
@@ -18,10 +19,8 @@ __all__ = ["trajectory"]
 def trajectory(
     model: Annotated[Path, typer.Argument(help="Folder of a fitted model.", show_default=False)],
     *,
-    to: Annotated[
-        list[str], typer.Option(help="name=value of a condition to change; repeat for more.", show_default=False)
-    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .h5ad file to write.", show_default=False)],
+    to: Annotated[list[str] | None, typer.Option(help="name=value of a condition to change; repeat for more.")] = None,
     start: Annotated[Path | None, typer.Option(help="The .h5ad with the start cells.")] = None,
     begin: Annotated[
         list[str] | None, typer.Option("--from", help="name=value: generate start cells with this condition instead.")
@@ -32,12 +31,16 @@ def trajectory(
     via: Annotated[
         Literal["noising", "inversion"], typer.Option(help="Keep the start cell, or the noise that it comes from.")
     ] = "noising",
-    guidance: Annotated[float, typer.Option(help="How strongly conditions steer.")] = 1.0,
+    guidance: Guidance = None,
+    guide: Guide = None,
+    avoid: Avoid = None,
+    interval: Interval = None,
     steps: Annotated[int | None, typer.Option(help="Solver steps at each state.")] = None,
     figure: Annotated[
         Path | None, typer.Option(help="Draw the trajectory into this file (.png, .svg or .pdf).")
     ] = None,
     gene: Annotated[list[str] | None, typer.Option(help="Gene to follow in the figure; repeat for more.")] = None,
+    chunk: Chunk = 4096,
     layer: Layer = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -56,15 +59,16 @@ def trajectory(
     fitted = load(model)
     made = fitted.trajectory(
         start if start is not None else read_where(begin or [], fitted.conditions),
-        read_where(to, fitted.conditions),
+        read_where(to, fitted.conditions) if to else None,
         n_steps=n_steps,
         keep=keep,
         n=n,
         via=via,
-        guidance=guidance,
+        **read_steering(fitted, guidance=guidance, guide=guide, avoid=avoid, interval=interval),
         seed=seed,
         layer=layer,
         steps=steps,
+        chunk=chunk,
         progress=not no_progress,
     )
     drawn = plot_trajectory(made, genes=gene or ()) if figure is not None else None

@@ -70,12 +70,13 @@ class NoisyClassifier(nn.Module):
     .. math:: l_k = u^T \Lambda_\theta\, m_k, \quad \Lambda_\theta = (\cos^2\theta\, \Sigma + \sin^2\theta\, I)^{-1}
 
     are all that can be known at any noise. They are found from the moments of the cells and not trained; the network
-    adds :math:`\cos\theta\, G(u, \theta)` and starts at 0.
+    adds :math:`\cos\theta\, G(u, \theta)` and starts at 0. Latents beyond the first ``D``, such as the library size,
+    are not looked at: noise is independent in each, so that what is known of the others alone stays exact.
 
     Parameters
     ----------
     n_latent
-        Width ``D`` of the latent.
+        Number ``D`` of latents to look at.
     n_scores
         Number ``K`` of linear scores.
     config
@@ -102,6 +103,11 @@ class NoisyClassifier(nn.Module):
         self.write = nn.Linear(config.width, n_scores)
         nn.init.zeros_(self.write.weight)
         nn.init.zeros_(self.write.bias)
+
+    @property
+    def n_latent(self) -> int:
+        """Latents that it looks at."""
+        return len(self.spread)
 
     def settle(self, centres: Tensor, covariance: Tensor) -> None:
         """Set what the linear scores are made of.
@@ -141,7 +147,7 @@ class NoisyClassifier(nn.Module):
         Parameters
         ----------
         u
-            Shape ``(B, D)``.
+            Shape ``(B, D)`` or wider.
         theta
             Shape ``()`` or ``(B,)``.
 
@@ -149,6 +155,7 @@ class NoisyClassifier(nn.Module):
         -------
         Scores, shape ``(B, K)``.
         """
+        u = u[:, : self.n_latent]
         linear = (u @ self.basis / self._spread(theta)) @ self.centres.T
         of_time = self.time(theta.reshape(-1))
         h = self.read(u)
@@ -174,7 +181,7 @@ class LabelClassifier(NoisyClassifier):
     Parameters
     ----------
     n_latent
-        Width ``D`` of the latent.
+        Number ``D`` of latents to look at.
     n_labels
         Number ``K`` of labels.
     config
@@ -194,10 +201,11 @@ class LabelClassifier(NoisyClassifier):
         Parameters
         ----------
         means, stds
-            Posterior of each cell's latent, shape ``(N, D)``.
+            Posterior of each cell's latent, shape ``(N, D)`` or wider.
         target
             Code of each cell's label, shape ``(N,)``.
         """
+        means, stds = means[:, : self.n_latent], stds[:, : self.n_latent]
         n_cells, width = means.shape
         own = nn.functional.one_hot(target.long(), self.log_shares.numel()).double()
         counts, latents = own.sum(dim=0), means.double()
@@ -234,7 +242,7 @@ class NumberRegressor(NoisyClassifier):
     Parameters
     ----------
     n_latent
-        Width ``D`` of the latent.
+        Number ``D`` of latents to look at.
     config
         Width and depth.
     """
@@ -255,10 +263,11 @@ class NumberRegressor(NoisyClassifier):
         Parameters
         ----------
         means, stds
-            Posterior of each cell's latent, shape ``(N, D)``.
+            Posterior of each cell's latent, shape ``(N, D)`` or wider.
         target
             Standardised numbers, shape ``(N,)``.
         """
+        means, stds = means[:, : self.n_latent], stds[:, : self.n_latent]
         n_cells, width = means.shape
         middle = means.double().mean(dim=0)
         latents = means.double() - middle

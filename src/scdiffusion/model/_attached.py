@@ -63,6 +63,13 @@ class Attached:
         codes = table.codes[:, 0].astype(np.float32)
         return np.where(codes < 0, np.float32(np.nan), codes)
 
+    def encode_known(self, values: pd.Series[Any]) -> NDArray[np.float32]:
+        """Do as `encode` does, but where a label is not known, or a number is none, return NaN."""
+        if not self.is_categorical:
+            return self.encode(pd.to_numeric(values, errors="coerce"))
+        known = {str(label) for label in self.conditions.categorical[self.name]}
+        return self.encode([value if str(value) in known else None for value in values])
+
     def tensors(self) -> dict[str, Tensor]:
         """Return all tensors by name, copied to main memory."""
         return {name: one.detach().cpu().clone().contiguous() for name, one in self.network.state_dict().items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anndata as ad
@@ -21,10 +21,13 @@ from scdiffusion._core.slots import OBSM_LATENT, UNS_KEY
 from scdiffusion._core.version import __version__
 from scdiffusion.cells import ConditionPlan, ConditionTable, build_anndata, plan_conditions
 from scdiffusion.diffusion import Denoiser, Solver, condition_tensors, sample, solver_named
-from scdiffusion.guidance import ConditionFree
+from scdiffusion.guidance import ALWAYS
+from scdiffusion.model._attached import Attached
 from scdiffusion.model._depth import LibrarySize, plan_sizes
 from scdiffusion.model._facts import Known
+from scdiffusion.model._limits import call_times
 from scdiffusion.model._parts import Parts
+from scdiffusion.model._steering import Steering, Targets
 from scdiffusion.nn import ConditionTensors
 
 __all__ = ["Carrier", "Depth", "Sizes", "read_wanted", "tell"]
@@ -40,8 +43,31 @@ class Carrier:
     parts: Parts
     known: Known
     seed: int
-    guidance: float = 1.0
+    steering: Steering = field(default_factory=Steering)
+    classifiers: Mapping[str, Attached] = field(default_factory=dict)
     steps: int | None = None
+    own: Targets | None = None
+    """What classifiers find the cells to be."""
+    wanted: Targets | None = None
+    """Where classifiers guide the cells."""
+
+    def aimed(self, obs: pd.DataFrame) -> Carrier:
+        """Settle where classifiers guide given cells, and what these are.
+
+        Parameters
+        ----------
+        obs
+            Columns of the cells.
+
+        Raises
+        ------
+        UnknownNameError
+            A classifier, or a label of one, is unknown.
+        SettingError
+            There is not one label, or one a cell, or a strength is out of range.
+        """
+        wanted = self.steering.targets(self.classifiers, n=len(obs))
+        return replace(self, wanted=wanted, own=self.steering.own_targets(self.classifiers, obs))
 
     @property
     def n_steps(self) -> int:
@@ -49,15 +75,41 @@ class Carrier:
         return self.known.config.diffusion.n_steps if self.steps is None else self.steps
 
     @property
-    def guided(self) -> Denoiser:
-        """The denoiser with the guidance asked for."""
-        return ConditionFree(self.parts.denoiser, self.guidance)
+    def resting(self) -> Denoiser:
+        """The denoiser as learnt, with what classifiers find by Bayes' rule; for conditions with `own` targets."""
+        return self.steering.classified(self.parts.denoiser, self.classifiers, interval=ALWAYS)
 
-    def tensors(self, table: ConditionTable) -> ConditionTensors:
-        """Hand conditions to the network, on its device."""
+    @property
+    def free(self) -> Denoiser:
+        """The denoiser with the guidance asked for, which avoids nothing and knows no classifiers."""
+        return self.steering.free(self.parts.denoiser, self.known.conditions, self.classifiers, avoids=False)
+
+    @property
+    def leaving(self) -> Denoiser:
+        """The same with classifiers, for conditions with `own` targets."""
+        return self.arriving if not self.steering.avoid else self.steering.classified(self.free, self.classifiers)
+
+    @property
+    def arriving(self) -> Denoiser:
+        """The denoiser with all that was asked for, for conditions with `wanted` targets."""
+        return self.steering.denoiser(self.parts.denoiser, self.known.conditions, self.classifiers)
+
+    def tensors(
+        self, table: ConditionTable, cells: NDArray[np.int64], *, targets: Targets | None = None
+    ) -> ConditionTensors:
+        """Hand conditions and targets of some cells to the network, on its device."""
         device = self.parts.latent_mean.device
         held = condition_tensors(table)
+        held = held if targets is None else targets.beside(held, cells)
         return held._replace(codes=held.codes.to(device), values=held.values.to(device))
+
+    def require_steps(self, solver: Solver | None = None, *, start: float = 1.0) -> None:
+        """Refuse an interval of guidance in which no step of the solver lies."""
+        self.steering.require_steps(call_times(solver or self._solver, self.n_steps, start=start))
+
+    @property
+    def _solver(self) -> Solver:
+        return solver_named(self.known.config.diffusion.solver)
 
     def noise(self, stream: str, cells: NDArray[np.integer]) -> Tensor:
         """Draw the standard normals of some cells, shape ``(B, D + 1)``."""
@@ -75,7 +127,7 @@ class Carrier:
         solver: Solver | None = None,
     ) -> Tensor:
         """Carry latents between two times with the solver of the model, or another one."""
-        rule = solver or solver_named(self.known.config.diffusion.solver)
+        rule = solver or self._solver
         return sample(denoiser, latents, conditions, solver=rule, n_steps=self.n_steps, start=start, end=end)
 
     def draw_counts(
@@ -107,7 +159,7 @@ class Carrier:
         -------
         The cells.
         """
-        settings = {**settings, "guidance": self.guidance, "steps": self.n_steps}
+        settings = {**settings, **self.steering.to_json(self.classifiers), "steps": self.n_steps}
         uns = tell(self.known, self.parts, seed=self.seed, settings=settings)
         made = build_anndata(counts, obs, self.known.var, uns)
         made.obs_names = obs.index.astype(str)
@@ -181,7 +233,7 @@ def read_wanted(known: Known, parts: Parts, where: object, *, name: str) -> Cond
     known, parts
         The fitted model.
     where
-        One label or number for each condition to change.
+        One label or number for each condition to change; `None` changes none.
     name
         The argument, for messages.
 
@@ -198,6 +250,8 @@ def read_wanted(known: Known, parts: Parts, where: object, *, name: str) -> Cond
     UnknownNameError
         A condition or label was not trained.
     """
+    if where is None:
+        return plan_conditions(known.conditions, parts.trained_on, n=1)
     if not isinstance(where, Mapping):
         msg = f"`{name}` must name conditions and what they shall be, such as {{'cell_type': 'B'}}; got"
         raise SettingError(msg + f" {type(where).__name__}. Pass a mapping.")

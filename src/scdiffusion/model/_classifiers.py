@@ -38,6 +38,7 @@ class WithClassifiers(ModelState):
         obs_key: str | None = None,
         layer: str | None = None,
         kind: Kind | None = None,
+        library_size: bool = False,
         max_epochs: int | None = None,
         seed: int = 0,
         overwrite: bool = False,
@@ -61,6 +62,9 @@ class WithClassifiers(ModelState):
             Layer with raw counts; ``X`` if not given.
         kind
             ``"categorical"`` or ``"continuous"``; if not given, columns of fractions are numbers and all others labels.
+        library_size
+            Whether it may look at the library size too. Depth is technical for the most part: a classifier that goes by
+            it moves the depth of the cells in place of what they are.
         max_epochs
             Passes over the cells at most.
         seed
@@ -102,7 +106,13 @@ class WithClassifiers(ModelState):
             source = open_cells(adata, layer=layer, genes=list(self.genes), obsm_key=self.config.obsm_key)
             cells = read_labelled(source, key, name=name, kind=kind)
             self._classifiers[name] = learn_classifier(
-                parts, cells, obs_key=key, max_epochs=max_epochs, seed=seed, progress=progress
+                parts,
+                cells,
+                obs_key=key,
+                library_size=library_size,
+                max_epochs=max_epochs,
+                seed=seed,
+                progress=progress,
             )
         return self
 

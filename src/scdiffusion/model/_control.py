@@ -1,32 +1,31 @@
-"""What a fitted model does with given cells: support, transfer, trajectories, augmentation."""
+"""What a fitted model does with given cells: support, transfer, trajectories."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anndata as ad
 import numpy as np
-import pandas as pd
 
 from scdiffusion._core.errors import SettingError
 from scdiffusion._core.random import generator
-from scdiffusion.cells import ConditionPlan, check_counts, open_source, plan_conditions
-from scdiffusion.model._augment import Wanted, combine, plan_numbers
-from scdiffusion.model._carry import Carrier, Depth, read_wanted, tell
+from scdiffusion.cells import ConditionPlan, plan_conditions
+from scdiffusion.model._carry import Carrier, Depth, read_wanted
 from scdiffusion.model._given import GivenCells, read_given
+from scdiffusion.model._limits import warn_beyond
 from scdiffusion.model._memory import explain_memory
 from scdiffusion.model._state import ModelState
-from scdiffusion.model._steering import warn_beyond
+from scdiffusion.model._steering import Steering, Wish
 from scdiffusion.model._support import Support, find_support
-from scdiffusion.model._trajectory import Blending, Course, Via, follow, generate_start
+from scdiffusion.model._trajectory import Blending, Course, Via, Way, follow, generate_start
 from scdiffusion.model._transfer import transfer_cells
 
 __all__ = ["Controls"]
 
-_MEMORY = "Pass fewer cells at a time."
+_MEMORY = "Lower `chunk`, or pass fewer cells at a time."
 _START_CELLS = 100
 
 
@@ -60,16 +59,20 @@ class Controls(ModelState):
         plan = read_wanted(self._known, parts, where, name="where")
         return find_support(self.conditions, parts.trained_on, plan)
 
-    def transfer(
+    def transfer(  # noqa: PLR0913 - everything that can be asked of cells
         self,
         adata: ad.AnnData | str | Path,
-        where: Mapping[str, Any],
+        where: Mapping[str, Any] | None = None,
         *,
         layer: str | None = None,
-        guidance: float = 1.0,
+        guidance: float | Mapping[str, float] = 1.0,
+        guide: Mapping[str, Wish] | None = None,
+        avoid: Mapping[str, Wish] | None = None,
+        interval: tuple[float, float] = (0.0, 1.0),
         seed: int = 0,
         library_size: Depth = "own",
         steps: int | None = None,
+        chunk: int = 4096,
         progress: bool = True,
     ) -> ad.AnnData:
         """Show given cells as they would be under other conditions.
@@ -85,10 +88,14 @@ class Controls(ModelState):
             or label that is missing counts as not known.
         where
             Conditions to change and what they shall be; all others stay the cell's own. ``None`` asks for no label.
+            May be left out where `guide` or `avoid` says what to change.
         layer
             Layer with raw counts; ``X`` if not given.
-        guidance
-            How strongly conditions steer on the way back, as in `generate`.
+        guidance, avoid, interval
+            What steers on the way back, as in `generate`.
+        guide
+            Classifiers and what they shall find, as in `generate`. On the way to the noise each guides a cell, at
+            strength 1, to the cell's own label, if `obs` has it under the classifier's name or where it was learnt.
         seed
             Seed of what the counts leave open: the draw of latents and of new counts.
         library_size
@@ -96,6 +103,8 @@ class Controls(ModelState):
             depth change with the conditions too; or numbers as in `generate`.
         steps
             Solver steps in each direction; the default of the settings if not given.
+        chunk
+            Cells carried at once; memory grows with it, the cells stay the same.
         progress
             Show a bar.
 
@@ -113,37 +122,49 @@ class Controls(ModelState):
         CountsError
             The values are not raw counts, or a cell has none.
         UnknownNameError
-            `where` or `obs` names an untrained condition or label.
+            `where` or `obs` names an untrained condition or label, or there is no such classifier.
         ConditionError
             The model has no conditions, or a number is asked for in text.
         SettingError
-            A number is out of range.
+            A number is out of range, nothing is asked for, a cell shall be what it avoids, or no step of the solver
+            lies in `interval`.
         """
         parts = self._fitted("transfer")
+        if where is None and not guide and not avoid:
+            msg = "Neither `where` nor `guide` nor `avoid` is given; expected one of them to say what cells shall be."
+            raise SettingError(msg + " Write such as `where={'donor': 'd3'}`.")
+        _require_chunk(chunk)
+        steering = Steering(guidance=guidance, guide=guide, avoid=avoid, interval=interval)
         wanted = read_wanted(self._known, parts, where, name="where")
-        carrier = Carrier(parts=parts, known=self._known, seed=seed, guidance=guidance, steps=steps)
+        carrier = self._carrier(steering, seed=seed, steps=steps)
         with explain_memory(_MEMORY):
             given = read_given(adata, parts, self._known, layer=layer)
             self._warn(wanted)
             sizes = carrier.own_or(library_size, given.sizes, n=len(given))
-            settings = {"transfer": dict(where), "library_size": _short(library_size)}
-            return transfer_cells(carrier, given, wanted, sizes=sizes, settings=settings, progress=progress)
+            settings = {"transfer": dict(where or {}), "library_size": _short(library_size)}
+            return transfer_cells(
+                carrier, given, wanted, sizes=sizes, settings=settings, chunk=chunk, progress=progress
+            )
 
     def trajectory(  # noqa: PLR0913 - everything that can be asked of a way
         self,
         start: ad.AnnData | str | Path | Mapping[str, Any],
-        to: Mapping[str, Any],
+        to: Mapping[str, Any] | None = None,
         *,
         n_steps: int = 10,
         keep: float = 0.5,
         n: int | None = None,
         via: Via = "noising",
         blend: Blending = "conditions",
-        guidance: float = 1.0,
+        guidance: float | Mapping[str, float] = 1.0,
+        guide: Mapping[str, Any] | None = None,
+        avoid: Mapping[str, Wish] | None = None,
+        interval: tuple[float, float] = (0.0, 1.0),
         seed: int = 0,
         layer: str | None = None,
         library_size: Depth = None,
         steps: int | None = None,
+        chunk: int = 4096,
         progress: bool = True,
     ) -> ad.AnnData:
         r"""Follow start cells on their way to one state or several: Gradient Interpolation.
@@ -151,7 +172,8 @@ class Controls(ModelState):
         Each start cell is encoded and noised to :math:`z_t = k\, z + (1 - k)\, \varepsilon`, where :math:`k` is `keep`,
         and denoised from exactly this level towards a blend of two targets: its own conditions, and those with `to` put
         in. The weight of the second grows from 0 to 1 along the steps. A start cell has the same noise at every step,
-        so that its path is continuous, and conditions that `to` does not name stay its own.
+        so that its path is continuous, and conditions that `to` does not name stay its own. To arrive at the target and
+        find the start cell again all the same, take ``via="inversion"``.
 
         Parameters
         ----------
@@ -159,8 +181,8 @@ class Controls(ModelState):
             Cells with raw counts, whose conditions are read from `obs`; or conditions as in `generate`, and then the
             start cells are generated.
         to
-            Conditions to change and what they shall become. For several targets from the same start, a mapping of
-            such mappings by the name of the branch.
+            Conditions to change and what they shall become; may be left out where `guide` says it. For several targets
+            from the same start, a mapping of such mappings by the name of the branch.
         n_steps
             States along the way, start and target among them.
         keep
@@ -174,8 +196,14 @@ class Controls(ModelState):
         blend
             ``"conditions"`` gives both targets the interpolated number of a continuous condition and blends the
             estimates for labels; ``"estimates"`` blends for numbers too.
-        guidance
-            How strongly conditions steer, as in `generate`.
+        guidance, interval
+            How strongly conditions steer and when, at both ends of the way, as in `generate`.
+        guide
+            Classifiers and what they shall find at the target, as in `generate`, or such mappings by branch. At the
+            start each guides a cell, at strength 1, to the cell's own label, if `obs` has it under the classifier's
+            name or where it was learnt, and nowhere otherwise.
+        avoid
+            What the target shall not be, as in `generate`.
         seed
             Seed of noise and counts.
         layer
@@ -185,6 +213,8 @@ class Controls(ModelState):
             `generate`, one number a start cell.
         steps
             Solver steps at each state; the default of the settings if not given.
+        chunk
+            Start cells followed at once; memory grows with it, the cells stay the same.
         progress
             Show a bar.
 
@@ -204,105 +234,45 @@ class Controls(ModelState):
         CountsError
             The values are not raw counts, or a cell has none.
         UnknownNameError
-            `to` or `obs` names an untrained condition or label.
+            `to` or `obs` names an untrained condition or label, or there is no such classifier.
         ConditionError
             The model has no conditions, or a number is asked for in text.
         SettingError
-            A number is out of range, or `to` names nothing.
+            A number is out of range, nothing is asked for, a cell shall be what it avoids, or no step of the solver
+            lies in `interval`.
 
         References
         ----------
         Luo et al. 2024, https://doi.org/10.1093/bioinformatics/btae518 (Gradient Interpolation).
         """
         parts = self._fitted("trajectory")
-        branches = {name: read_wanted(self._known, parts, one, name="to") for name, one in _branches(to).items()}
-        course = Course(branches=branches, n_steps=n_steps, keep=keep, blend=blend, via=via)
-        carrier = Carrier(parts=parts, known=self._known, seed=seed, guidance=guidance, steps=steps)
+        _require_chunk(chunk)
+        asked = _branches(to, guide)
+        steerings = {
+            name: Steering(guidance=guidance, guide=one, avoid=avoid, interval=interval)
+            for name, (_, one) in asked.items()
+        }
+        plans = {name: read_wanted(self._known, parts, one, name="to") for name, (one, _) in asked.items()}
+        first = self._carrier(next(iter(steerings.values())), seed=seed, steps=steps)
         with explain_memory(_MEMORY):
-            begin = self._start(carrier, start, n, layer=layer)
-            for plan in branches.values():
+            begin = self._start(first, start, n, layer=layer)
+            for plan in plans.values():
                 self._warn(plan)
-            sizes = carrier.own_or(library_size, begin.sizes, n=len(begin))
-            settings = {"trajectory": dict(to), "library_size": _short(library_size)}
-            return follow(carrier, begin, course, sizes=sizes, settings=settings, progress=progress)
+            ways = {
+                name: Way(plan, replace(first, steering=steerings[name]).aimed(begin.obs))
+                for name, plan in plans.items()
+            }
+            course = Course(branches=ways, n_steps=n_steps, keep=keep, blend=blend, via=via)
+            sizes = first.own_or(library_size, begin.sizes, n=len(begin))
+            settings = {"trajectory": dict(to or {}), "library_size": _short(library_size)}
+            return follow(begin, course, sizes=sizes, settings=settings, chunk=chunk, progress=progress)
 
-    @abstractmethod
-    def generate(
-        self, n: int | None = None, *, where: pd.DataFrame, guidance: float, seed: int, progress: bool
-    ) -> ad.AnnData | Path:
-        """Generate cells."""
-
-    def augment(
-        self,
-        adata: ad.AnnData | str | Path,
-        *,
-        by: str,
-        to: Wanted = "max",
-        guidance: float = 1.0,
-        seed: int = 0,
-        layer: str | None = None,
-        progress: bool = True,
-    ) -> ad.AnnData:
-        """Add generated cells to real ones, until each label has enough.
-
-        Parameters
-        ----------
-        adata
-            Cells with raw counts of the model's genes, such as those it was fitted to. None of them is taken away.
-        by
-            A condition with labels, such as ``"cell_type"``. Other conditions of the generated cells are drawn as the
-            training cells of that label have them. Real cells without a label stay and are not counted.
-        to
-            How many cells each label shall have at least: as the largest (``"max"``) or the median label has, a number,
-            or numbers by label; labels that are not named then stay as they are.
-        guidance
-            How strongly conditions steer, as in `generate`.
-        seed
-            Seed of the generated cells.
-        layer
-            Layer with raw counts; ``X`` if not given.
-        progress
-            Show a bar.
-
-        Returns
-        -------
-        Real cells first, then generated ones, told apart by ``obs["source"]``: ``"real"`` or ``"generated"``. ``X`` is
-        CSR ``int32`` with the genes of the model, which are all that both kinds have. Columns of `obs` are those of
-        the real cells; where generated cells have none, they are missing.
-
-        Raises
-        ------
-        NotFittedError
-            The model is not fitted.
-        UnknownNameError
-            `by` or a label is not known to the model or the cells.
-        ConditionError
-            `by` has numbers instead of labels, or ``obs["source"]`` is taken.
-        GenesError
-            Genes of the model are missing from the data.
-        CountsError
-            The values are not raw counts.
-        SettingError
-            `to` is no whole number of at least 1, or no such word.
-
-        Warns
-        -----
-        UserWarning
-            Genes of the cells that the model does not know are left out, with their number.
-        """
-        parts = self._fitted("augment")
-        with explain_memory(_MEMORY):
-            source = open_source(adata, layer=layer, genes=[str(gene) for gene in self.genes])
-            numbers = plan_numbers(source.obs, by=by, to=to, conditions=self.conditions)
-            n_left_out = check_counts(adata, layer=layer).n_genes - source.n_genes
-            made: ad.AnnData | Path | None = None
-            if len(numbers):
-                where = pd.DataFrame({by: pd.Series(list(numbers.index), dtype=object), "n": numbers.to_numpy()})
-                made = self.generate(where=where, guidance=guidance, seed=seed, progress=progress)
-            settings = {"augment": by, "to": to, "generated": int(numbers.sum()), "genes_left_out": n_left_out}
-            uns = tell(self._known, parts, seed=seed, settings={**settings, "guidance": guidance})
-            generated = made if isinstance(made, ad.AnnData) else None
-            return combine(source, generated, uns=uns, n_left_out=n_left_out)
+    def _carrier(self, steering: Steering, *, seed: int, steps: int | None) -> Carrier:
+        """Say what it takes to carry cells of this model."""
+        parts = self._fitted("control")
+        return Carrier(
+            parts=parts, known=self._known, steering=steering, classifiers=self._classifiers, seed=seed, steps=steps
+        )
 
     def _warn(self, plan: ConditionPlan) -> None:
         """Warn of numbers out of range, in the name of the method that the user called."""
@@ -327,11 +297,27 @@ class Controls(ModelState):
         return given.take(np.sort(generator(carrier.seed, "start cells").permutation(len(given))[:n]))
 
 
-def _branches(to: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """Tell one target from several."""
-    if isinstance(to, Mapping) and to and all(isinstance(one, Mapping) for one in to.values()):
-        return {str(name): one for name, one in to.items()}
-    return {"target": to}
+def _branches(to: object, guide: object) -> dict[str, tuple[Any, Any]]:
+    """Tell one target from several: what conditions shall be, and what classifiers shall find, by branch."""
+    if not (_is_by_branch(to) or _is_by_branch(guide)):
+        return {"target": (to, guide)}
+    names = [str(name) for one in (to, guide) if _is_by_branch(one) for name in one]  # type: ignore[attr-defined]
+    return {name: (_of_branch(to, name), _of_branch(guide, name)) for name in names}
+
+
+def _of_branch(asked: object, name: str) -> object:
+    """Find what is asked of one branch; what is not by branch is asked of all."""
+    return {str(key): one for key, one in asked.items()}.get(name) if _is_by_branch(asked) else asked  # type: ignore[attr-defined]
+
+
+def _is_by_branch(asked: object) -> bool:
+    return isinstance(asked, Mapping) and bool(asked) and all(isinstance(one, Mapping) for one in asked.values())
+
+
+def _require_chunk(chunk: int) -> None:
+    if chunk < 1:
+        msg = f"`chunk` must be at least 1, got {chunk}; 4096 suits most machines."
+        raise SettingError(msg)
 
 
 def _short(asked: Depth) -> object:

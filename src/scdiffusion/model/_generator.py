@@ -19,6 +19,7 @@ from scdiffusion.cells import MIN_CELLS, check_counts
 from scdiffusion.diffusion import SolverName
 from scdiffusion.foundation import Foundation, open_cells
 from scdiffusion.guidance import Composition
+from scdiffusion.model._augmenting import Augments
 from scdiffusion.model._classifiers import WithClassifiers
 from scdiffusion.model._config import ModelConfig
 from scdiffusion.model._control import Controls
@@ -38,7 +39,7 @@ __all__ = ["CellGenerator"]
 _BLOCK = 1024
 
 
-class CellGenerator(Controls, WithClassifiers):
+class CellGenerator(Controls, Augments, WithClassifiers):
     """Learn what cells look like and generate new ones, as integer counts, under any of their conditions.
 
     Parameters

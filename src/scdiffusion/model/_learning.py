@@ -91,7 +91,14 @@ def read_labelled(source: Source, key: str, *, name: str, kind: Kind | None) -> 
 
 
 def learn_classifier(
-    parts: Parts, cells: Labelled, *, obs_key: str, max_epochs: int | None, seed: int, progress: bool
+    parts: Parts,
+    cells: Labelled,
+    *,
+    obs_key: str,
+    library_size: bool,
+    max_epochs: int | None,
+    seed: int,
+    progress: bool,
 ) -> Attached:
     """Train a classifier, or a regressor, on the noisy latents of cells.
 
@@ -101,7 +108,7 @@ def learn_classifier(
         The fitted model; it is not changed.
     cells
         What to learn from.
-    obs_key, max_epochs, seed, progress
+    obs_key, library_size, max_epochs, seed, progress
         As in `CellGenerator.add_classifier`.
 
     Returns
@@ -115,7 +122,7 @@ def learn_classifier(
     train_on, stop_by, measure_by = _divide(values, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(seed, "weights of a classifier").integers(2**62)))
-        network = new_network(cells.conditions, means.shape[1], _NETWORK)
+        network = new_network(cells.conditions, means.shape[1] - (not library_size), _NETWORK)
     noisy = NoisyCells(means, stds, torch.from_numpy(values.astype(np.float32)))
     network.to(parts.latent_mean.device)
     task = ClassifierTask(network, noisy, train=train_on, validation=stop_by, seed=seed)
@@ -132,6 +139,7 @@ def learn_classifier(
         "accuracy": dict(zip(map(str, LEVELS), task.accuracy(measure_by), strict=True)),
         "chance": _chance(cells.table.codes[:, 0], measure_by) if is_categorical else 0.0,
         "n_held_out": len(measure_by),
+        "library_size": library_size,
         "n_steps": state.step,
         "seed": seed,
         "stopped": stopped,

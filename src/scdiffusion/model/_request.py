@@ -18,8 +18,9 @@ from scdiffusion.model._attached import Attached
 from scdiffusion.model._depth import LibrarySize, plan_sizes
 from scdiffusion.model._facts import Known
 from scdiffusion.model._generate import Order
+from scdiffusion.model._limits import call_times, require_none_avoided, warn_beyond, without_avoided
 from scdiffusion.model._parts import Parts
-from scdiffusion.model._steering import Steering, require_no_contradiction, warn_beyond, without_avoided
+from scdiffusion.model._steering import Steering
 
 __all__ = ["Request"]
 
@@ -57,19 +58,22 @@ class Request:
         n = self.n
         if n is None and not isinstance(self.where, pd.DataFrame):
             n = int(parts.conditions_counts.sum())
+        n_steps = known.config.diffusion.n_steps if self.steps is None else self.steps
+        solver = solver_named(self.solver or known.config.diffusion.solver)
         denoiser = self.steering.denoiser(parts.denoiser, known.conditions, classifiers)
+        self.steering.require_steps(call_times(solver, n_steps))
         avoided = self.steering.avoided(known.conditions, classifiers)
         training = without_avoided(parts.trained_on, avoided, known.conditions)
         plan = plan_conditions(known.conditions, training, n=n, where=self.where, seed=self.seed)
-        require_no_contradiction(plan, avoided, known.conditions)
+        require_none_avoided(plan.requests, avoided, known.conditions)
         warn_beyond(known.conditions, plan.requests)
         return Order(
             plan=plan,
             conditions=known.conditions,
             denoiser=denoiser,
             targets=self.steering.targets(classifiers, n=plan.n),
-            solver=solver_named(self.solver or known.config.diffusion.solver),
-            n_steps=known.config.diffusion.n_steps if self.steps is None else self.steps,
+            solver=solver,
+            n_steps=n_steps,
             seed=self.seed,
             sizes=plan_sizes(self.library_size, n=plan.n, seed=self.seed),
             chunk=self.chunk,

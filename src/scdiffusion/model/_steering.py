@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,12 +13,11 @@ from numpy.typing import NDArray
 
 from scdiffusion._core.errors import (
     ConditionError,
-    ExtrapolationWarning,
     SettingError,
     UnknownNameError,
     did_you_mean,
 )
-from scdiffusion.cells import ConditionPlan, Conditions, ConditionTable, Label
+from scdiffusion.cells import Conditions, ConditionTable, Label
 from scdiffusion.diffusion import Denoiser
 from scdiffusion.guidance import (
     ALWAYS,
@@ -32,9 +30,10 @@ from scdiffusion.guidance import (
     with_targets,
 )
 from scdiffusion.model._attached import Attached
+from scdiffusion.model._limits import warn_column
 from scdiffusion.nn import ConditionTensors
 
-__all__ = ["Steering", "Targets", "Wish", "warn_beyond"]
+__all__ = ["Steering", "Targets", "Wish"]
 
 Wish = Label | Sequence[Label] | tuple[Label | Sequence[Label], float] | None
 """A label or number, or one a cell; in a tuple with a strength, which is 1 otherwise."""
@@ -116,8 +115,10 @@ class Steering:
             found.append(Avoided(at, float(numbers[at]), strength))
         return tuple(found)
 
-    def denoiser(self, plain: Denoiser, conditions: Conditions, classifiers: Mapping[str, Attached]) -> Denoiser:
-        """Wrap a denoiser in the guides asked for.
+    def free(
+        self, plain: Denoiser, conditions: Conditions, classifiers: Mapping[str, Attached], *, avoids: bool = True
+    ) -> Denoiser:
+        """Wrap a denoiser in what needs no classifier.
 
         Parameters
         ----------
@@ -125,6 +126,8 @@ class Steering:
             The denoiser of the model.
         conditions, classifiers
             As in `avoided`.
+        avoids
+            Whether to stay away from what conditions shall not be.
 
         Raises
         ------
@@ -133,18 +136,41 @@ class Steering:
         SettingError
             A strength is out of range.
         """
-        interval = (float(self.interval[0]), float(self.interval[1]))
         strength = self._strength(conditions)
-        avoided = self.avoided(conditions, classifiers)
+        avoided = self.avoided(conditions, classifiers) if avoids else ()
         avoid = tuple(one for one in avoided if conditions.names[one.condition] not in classifiers)
-        guided: Denoiser = ConditionFree(plain, strength, interval, self.composition, avoid)
         if not conditions.names:
-            guided = plain
+            return plain
+        return ConditionFree(plain, strength, self._interval, self.composition, avoid)
+
+    def classified(
+        self, denoiser: Denoiser, classifiers: Mapping[str, Attached], *, interval: tuple[float, float] | None = None
+    ) -> Denoiser:
+        """Wrap a denoiser in the classifiers asked for, if any.
+
+        Parameters
+        ----------
+        denoiser
+            Such as `free` returns.
+        classifiers
+            As in `avoided`.
+        interval
+            Times in which they guide, if not those asked for.
+
+        Raises
+        ------
+        UnknownNameError
+            A classifier is unknown.
+        """
         asked = self._asked(classifiers)
         if not asked:
-            return guided
+            return denoiser
         networks = tuple(classifiers[name].network for name, _, _ in asked)
-        return ClassifierGuide(guided, networks, tuple(away for _, _, away in asked), interval)
+        return ClassifierGuide(denoiser, networks, tuple(away for _, _, away in asked), interval or self._interval)
+
+    def denoiser(self, plain: Denoiser, conditions: Conditions, classifiers: Mapping[str, Attached]) -> Denoiser:
+        """Wrap a denoiser in all guides asked for; see `free` and `classified`."""
+        return self.classified(self.free(plain, conditions, classifiers), classifiers)
 
     def targets(self, classifiers: Mapping[str, Attached], *, n: int) -> Targets | None:
         """Say where classifiers guide each cell.
@@ -180,10 +206,54 @@ class Steering:
                 msg = f"`avoid` names {name!r}, which tells numbers; expected a classifier of labels or a condition."
                 raise SettingError(msg + f" Use `guide={{{name!r}: ...}}` with another number.")
             column = one.encode(listed)
-            _warn_column(one.conditions, ConditionTable(np.empty((len(column), 0), np.int64), column[:, None]), word)
+            warn_column(one.conditions, ConditionTable(np.empty((len(column), 0), np.int64), column[:, None]), word)
             columns.append(column)
             strengths.append(strength)
         return Targets(tuple(columns), tuple(strengths)) if columns else None
+
+    def own_targets(self, classifiers: Mapping[str, Attached], obs: pd.DataFrame) -> Targets | None:
+        """Say where the classifiers asked for would guide given cells to make them what they are.
+
+        Parameters
+        ----------
+        classifiers
+            Those of the model.
+        obs
+            Columns of the cells: of the name of a classifier, or of the column that it was learnt from.
+
+        Returns
+        -------
+        What the cells are, at strength 1; nowhere where `obs` does not say it, and for what is avoided. `None` where no
+        classifier is asked for.
+        """
+        columns, strengths = [], []
+        for name, wish, away in self._asked(classifiers):
+            found = [key for key in (name, classifiers[name].facts["obs_key"]) if key in obs]
+            nowhere = np.full(1, np.nan, dtype=np.float32)
+            columns.append(classifiers[name].encode_known(obs[found[0]]) if found and not away else nowhere)
+            strengths.append(float(_parted(name, wish, "guide")[1] > 0.0))
+        return Targets(tuple(columns), tuple(strengths)) if columns else None
+
+    def require_steps(self, times: Sequence[float]) -> None:
+        """Refuse an interval in which nothing would be guided.
+
+        Parameters
+        ----------
+        times
+            Times at which the solver asks for an estimate.
+
+        Raises
+        ------
+        SettingError
+            None of them lies in the interval.
+        """
+        low, high = self._interval
+        strengths = self.guidance.values() if isinstance(self.guidance, Mapping) else [self.guidance]
+        guides = self.guide or self.avoid or self.composition != "joint" or any(one != 1.0 for one in strengths)
+        if guides and times and not any(low <= t <= high for t in times):
+            msg = f"No step of the solver lies in the `interval` {self.interval}, so that nothing would be guided;"
+            msg += f" expected one of the {len(times)} times {max(times):.3g} to {min(times):.3g} within."
+            raise SettingError(msg + " Widen the interval, or ask for more `steps`.")
 
     def to_json(self, classifiers: Mapping[str, Attached]) -> dict[str, Any]:
         """Tell what was asked for, for `uns`.
@@ -197,6 +267,10 @@ class Steering:
         told = {"guidance": weights, "guide": _short(self.guide, "guide"), "avoid": _short(self.avoid, "avoid")}
         used = {name: classifiers[name].fingerprint() for name, _, _ in self._asked(classifiers)}
         return {**told, "interval": list(self.interval), "composition": self.composition, "classifiers": used}
+
+    @property
+    def _interval(self) -> tuple[float, float]:
+        return float(self.interval[0]), float(self.interval[1])
 
     def _strength(self, conditions: Conditions) -> float | tuple[float, ...]:
         if not isinstance(self.guidance, Mapping):
@@ -215,94 +289,6 @@ class Steering:
                 raise UnknownNameError(msg + (did_you_mean(name, classifiers) or " Add it with `add_classifier`."))
         away = [(name, wish, True) for name, wish in (self.avoid or {}).items() if name in classifiers]
         return [(name, wish, False) for name, wish in (self.guide or {}).items()] + away
-
-
-def without_avoided(training: ConditionTable, avoided: Iterable[Avoided], conditions: Conditions) -> ConditionTable:
-    """Leave out the training cells that have a label to avoid, so that none is drawn for an open condition.
-
-    Parameters
-    ----------
-    training
-        Conditions of the training cells.
-    avoided
-        What to avoid.
-    conditions
-        Those of the model.
-
-    Raises
-    ------
-    SettingError
-        All training cells have it.
-    """
-    keep = np.ones(len(training), dtype=bool)
-    for at, value, strength in avoided:
-        if at < training.codes.shape[1] and strength > 0.0:
-            keep &= training.codes[:, at] != int(value)
-            if not keep.any():
-                name = conditions.names[at]
-                msg = f"All training cells have what `avoid` names for {name!r}; expected a label that others lack."
-                raise SettingError(msg + " Leave it out of `avoid`.")
-    return training.take(keep)
-
-
-def require_no_contradiction(plan: ConditionPlan, avoided: Iterable[Avoided], conditions: Conditions) -> None:
-    """Refuse to ask for a label and to avoid it.
-
-    Parameters
-    ----------
-    plan
-        What was asked for.
-    avoided
-        What to avoid.
-    conditions
-        Those of the model.
-
-    Raises
-    ------
-    SettingError
-        Both name the same label.
-    """
-    for at, value, _ in avoided:
-        both = np.concatenate([plan.requests.codes, plan.requests.values], axis=1)[:, at] == value
-        if both.any():
-            name = conditions.names[at]
-            labels = conditions.categorical.get(name, ())
-            shown = labels[int(value)] if labels else "the same number"
-            msg = f"`where` asks for {shown!r} of {name!r} and `avoid` names it too; expected one of both."
-            raise SettingError(msg + " Take it out of one.")
-
-
-def warn_beyond(conditions: Conditions, asked: ConditionTable) -> None:
-    """Warn of numbers outside of the range of the training cells.
-
-    Parameters
-    ----------
-    conditions
-        Those of the model.
-    asked
-        One row a request.
-
-    Warns
-    -----
-    ExtrapolationWarning
-        With the name, the number and the range.
-    """
-    _warn_column(conditions, asked, "where")
-
-
-def _warn_column(conditions: Conditions, asked: ConditionTable, word: str) -> None:
-    for at, (name, seen) in enumerate(conditions.continuous.items()):
-        numbers = asked.values[:, at].astype(np.float64) * seen.std + seen.mean
-        slack = 1e-5 * max(seen.std, abs(seen.max), abs(seen.min))
-        beyond = (numbers < seen.min - slack) | (numbers > seen.max + slack)
-        if beyond.any():
-            furthest = numbers[beyond][np.argmax(np.abs(numbers[beyond] - seen.mean))]
-            msg = (
-                f"`{word}` asks for {name!r} = {furthest:.6g} ({asked.counts[beyond].sum():,} cells or rows); expected "
-                f"a number from {seen.min:g} to {seen.max:g}, where it was measured. Take what is generated beyond for "
-                "a guess, or ask for a number within."
-            )
-            warnings.warn(msg, ExtrapolationWarning, stacklevel=5)
 
 
 def _parted(name: str, wish: object, word: str) -> tuple[Any, float]:

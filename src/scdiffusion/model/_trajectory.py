@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import anndata as ad
 import numpy as np
@@ -21,10 +21,11 @@ from scdiffusion.diffusion import Heun, add_noise, scales
 from scdiffusion.guidance import Blend, beside
 from scdiffusion.model._carry import Carrier, Sizes
 from scdiffusion.model._given import GivenCells
+from scdiffusion.model._limits import require_none_avoided
 from scdiffusion.model._support import with_unseen
 from scdiffusion.model._transfer import override
 
-__all__ = ["Blending", "Course", "Via", "follow", "generate_start"]
+__all__ = ["Blending", "Course", "Via", "Way", "follow", "generate_start"]
 
 Pair = tuple[ConditionTable, ConditionTable]
 Blending = Literal["conditions", "estimates"]
@@ -33,12 +34,26 @@ Via = Literal["noising", "inversion"]
 """What of the start cell is kept: the cell itself, or the noise that it comes from."""
 
 
+class Way(NamedTuple):
+    """The way to one target."""
+
+    plan: ConditionPlan
+    """Conditions to change."""
+    carrier: Carrier
+    """Model, seed, guidance, and where classifiers guide."""
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it changes nothing."""
+        return bool(self.plan.drawn_codes.all() and self.plan.drawn_values.all()) and self.carrier.wanted is None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Course:
     """The way from the start to each target."""
 
-    branches: Mapping[str, ConditionPlan]
-    """What to change, by branch."""
+    branches: Mapping[str, Way]
+    """Where to go, by branch."""
     n_steps: int
     """States along the way, start and target among them."""
     keep: float
@@ -59,8 +74,8 @@ class Course:
         if self.via not in {"noising", "inversion"}:
             msg = f"`via` must be 'noising' or 'inversion', got {self.via!r}."
             raise SettingError(msg + " The first keeps the state the more, the second moves it in full.")
-        if not self.branches or not all(_changes(plan) for plan in self.branches.values()):
-            msg = "`to` names no condition; expected at least one to change, such as {'cell_type': 'B'}."
+        if not self.branches or any(way.is_none for way in self.branches.values()):
+            msg = "`to` names no condition and `guide` no label; expected one to change, such as {'cell_type': 'B'}."
             raise SettingError(msg + " Name what the cells shall become.")
 
     @property
@@ -68,9 +83,10 @@ class Course:
         """Share of the target at each step, from 0 to 1."""
         return np.linspace(0.0, 1.0, self.n_steps, dtype=np.float32)
 
-
-def _changes(plan: ConditionPlan) -> bool:
-    return not (plan.drawn_codes.all() and plan.drawn_values.all())
+    @property
+    def level(self) -> float:
+        """Time at which the way begins; 0 where nothing moves."""
+        return 1.0 if self.via == "inversion" else 1.0 - self.keep
 
 
 def generate_start(carrier: Carrier, plan: ConditionPlan) -> GivenCells:
@@ -89,7 +105,7 @@ def generate_start(carrier: Carrier, plan: ConditionPlan) -> GivenCells:
     """
     cells = np.arange(plan.n, dtype=np.int64)
     table = plan.table(cells)
-    latents = carrier.walk(carrier.guided, carrier.noise("latent", cells), carrier.tensors(table))
+    latents = carrier.walk(carrier.free, carrier.noise("latent", cells), carrier.tensors(table, cells))
     names = pd.Index([f"start-{at}" for at in cells])
     _, sizes = carrier.parts.to_latent(latents)
     return GivenCells(
@@ -98,48 +114,86 @@ def generate_start(carrier: Carrier, plan: ConditionPlan) -> GivenCells:
 
 
 def follow(
-    carrier: Carrier, start: GivenCells, course: Course, *, sizes: Sizes, settings: Mapping[str, Any], progress: bool
+    start: GivenCells, course: Course, *, sizes: Sizes, settings: Mapping[str, Any], chunk: int, progress: bool
 ) -> ad.AnnData:
     """Follow start cells to every target.
 
     Parameters
     ----------
-    carrier
-        Model, seed and guidance.
     start
         The start cells.
     course
-        The way.
+        The ways.
     sizes
         Library sizes of the start cells, kept along the way.
     settings
         What to tell in `uns`.
+    chunk
+        Start cells at once.
     progress
         Show a bar.
 
     Returns
     -------
     One cell for each branch, step and start cell, in this order.
+
+    Raises
+    ------
+    UnknownNameError
+        A name or label that guides is unknown.
+    SettingError
+        A number is out of range, cells shall be what they avoid, or no step lies in the interval of guidance.
     """
-    cells = np.arange(len(start), dtype=np.int64)
-    clean = start.means  # of one cell, what its counts say; a draw would be harder to find again
-    noisy, level = _begin(carrier, start, clean, course=course)
-    counts, tables, latents = [], [], []
-    with Progress("trajectory", len(start) * course.n_steps * len(course.branches), enabled=progress) as bar:
-        for name, plan in course.branches.items():
-            path, rows = [], []
-            for step, (weight, pair) in enumerate(_pairs(start.table, plan, course)):
-                z = clean if level == 0.0 else _state(carrier, noisy, pair, weight=float(weight), level=level)
-                counts.append(carrier.draw_counts(z, cells, sizes=sizes.of(cells), stream=f"counts of step {step}"))
-                rows.append(_defined(pair, float(weight)))
-                path.append(z)
+    for way in course.branches.values():
+        _require_possible(way, start, course)
+    n_states, tables = course.n_steps * len(course.branches), []
+    counts: list[list[sp.csr_matrix]] = [[] for _ in range(n_states)]
+    latents: list[list[Tensor]] = [[] for _ in range(n_states)]
+    with Progress("trajectory", len(start) * n_states, enabled=progress) as bar:
+        for begin in range(0, len(start), chunk):
+            cells = np.arange(begin, min(begin + chunk, len(start)), dtype=np.int64)
+            for state, (z, made) in enumerate(_states(start.take(cells), course, cells=cells, sizes=sizes)):
+                latents[state].append(z)
+                counts[state].append(made)
                 bar.advance(len(cells))
-            latents += path
-            tables.append(_obs(carrier, start, course, name=name, rows=rows, path=path))
+    path = [torch.cat(parts) for parts in latents]
+    for at, (name, way) in enumerate(course.branches.items()):
+        rows = [_defined(pair, float(weight)) for weight, pair in _pairs(start.table, way.plan, course)]
+        own = path[at * course.n_steps : (at + 1) * course.n_steps]
+        tables.append(_obs(way.carrier, start, course, name=name, rows=rows, path=own))
     obs = pd.concat(tables)
     obs["branch"] = pd.Categorical(obs["branch"], categories=list(course.branches))
     told = {"keep": course.keep, "blend": course.blend, "via": course.via, "n_steps": course.n_steps}
-    return carrier.finish(sp.vstack(counts, format="csr"), obs, torch.cat(latents), settings={**settings, **told})
+    stacked = sp.vstack([part for parts in counts for part in parts], format="csr")
+    return way.carrier.finish(stacked, obs, torch.cat(path), settings={**settings, **told})
+
+
+def _require_possible(way: Way, start: GivenCells, course: Course) -> None:
+    """Refuse what contradicts itself, before anything costly."""
+    plan, carrier = way
+    conditions, target = carrier.known.conditions, override(start.table, plan)
+    require_none_avoided(target, carrier.steering.avoided(conditions, carrier.classifiers), conditions)
+    if course.level > 0.0:
+        carrier.require_steps(start=course.level)
+
+
+def _states(
+    start: GivenCells, course: Course, *, cells: NDArray[np.int64], sizes: Sizes
+) -> Iterator[tuple[Tensor, sp.csr_matrix]]:
+    """Make latents and counts of some start cells at each branch and step."""
+    clean = start.means  # of one cell, what its counts say; a draw would be harder to find again
+    for plan, carrier in course.branches.values():
+        noisy = _begin(carrier, start, cells, course=course)
+        leaving = carrier.leaving
+        blend = Blend(leaving, carrier.arriving if carrier.steering.avoid else leaving)
+        for step, (weight, (here, there)) in enumerate(_pairs(start.table, plan, course)):
+            z = clean
+            if course.level > 0.0:
+                weights = torch.full((len(cells),), float(weight), device=clean.device)
+                own = carrier.tensors(here, cells, targets=carrier.own)
+                wanted = carrier.tensors(there, cells, targets=carrier.wanted)
+                z = carrier.walk(blend, noisy, beside(own, wanted, weights), start=course.level)
+            yield z, carrier.draw_counts(z, cells, sizes=sizes.of(cells), stream=f"counts of step {step}")
 
 
 def _pairs(own: ConditionTable, plan: ConditionPlan, course: Course) -> Iterator[tuple[np.float32, Pair]]:
@@ -160,23 +214,15 @@ def _pairs(own: ConditionTable, plan: ConditionPlan, course: Course) -> Iterator
         )
 
 
-def _begin(carrier: Carrier, start: GivenCells, clean: Tensor, *, course: Course) -> tuple[Tensor, float]:
-    """Find the latents that all ways begin from, and their time; the same for every step and branch."""
-    fresh = carrier.noise("trajectory", np.arange(len(start), dtype=np.int64))
-    level = torch.tensor(1.0 - course.keep, dtype=torch.float64)
+def _begin(carrier: Carrier, start: GivenCells, cells: NDArray[np.int64], *, course: Course) -> Tensor:
+    """Find the latents that a way begins from, at its level; the same for every step."""
+    clean, fresh = start.means, carrier.noise("trajectory", cells)
+    share = torch.tensor(1.0 - course.keep, dtype=torch.float64)
     if course.via == "noising":
-        return add_noise(clean, fresh, level.to(clean)), float(level)
-    own = carrier.tensors(start.table)
-    noise = carrier.walk(carrier.parts.denoiser, clean, own, start=0.0, end=1.0, solver=Heun())
-    return add_noise(noise, fresh, level.to(clean)) / float(scales(level).norm), 1.0
-
-
-def _state(carrier: Carrier, noisy: Tensor, pair: Pair, *, weight: float, level: float) -> Tensor:
-    """Denoise to the clean latents of one step, from exactly the level of the noise."""
-    weights = torch.full((len(noisy),), weight, device=noisy.device)
-    conditions = beside(carrier.tensors(pair[0]), carrier.tensors(pair[1]), weights)
-    guided = carrier.guided
-    return carrier.walk(Blend(guided, guided), noisy, conditions, start=level)
+        return add_noise(clean, fresh, share.to(clean))
+    own = carrier.tensors(start.table, cells, targets=carrier.own)
+    noise = carrier.walk(carrier.resting, clean, own, start=0.0, end=1.0, solver=Heun())
+    return add_noise(noise, fresh, share.to(clean)) / float(scales(share).norm)
 
 
 def _defined(pair: Pair, weight: float) -> ConditionTable:

@@ -16,11 +16,10 @@ from scdiffusion.cells import ConditionPlan, ConditionTable
 from scdiffusion.diffusion import Heun
 from scdiffusion.model._carry import Carrier, Sizes
 from scdiffusion.model._given import GivenCells
+from scdiffusion.model._limits import require_none_avoided
 from scdiffusion.model._support import with_unseen
 
 __all__ = ["override", "transfer_cells"]
-
-_CHUNK = 4096
 
 
 def override(table: ConditionTable, wanted: ConditionPlan) -> ConditionTable:
@@ -50,6 +49,7 @@ def transfer_cells(
     *,
     sizes: Sizes,
     settings: Mapping[str, Any],
+    chunk: int,
     progress: bool,
 ) -> ad.AnnData:
     """Carry cells to their noise under their own conditions, and back under others.
@@ -66,23 +66,38 @@ def transfer_cells(
         Library sizes.
     settings
         What to tell in `uns`.
+    chunk
+        Cells at once.
     progress
         Show a bar.
 
     Returns
     -------
     One cell for each, in their order.
+
+    Raises
+    ------
+    UnknownNameError
+        A name or label that guides is unknown.
+    SettingError
+        A number is out of range, cells shall be what they avoid, or no step lies in the interval of guidance.
     """
-    others = override(given.table, wanted)
+    others, solver = override(given.table, wanted), Heun()
+    carrier = carrier.aimed(given.obs)
+    resting, arriving = carrier.resting, carrier.arriving
+    carrier.require_steps(solver)
+    conditions = carrier.known.conditions
+    require_none_avoided(others, carrier.steering.avoided(conditions, carrier.classifiers), conditions)
     counts, latents = [], []
     with Progress("transfer", len(given), enabled=progress) as bar:
-        for begin in range(0, len(given), _CHUNK):
-            cells = np.arange(begin, min(begin + _CHUNK, len(given)), dtype=np.int64)
+        for begin in range(0, len(given), chunk):
+            cells = np.arange(begin, min(begin + chunk, len(given)), dtype=np.int64)
             some = given.take(cells)
+            here = carrier.tensors(some.table, cells, targets=carrier.own)
+            there = carrier.tensors(others.take(cells), cells, targets=carrier.wanted)
             start = some.draw(carrier.noise("posterior", cells))
-            plain, solver = carrier.parts.denoiser, Heun()
-            noise = carrier.walk(plain, start, carrier.tensors(some.table), start=0.0, end=1.0, solver=solver)
-            made = carrier.walk(carrier.guided, noise, carrier.tensors(others.take(cells)), solver=solver)
+            noise = carrier.walk(resting, start, here, start=0.0, end=1.0, solver=solver)
+            made = carrier.walk(arriving, noise, there, solver=solver)
             counts.append(carrier.draw_counts(made, cells, sizes=sizes.of(cells), stream="counts"))
             latents.append(made)
             bar.advance(len(cells))
