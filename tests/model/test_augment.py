@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from scdiffusion._core.errors import ConditionError, CountsError, NotFittedError, SettingError, UnknownNameError
-from scdiffusion.model import CellGenerator
+from scdiffusion.cells.datasets import pbmc68k
+from scdiffusion.model import CellGenerator, ModelConfig
 
 
 @pytest.fixture
@@ -131,3 +132,19 @@ def test_cells_that_do_not_fit_are_refused(fitted: CellGenerator, uneven: ad.Ann
         fitted.augment(uneven, by="cell_type")
     with pytest.raises(NotFittedError, match="`augment` needs a fitted model"):
         CellGenerator(simulated, conditions=["cell_type"]).augment(uneven, by="cell_type")
+
+
+def test_a_rare_type_of_real_cells_is_filled_up_and_not_copied(small: ModelConfig) -> None:
+    """Of 700 blood cells, the CD34+ ones are fewest; what is added is new, whole, and of their genes."""
+    cells = pbmc68k()
+    model = CellGenerator(cells, conditions=["cell_type"], config=small).fit(max_epochs=2, progress=False)
+    known = cells[:, model.genes].copy()
+    rarest = known.obs["cell_type"].value_counts().idxmin()
+    n_real = int((known.obs["cell_type"] == rarest).sum())
+    both = model.augment(known, by="cell_type", to={rarest: n_real + 40}, progress=False)
+    made = both[both.obs["source"] == "generated"]
+    assert n_real < 30
+    assert (made.n_obs, set(made.obs["cell_type"])) == (40, {rarest})
+    rows = {row.tobytes() for row in known.X.toarray().astype(np.int32)}
+    assert not any(row.tobytes() in rows for row in made.X.toarray())
+    assert len({row.tobytes() for row in made.X.toarray()}) == 40
