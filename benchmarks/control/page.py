@@ -221,7 +221,10 @@ def _rare(found: list[Record]) -> tuple[str, str]:
     measures = ("forest_macro_f1", "forest_rare_recall", "logistic_macro_f1", "logistic_rare_recall")
     names = _answers(found)
     lines, goals = [], []
-    places = dict.fromkeys((record["data_set"], record["k"]) for record in found)
+    places = sorted(
+        dict.fromkeys((record["data_set"], record["k"]) for record in found),
+        key=lambda place: (list(rare.DONOR_KEYS).index(place[0]), place[1]),
+    )
     for data_set, k in places:
         mine = _of(found, data_set=data_set, k=k)
         for name in names:

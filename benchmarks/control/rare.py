@@ -90,10 +90,9 @@ def _held_out(adata: AnnData, donor_key: str | None, rng: np.random.Generator) -
 
 def settings(data: Path, seed: int) -> Iterator[Setting]:
     """List the settings of a seed."""
-    for data_set in DONOR_KEYS:
-        adata = read(data_set, data)
-        for k in SIZES:
-            yield make_setting(data_set, adata, k=k, seed=seed)
+    for k in SIZES:
+        for data_set in DONOR_KEYS:
+            yield make_setting(data_set, read(data_set, data), k=k, seed=seed)
 
 
 def fits(data: Path, seed: int) -> list[Fit]:
