@@ -87,6 +87,35 @@ def test_mmd_agrees_with_all_pairs(cells: Cells) -> None:
     assert mmd(x, y, bandwidth=1.3, n_kernels=1) == pytest.approx(expected, abs=1e-7)
 
 
+def test_mmd_agrees_with_sklearn(cells: Cells) -> None:
+    pairwise = pytest.importorskip("sklearn.metrics.pairwise")
+    x, y = cells[0], cells[1][:90]
+    n, m = len(x), len(y)
+    inner_x, inner_y, outer = (pairwise.rbf_kernel(a, b, gamma=1 / (2 * 1.3**2)) for a, b in ((x, x), (y, y), (x, y)))
+    expected = (inner_x.sum() - n) / (n * (n - 1)) + (inner_y.sum() - m) / (m * (m - 1)) - 2 * outer.mean()
+    assert mmd(x, y, bandwidth=1.3, n_kernels=1) == pytest.approx(expected, abs=1e-6)
+
+
+def test_energy_agrees_with_sklearn(cells: Cells) -> None:
+    pairwise = pytest.importorskip("sklearn.metrics.pairwise")
+    x, y = cells[0], cells[1][:90]
+    inner_x, inner_y, outer = (pairwise.euclidean_distances(a, b) for a, b in ((x, x), (y, y), (x, y)))
+    expected = 2 * outer.mean() - inner_x.sum() / (120 * 119) - inner_y.sum() / (90 * 89)
+    assert energy_distance(x, y) == pytest.approx(expected, abs=1e-6)
+
+
+def test_frechet_agrees_with_pot(cells: Cells) -> None:
+    gaussian = pytest.importorskip("ot.gaussian")
+    means, covs = [side.mean(axis=0) for side in cells], [np.cov(side, rowvar=False) for side in cells]
+    assert frechet_distance(*cells) == pytest.approx(gaussian.bures_wasserstein_distance(*means, *covs) ** 2, abs=1e-6)
+
+
+def test_transport_on_a_line_agrees_with_pot(cells: Cells) -> None:
+    ot = pytest.importorskip("ot")
+    x, y = cells[0][:, 0], cells[1][:70, 0]
+    assert wasserstein_1d(x, y) == pytest.approx(float(ot.wasserstein_1d(x, y, p=1)), abs=1e-9)
+
+
 def test_the_median_bandwidth_is_that_of_the_pooled_cells(cells: Cells) -> None:
     pooled = np.concatenate(cells)
     width = float(np.median(cdist(pooled, pooled)[np.triu_indices(len(pooled), k=1)]))

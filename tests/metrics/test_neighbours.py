@@ -84,6 +84,23 @@ def test_one_nn_agrees_with_all_pairs(cells: Cells) -> None:
     assert one_nn_accuracy(*cells) == (origin[distances.argmin(axis=1)] == origin).mean()
 
 
+def test_one_nn_agrees_with_sklearn(cells: Cells) -> None:
+    neighbors = pytest.importorskip("sklearn.neighbors")
+    pooled, origin = np.concatenate(cells), np.arange(400) >= 200
+    nearest = neighbors.NearestNeighbors(n_neighbors=1).fit(pooled).kneighbors(return_distance=False).ravel()
+    assert one_nn_accuracy(*cells) == (origin[nearest] == origin).mean()
+
+
+def test_precision_and_recall_agree_with_sklearn(cells: Cells) -> None:
+    neighbors = pytest.importorskip("sklearn.neighbors")
+    result = precision_recall_density_coverage(*cells, k=5)
+    for found, (centres, others) in ((result.precision, cells), (result.recall, cells[::-1])):
+        radii = neighbors.NearestNeighbors(n_neighbors=5).fit(centres).kneighbors()[0][:, -1]
+        inside = neighbors.NearestNeighbors().fit(centres).radius_neighbors(others, radius=radii.max())
+        reached = [(far <= radii[who]).any() for far, who in zip(*inside, strict=True)]
+        assert found == np.mean(reached)
+
+
 def test_one_nn_is_at_chance_for_uneven_samples_of_one_distribution() -> None:
     stream = np.random.default_rng(0)
     assert one_nn_accuracy(stream.normal(size=(2000, 3)), stream.normal(size=(500, 3))) == pytest.approx(0.5, abs=0.06)
@@ -101,7 +118,8 @@ def test_lisi_is_one_where_every_neighbourhood_is_even() -> None:
 
 
 def test_lisi_agrees_with_scib_metrics(cells: Cells) -> None:
-    # scib-metrics 0.5.10, `lisi_knn` on the exact 90 neighbours, perplexity 30, single precision.
+    # scib-metrics 0.5.10, `lisi_knn` on the exact 90 neighbours, perplexity 30, single precision; where scib-metrics
+    # is installed, `python -m benchmarks.lisi_check` gives the number anew.
     assert lisi(*cells, perplexity=30) == pytest.approx(0.5600122, abs=1e-6)
 
 

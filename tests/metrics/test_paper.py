@@ -73,6 +73,30 @@ def test_the_papers_discriminators_range_from_chance_to_certainty(cells: Cells, 
         assert result.low <= (1.0 if apart else 0.5) <= result.high + 0.01
 
 
+def test_the_papers_discriminators_agree_with_sklearn(cells: Cells) -> None:
+    selection = pytest.importorskip("sklearn.model_selection")
+    ensemble, neighbors = pytest.importorskip("sklearn.ensemble"), pytest.importorskip("sklearn.neighbors")
+    metrics = pytest.importorskip("sklearn.metrics")
+    features, truth = np.concatenate(cells).astype(np.float32), np.arange(240) >= 120
+    parts = selection.train_test_split(features, truth, test_size=0.25, stratify=truth, random_state=0)
+    judges = (
+        (forest_auc_depth5(*cells, n_trees=20), ensemble.RandomForestClassifier(20, max_depth=5, random_state=0)),
+        (knn_auc(*cells), neighbors.KNeighborsClassifier(5)),
+    )
+    for found, judge in judges:
+        scores = judge.fit(parts[0], parts[2]).predict_proba(parts[1])[:, 1]
+        assert found.auc == pytest.approx(metrics.roc_auc_score(parts[3], scores), abs=1e-12)
+
+
+def test_mmd5_agrees_with_sklearn(cells: Cells) -> None:
+    pairwise = pytest.importorskip("sklearn.metrics.pairwise")
+    pooled = np.concatenate(cells)
+    width = pairwise.euclidean_distances(pooled, squared=True).sum() / (240 * 239)
+    kernel = sum(pairwise.rbf_kernel(pooled, gamma=1 / (width * 2.0**k)) for k in range(-2, 3))
+    expected = kernel[:120, :120].mean() + kernel[120:, 120:].mean() - 2 * kernel[:120, 120:].mean()
+    assert mmd5(*cells) == pytest.approx(expected, abs=1e-6)
+
+
 def test_label_recognition_is_the_mean_over_labels() -> None:
     stream = np.random.default_rng(0)
     labels = np.repeat(["a", "b"], [90, 10])
