@@ -85,8 +85,11 @@ def test_genes_are_matched_by_name_and_missing_ones_told(splits: Any) -> None:
 
 
 def test_several_seeds_are_averaged(splits: Any) -> None:
-    one = quick(splits.real, splits.perfect, "energy", n_seeds=3).metrics["energy"]
-    assert len(one["seeds"]) == 3
+    report = quick(splits.real, splits.perfect, "energy", n_seeds=3)
+    one, told = report.metrics["energy"], report.to_json()["settings"]
+    assert len(one["seeds"]) == told["n_seeds"] == 3
+    assert one["high"] - one["value"] >= 1.95 * np.std(one["seeds"], ddof=1)
+    assert any(note.startswith("Repeated with 3 seeds") for note in told["notes"])
     assert one["value"] == pytest.approx(np.mean(one["seeds"]))
 
 

@@ -35,6 +35,7 @@ _LABEL_TREES = {"quick": 50, "full": 100}
 _TRAIN_FACTOR = 4  # copying is looked for in more cells than are compared
 _DRAWN_CELLS = 1500
 _SPARED = (COPIER, "class_mean_noise")  # the one at the floor and the one worst of all, told without a judge
+_SEEDS_NOTE = "Repeated with {n} seeds: values are means over them, and intervals are as wide as their spread at least."
 _QUICK_NOTE = (
     "Quick suite: at most 1,000 cells a side, 500 for what is slow; judges are not shown copied cells and class means. "
     "The full suite takes more cells and measures more."
@@ -125,6 +126,8 @@ class Comparison:
                 advance=bar.advance,
             )
         notes = [*material.notes, *material.made_notes, *([_QUICK_NOTE] if plan.spare else [])]
+        if len(plan.seeds) > 1:
+            notes.append(_SEEDS_NOTE.format(n=len(plan.seeds)))
         metrics = {name: one.to_json() for name, one in scored.items()}
         drawn = arenas[0].limit(_DRAWN_CELLS)
         return Report(

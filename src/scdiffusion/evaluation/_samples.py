@@ -253,7 +253,8 @@ def shared_genes(tables: Mapping[str, ad.AnnData]) -> NDArray[np.str_]:
     if len(shared) < max(_MIN_SHARED_GENES, _MIN_SHARED_PART * min(len(real), len(made))):
         msg = (
             f"Real and generated cells share {len(shared):,} genes of {len(real):,} and {len(made):,}, expected at "
-            f"least half. Their names look like {list(real[:2])} and {list(made[:2])}; bring both to one kind of name."
+            f"least half of them and {_MIN_SHARED_GENES}. Their names look like {list(real[:2])} and {list(made[:2])}; "
+            "bring both to one kind of name."
         )
         raise GenesError(msg)
     return np.asarray(shared, dtype=str)

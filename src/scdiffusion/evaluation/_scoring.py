@@ -271,6 +271,8 @@ def _average(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def _mean(metric: Metric, pairs: Sequence[Pair]) -> float:
+    if any(metric.missing(pair) for pair in pairs):  # baselines of training cells without labels have none
+        return math.nan
     try:
         return float(np.mean([_compute(metric, pair).value for pair in pairs]))
     except UserError:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from math import inf
 
+from scdiffusion._core.errors import ConditionError
 from scdiffusion.metrics import _privacy
 from scdiffusion.metrics._arrays import enough_labels
 from scdiffusion.metrics._metric import Metric, Score
@@ -45,6 +46,9 @@ def _exact(pair: Pair) -> Score:
 def _worst_copying(pair: Pair) -> Score:
     """Find the label copied most; intervals are as wide as a choice among that many labels asks for (Bonferroni)."""
     assert pair.train is not None
+    if pair.train.labels is None:
+        msg = "The training cells have no labels, expected one a cell. Give `train` the column that `by` names."
+        raise ConditionError(msg)
     sides = [labelled(view) for view in (pair.train, pair.real, pair.generated)]
     shared = set.intersection(*(set(enough_labels(side.labels, min_cells=10)) for side in sides))
     level = 1 - 0.05 / max(len(shared), 1)
