@@ -121,12 +121,15 @@ def _auc(x: AnnData, y: AnnData, *, seed: int) -> float:
 
 def _bound(model: CellGenerator, held: AnnData) -> float:
     """Return the evidence lower bound of held-out cells, in nats a cell."""
-    from scdiffusion.autoencoder import AutoencoderTask
+    from scdiffusion.autoencoder import AutoencoderTask, CountAutoencoder
     from scdiffusion.cells import open_source
 
     cells = np.arange(held.n_obs)
     source = open_source(held, genes=list(model.genes))
-    return -AutoencoderTask(model._parts.autoencoder, source, training=cells, validation=cells).validate()
+    assert model._parts is not None
+    autoencoder = model._parts.autoencoder
+    assert isinstance(autoencoder, CountAutoencoder)
+    return -AutoencoderTask(autoencoder, source, training=cells, validation=cells).validate()
 
 
 def _gains(records: Sequence[Record]) -> list[str]:
