@@ -73,7 +73,7 @@ def test_another_setting_runs_again(run: runs.Run, settings: runs.Settings) -> N
 
 
 def test_the_runs_of_a_seed_are_scored_together_and_once(run: runs.Run, settings: runs.Settings, toy: AnnData) -> None:
-    many = anndata.concat([toy] * 4, keys="abcd", index_unique="-")
+    many = anndata.concat([toy] * 4, keys=list("abcd"), index_unique="-")
     assert settings.data is not None
     many.write_h5ad(settings.data / "toy.h5ad")
     other = runs.Run(run.data_set, replace(run.entry, name="twin"), 0)
