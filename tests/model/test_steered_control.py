@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from scdiffusion._core.errors import SettingError, UnknownNameError
-from scdiffusion.model import CellGenerator
+from scdiffusion.model import CellGenerator, ModelConfig
 
 LATENT = "X_scdiffusion"
 QUIET: dict[str, Any] = {"progress": False}
@@ -36,9 +36,9 @@ def model(fitted: CellGenerator, simulated: ad.AnnData) -> CellGenerator:
 
 
 @pytest.fixture(scope="module")
-def unlabelled(bare: CellGenerator, simulated: ad.AnnData) -> CellGenerator:
-    """A model without conditions, which classifiers alone can steer."""
-    return with_classifiers(bare, simulated)
+def unlabelled(small: ModelConfig, simulated: ad.AnnData) -> CellGenerator:
+    """A model without conditions, which classifiers alone can steer, fitted for long enough to tell types apart."""
+    return with_classifiers(CellGenerator(simulated, config=small).fit(progress=False), simulated)
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ def same(x: ad.AnnData, y: ad.AnnData) -> bool:
 
 def test_guided_to_what_they_are_cells_come_back(unlabelled: CellGenerator, cells: ad.AnnData) -> None:
     own = {"organ": cells.obs["cell_type"].tolist()}
-    there = unlabelled.transfer(cells, guide={"organ": ("B", 0.0)}, steps=128, **QUIET).obsm[LATENT]
-    back = unlabelled.transfer(cells, guide=own, steps=128, **QUIET).obsm[LATENT]
-    other = unlabelled.transfer(cells, guide={"organ": "B"}, steps=128, **QUIET).obsm[LATENT]
-    assert np.abs(back - there).max() < 0.02
+    there = unlabelled.transfer(cells, guide={"organ": ("B", 0.0)}, steps=48, **QUIET).obsm[LATENT]
+    back = unlabelled.transfer(cells, guide=own, steps=48, **QUIET).obsm[LATENT]
+    other = unlabelled.transfer(cells, guide={"organ": "B"}, steps=48, **QUIET).obsm[LATENT]
+    assert np.abs(back - there).max() < 0.03
     assert np.abs(other - there).max() > 0.1
 
 
