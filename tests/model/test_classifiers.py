@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-import torch
 from numpy.typing import NDArray
 
 from scdiffusion._core.errors import (
@@ -162,20 +161,6 @@ def test_strength_zero_and_an_empty_guide_are_no_guide(model: CellGenerator) -> 
     assert same(made(model, 40, guide={"organ": ("Gut", 0.0)}), free)
     assert same(made(model, 40, guide={}), free)
     assert same(made(model, 40, guide={"organ": None}), free)
-
-
-@pytest.mark.parametrize("looks", [False, True])
-def test_the_library_size_guides_only_where_that_is_asked_for(
-    plain: CellGenerator, cells: ad.AnnData, *, looks: bool
-) -> None:
-    mine = copied(plain).add_classifier("organ", cells, library_size=looks, max_epochs=2, progress=False)
-    network, width = mine._classifiers["organ"].network, len(mine._parts.latent_mean)  # type: ignore[union-attr]
-    u = torch.randn(30, width, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    found = network.log_prob(u, torch.tensor(0.6), torch.arange(30.0) % 3)
-    (slope,) = torch.autograd.grad(found.sum(), u)
-    assert bool((slope[:, -1] != 0.0).any()) == looks
-    assert (slope[:, :-1] != 0.0).any()
-    assert mine.classifiers["organ"]["library_size"] == looks
 
 
 def test_a_window_of_times_guides_less_than_all(model: CellGenerator) -> None:

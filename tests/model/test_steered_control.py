@@ -61,6 +61,20 @@ def same(x: ad.AnnData, y: ad.AnnData) -> bool:
     return bool((x.X != y.X).nnz == 0 and np.allclose(x.obsm[LATENT], y.obsm[LATENT], atol=1e-5))
 
 
+@pytest.mark.parametrize("looks", [False, True])
+def test_the_library_size_guides_only_where_that_is_asked_for(
+    model: CellGenerator, simulated: ad.AnnData, *, looks: bool
+) -> None:
+    mine = with_classifiers(model, simulated)
+    mine.add_classifier("kind", simulated, obs_key="cell_type", library_size=looks, max_epochs=2, progress=False)
+    network, width = mine._classifiers["kind"].network, len(mine._parts.latent_mean)  # type: ignore[union-attr]
+    u = torch.randn(30, width, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    (slope,) = torch.autograd.grad(network.log_prob(u, torch.tensor(0.6), torch.arange(30.0) % 3).sum(), u)
+    assert bool((slope[:, -1] != 0.0).any()) == looks
+    assert (slope[:, :-1] != 0.0).any()
+    assert mine.classifiers["kind"]["library_size"] == looks
+
+
 def test_guided_to_what_they_are_cells_come_back(unlabelled: CellGenerator, cells: ad.AnnData) -> None:
     own = {"organ": cells.obs["cell_type"].tolist()}
     there = unlabelled.transfer(cells, guide={"organ": ("B", 0.0)}, steps=48, **QUIET).obsm[LATENT]
