@@ -45,8 +45,8 @@ held-out cell, of its type. `scdiffusion.evaluate` compares them with the held-o
 the floor come from the reference part. Values are means over seeds (of fitting, generating and scoring), with the
 standard deviation over seeds behind `±`. The first row of every table is the floor: other real cells in the place of
 generated ones. The four trivial generators are the baselines of `scdiffusion.evaluate`, scored in the same process.
-Peers that can be held to a budget had 90 processor seconds to fit. Costs are those of one process; peak memory includes
-interpreter, libraries and the data.
+Peers that can be held to a budget (`--seconds`) had as many processor seconds to fit as their costs show. Costs are
+those of one process; peak memory includes interpreter, libraries and the data.
 """
 
 
