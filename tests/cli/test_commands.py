@@ -133,11 +133,11 @@ def test_generate_passes_every_option(calls: Calls, tmp_path: Path) -> None:
 
 def test_a_classifier_is_added_in_place_with_every_option(calls: Calls, tmp_path: Path) -> None:
     options = ["--name", "organ", "--obs-key", "tissue", "--kind", "categorical", "--layer", "counts"]
-    more = ["--max-epochs", "7", "--seed", "5", "--overwrite", "--no-progress"]
+    more = ["--max-epochs", "7", "--seed", "5", "--library-size", "--overwrite", "--no-progress"]
     assert run(["add-classifier", str(tmp_path), "a.h5ad", *options, *more]) == 0
     assert calls["add_classifier"] == {
         "name": "organ", "data": Path("a.h5ad"), "obs_key": "tissue", "kind": "categorical", "layer": "counts",
-        "max_epochs": 7, "seed": 5, "overwrite": True, "progress": False,
+        "max_epochs": 7, "seed": 5, "library_size": True, "overwrite": True, "progress": False,
     }  # fmt: skip
     assert calls["save"] == {"folder": tmp_path, "overwrite": True}
 
