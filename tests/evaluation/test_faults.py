@@ -54,9 +54,13 @@ def test_a_planted_fault_is_caught_by_the_group_meant_for_it(
     assert metric in report.verdicts[group].evidence
 
 
-def test_nothing_is_said_against_a_perfect_generator(splits: Any) -> None:
-    report = score(splits, splits.perfect, *CHEAP, "boosting_pcs_auc")
-    assert {group for group, verdict in report.verdicts.items() if verdict.flagged} == set()
+def test_little_is_said_against_perfect_generators(tissue: Any, splits: Any) -> None:
+    """Intervals are of 95 %, so that one of many verdicts on perfect cells may be an alarm, but not two."""
+    alarms = []
+    for seed in (4, 5, 6):
+        report = score(splits, tissue.draw(400, seed), *CHEAP, "boosting_pcs_auc")
+        alarms += [(seed, group) for group, verdict in report.verdicts.items() if verdict.flagged]
+    assert len(alarms) <= 1, alarms
 
 
 def test_the_type_at_fault_is_named(splits: Any, faults: dict[str, Callable[..., Any]]) -> None:

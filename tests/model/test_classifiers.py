@@ -44,11 +44,8 @@ def drawn(organ: NDArray[np.int64], seed: int) -> ad.AnnData:
     means = programmes()[organ]
     means[:, :TIMED] = 1.0 + 6.0 * day[:, None]
     counts = draw.poisson(means * draw.gamma(20, 0.05, (len(organ), 1)))
-    obs = pd.DataFrame(
-        {"organ": ORGANS[organ], "day": day, "whole": np.arange(len(organ)) % 2},
-        index=[f"c{i}" for i in organ.cumsum()],
-    )
-    obs.index = [f"cell-{at}" for at in range(len(organ))]
+    names = [f"cell-{at}" for at in range(len(organ))]
+    obs = pd.DataFrame({"organ": ORGANS[organ], "day": day, "whole": np.arange(len(organ)) % 2}, index=names)
     return ad.AnnData(sp.csr_matrix(counts, dtype=np.float32), obs=obs, var=pd.DataFrame(index=genes()))
 
 
@@ -76,7 +73,7 @@ def cells() -> ad.AnnData:
 @pytest.fixture(scope="module")
 def plain(cells: ad.AnnData) -> CellGenerator:
     """A model that never saw an organ; read only."""
-    training = TrainConfig(batch_size=64, min_steps=500, n_validations=4, learning_rate=0.015, decay=0.9)
+    training = TrainConfig(batch_size=64, min_steps=1500, n_validations=4, learning_rate=0.005, decay=0.9)
     config = ModelConfig(
         autoencoder=AutoencoderConfig(n_latent=4, n_hidden=24),
         autoencoder_training=training,

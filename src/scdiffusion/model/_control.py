@@ -91,11 +91,13 @@ class Controls(ModelState):
             May be left out where `guide` or `avoid` says what to change.
         layer
             Layer with raw counts; ``X`` if not given.
-        guidance, avoid, interval
-            What steers on the way back, as in `generate`.
+        guidance
+            How strongly conditions steer on the way back, as in `generate`.
         guide
             Classifiers and what they shall find, as in `generate`. On the way to the noise each guides a cell, at
             strength 1, to the cell's own label, if `obs` has it under the classifier's name or where it was learnt.
+        avoid, interval
+            What cells shall not be, and when all that steers, as in `generate`.
         seed
             Seed of what the counts leave open: the draw of latents and of new counts.
         library_size
@@ -196,14 +198,14 @@ class Controls(ModelState):
         blend
             ``"conditions"`` gives both targets the interpolated number of a continuous condition and blends the
             estimates for labels; ``"estimates"`` blends for numbers too.
-        guidance, interval
-            How strongly conditions steer and when, at both ends of the way, as in `generate`.
+        guidance
+            How strongly conditions steer at both ends of the way, as in `generate`.
         guide
             Classifiers and what they shall find at the target, as in `generate`, or such mappings by branch. At the
             start each guides a cell, at strength 1, to the cell's own label, if `obs` has it under the classifier's
             name or where it was learnt, and nowhere otherwise.
-        avoid
-            What the target shall not be, as in `generate`.
+        avoid, interval
+            What the target shall not be, and when all that steers, as in `generate`.
         seed
             Seed of noise and counts.
         layer
