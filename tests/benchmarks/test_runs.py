@@ -79,7 +79,7 @@ def test_the_runs_of_a_seed_are_scored_together_and_once(run: runs.Run, settings
     other = runs.Run(run.data_set, replace(run.entry, name="twin"), 0)
     for one in (run, other):
         runs.carry_out(one, settings)
-    assert runs.score([run, other], replace(settings, suite="quick")).startswith("2 runs scored in ")
+    assert runs.score([run, other], replace(settings, timeout=500)).startswith("2 runs scored in ")
     scores = [json.loads((one.folder(settings) / runs.SCORES_FILE).read_text(encoding="utf-8")) for one in (run, other)]
     assert scores[0]["metrics"] == scores[1]["metrics"]
     assert runs.score([run, other], settings) == "nothing to score"
