@@ -16,7 +16,7 @@ from scdiffusion.autoencoder._likelihood import BurstNegativeBinomial, NegativeB
 from scdiffusion.autoencoder._network import AutoencoderConfig, Decoder, Encoder
 from scdiffusion.autoencoder._terms import read_counts
 
-__all__ = ["CountAutoencoder", "Latent", "Posterior", "in_blocks"]
+__all__ = ["CountAutoencoder", "Latent", "Posterior", "draw_in_blocks", "in_blocks"]
 
 _LIKELIHOODS = {"burst": BurstNegativeBinomial, "negative_binomial": NegativeBinomial}
 _BLOCK = 128  # rows decoded at once, always as many: the last bits of a product depend on its shape
@@ -158,11 +158,9 @@ class CountAutoencoder(nn.Module):
         -------
         Counts, shape ``(B, G)``, ``int32``.
         """
-        blocks = []
-        for begin in range(0, max(1, len(latent)), _BLOCK):
-            rows, sizes = latent[begin : begin + _BLOCK], library_size[begin : begin + _BLOCK]
-            blocks.append(self.likelihood.sample(self.shares(rows), sizes, islice(draws, len(rows))))
-        return sp.vstack(blocks, format="csr")
+        return draw_in_blocks(
+            lambda rows, sizes, own: self.likelihood.sample(self.shares(rows), sizes, own), latent, library_size, draws
+        )
 
 
 @torch.no_grad()
@@ -189,3 +187,33 @@ def in_blocks(network: Callable[[Tensor], Tensor], latent: Tensor, *, width: int
         padded[: len(rows)] = rows
         blocks.append(network(padded)[: len(rows)].cpu().numpy())
     return np.concatenate(blocks) if blocks else np.empty((0, width), np.float32)
+
+
+def draw_in_blocks(  # noqa: PLR0917 - what to draw with, and what `decode` is given
+    draw: Callable[[Tensor, NDArray[np.int64], Iterator[np.random.Generator]], sp.csr_matrix],
+    latent: Tensor,
+    library_size: NDArray[np.int64],
+    draws: Iterator[np.random.Generator],
+) -> sp.csr_matrix:
+    """Draw counts block by block, in memory for the shares of one.
+
+    Parameters
+    ----------
+    draw
+        From latents, library sizes and random streams of some cells to their counts.
+    latent
+        Latent codes, shape ``(N, D)``.
+    library_size
+        Counts a cell, shape ``(N,)``.
+    draws
+        The random stream of each cell in turn.
+
+    Returns
+    -------
+    Counts, shape ``(N, G)``.
+    """
+    blocks = []
+    for begin in range(0, max(1, len(latent)), _BLOCK):
+        rows, sizes = latent[begin : begin + _BLOCK], library_size[begin : begin + _BLOCK]
+        blocks.append(draw(rows, sizes, islice(draws, len(rows))))
+    return sp.vstack(blocks, format="csr")

@@ -84,10 +84,11 @@ def _means(shares: Floats, library_size: NDArray[np.int64], bursts: BurstRates |
     scale = library_size / totals
     if bursts is None:
         return np.asarray(shares * scale[:, None])
-    at = np.flatnonzero((shares * (bursts.rate * (1 + bursts.size))).max(axis=0, initial=0.0) > _RARE)
+    of_bursts = shares * (bursts.rate * (1 + bursts.size))
+    at = np.flatnonzero(of_bursts.max(axis=0, initial=0.0) > _RARE)
     rate, added = bursts.rate[at], 1 + bursts.size[at]
     pace = shares[:, at] * rate
-    linear = totals + (shares * (bursts.rate * (1 + bursts.size))).sum(axis=1) - pace @ added
+    linear = totals + of_bursts.sum(axis=1) - pace @ added
     for _ in range(_NEWTON_STEPS):
         none = np.exp(-pace * scale[:, None])
         missing = library_size - linear * scale - (1 - none) @ added

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from scdiffusion.autoencoder import NegativeBinomial, Posterior, gene_product, in_blocks
+from scdiffusion.autoencoder import NegativeBinomial, Posterior, draw_in_blocks, gene_product, in_blocks
 
 __all__ = ["ScviLatent", "Stack"]
 
 _LEAST_VARIANCE = 1e-4
-_BLOCK = 128
 
 
 class Stack(nn.Module):
@@ -155,11 +154,7 @@ class ScviLatent(nn.Module):
         -------
         Counts, shape ``(B, G)``, ``int32``.
         """
-        blocks = []
-        for begin in range(0, max(1, len(latent)), _BLOCK):
-            rows, sizes = latent[begin : begin + _BLOCK], library_size[begin : begin + _BLOCK]
-            blocks.append(self._draw(rows, sizes, islice(draws, len(rows))))
-        return sp.vstack(blocks, format="csr")
+        return draw_in_blocks(self._draw, latent, library_size, draws)
 
     def _draw(
         self, latent: Tensor, library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]

@@ -20,7 +20,7 @@ from scdiffusion._core.random import cell_generators, cell_normals
 from scdiffusion._core.slots import OBSM_LATENT, UNS_KEY
 from scdiffusion._core.version import __version__
 from scdiffusion.cells import ConditionPlan, ConditionTable, build_anndata, plan_conditions
-from scdiffusion.diffusion import Denoiser, Solver, condition_tensors, sample, solver_named
+from scdiffusion.diffusion import Denoiser, Heun, Solver, condition_tensors, sample, solver_named
 from scdiffusion.guidance import ALWAYS
 from scdiffusion.model._attached import Attached
 from scdiffusion.model._depth import LibrarySize, plan_sizes
@@ -129,6 +129,10 @@ class Carrier:
         """Carry latents between two times with the solver of the model, or another one."""
         rule = solver or self._solver
         return sample(denoiser, latents, conditions, solver=rule, n_steps=self.n_steps, start=start, end=end)
+
+    def to_noise(self, denoiser: Denoiser, latents: Tensor, conditions: ConditionTensors) -> Tensor:
+        """Carry clean latents to the noise that they come from, which takes a solver of second order."""
+        return self.walk(denoiser, latents, conditions, start=0.0, end=1.0, solver=Heun())
 
     def draw_counts(
         self, latents: Tensor, cells: NDArray[np.int64], *, sizes: NDArray[np.int64] | None, stream: str

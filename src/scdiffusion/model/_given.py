@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scdiffusion._core.errors import CountsError
+from scdiffusion.autoencoder import Posterior
 from scdiffusion.cells import ConditionTable, check_counts
 from scdiffusion.foundation import open_cells
 from scdiffusion.model._facts import Known
@@ -107,8 +108,6 @@ def read_given(adata: ad.AnnData | str | Path, parts: Parts, known: Known, *, la
     if (size == 0).any():
         msg = f"{np.count_nonzero(size == 0)} of {size.size} cells have no counts in the {source.n_genes} genes of the"
         raise CountsError(msg + " model; expected at least one count a cell. Leave these cells out.")
-    log_size = torch.from_numpy(np.log(size)).to(posteriors[0].mean)[:, None]
-    mean = torch.cat([torch.cat([part.mean for part in posteriors]), log_size], dim=1)
-    std = torch.cat([torch.cat([part.std for part in posteriors]), torch.zeros_like(log_size)], dim=1)
-    mean, std = (mean - parts.latent_mean) / parts.latent_std, std / parts.latent_std
-    return GivenCells(obs=source.obs, table=table, means=mean, stds=std, sizes=size)
+    whole = Posterior(torch.cat([one.mean for one in posteriors]), torch.cat([one.std for one in posteriors]))
+    means, stds = parts.from_posterior(whole, size)
+    return GivenCells(obs=source.obs, table=table, means=means, stds=stds, sizes=size)

@@ -175,13 +175,11 @@ def _latents(parts: Parts, cells: Labelled, *, progress: bool) -> tuple[Tensor, 
     with Progress("encode", len(cells.rows), enabled=progress) as bar:
         for begin in range(0, len(cells.rows), _BLOCK):
             counts = cells.source.rows(cells.rows[begin : begin + _BLOCK])
-            posterior = parts.autoencoder.encode(counts)
-            log_sizes = torch.from_numpy(np.log(np.asarray(counts.sum(axis=1), dtype=np.float64))).float()
-            means.append(torch.cat([posterior.mean.cpu(), log_sizes], dim=1))
-            stds.append(torch.cat([posterior.std.cpu(), torch.zeros_like(log_sizes)], dim=1))
-            bar.advance(len(log_sizes))
-    centre, scale = parts.latent_mean.cpu(), parts.latent_std.cpu()
-    return (torch.cat(means) - centre) / scale, torch.cat(stds) / scale
+            mean, std = parts.from_posterior(parts.autoencoder.encode(counts), np.asarray(counts.sum(axis=1)).ravel())
+            means.append(mean.cpu())
+            stds.append(std.cpu())
+            bar.advance(len(mean))
+    return torch.cat(means), torch.cat(stds)
 
 
 def _has_counts(source: Source, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from scdiffusion.autoencoder import Posterior
 from scdiffusion.cells import Conditions, ConditionTable
 from scdiffusion.diffusion import LatentDenoiser
 from scdiffusion.foundation import build_latent
@@ -65,6 +66,25 @@ class Parts(nn.Module):
         """Distinct condition rows of the training cells, with their numbers."""
         held = (self.conditions_codes, self.conditions_values, self.conditions_counts)
         return ConditionTable(*(part.cpu().numpy() for part in held))
+
+    def from_posterior(self, posterior: Posterior, sizes: NDArray[np.number]) -> Posterior:
+        """Join the posterior of codes with library sizes, as the diffusion sees cells; `to_latent` goes back.
+
+        Parameters
+        ----------
+        posterior
+            Of the codes, each part of shape ``(B, D)``.
+        sizes
+            Counts a cell, shape ``(B,)``, at least 1.
+
+        Returns
+        -------
+        Standardised, each part of shape ``(B, D + 1)``; the deviation of the library size is 0.
+        """
+        log_sizes = torch.from_numpy(np.log(sizes.astype(np.float64))).to(posterior.mean)[:, None]
+        mean = torch.cat([posterior.mean, log_sizes], dim=1)
+        std = torch.cat([posterior.std, torch.zeros_like(log_sizes)], dim=1)
+        return Posterior((mean - self.latent_mean) / self.latent_std, std / self.latent_std)
 
     def to_latent(self, standardised: Tensor) -> tuple[Tensor, NDArray[np.int64]]:
         """Split diffused vectors into latent codes and library sizes.

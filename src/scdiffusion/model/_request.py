@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 import pandas as pd
 
 from scdiffusion._core.errors import SettingError
-from scdiffusion._core.slots import UNS_KEY
-from scdiffusion._core.version import __version__
 from scdiffusion.cells import plan_conditions
 from scdiffusion.diffusion import SolverName, solver_named
 from scdiffusion.model._attached import Attached
+from scdiffusion.model._carry import tell
 from scdiffusion.model._depth import LibrarySize, plan_sizes
 from scdiffusion.model._facts import Known
 from scdiffusion.model._generate import Order
@@ -97,8 +95,7 @@ class Request:
             "solver": self.solver or known.config.diffusion.solver,
             "library_size": _short(self.library_size),
         }
-        told = {"version": __version__, "model_hash": known.fingerprint(parts), "seed": self.seed}
-        return {UNS_KEY: told | {"settings": json.dumps(settings, default=str)}}
+        return tell(known, parts, seed=self.seed, settings=settings)
 
 
 def _short(asked: Mapping[str, Any] | pd.DataFrame | LibrarySize | None) -> object:

@@ -17,7 +17,7 @@ from torch import Tensor
 from scdiffusion._core.errors import SettingError
 from scdiffusion._core.progress import Progress
 from scdiffusion.cells import ConditionPlan, ConditionTable
-from scdiffusion.diffusion import Heun, add_noise, scales
+from scdiffusion.diffusion import add_noise, scales
 from scdiffusion.guidance import Blend, beside
 from scdiffusion.model._carry import Carrier, Sizes
 from scdiffusion.model._given import GivenCells
@@ -221,7 +221,7 @@ def _begin(carrier: Carrier, start: GivenCells, cells: NDArray[np.int64], *, cou
     if course.via == "noising":
         return add_noise(clean, fresh, share.to(clean))
     own = carrier.tensors(start.table, cells, targets=carrier.own)
-    noise = carrier.walk(carrier.resting, clean, own, start=0.0, end=1.0, solver=Heun())
+    noise = carrier.to_noise(carrier.resting, clean, own)
     return add_noise(noise, fresh, share.to(clean)) / float(scales(share).norm)
 
 

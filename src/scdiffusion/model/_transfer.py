@@ -96,7 +96,7 @@ def transfer_cells(
             here = carrier.tensors(some.table, cells, targets=carrier.own)
             there = carrier.tensors(others.take(cells), cells, targets=carrier.wanted)
             start = some.draw(carrier.noise("posterior", cells))
-            noise = carrier.walk(resting, start, here, start=0.0, end=1.0, solver=solver)
+            noise = carrier.to_noise(resting, start, here)
             made = carrier.walk(arriving, noise, there, solver=solver)
             counts.append(carrier.draw_counts(made, cells, sizes=sizes.of(cells), stream="counts"))
             latents.append(made)
