@@ -23,7 +23,7 @@ def fit(simulated: ad.AnnData, small: ModelConfig) -> Fit:
         torch.manual_seed(0)
         parts = Parts(small, conditions=conditions, shares=gene_shares(source, cells), training=table.distinct())
     return Fit(
-        parts=parts, source=source, cells=cells, table=table, config=small, seed=0, on_disk=False, progress=False
+        parts=parts, source=source, cells=cells, table=table, config=small, seed=0, progress=False
     )
 
 

@@ -1,6 +1,9 @@
 """Cells in and out: raw counts, genes, conditions, batches, splits and files."""
 
+from scdiffusion.cells._ahead import ReadAhead as ReadAhead
+from scdiffusion.cells._ahead import plan_blocks as plan_blocks
 from scdiffusion.cells._batches import Batches as Batches
+from scdiffusion.cells._batches import Blocks as Blocks
 from scdiffusion.cells._checks import check_counts as check_counts
 from scdiffusion.cells._conditions import Conditions as Conditions
 from scdiffusion.cells._conditions import ConditionTable as ConditionTable

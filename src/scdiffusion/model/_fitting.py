@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scdiffusion._core.errors import CountsError, ModelFolderError, OutputExistsError, SettingError
 from scdiffusion._core.random import generator
-from scdiffusion.cells import Conditions, ConditionTable, Source, check_counts, select_genes
+from scdiffusion.cells import Conditions, ConditionTable, Source, check_counts, plan_blocks, select_genes
 from scdiffusion.foundation import Foundation, open_cells
 from scdiffusion.model._facts import Known
 from scdiffusion.model._folder import Held, read_folder, read_training, write_start, write_training
@@ -200,9 +200,10 @@ def fit_parts(
     saved = read_training(folder) if held is not None and folder is not None else None
     parts = _new_parts(data, known, seed)
     log = _Log(folder, parts, known, facts, begun=saved is not None)
+    blocks = plan_blocks(data.source, data.cells) if data.on_disk else None
     fit = Fit(
         parts=parts.to(device), source=data.source, cells=data.cells, table=data.table, config=known.config, seed=seed,
-        on_disk=data.on_disk, max_epochs=max_epochs, progress=progress, save=log.write,
+        blocks=blocks, max_epochs=max_epochs, progress=progress, save=log.write,
     )  # fmt: skip
     fit.measure_sizes()
     if held is not None and saved is not None and saved.stage != "autoencoder":

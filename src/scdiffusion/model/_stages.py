@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from scdiffusion._core.progress import Progress
 from scdiffusion._core.random import generator
 from scdiffusion.autoencoder import AutoencoderTask, CountAutoencoder
-from scdiffusion.cells import ConditionTable, Source
+from scdiffusion.cells import Batches, Blocks, ConditionTable, ReadAhead, Source
 from scdiffusion.diffusion import LatentTask, condition_tensors
 from scdiffusion.foundation import DecodedLatent, DecoderTask, EmbeddedSource
 from scdiffusion.model._config import ModelConfig
@@ -27,7 +28,6 @@ Stage = Literal["autoencoder", "diffusion"]
 History = dict[str, list[tuple[int, float, float]]]
 """Step, training loss and validation loss along each stage."""
 _BLOCK = 1024
-_NEIGHBOURS_ON_DISK = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,8 @@ class Fit:
     """Conditions of those rows."""
     config: ModelConfig
     seed: int
-    on_disk: bool
+    blocks: Blocks | None = None
+    """How cells on disk are read; `None` if they are in memory."""
     max_epochs: int | None = None
     progress: bool = True
     save: Callable[[Stage, TrainState, History], None] | None = None
@@ -74,8 +75,9 @@ class Fit:
         if saved is not None:
             self.history.update({stage: list(curve) for stage, curve in saved.history.items()})
         if saved is None or saved.stage == "autoencoder":
-            counts_task = self._counts_task()
-            stopped = counts_task is not None and self._train("autoencoder", counts_task, saved)
+            with ExitStack() as reading:
+                counts_task = self._counts_task(saved, reading)
+                stopped = counts_task is not None and self._train("autoencoder", counts_task, saved)
             means, stds = self._encode()
             self._standardise(means, stds)
             saved = None
@@ -109,7 +111,7 @@ class Fit:
             config=config,
             n_steps=config.n_steps(task.n_cells, self.max_epochs),
             seed=self.seed,
-            neighbours=_NEIGHBOURS_ON_DISK if self.on_disk and stage == "autoencoder" else 1,
+            blocks=self.blocks if stage == "autoencoder" else None,
             progress=self.progress,
             checkpoint=lambda state: self.save(stage, state, self.history) if self.save else None,
         )
@@ -119,13 +121,26 @@ class Fit:
         self.history[stage] = state.history
         return stopped
 
-    def _counts_task(self) -> AutoencoderTask | None:
+    def _counts_task(self, saved: Saved | None, reading: ExitStack) -> AutoencoderTask | None:
         """Say what there is to learn between latents and counts, if anything."""
         latent, (training, held) = self.parts.autoencoder, self._split()
         parts = {"training": self.cells[training], "validation": self.cells[held]}
         if isinstance(latent, DecodedLatent):
-            return DecoderTask(latent, self._coded(latent), **parts)
-        return AutoencoderTask(latent, self.source, **parts) if isinstance(latent, CountAutoencoder) else None
+            source = reading.enter_context(self._ahead(self._coded(latent), parts["training"], saved))
+            return DecoderTask(latent, source, **parts)
+        if not isinstance(latent, CountAutoencoder):
+            return None
+        source = reading.enter_context(self._ahead(self.source, parts["training"], saved))
+        return AutoencoderTask(latent, source, **parts)
+
+    def _ahead(self, source: Source, rows: NDArray[np.int64], saved: Saved | None) -> AbstractContextManager[Source]:
+        """Read the rows of the steps that are left before they are used, if they are on disk."""
+        if self.blocks is None:
+            return nullcontext(source)
+        config = self.config.autoencoder_training
+        batches = Batches(len(rows), config.batch_size, self.seed, blocks=self.blocks)
+        first, last = 0 if saved is None else saved.facts["step"], config.n_steps(len(rows), self.max_epochs)
+        return ReadAhead(source, (rows[cells] for cells in batches.buffers(first, last)))
 
     def _coded(self, latent: DecodedLatent) -> Source:
         """Find the scale of codes that come from elsewhere, and keep those of a frozen encoder beside the counts."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from scdiffusion._core.progress import Progress
 from scdiffusion._core.random import generator
-from scdiffusion.cells import Batches
+from scdiffusion.cells import Batches, Blocks
 from scdiffusion.train._config import TrainConfig
 from scdiffusion.train._state import TrainState
 
@@ -36,8 +36,8 @@ class Run:
     config: TrainConfig
     n_steps: int
     seed: int
-    neighbours: int = 1
-    """Cells that stay together in a batch, for reading from disk."""
+    blocks: Blocks | None = None
+    """How cells that are read from disk are mixed; `None` shuffles all."""
     progress: bool = True
     checkpoint: Callable[[TrainState], None] | None = None
     """Called now and then with the state."""
@@ -65,7 +65,7 @@ def train(state: TrainState, run: Run) -> bool:
     TrainingError
         The training or validation loss is not finite; names the stage and the step.
     """
-    batches = Batches(state.task.n_cells, run.config.batch_size, run.seed, run=run.neighbours)
+    batches = Batches(state.task.n_cells, run.config.batch_size, run.seed, blocks=run.blocks)
     every = max(1, run.n_steps // run.config.n_validations)
     saved = time.monotonic()
     stopped = False

@@ -1,0 +1,138 @@
+"""Cells that are read from disk before they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from scdiffusion.cells._batches import Blocks
+from scdiffusion.cells._sources import Source
+
+__all__ = ["BUFFER_BYTES", "ReadAhead", "plan_blocks"]
+
+BUFFER_BYTES = 1 << 27
+"""Memory of the counts that are mixed at a time; one such buffer is in use while the next one is read."""
+_BLOCK_CELLS = 1024
+_FEWEST_BLOCKS = 4
+_MOST_BLOCKS = 64
+_SAMPLE = 256
+_VALUE_BYTES = 8  # a count and its gene
+
+
+def plan_blocks(source: Source, rows: NDArray[np.int64]) -> Blocks:
+    """Choose how many cells to read and mix at a time.
+
+    Parameters
+    ----------
+    source
+        Counts on disk.
+    rows
+        Cells that are used, at least one.
+
+    Returns
+    -------
+    Blocks of 1,024 cells, as many together as `BUFFER_BYTES` hold, but 4 at least and 64 at most.
+    """
+    sample = rows[np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64)]
+    values = source.rows(sample).nnz / len(sample)
+    fitting = int(BUFFER_BYTES / (_VALUE_BYTES * _BLOCK_CELLS * max(1.0, values)))
+    return Blocks(_BLOCK_CELLS, min(max(fitting, _FEWEST_BLOCKS), _MOST_BLOCKS))
+
+
+class _Buffer(NamedTuple):
+    """Some rows in memory."""
+
+    rows: NDArray[np.int64]
+    """Which, ascending."""
+    counts: sp.csr_matrix
+
+    def find(self, wanted: NDArray[np.integer]) -> sp.csr_matrix | None:
+        """Return rows in the order given, or nothing where one is missing."""
+        at = np.minimum(np.searchsorted(self.rows, wanted), len(self.rows) - 1)
+        return self.counts[at] if (self.rows[at] == wanted).all() else None
+
+
+class ReadAhead:
+    """A source that holds the rows of the coming steps in memory, and reads those after them in the background.
+
+    Used as a context manager. Rows that were not announced are read when asked for.
+
+    Parameters
+    ----------
+    source
+        Where the rows are.
+    coming
+        Rows that will be asked for, buffer by buffer; each of them fits into memory twice.
+    """
+
+    def __init__(self, source: Source, coming: Iterator[NDArray[np.int64]]) -> None:
+        self._source = source
+        self._coming = coming
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
+        self._present: _Buffer | None = None
+        self._next: Future[_Buffer] | None = None
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """Labels of the cells."""
+        return self._source.obs
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """Annotation of the genes."""
+        return self._source.var
+
+    @property
+    def genes(self) -> NDArray[np.str_]:
+        """Names of the genes, shape ``(G,)``."""
+        return self._source.genes
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells ``N``."""
+        return self._source.n_cells
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes ``G``."""
+        return self._source.n_genes
+
+    def __enter__(self) -> Self:
+        """Begin to read."""
+        self._begin_next()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for the reading to end and forget all rows."""
+        self._thread.shutdown(cancel_futures=True)
+        self._present = self._next = None
+
+    def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
+        """Return the counts of some cells in the order given, from memory where they were announced."""
+        found = self._present and self._present.find(indices)
+        if found is None and self._next is not None:
+            self._present = None  # memory holds two buffers at most
+            self._present = self._next.result()
+            self._begin_next()
+            found = self._present.find(indices)
+        return self._source.rows(indices) if found is None else found
+
+    def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
+        """Visit all cells in order, past the buffers."""
+        return self._source.blocks(n_rows)
+
+    def _begin_next(self) -> None:
+        wanted = next(self._coming, None)
+        self._next = None if wanted is None or not wanted.size else self._thread.submit(self._read, np.sort(wanted))
+
+    def _read(self, rows: NDArray[np.int64]) -> _Buffer:
+        return _Buffer(rows, self._source.rows(rows))
