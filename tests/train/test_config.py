@@ -19,6 +19,7 @@ CONFIG = TrainConfig(batch_size=10, min_steps=100, few_cells=1_000, max_steps=50
         ({"patience": 0}, "`patience` must be at least 1, got 0"),
         ({"learning_rate": float("nan")}, "`learning_rate` must be positive"),
         ({"decay": 1.0}, r"`decay` in \[0, 1\)"),
+        ({"largest_share": 0.0}, "`largest_share` is a share of the cells above 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(setting: dict[str, Any], words: str) -> None:
@@ -34,3 +35,8 @@ def test_steps_grow_with_the_square_root_of_the_cells(n_cells: int, n_steps: int
 def test_epochs_cap_the_steps() -> None:
     assert CONFIG.n_steps(50, 2) == 10
     assert CONFIG.n_steps(5, 2) == 2
+
+
+@pytest.mark.parametrize(("n_cells", "n_batch"), [(20, 20), (60, 32), (300, 100), (5_000, 128)])
+def test_a_step_holds_a_share_of_few_cells(n_cells: int, n_batch: int) -> None:
+    assert TrainConfig(largest_share=1 / 3).n_batch(n_cells) == n_batch

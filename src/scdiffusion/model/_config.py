@@ -19,7 +19,7 @@ class ModelConfig:
     """Settings of both networks and of their training."""
 
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
-    autoencoder_training: TrainConfig = field(default_factory=TrainConfig)
+    autoencoder_training: TrainConfig = field(default_factory=lambda: TrainConfig(largest_share=1 / 3))
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     diffusion_training: TrainConfig = field(
         default_factory=lambda: TrainConfig(batch_size=512, min_steps=1_000, learning_rate=2e-3, decay=0.995)

@@ -9,13 +9,17 @@ from scdiffusion._core.errors import SettingError
 
 __all__ = ["TrainConfig"]
 
+_SMALLEST_BATCH = 32
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
     """How long and how fast to train; the defaults of each stage stand in the model's settings."""
 
     batch_size: int = 128
-    """Cells a step."""
+    """Cells a step, where there are enough."""
+    largest_share: float = 1.0
+    """Share of the cells that a step may hold; the rest of them change from step to step. At least 32 cells are taken."""
     min_steps: int = 700
     """Steps for up to `few_cells` cells; more cells get more, with the square root of their number."""
     few_cells: int = 1_500
@@ -40,6 +44,23 @@ class TrainConfig:
         if not self.learning_rate > 0 or not 0 <= self.decay < 1:
             msg = f"`learning_rate` must be positive and `decay` in [0, 1), got {self.learning_rate} and {self.decay}."
             raise SettingError(msg)
+        if not 0 < self.largest_share <= 1:
+            msg = f"`largest_share` is a share of the cells above 0 and up to 1, got {self.largest_share}."
+            raise SettingError(msg)
+
+    def n_batch(self, n_cells: int) -> int:
+        """Choose the number of cells of a step.
+
+        Parameters
+        ----------
+        n_cells
+            Training cells.
+
+        Returns
+        -------
+        Cells, no more than there are.
+        """
+        return min(self.batch_size, n_cells, max(_SMALLEST_BATCH, int(self.largest_share * n_cells)))
 
     def n_steps(self, n_cells: int, max_epochs: int | None = None) -> int:
         """Choose the number of steps.
@@ -57,5 +78,5 @@ class TrainConfig:
         """
         steps = min(self.max_steps, round(self.min_steps * math.sqrt(max(1.0, n_cells / self.few_cells))))
         if max_epochs is not None:
-            steps = min(steps, max_epochs * max(1, n_cells // min(self.batch_size, n_cells)))
+            steps = min(steps, max_epochs * max(1, n_cells // self.n_batch(n_cells)))
         return max(1, steps)

@@ -65,7 +65,7 @@ def train(state: TrainState, run: Run) -> bool:
     TrainingError
         The training or validation loss is not finite; names the stage and the step.
     """
-    batches = Batches(state.task.n_cells, run.config.batch_size, run.seed, blocks=run.blocks)
+    batches = Batches(state.task.n_cells, run.config.n_batch(state.task.n_cells), run.seed, blocks=run.blocks)
     every = max(1, run.n_steps // run.config.n_validations)
     saved = time.monotonic()
     stopped = False
