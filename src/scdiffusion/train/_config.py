@@ -19,7 +19,7 @@ class TrainConfig:
     batch_size: int = 128
     """Cells a step, where there are enough."""
     largest_share: float = 1.0
-    """Share of the cells that a step may hold; the rest of them change from step to step. At least 32 cells are taken."""
+    """Share of the cells that a step may hold, so that it differs from the last; 32 cells are always allowed."""
     min_steps: int = 700
     """Steps for up to `few_cells` cells; more cells get more, with the square root of their number."""
     few_cells: int = 1_500
