@@ -14,6 +14,7 @@ from benchmarks.evaluation_speed import section as speed_section
 from benchmarks.faults import section as faults_section
 from benchmarks.figures import FIGURES
 from benchmarks.headline import BIOLOGY, MAIN, PAPER, REALISM, present
+from benchmarks.lisi_check import section as mixing_section
 from benchmarks.pretraining import section as pretraining_section
 from benchmarks.protocol import GENERATORS
 from benchmarks.table import COST_GROUP, STATUS_METRIC
@@ -57,7 +58,7 @@ def write(table: pd.DataFrame, folder: Path) -> None:
     parts += [_generators(), _overview(table)]
     parts += [_data_set(table[table["data_set"] == name]) for name in table["data_set"].unique()]
     parts += [_costs(table), _failures(table), faults_section(results), speed_section(results)]
-    parts += [control_section(results), pretraining_section(), _figures(results)]
+    parts += [mixing_section(results), control_section(results), pretraining_section(), _figures(results)]
     text = "\n".join(part.rstrip() + "\n" for part in parts if part)
     (folder / "RESULTS.md").write_text(text, encoding="utf-8")
 
