@@ -13,6 +13,7 @@ from benchmarks.data import DATA_SETS, MIN_CELLS_PER_GENE, MIN_CELLS_PER_LABEL
 from benchmarks.evaluation_speed import section as speed_section
 from benchmarks.faults import section as faults_section
 from benchmarks.figures import FIGURES
+from benchmarks.fit_speed import section as fit_speed_section
 from benchmarks.headline import BIOLOGY, MAIN, PAPER, REALISM, present
 from benchmarks.lisi_check import section as mixing_section
 from benchmarks.pretraining import section as pretraining_section

@@ -54,6 +54,7 @@ def run(job: Job) -> None:
         "n_generated": len(obs),
         "fit": fit.cost.to_json(),
         "generate": generate.cost.to_json(),
+        "notes": getattr(generator, "notes", {}),
         "versions": versions(*_PACKAGES),
     }
     Path(job["cost"]).write_text(json.dumps(costs, indent=1), encoding="utf-8")
