@@ -111,7 +111,7 @@ def section(results: Path) -> str:
     about = (
         f"`python -m benchmarks.fit_speed`, on {told}. Processor seconds of one thread. `ours-0.1` is a fit with a "
         "tenth of the default steps. For scVI the seconds up to its best validation bound count, not those of the "
-        "epochs it then waits. The ratio is its seconds over those of our cheapest fit that is as good in both measures."
+        "epochs it then waits. The ratio is its seconds over those of our cheapest fit as good in both."
     )
     return "\n\n".join(["## Seconds to equal quality", about, grid(header, lines), "\n".join(goals)])
 

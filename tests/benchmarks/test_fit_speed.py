@@ -26,7 +26,7 @@ def test_a_peer_that_no_fit_reaches_has_no_equal() -> None:
 
 def test_the_page_states_the_median_ratio_beside_its_goal(tmp_path: Path) -> None:
     told = {"data_set": "pbmc3k", "seed": 0, "machine": "a machine", "date": "today"}
-    peer = told | {
+    peer: dict[str, object] = told | {
         "fit": "scvi-posterior-to-its-end",
         "cpu_seconds": 300.0,
         "forest": 0.9,
