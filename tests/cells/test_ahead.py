@@ -48,6 +48,8 @@ def test_the_next_buffer_is_read_before_it_is_asked_for(watched: Watched) -> Non
     coming = [np.arange(20), np.arange(20, 40), np.arange(40, 60)]
     with ReadAhead(watched, iter(coming)) as ahead:
         ahead.rows(np.array([3]))
+        assert ahead._next is not None
+        assert ahead._next.result().rows[0] == 20
     assert [rows[0] for rows in watched.asked] == [0, 20]
 
 

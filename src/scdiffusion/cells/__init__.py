@@ -14,7 +14,8 @@ from scdiffusion.cells._genes import GeneSelection as GeneSelection
 from scdiffusion.cells._genes import select_genes as select_genes
 from scdiffusion.cells._plan import ConditionPlan as ConditionPlan
 from scdiffusion.cells._plan import plan_conditions as plan_conditions
-from scdiffusion.cells._sources import Source as Source
+from scdiffusion.cells._rows import Source as Source
+from scdiffusion.cells._sources import Cells as Cells
 from scdiffusion.cells._sources import open_source as open_source
 from scdiffusion.cells._split import Split as Split
 from scdiffusion.cells._split import split as split

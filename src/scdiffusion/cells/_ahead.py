@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scdiffusion.cells._batches import Blocks
-from scdiffusion.cells._sources import Source
+from scdiffusion.cells._rows import Source
 
 __all__ = ["BUFFER_BYTES", "ReadAhead", "plan_blocks"]
 

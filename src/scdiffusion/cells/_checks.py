@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import anndata as ad
@@ -12,14 +12,15 @@ import scipy.sparse as sp
 
 from scdiffusion._core.errors import CountsError, GenesError
 from scdiffusion.cells._h5ad import open_h5ad
-from scdiffusion.cells._sources import Matrix, Source, open_source, sparse_rows
+from scdiffusion.cells._rows import Matrix, Source, sparse_rows
+from scdiffusion.cells._sources import Cells, open_source
 
-__all__ = ["check_counts"]
+__all__ = ["check_counts", "check_names", "require_counts"]
 
 _ROWS_FOR_A_HINT = 1024
 
 
-def check_counts(data: Source | ad.AnnData | str | Path, *, layer: str | None = None) -> Source:
+def check_counts(data: Source | Cells, *, layer: str | None = None) -> Source:
     """Open cells and make sure that they are raw counts.
 
     Every value is looked at, block by block: it must be finite, not negative and whole.
@@ -27,7 +28,7 @@ def check_counts(data: Source | ad.AnnData | str | Path, *, layer: str | None = 
     Parameters
     ----------
     data
-        Cells in memory or backed, the path of a ``.h5ad`` file, or an open source.
+        Cells as for `open_source`, or an open source.
     layer
         The layer that holds raw counts; `None` reads `X`. Not used for an open source.
 
@@ -43,22 +44,55 @@ def check_counts(data: Source | ad.AnnData | str | Path, *, layer: str | None = 
     GenesError
         Two genes share a name.
     """
-    if isinstance(data, ad.AnnData | str | Path):
+    if isinstance(data, ad.AnnData | str | Path | Sequence):
         source = open_source(data, layer=layer)
         name = "`X`" if layer is None else f"Layer {layer!r}"
     else:
         source, name = data, "The matrix"
-    _check_names(source)
+    check_names(source)
     for _, block in source.blocks():
-        trouble = _trouble(block)
-        if trouble:
-            msg = f"{name} {trouble}; expected raw counts: whole numbers, not negative. {_advice(data)}"
-            raise CountsError(msg)
+        require_counts(block, name, data)
     return source
 
 
-def _check_names(source: Source) -> None:
-    """Refuse empty data and names that are not unique."""
+def require_counts(block: sp.csr_matrix, name: str, data: Source | Cells) -> None:
+    """Refuse values that are not counts.
+
+    Parameters
+    ----------
+    block
+        Some rows.
+    name
+        What to call the matrix.
+    data
+        Where it is from, to look for counts elsewhere.
+
+    Raises
+    ------
+    CountsError
+        A value is not a count.
+    """
+    trouble = _trouble(block)
+    if trouble:
+        msg = f"{name} {trouble}; expected raw counts: whole numbers, not negative. {_advice(data)}"
+        raise CountsError(msg)
+
+
+def check_names(source: Source) -> None:
+    """Refuse empty data and names that are not unique.
+
+    Parameters
+    ----------
+    source
+        The cells.
+
+    Raises
+    ------
+    CountsError
+        There are no cells or genes, or two cells share a name.
+    GenesError
+        Two genes share a name.
+    """
     if source.n_cells == 0 or source.n_genes == 0:
         msg = f"The data hold {source.n_cells} cells and {source.n_genes} genes; expected at least one of each."
         raise CountsError(msg + " Check the filters that were applied before.")
@@ -84,7 +118,7 @@ def _trouble(block: sp.csr_matrix) -> str:
     return ""
 
 
-def _advice(data: Source | ad.AnnData | str | Path) -> str:
+def _advice(data: Source | Cells) -> str:
     """Name the places of the same data that do hold counts."""
     good = [how for how, matrix in _places(data) if _starts_with_counts(matrix)]
     if good:
@@ -92,7 +126,7 @@ def _advice(data: Source | ad.AnnData | str | Path) -> str:
     return "No other place in these data holds counts: load the matrix as it was measured."
 
 
-def _places(data: Source | ad.AnnData | str | Path) -> Iterator[tuple[str, Matrix | None]]:
+def _places(data: Source | Cells) -> Iterator[tuple[str, Matrix | None]]:
     """Visit the matrices of the data and how each would be passed."""
     if isinstance(data, ad.AnnData):
         yield "leave `layer` out", data.file["X"] if data.isbacked else data.X
@@ -100,7 +134,7 @@ def _places(data: Source | ad.AnnData | str | Path) -> Iterator[tuple[str, Matri
             yield f"pass `layer={layer!r}`", matrix
         if data.raw is not None:
             yield "pass `adata.raw.to_adata()`", data.raw.X
-    elif isinstance(data, str | Path):
+    elif isinstance(data, str | Path) and Path(data).is_file():
         file = open_h5ad(Path(data))
         for name in ("X", *(f"layers/{layer}" for layer in file.get("layers", ())), "raw/X"):
             if name in file:

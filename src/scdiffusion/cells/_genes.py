@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdiffusion._core.errors import CountsError, GenesError, SettingError, did_you_mean
-from scdiffusion.cells._sources import Source
+from scdiffusion.cells._rows import Source
 
 __all__ = ["MIN_CELLS", "GeneSelection", "select_genes"]
 

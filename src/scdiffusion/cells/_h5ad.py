@@ -8,6 +8,7 @@ import h5py
 import pandas as pd
 
 from scdiffusion._core.errors import CountsError, DataFileError, UnknownNameError, did_you_mean
+from scdiffusion.cells._rows import Stored
 
 __all__ = ["matrix_element", "open_h5ad", "read_frame"]
 
@@ -48,13 +49,13 @@ def open_h5ad(path: Path) -> h5py.File:
     return file
 
 
-def matrix_element(file: h5py.File, layer: str | None) -> h5py.Dataset | h5py.Group:
+def matrix_element(file: Stored, layer: str | None) -> Stored:
     """Find the stored matrix of a file.
 
     Parameters
     ----------
     file
-        An open ``.h5ad`` file.
+        An open ``.h5ad`` file or zarr group.
     layer
         Name of a layer; `None` for `X`.
 
@@ -73,7 +74,7 @@ def matrix_element(file: h5py.File, layer: str | None) -> h5py.Dataset | h5py.Gr
     if layer is None and "X" in file:
         return file["X"]
     if layer is None:
-        msg = f"{file.filename!r} has no `X`; expected raw counts. Name one of the layers {known} as `layer`."
+        msg = f"{_where(file)!r} has no `X`; expected raw counts. Name one of the layers {known} as `layer`."
         raise CountsError(msg)
     if layer not in known:
         msg = f"`layer` {layer!r} is not a layer of the data; expected one of {known} or none for `X`."
@@ -81,13 +82,13 @@ def matrix_element(file: h5py.File, layer: str | None) -> h5py.Dataset | h5py.Gr
     return file["layers"][layer]
 
 
-def read_frame(file: h5py.File, name: str) -> pd.DataFrame:
+def read_frame(file: Stored, name: str) -> pd.DataFrame:
     """Read the labels of cells or genes.
 
     Parameters
     ----------
     file
-        An open ``.h5ad`` file.
+        An open ``.h5ad`` file or zarr group.
     name
         ``"obs"`` or ``"var"``.
 
@@ -105,12 +106,16 @@ def read_frame(file: h5py.File, name: str) -> pd.DataFrame:
     try:
         frame = ad.io.read_elem(file[name])
     except (OSError, KeyError, ValueError, RuntimeError) as error:
-        msg = f"`{name}` of {file.filename!r} cannot be read; expected a whole `.h5ad` file. Copy or write it again."
+        msg = f"`{name}` of {_where(file)!r} cannot be read; expected a whole `.h5ad` file. Copy or write it again."
         raise DataFileError(msg) from error
     if not isinstance(frame, pd.DataFrame):
-        msg = f"`{name}` of {file.filename!r} is not a table; expected a `.h5ad` file. Save it with `write_h5ad`."
+        msg = f"`{name}` of {_where(file)!r} is not a table; expected cells. Save them with `adata.write_h5ad`."
         raise DataFileError(msg)
     return frame
+
+
+def _where(file: Stored) -> str:
+    return str(getattr(file, "filename", getattr(file, "store", file)))
 
 
 def _unreadable(path: Path, error: OSError) -> str:

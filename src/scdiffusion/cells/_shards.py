@@ -1,0 +1,168 @@
+"""Folders of shards: cells in random order, so that neighbours are a random sample."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scdiffusion._core.errors import DataFileError, UnknownNameError
+from scdiffusion._core.slots import SHARDS_FILE
+from scdiffusion.cells._h5ad import open_h5ad, read_frame
+from scdiffusion.cells._joined import join_obs
+from scdiffusion.cells._stored import SparseRows, Values
+
+__all__ = ["SHARDS_FORMAT", "ShardSource", "is_shards", "open_shards"]
+
+SHARDS_FORMAT = 1
+"""Version of the layout of a folder of shards."""
+
+
+class _Part(NamedTuple):
+    """Where the values of one shard lie in its file."""
+
+    path: Path
+    end: int
+    """Values in this and all earlier shards."""
+    data: int
+    """First byte of the counts."""
+    indices: int
+    """First byte of their columns."""
+    types: tuple[np.dtype[Any], np.dtype[Any]]
+
+
+class ShardSource(SparseRows):
+    """Cells in shards.
+
+    The counts lie uncompressed and unbroken in their files, and are read from there without any library between.
+
+    Parameters
+    ----------
+    parts
+        The shards.
+    obs, var, starts, genes
+        As in `StoredSource`.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[_Part],
+        obs: pd.DataFrame,
+        var: pd.DataFrame,
+        *,
+        starts: NDArray[np.int64],
+        genes: Sequence[str] | None,
+    ) -> None:
+        super().__init__(obs, var, starts=starts, genes=genes)
+        self._parts = parts
+        self._ends = np.array([part.end for part in parts])
+
+    def _values(self, begin: int, end: int) -> Values:
+        pieces = list(self._pieces(begin, end))
+        if len(pieces) == 1:
+            return pieces[0]
+        return np.concatenate([piece[0] for piece in pieces]), np.concatenate([piece[1] for piece in pieces])
+
+    def _pieces(self, begin: int, end: int) -> Iterator[Values]:
+        """Read neighbouring values shard by shard."""
+        first = min(int(np.searchsorted(self._ends, begin, side="right")), len(self._parts) - 1)
+        for at in range(first, len(self._parts)):
+            part = self._parts[at]
+            before = self._parts[at - 1].end if at else 0
+            from_, to = max(begin, before) - before, min(end, part.end) - before
+            yield (
+                np.fromfile(part.path, part.types[0], to - from_, offset=part.data + from_ * part.types[0].itemsize),
+                np.fromfile(part.path, part.types[1], to - from_, offset=part.indices + from_ * part.types[1].itemsize),
+            )
+            if end <= part.end:
+                return
+
+
+def is_shards(path: Path) -> bool:
+    """Say whether a path is a folder of shards."""
+    return (path / SHARDS_FILE).is_file()
+
+
+def open_shards(folder: Path, *, layer: str | None = None, genes: Sequence[str] | None = None) -> ShardSource:
+    """Open a folder of shards for reading.
+
+    Parameters
+    ----------
+    folder
+        What `shard` wrote.
+    layer
+        Must be `None`: shards hold one matrix.
+    genes
+        Names of the genes to give, in this order; `None` gives all.
+
+    Returns
+    -------
+    The cells in the order of the shards; labels are in memory, counts are read when asked for.
+
+    Raises
+    ------
+    DataFileError
+        The folder is damaged, incomplete or of a newer version.
+    UnknownNameError
+        `layer` is given.
+    GenesError
+        Some of `genes` are missing.
+    """
+    index = _read_index(folder)
+    if layer is not None:
+        msg = f"`layer` {layer!r} is given for the shards in {str(folder)!r}, which hold one matrix; expected none."
+        raise UnknownNameError(msg + " Leave `layer` out, or name it when the shards are made.")
+    parts, frames, starts, var = [], [], [np.zeros(1, dtype=np.int64)], pd.DataFrame()
+    n_values = 0
+    for held in index["shards"]:
+        path = folder / held["file"]
+        with _open_part(path, held) as file:
+            data, indices = file["X"]["data"], file["X"]["indices"]
+            begins = data.id.get_offset(), indices.id.get_offset()
+            if None in begins and data.size:
+                raise _damaged(path, "was written again by another program")
+            starts.append(file["X"]["indptr"][1:].astype(np.int64) + n_values)
+            n_values += data.size
+            parts.append(_Part(path, n_values, begins[0] or 0, begins[1] or 0, (data.dtype, indices.dtype)))
+            frames.append(read_frame(file, "obs"))
+            var = read_frame(file, "var") if var.empty else var
+    return ShardSource(parts, _below(frames), var, starts=np.concatenate(starts), genes=genes)
+
+
+def _below(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return join_obs(frames, [str(at) for at in range(len(frames))])
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    """Read what the folder should hold."""
+    path = folder / SHARDS_FILE
+    try:
+        index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version, _ = index["format"], index["shards"][0]
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        msg = f"{str(path)!r} cannot be read; expected the list of shards that `scdiffusion shard` wrote."
+        raise DataFileError(msg + " Copy the folder again, or make the shards again.") from error
+    if version > SHARDS_FORMAT:
+        msg = f"The shards in {str(folder)!r} are of format {version}; expected {SHARDS_FORMAT} or earlier."
+        raise DataFileError(msg + " Update scdiffusion.")
+    return index
+
+
+def _open_part(path: Path, held: dict[str, Any]) -> h5py.File:
+    """Open a shard that is whole."""
+    if not path.is_file():
+        raise _damaged(path, "is missing")
+    if path.stat().st_size != held["bytes"]:
+        raise _damaged(path, f"has {path.stat().st_size:,} bytes instead of {held['bytes']:,}")
+    return open_h5ad(path)
+
+
+def _damaged(path: Path, how: str) -> DataFileError:
+    msg = f"The shard {str(path)!r} {how}; expected the file that `scdiffusion shard` wrote. Copy the folder again, or"
+    return DataFileError(msg + " make the shards again.")
