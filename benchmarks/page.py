@@ -59,7 +59,13 @@ def write(table: pd.DataFrame, folder: Path) -> None:
     parts += [_generators(), _overview(table)]
     parts += [_data_set(table[table["data_set"] == name]) for name in table["data_set"].unique()]
     parts += [_costs(table), _failures(table), faults_section(results), speed_section(results)]
-    parts += [mixing_section(results), control_section(results), pretraining_section(), _figures(results)]
+    parts += [
+        fit_speed_section(results),
+        mixing_section(results),
+        control_section(results),
+        pretraining_section(),
+        _figures(results),
+    ]
     text = "\n".join(part.rstrip() + "\n" for part in parts if part)
     (folder / "RESULTS.md").write_text(text, encoding="utf-8")
 
