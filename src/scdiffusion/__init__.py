@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from scdiffusion import foundation
     from scdiffusion._core.errors import UserError
-    from scdiffusion.cells import datasets, split
+    from scdiffusion.cells import datasets, shard, split
     from scdiffusion.evaluation import Report, audit, evaluate
     from scdiffusion.model import CellGenerator, load, plot_trajectory
 
@@ -36,6 +36,7 @@ __all__ = [
     "foundation",
     "load",
     "plot_trajectory",
+    "shard",
     "split",
 ]
 
@@ -47,6 +48,7 @@ _HOMES = {
     "evaluate": "scdiffusion.evaluation",
     "load": "scdiffusion.model",
     "plot_trajectory": "scdiffusion.model",
+    "shard": "scdiffusion.cells",
     "split": "scdiffusion.cells",
 }
 _MODULES = {"datasets": "scdiffusion.cells.datasets", "foundation": "scdiffusion.foundation"}

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scdiffusion._core.errors import OutputExistsError, StorageError, UserError
-from scdiffusion._core.slots import CONFIG_FILE
+from scdiffusion._core.slots import CONFIG_FILE, SHARDS_FILE
 
 __all__ = ["atomic_file", "atomic_folder", "refuse_existing", "sha256", "storage_errors"]
 
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_KINDS = {CONFIG_FILE: "a saved model", SHARDS_FILE: "shards"}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -56,7 +57,7 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(path: str | Path, *, overwrite: bool = False, mark: str = CONFIG_FILE) -> Iterator[Path]:
     """Fill a folder beside its place and move it there when complete.
 
     Parameters
@@ -64,8 +65,10 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
     path
         Where the folder shall appear; missing parent folders are made.
     overwrite
-        Replace the saved model, or the empty folder, that is there. A folder that holds anything else is never
-        replaced.
+        Replace the folder of the same kind, or the empty folder, that is there. A folder that holds anything else is
+        never replaced.
+    mark
+        The file by which a folder of this kind is known: that of a saved model, or of shards.
 
     Yields
     ------
@@ -74,14 +77,14 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
     Raises
     ------
     OutputExistsError
-        Something is there and `overwrite` is false, or it is not a saved model.
+        Something is there and `overwrite` is false, or it is not of this kind.
     StorageError
         No permission, or the disk is full.
     """
     path = Path(path)
     refuse_existing(path, overwrite=overwrite)
-    if path.exists() and not _is_replaceable(path):
-        msg = f"{str(path)!r} holds other things than a saved model; it is not overwritten. Choose another folder."
+    if path.exists() and not _is_replaceable(path, mark):
+        msg = f"{str(path)!r} holds other things than {_KINDS[mark]}; it is not overwritten. Choose another folder."
         raise OutputExistsError(msg)
     partial, old = _partial(path), _partial(path)
     with storage_errors(path):
@@ -170,8 +173,8 @@ def _trouble(error: OSError | RuntimeError) -> str | None:
     return None
 
 
-def _is_replaceable(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / CONFIG_FILE).is_file() or not any(folder.iterdir()))
+def _is_replaceable(folder: Path, mark: str) -> bool:
+    return folder.is_dir() and ((folder / mark).is_file() or not any(folder.iterdir()))
 
 
 def _partial(path: Path) -> Path:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from scdiffusion._core.errors import GenesError
 from scdiffusion.cells._rows import Named, Source
 
-__all__ = ["GeneChoice", "JoinedSource", "join_obs", "join_var"]
+__all__ = ["GeneChoice", "JoinedSource", "join_obs", "join_var", "name_places"]
 
 GeneChoice = Literal["intersection", "union"]
 """Which genes cells of several files have: those that all files have, or those that any has."""
@@ -52,6 +54,22 @@ class JoinedSource(Named):
             begin = int(end) - part.n_cells
             for where, block in part.blocks(n_rows):
                 yield slice(begin + where.start, begin + where.stop), block
+
+
+def name_places(places: Sequence[ad.AnnData | str | Path]) -> list[str]:
+    """Find a short name for each of several places of cells.
+
+    Parameters
+    ----------
+    places
+        Paths, or cells in memory.
+
+    Returns
+    -------
+    Names of the files without their ending; numbered where two are alike.
+    """
+    names = [f"cells {at + 1}" if isinstance(one, ad.AnnData) else Path(one).stem for at, one in enumerate(places)]
+    return names if len(set(names)) == len(names) else [f"{name} {at + 1}" for at, name in enumerate(names)]
 
 
 def join_obs(frames: Sequence[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:

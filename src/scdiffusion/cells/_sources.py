@@ -13,7 +13,7 @@ import pandas as pd
 
 from scdiffusion._core.errors import CountsError, SettingError, UnknownNameError, did_you_mean
 from scdiffusion.cells._h5ad import matrix_element, open_h5ad, read_frame
-from scdiffusion.cells._joined import JoinedSource, join_var
+from scdiffusion.cells._joined import JoinedSource, join_var, name_places
 from scdiffusion.cells._rows import Matrix, MemorySource, Source
 from scdiffusion.cells._shards import is_shards, open_shards
 from scdiffusion.cells._stored import DenseSource, SparseSource
@@ -97,7 +97,7 @@ def _join(data: Sequence[Place], *, layer: str | None, genes: Sequence[str] | No
     if not data:
         msg = "The list of cells is empty; expected at least one file."
         raise SettingError(msg)
-    names = [f"cells {at + 1}" if isinstance(one, ad.AnnData) else Path(one).stem for at, one in enumerate(data)]
+    names = name_places(data)
     if genes is None:
         whole = [open_source(one, layer=layer) for one in data]
         genes = [str(gene) for gene in join_var([one.var for one in whole], "intersection").index]
