@@ -13,11 +13,14 @@ from scdiffusion.cells._genes import MIN_CELLS as MIN_CELLS
 from scdiffusion.cells._genes import GeneSelection as GeneSelection
 from scdiffusion.cells._genes import select_genes as select_genes
 from scdiffusion.cells._joined import GeneChoice as GeneChoice
+from scdiffusion.cells._joined import JoinedSource as JoinedSource
 from scdiffusion.cells._plan import ConditionPlan as ConditionPlan
 from scdiffusion.cells._plan import plan_conditions as plan_conditions
 from scdiffusion.cells._rows import Source as Source
 from scdiffusion.cells._sharding import Sharded as Sharded
 from scdiffusion.cells._sharding import shard as shard
+from scdiffusion.cells._shards import damaged_shards as damaged_shards
+from scdiffusion.cells._shards import is_shards as is_shards
 from scdiffusion.cells._sources import Cells as Cells
 from scdiffusion.cells._sources import open_source as open_source
 from scdiffusion.cells._split import Split as Split

@@ -37,6 +37,11 @@ class JoinedSource(Named):
         self._parts = parts
         self._ends = np.cumsum([part.n_cells for part in parts])
 
+    @property
+    def report(self) -> str:
+        """Tell how many genes the files share."""
+        return f"{len(self._parts)} files share {self.n_genes:,} genes."
+
     def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
         """Return the counts of some cells in the order given."""
         asked = np.asarray(indices, dtype=np.int64) % max(self.n_cells, 1)

@@ -13,12 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdiffusion._core.errors import DataFileError, UnknownNameError
+from scdiffusion._core.files import sha256
 from scdiffusion._core.slots import SHARDS_FILE
 from scdiffusion.cells._h5ad import open_h5ad, read_frame
 from scdiffusion.cells._joined import join_obs
 from scdiffusion.cells._stored import SparseRows, Values
 
-__all__ = ["SHARDS_FORMAT", "ShardSource", "is_shards", "open_shards"]
+__all__ = ["SHARDS_FORMAT", "ShardSource", "damaged_shards", "is_shards", "open_shards"]
 
 SHARDS_FORMAT = 1
 """Version of the layout of a folder of shards."""
@@ -133,6 +134,32 @@ def open_shards(folder: Path, *, layer: str | None = None, genes: Sequence[str] 
             frames.append(read_frame(file, "obs"))
             var = read_frame(file, "var") if var.empty else var
     return ShardSource(parts, _below(frames), var, starts=np.concatenate(starts), genes=genes)
+
+
+def damaged_shards(folder: Path) -> list[str]:
+    """Find shards that are not what was written, by their checksums.
+
+    Parameters
+    ----------
+    folder
+        What `shard` wrote; every byte is read.
+
+    Returns
+    -------
+    What is wrong with each; empty for a whole folder.
+
+    Raises
+    ------
+    DataFileError
+        A shard is missing or of another size, or the list of shards is damaged.
+    """
+    wrong = []
+    for held in _read_index(folder)["shards"]:
+        path = folder / held["file"]
+        with _open_part(path, held):
+            if sha256(path) != held["sha256"]:
+                wrong.append(str(_damaged(path, "has another checksum")))
+    return wrong
 
 
 def _below(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
