@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scdiffusion._core.errors import SettingError, UnknownNameError, did_you_mean
-from scdiffusion.cells import Source, open_source
+from scdiffusion.cells import Cells, Source, open_source
 
 __all__ = ["EmbeddedRows", "EmbeddedSource", "open_cells"]
 
@@ -89,7 +89,7 @@ class EmbeddedSource:
 
 
 def open_cells(
-    data: ad.AnnData | str | Path,
+    data: Cells,
     *,
     layer: str | None = None,
     genes: Sequence[str] | None = None,
@@ -113,7 +113,7 @@ def open_cells(
     UnknownNameError
         There is no such entry.
     SettingError
-        It does not hold finite numbers.
+        It does not hold finite numbers, or `data` is no place that carries embeddings.
     """
     source = open_source(data, layer=layer, genes=genes)
     if obsm_key is None:
@@ -121,8 +121,11 @@ def open_cells(
     return EmbeddedSource(source, _read_obsm(data, obsm_key))
 
 
-def _read_obsm(data: ad.AnnData | str | Path, key: str) -> NDArray[np.float32]:
+def _read_obsm(data: Cells, key: str) -> NDArray[np.float32]:
     """Read an embedding, shape ``(N, D)``."""
+    if not isinstance(data, ad.AnnData) and not (isinstance(data, str | Path) and Path(data).is_file()):
+        msg = f"The latents of this model are `obsm[{key!r}]`, which is read from an AnnData or a `.h5ad` file only, not"
+        raise SettingError(msg + f" from {type(data).__name__} {str(data)!r}. Save the cells in one `.h5ad`.")
     held = (data if isinstance(data, ad.AnnData) else ad.read_h5ad(data, backed="r")).obsm
     if key not in held:
         known = sorted(held)

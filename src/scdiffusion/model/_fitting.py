@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 
 from scdiffusion._core.errors import CountsError, ModelFolderError, OutputExistsError, SettingError
 from scdiffusion._core.random import generator
-from scdiffusion.cells import Conditions, ConditionTable, Source, check_counts, plan_blocks, select_genes
+from scdiffusion.cells import (
+    Cells,
+    Conditions,
+    ConditionTable,
+    JoinedSource,
+    Source,
+    check_counts,
+    plan_blocks,
+    select_genes,
+)
 from scdiffusion.foundation import Foundation, open_cells
 from scdiffusion.model._facts import Known
 from scdiffusion.model._folder import Held, read_folder, read_training, write_start, write_training
@@ -81,7 +90,7 @@ class Data:
 
 
 def read_data(
-    adata: ad.AnnData | str | Path,
+    adata: Cells,
     *,
     conditions: Sequence[str],
     continuous: Sequence[str],
@@ -94,7 +103,7 @@ def read_data(
     Parameters
     ----------
     adata
-        Cells with raw counts, in memory or backed, or a path.
+        Cells with raw counts, as for `CellGenerator`.
     conditions, continuous
         Columns of `obs`; a single one may be given as text.
     layer
@@ -128,7 +137,7 @@ def read_data(
         conditions=known,
         table=known.encode(source.obs.iloc[cells]),
         var=whole.var[selection.keep].copy(),
-        genes_report=selection.report(),
+        genes_report=" ".join([*([whole.report] if isinstance(whole, JoinedSource) else []), selection.report()]),
         on_disk=not isinstance(adata, ad.AnnData) or adata.isbacked,
         latent=latent,
     )

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from scdiffusion._core.errors import NotFittedError
-from scdiffusion.cells import MIN_CELLS, check_counts
+from scdiffusion.cells import MIN_CELLS, Cells, check_counts
 from scdiffusion.diffusion import SolverName
 from scdiffusion.foundation import Foundation, open_cells
 from scdiffusion.guidance import Composition
@@ -45,7 +45,8 @@ class CellGenerator(Controls, Augments, WithClassifiers):
     Parameters
     ----------
     adata
-        Cells with raw counts, in memory or backed, or the path of a ``.h5ad`` file.
+        Cells with raw counts: in memory or backed; the path of a ``.h5ad`` file, a ``.zarr`` store or a folder of shards;
+        or several of these, of which the genes are kept that all have.
     conditions
         Columns of `obs` with labels, such as ``"cell_type"``. Missing labels are fine.
     continuous
@@ -70,7 +71,12 @@ class CellGenerator(Controls, Augments, WithClassifiers):
     ConditionError
         A label has one cell only, or a continuous column holds text.
     DataFileError
-        The file is not a readable ``.h5ad``.
+        The path does not lead to readable cells.
+
+    Warns
+    -----
+    UserWarning
+        Genes that only some of several files have, or cells without counts, are left out, with their number.
 
     Examples
     --------
@@ -82,7 +88,7 @@ class CellGenerator(Controls, Augments, WithClassifiers):
 
     def __init__(
         self,
-        adata: ad.AnnData | str | Path,
+        adata: Cells,
         *,
         conditions: Sequence[str] = (),
         continuous: Sequence[str] = (),
