@@ -18,13 +18,14 @@ from scdiffusion.cli._fit import fit
 from scdiffusion.cli._generate import generate
 from scdiffusion.cli._inspect import inspect
 from scdiffusion.cli._say import STOPPED, say_error, say_warning
+from scdiffusion.cli._shard import shard
 from scdiffusion.cli._trajectory import trajectory
 from scdiffusion.cli._transfer import transfer
 
 __all__ = ["main", "run"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-for command in (fit, add_classifier, generate, transfer, trajectory, augment, evaluate, audit, inspect, demo):
+for command in (shard, fit, add_classifier, generate, transfer, trajectory, augment, evaluate, audit, inspect, demo):
     app.command()(command)
 
 

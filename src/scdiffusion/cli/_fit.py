@@ -15,7 +15,10 @@ __all__ = ["fit"]
 
 
 def fit(
-    data: Annotated[Path, typer.Argument(help="Cells with raw counts, a .h5ad file.", show_default=False)],
+    data: Annotated[
+        list[Path],
+        typer.Argument(help="Cells with raw counts: .h5ad, .zarr or a folder of shards, or several.", show_default=False),
+    ],
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the model.", show_default=False)],
     condition: Annotated[
@@ -37,7 +40,7 @@ def fit(
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
 ) -> None:
-    """Fit a model to the cells of a .h5ad file.
+    """Fit a model to the cells of a file, of several, or of a folder of shards.
 
     Ctrl-C stops early with exit code 130 and keeps what was learnt so far.
     The folder loads and says that it was stopped; --resume goes on.
@@ -48,7 +51,7 @@ def fit(
 
     refuse_existing(output, overwrite=overwrite or resume)
     model = CellGenerator(
-        data,
+        data[0] if len(data) == 1 else data,
         conditions=condition or [],
         continuous=continuous or [],
         layer=layer,

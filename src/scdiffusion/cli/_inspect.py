@@ -21,7 +21,7 @@ _MOST_LABELS = 100
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="Folder of a model, or a .h5ad file.", show_default=False)],
+    path: Annotated[Path, typer.Argument(help="Folder of a model, or cells to fit.", show_default=False)],
     *,
     where: Annotated[
         list[str] | None,
@@ -33,12 +33,11 @@ def inspect(
     if not path.exists():
         msg = f"{str(path)!r} does not exist; expected the folder of a model or a `.h5ad` file. Check the path."
         raise DataFileError(msg)
-    if where and not path.is_dir():
-        msg = (
-            f"`--where` is given for the file {str(path)!r}; expected the folder of a model, which was fitted to cells."
-        )
-        raise SettingError(msg + " Leave `--where` out, or fit a model first.")
-    if path.is_dir():
+    is_data = _is_data(path)
+    if where and is_data:
+        msg = f"`--where` is given for the cells in {str(path)!r}; expected the folder of a model, which was fitted to"
+        raise SettingError(msg + " cells. Leave `--where` out, or fit a model first.")
+    if not is_data:
         found = inspect_model(path) if not where else inspect_support(path, where)
         text = found.pop("text")
     else:
@@ -143,7 +142,7 @@ def inspect_data(path: Path) -> dict[str, Any]:
     Parameters
     ----------
     path
-        A ``.h5ad`` file; it is read block by block.
+        A ``.h5ad`` file, a ``.zarr`` store or a folder of shards; it is read block by block.
 
     Returns
     -------
@@ -153,9 +152,9 @@ def inspect_data(path: Path) -> dict[str, Any]:
     Raises
     ------
     DataFileError
-        The file is not a readable ``.h5ad``.
+        The path does not lead to readable cells.
     """
-    from scdiffusion.cells import check_counts, open_source, select_genes
+    from scdiffusion.cells import check_counts, damaged_shards, is_shards, open_source, select_genes
 
     places = _places(path)
     source = open_source(path, layer=places[0])
@@ -173,7 +172,17 @@ def inspect_data(path: Path) -> dict[str, Any]:
         problems = []
         found["genes"] = select_genes(open_source(path, layer=counts[0])).report()
     candidates, more = _candidates(source.obs)
+    more += damaged_shards(path) if is_shards(path) else []
     return found | candidates | {"problems": problems + more}
+
+
+def _is_data(path: Path) -> bool:
+    """Tell cells from models."""
+    from scdiffusion._core.slots import CONFIG_FILE, SHARDS_FILE
+
+    if path.is_dir():
+        return (path / SHARDS_FILE).is_file() or (path.suffix == ".zarr" and not (path / CONFIG_FILE).is_file())
+    return True
 
 
 def _places(path: Path) -> list[str | None]:
@@ -188,6 +197,8 @@ def _places(path: Path) -> list[str | None]:
         raise
     except UserError:  # no X: the layers may still do
         pass
+    if path.is_dir():
+        return [None]
     with h5py.File(path, "r") as file:
         layers: list[str | None] = sorted(file.get("layers", ()))
         return [None, *layers] if "X" in file or not layers else layers

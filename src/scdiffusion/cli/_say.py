@@ -18,6 +18,7 @@ STOPPED = 130
 """Exit code after Ctrl-C, as shells count it."""
 _OURS, _YOURS = 1, 2
 _LESS_MEMORY = {
+    "shard": "lower `--cells-per-shard`",
     "fit": "raise `--min-cells` to train on fewer genes, or pass `--set autoencoder_training.batch_size=64`",
     "generate": "lower `--chunk`; cells are written as they are made, so their number does not matter",
     "transfer": "pass fewer cells at a time",

@@ -45,8 +45,8 @@ class CellGenerator(Controls, Augments, WithClassifiers):
     Parameters
     ----------
     adata
-        Cells with raw counts: in memory or backed; the path of a ``.h5ad`` file, a ``.zarr`` store or a folder of shards;
-        or several of these, of which the genes are kept that all have.
+        Cells with raw counts: in memory or backed, the path of a ``.h5ad`` file, a ``.zarr`` store or a folder of
+        shards, or several of these, of which the genes are kept that all have.
     conditions
         Columns of `obs` with labels, such as ``"cell_type"``. Missing labels are fine.
     continuous
