@@ -16,8 +16,7 @@ __all__ = ["fit"]
 
 def fit(
     data: Annotated[
-        list[Path],
-        typer.Argument(help="Cells with raw counts: .h5ad, .zarr or a folder of shards, or several.", show_default=False),
+        list[Path], typer.Argument(help="Cells with raw counts: .h5ad files, .zarr or shards.", show_default=False)
     ],
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the model.", show_default=False)],

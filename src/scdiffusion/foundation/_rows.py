@@ -124,8 +124,8 @@ def open_cells(
 def _read_obsm(data: Cells, key: str) -> NDArray[np.float32]:
     """Read an embedding, shape ``(N, D)``."""
     if not isinstance(data, ad.AnnData) and not (isinstance(data, str | Path) and Path(data).is_file()):
-        msg = f"The latents of this model are `obsm[{key!r}]`, which is read from an AnnData or a `.h5ad` file only, not"
-        raise SettingError(msg + f" from {type(data).__name__} {str(data)!r}. Save the cells in one `.h5ad`.")
+        msg = f"The latents of this model are `obsm[{key!r}]`, which {str(data)!r} cannot give; expected an AnnData or"
+        raise SettingError(msg + " one `.h5ad` file. Save the cells in one file.")
     held = (data if isinstance(data, ad.AnnData) else ad.read_h5ad(data, backed="r")).obsm
     if key not in held:
         known = sorted(held)
