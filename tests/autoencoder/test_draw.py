@@ -71,6 +71,16 @@ def test_counts_and_bursts_are_expected_to_fill_the_library() -> None:
     np.testing.assert_allclose(means / means.sum(axis=1, keepdims=True), shares)
 
 
+def test_bursts_that_would_overfill_a_deep_library_leave_room_for_the_rest() -> None:
+    bursts = BurstRates(rate=np.full(300, 2.0), size=np.geomspace(10, 11_000, 300))
+    shares = np.full((3, 300), 1 / 300)
+    totals = np.array([2_000, 500_000, 3_000_000])
+    means = _means(shares, totals, bursts)
+    expected = means - np.expm1(-bursts.rate * means) * (1 + bursts.size)
+    assert np.all(means > 0)
+    np.testing.assert_allclose(expected.sum(axis=1), totals, rtol=1e-3)
+
+
 def test_an_extreme_total_is_kept() -> None:
     shares = np.full((2, 4), 0.25, dtype=np.float32)
     draws = cell_generators(0, "counts", np.arange(2))

@@ -13,7 +13,8 @@ __all__ = ["BurstRates", "draw_counts"]
 
 Floats = NDArray[np.float64]
 _RARE = 1e-4  # share of a library below which a gene's bursts are too rare to coincide
-_NEWTON_STEPS = 4
+_NEWTON_STEPS = 32  # at most: 3 or 4 do for most cells
+_CLOSE = 1e-6  # relative change of the scale below which it stands
 _CLUMPS_PER_GENE = 4  # beyond this, gene by gene is cheaper than clump by clump
 
 
@@ -79,7 +80,10 @@ def draw_counts(
 
 
 def _means(shares: Floats, library_size: NDArray[np.int64], bursts: BurstRates | None) -> Floats:
-    """Scale shares so that counts and bursts are expected to fill the library, by Newton's rule."""
+    """Scale shares so that counts and bursts are expected to fill the library, by Newton's rule.
+
+    The expected total is concave in the scale: from below a step never passes the solution, from above it may pass zero.
+    """
     totals = shares.sum(axis=1)
     scale = library_size / totals
     if bursts is None:
@@ -89,10 +93,13 @@ def _means(shares: Floats, library_size: NDArray[np.int64], bursts: BurstRates |
     rate, added = bursts.rate[at], 1 + bursts.size[at]
     pace = shares[:, at] * rate
     linear = totals + of_bursts.sum(axis=1) - pace @ added
+    lowest = library_size / (linear + pace @ added)
     for _ in range(_NEWTON_STEPS):
         none = np.exp(-pace * scale[:, None])
         missing = library_size - linear * scale - (1 - none) @ added
-        scale = scale + missing / (linear + (pace * none) @ added)
+        before, scale = scale, np.maximum(scale + missing / (linear + (pace * none) @ added), lowest)
+        if np.all(np.abs(scale - before) <= _CLOSE * scale):
+            break
     return np.asarray(shares * scale[:, None])
 
 
