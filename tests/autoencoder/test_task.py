@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from scdiffusion._core.random import Draws, generator
 from scdiffusion.autoencoder import AutoencoderConfig, AutoencoderTask, CountAutoencoder
 from scdiffusion.autoencoder._task import thin
 from scdiffusion.cells import open_source
@@ -24,7 +25,7 @@ def task(adata: ad.AnnData) -> AutoencoderTask:
 
 def test_the_loss_depends_on_cells_and_draws_alone(task: AutoencoderTask) -> None:
     cells = np.array([3, 1, 44])
-    losses = [task.loss(cells, np.random.default_rng(seed)).item() for seed in (0, 0, 1)]
+    losses = [task.loss(cells, Draws.of(generator(seed), 3)).item() for seed in (0, 0, 1)]
     assert losses[0] == losses[1] != losses[2]
 
 
@@ -42,13 +43,13 @@ def test_a_few_steps_lower_the_validation_loss(task: AutoencoderTask) -> None:
     optimiser = torch.optim.Adam(task.module.parameters(), lr=0.01)
     for step in range(60):
         optimiser.zero_grad()
-        task.loss(np.arange(50), np.random.default_rng(step)).backward()  # type: ignore[no-untyped-call]
+        task.loss(np.arange(50), Draws.of(generator(step), 50)).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     assert task.validate() < before - 1.0
 
 
 def test_thinning_only_takes_counts_away(counts: sp.csr_matrix) -> None:
-    thinned = thin(counts, 0.6, rng=np.random.default_rng(0))
+    thinned = thin(counts, 0.6, draws=Draws.of(generator(0), 60))
     assert ((counts - thinned).toarray() >= 0).all()
     kept = thinned.sum() / counts.sum()
     assert kept == pytest.approx(0.7, abs=0.07)  # the mean of 1 - 0.6 u
@@ -56,4 +57,4 @@ def test_thinning_only_takes_counts_away(counts: sp.csr_matrix) -> None:
 
 
 def test_no_thinning_keeps_every_count(counts: sp.csr_matrix) -> None:
-    assert (thin(counts, 0.0, rng=np.random.default_rng(0)) != counts).nnz == 0
+    assert (thin(counts, 0.0, draws=Draws.of(generator(0), 60)) != counts).nnz == 0

@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from scdiffusion._core.processes import WHOLE, Part
+from scdiffusion._core.random import Draws
 from scdiffusion.train import Run, TrainConfig, TrainingError, TrainState, train
 
 CONFIG = TrainConfig(batch_size=8, n_validations=5, patience=50, learning_rate=0.05, decay=0.9)
@@ -35,15 +37,16 @@ class Regression:
         self.n_losses = 0
         self.held = 0.0
 
-    def loss(self, cells: NDArray[np.int64], rng: np.random.Generator, *, progress: float = 1.0) -> Tensor:
+    def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
         self.on_step(self.n_losses)
         self.n_losses += 1
-        x = self.x[torch.from_numpy(cells)] + 0.1 * torch.from_numpy(rng.standard_normal((len(cells), 2))).float()
+        x = self.x[torch.from_numpy(cells)] + 0.1 * torch.from_numpy(draws.normals(2))
         misfit: Tensor = (self.module(x) - x.sum(dim=1, keepdim=True)).square().mean()
         return misfit
 
     @torch.no_grad()
-    def validate(self) -> float:
+    def validate(self, part: Part = WHOLE) -> float:
+        assert part == WHOLE
         return self.held + float((self.module(self.x) - self.x.sum(dim=1, keepdim=True)).square().mean())
 
     def parameter_groups(self) -> list[dict[str, Any]]:

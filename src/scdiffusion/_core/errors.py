@@ -11,6 +11,7 @@ __all__ = [
     "DataFileError",
     "ExtrapolationWarning",
     "GenesError",
+    "LostProcessError",
     "MissingExtraError",
     "ModelFolderError",
     "NotFittedError",
@@ -78,6 +79,10 @@ class StorageError(UserError, OSError):
 
 class OutOfMemoryError(UserError, MemoryError):
     """Memory ran out; the message names the setting that lowers the need."""
+
+
+class LostProcessError(UserError, RuntimeError):
+    """One of several processes has ended or does not answer; the command line ends with exit code 3."""
 
 
 class ExtrapolationWarning(UserWarning):

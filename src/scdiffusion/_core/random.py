@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["cell_generators", "cell_normals", "cell_uniforms", "generator"]
+__all__ = ["Draws", "cell_keys", "cell_normals", "cell_uniforms", "generator", "keyed_generators"]
 
 _VALUES_AT_ONCE = 1 << 18  # fits the cache: twice as fast as whole arrays
 
@@ -35,8 +36,64 @@ def generator(seed: int, *stream: int | str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=_key(seed, *stream)))
 
 
-def cell_generators(seed: int, stream: str, cells: NDArray[np.integer]) -> Iterator[np.random.Generator]:
-    """Visit the random stream of each cell in turn.
+class Draws:
+    """Random streams for the cells of a training step, one for each slice of them.
+
+    The slices, not the processes that share the step among them, say which numbers a cell gets.
+
+    Parameters
+    ----------
+    streams
+        One for each slice.
+    bounds
+        Where slices begin, and the end of the last one, from 0 on: one more than there are streams.
+
+    Examples
+    --------
+    >>> draws = Draws([generator(0, "x"), generator(0, "y")], [0, 2, 3])
+    >>> [(rows.start, rows.stop) for _, rows in draws], draws.uniforms(5).shape
+    ([(0, 2), (2, 3)], (3, 5))
+    """
+
+    def __init__(self, streams: Sequence[np.random.Generator], bounds: Sequence[int]) -> None:
+        self._streams = streams
+        self._rows = [slice(begin, end) for begin, end in pairwise(bounds)]
+        self.n_cells = bounds[-1]
+
+    @classmethod
+    def of(cls, stream: np.random.Generator, n_cells: int) -> Draws:
+        """Give one stream to all cells of a step.
+
+        Parameters
+        ----------
+        stream
+            Where all numbers come from.
+        n_cells
+            Cells ``B``.
+        """
+        return cls([stream], [0, n_cells])
+
+    def __iter__(self) -> Iterator[tuple[np.random.Generator, slice]]:
+        """Visit each stream and the rows of its cells."""
+        return iter(zip(self._streams, self._rows, strict=True))
+
+    def uniforms(self, *shape: int) -> NDArray[np.float64]:
+        """Draw uniform numbers between 0 and 1 for each cell, shape ``(B, *shape)``."""
+        numbers = np.empty((self.n_cells, *shape))
+        for stream, rows in self:
+            stream.random(out=numbers[rows])
+        return numbers
+
+    def normals(self, *shape: int) -> NDArray[np.float32]:
+        """Draw standard normal numbers for each cell, shape ``(B, *shape)``."""
+        numbers = np.empty((self.n_cells, *shape), np.float32)
+        for stream, rows in self:
+            stream.standard_normal(out=numbers[rows], dtype=np.float32)
+        return numbers
+
+
+def cell_keys(seed: int, stream: str, cells: NDArray[np.integer]) -> NDArray[np.uint64]:
+    """Give each cell the key of a random stream of its own.
 
     Parameters
     ----------
@@ -47,19 +104,31 @@ def cell_generators(seed: int, stream: str, cells: NDArray[np.integer]) -> Itera
     cells
         Cell indices, shape ``(N,)``, not negative.
 
+    Returns
+    -------
+    Keys, shape ``(N,)``, no two alike; each depends on ``(seed, stream, cell)`` only.
+    """
+    return _cell_hashes(_key(seed, stream) & _MASK, np.asarray(cells))
+
+
+def keyed_generators(keys: NDArray[np.uint64]) -> Iterator[np.random.Generator]:
+    """Visit the random streams of some cells in turn.
+
+    Parameters
+    ----------
+    keys
+        Their keys, shape ``(N,)``.
+
     Yields
     ------
-    One generator object, moved to the start of the next cell's stream at each turn: draw before going on. The numbers
-    depend on ``(seed, stream, cell)`` only.
+    One generator object, moved to the start of the next stream at each turn: draw before going on. The numbers depend
+    on the key only.
     """
     bits = np.random.Philox(key=0)
     start = bits.state
-    words = _key(seed, stream)
-    high = np.uint64(words >> 64)
-    low = _cell_hashes(words & _MASK, np.asarray(cells))
     moving = np.random.Generator(bits)
-    for word in low:
-        start["state"] = {"counter": np.zeros(4, np.uint64), "key": np.array([word, high], np.uint64)}
+    for key in keys:
+        start["state"] = {"counter": np.zeros(4, np.uint64), "key": np.array([key, 0], np.uint64)}
         bits.state = start
         yield moving
 

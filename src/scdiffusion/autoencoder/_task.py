@@ -10,13 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scdiffusion._core.processes import WHOLE, Part
+from scdiffusion._core.random import Draws, generator
 from scdiffusion.autoencoder._autoencoder import CountAutoencoder
 from scdiffusion.cells import Source
 
 __all__ = ["AutoencoderTask"]
 
 _VALIDATION_CELLS = 2_000
-_BLOCK = 512
+_BLOCK = 256
 _WAKE = 0.2  # share of the steps after which bends and the shapes of the likelihood are learnt
 _LINEAR_RATE = 4.0  # the linear path learns ahead of the rest, so that effects of conditions add up
 _SHAPE_RATE = 20.0  # dispersions move on a log scale of many units
@@ -49,15 +51,15 @@ class AutoencoderTask:
         self._training = training
         self._held = source.rows(np.sort(validation[:_VALIDATION_CELLS]))
 
-    def loss(self, cells: NDArray[np.int64], rng: np.random.Generator, *, progress: float = 1.0) -> Tensor:
+    def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
         """Estimate minus the bound, in nats a cell.
 
         Parameters
         ----------
         cells
             Positions among the training cells, shape ``(B,)``.
-        rng
-            Where the latents are drawn from.
+        draws
+            Where the latents of these cells are drawn from.
         progress
             Share of the steps that is done. Early on no count may pass as an outlier, so that latents find rare types.
 
@@ -66,22 +68,26 @@ class AutoencoderTask:
         The mean over the cells and each cell's share of the prior of the likelihood's shapes, shape ``()``.
         """
         counts = self._source.rows(self._training[cells])
-        seen = thin(counts, self.module.config.thinning, rng=rng)
-        misfit, divergence = self.module.terms(
-            counts, self._noise(len(cells), rng), seen=seen, outliers=progress >= _WAKE
-        )
+        seen = thin(counts, self.module.config.thinning, draws=draws)
+        misfit, divergence = self.module.terms(counts, self._noise(draws), seen=seen, outliers=progress >= _WAKE)
         bound = (misfit + self.module.config.kl_weight * divergence).mean()
         return bound + self.module.likelihood.penalty() / self.n_cells
 
     @torch.no_grad()
-    def validate(self) -> float:
-        """Return minus the bound of the validation cells in nats a cell, with the same draws at each call."""
-        rng = np.random.default_rng(0)
+    def validate(self, part: Part = WHOLE) -> float:
+        """Return minus the bound of the validation cells in nats a cell, with the same draws at each call.
+
+        Parameters
+        ----------
+        part
+            The share of the blocks of cells to look at; what all parts return adds up to the whole.
+        """
         n_cells = int(self._held.shape[0])
         total = 0.0
-        for begin in range(0, n_cells, _BLOCK):
-            counts: sp.csr_matrix = self._held[begin : begin + _BLOCK]
-            misfit, divergence = self.module.terms(counts, self._noise(counts.shape[0], rng))
+        for at in part.of(-(-n_cells // _BLOCK)):
+            counts: sp.csr_matrix = self._held[at * _BLOCK : (at + 1) * _BLOCK]
+            noise = self._noise(Draws.of(generator(0, "validation of counts", at), counts.shape[0]))
+            misfit, divergence = self.module.terms(counts, noise)
             total += float((misfit + divergence).sum())
         return total / n_cells
 
@@ -97,12 +103,11 @@ class AutoencoderTask:
             {"params": list(self.module.likelihood.parameters()), "rate": _SHAPE_RATE, "begin": _WAKE},
         ]
 
-    def _noise(self, n: int, rng: np.random.Generator) -> Tensor:
-        draws = rng.standard_normal((n, self.module.config.n_latent), dtype=np.float32)
-        return torch.from_numpy(draws).to(self.module.decoder.bias.device)
+    def _noise(self, draws: Draws) -> Tensor:
+        return torch.from_numpy(draws.normals(self.module.config.n_latent)).to(self.module.decoder.bias.device)
 
 
-def thin(counts: sp.csr_matrix, most: float, *, rng: np.random.Generator) -> sp.csr_matrix:
+def thin(counts: sp.csr_matrix, most: float, *, draws: Draws) -> sp.csr_matrix:
     """Hide some of the counts of each cell, as if it had been sequenced less.
 
     Parameters
@@ -111,17 +116,22 @@ def thin(counts: sp.csr_matrix, most: float, *, rng: np.random.Generator) -> sp.
         Counts, shape ``(B, G)``.
     most
         Largest share to hide; each cell loses a uniform share between 0 and it.
-    rng
+    draws
         Where the shares and the counts are drawn from.
 
     Returns
     -------
     Counts of the same shape, none larger.
     """
-    kept = np.repeat(1.0 - most * rng.random(counts.shape[0]), np.diff(counts.indptr))
-    data = (rng.random(counts.nnz) < kept).astype(np.float32)
+    starts = counts.indptr
+    kept = np.repeat(1.0 - most * draws.uniforms(), np.diff(starts))
     many = np.flatnonzero(counts.data > 1)  # most counts are 1, for which a comparison does
-    data[many] = rng.binomial(counts.data[many].astype(np.int64), kept[many])
-    thinned = sp.csr_matrix((data, counts.indices.copy(), counts.indptr.copy()), shape=counts.shape)
+    data, few = np.empty(counts.nnz, np.float32), np.searchsorted(many, starts)
+    for rng, rows in draws:
+        values = slice(starts[rows.start], starts[rows.stop])
+        data[values] = rng.random(values.stop - values.start) < kept[values]
+        these = many[few[rows.start] : few[rows.stop]]
+        data[these] = rng.binomial(counts.data[these].astype(np.int64), kept[these])
+    thinned = sp.csr_matrix((data, counts.indices.copy(), starts.copy()), shape=counts.shape)
     thinned.eliminate_zeros()
     return thinned

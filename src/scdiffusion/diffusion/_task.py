@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scdiffusion._core.errors import SettingError
-from scdiffusion._core.random import generator
+from scdiffusion._core.processes import WHOLE, Part
+from scdiffusion._core.random import Draws, generator
 from scdiffusion.cells import ConditionTable
 from scdiffusion.diffusion._denoiser import LatentDenoiser
-from scdiffusion.nn import ConditionTensors
+from scdiffusion.nn import ConditionTensors, draw_tensors
 
 __all__ = ["LatentTask", "condition_tensors", "denoising_loss"]
 
 _VALIDATION_DRAWS = 8192  # latents a validation costs about as much as 5 training steps
-_AT_ONCE = 1024
+_AT_ONCE = 512
 
 
 def condition_tensors(table: ConditionTable) -> ConditionTensors:
@@ -134,15 +135,15 @@ class LatentTask:
         self.validation = validation
         self.seed = seed
 
-    def loss(self, cells: NDArray[np.int64], rng: np.random.Generator, *, progress: float = 1.0) -> Tensor:
+    def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
         """Compute the loss of some cells, with fresh draws.
 
         Parameters
         ----------
         cells
             Positions among the training cells, shape ``(B,)``.
-        rng
-            The source of all that is drawn.
+        draws
+            The source of all that is drawn for these cells.
         progress
             Of no account here: the loss is the same all along.
 
@@ -150,28 +151,29 @@ class LatentTask:
         -------
         Loss to differentiate, shape ``()``.
         """
-        n, width = len(cells), self.means.shape[1]
-        draws = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        normals = torch.randn(2, n, width, generator=draws)
-        theta = self._angles(torch.rand(n, generator=draws))
+        n_conditions = self.conditions.n_conditions
+        normals, uniforms = draw_tensors(draws, normals=(2, self.means.shape[1]), uniforms=2 + n_conditions)
         rows = torch.from_numpy(self.train[cells])
-        z = torch.addcmul(self.means[rows], self.stds[rows], normals[0])
-        shown = self.conditions.rows(rows)
-        n_conditions = shown.n_conditions
-        hidden = torch.rand(n, n_conditions, generator=draws) < self.config.drop_each
-        hidden |= torch.rand(n, 1, generator=draws) < self.config.drop_all
-        return denoising_loss(self.denoiser, z, shown.without(hidden), theta=theta, noise=normals[1])
+        z = torch.addcmul(self.means[rows], self.stds[rows], normals[:, 0])
+        hidden = (uniforms[:, 1:2] < self.config.drop_all) | (uniforms[:, 2:] < self.config.drop_each)
+        shown = self.conditions.rows(rows).without(hidden)
+        return denoising_loss(self.denoiser, z, shown, theta=self._angles(uniforms[:, 0]), noise=normals[:, 1])
 
     @torch.no_grad()
-    def validate(self) -> float:
+    def validate(self, part: Part = WHOLE) -> float:
         """Compute the loss of the validation cells, with the same draws each time.
 
         Times are stratified over all draws, and each cell is also seen with its noise reversed, so that small sets
         give steady numbers. No condition is hidden.
 
+        Parameters
+        ----------
+        part
+            The share of the blocks of cells to look at.
+
         Returns
         -------
-        Mean loss.
+        Mean loss; for a part, its summand of the mean.
         """
         rng = generator(self.seed, "validation of latents")
         n = len(self.validation)
@@ -180,17 +182,17 @@ class LatentTask:
         if cells.size > _VALIDATION_DRAWS // 2 + n:
             cells = rng.choice(cells, _VALIDATION_DRAWS // 2, replace=False)
         levels = (rng.permutation(cells.size) + 0.5) / cells.size
-        draws = torch.Generator().manual_seed(int(rng.integers(2**63)))
         total = 0.0
-        for begin in range(0, cells.size, _AT_ONCE):
-            rows = torch.from_numpy(cells[begin : begin + _AT_ONCE])
-            theta = self._angles(torch.from_numpy(levels[begin : begin + _AT_ONCE]).float())
-            normals = torch.randn(2, len(rows), self.means.shape[1], generator=draws)
+        for at in part.of(-(-cells.size // _AT_ONCE)):
+            block = slice(at * _AT_ONCE, (at + 1) * _AT_ONCE)
+            rows = torch.from_numpy(cells[block])
+            theta = self._angles(torch.from_numpy(levels[block]).float())
+            draws = Draws.of(generator(self.seed, "validation of latents", at), len(rows))
+            normals, _ = draw_tensors(draws, normals=(2, self.means.shape[1]), uniforms=0)
             for sign in (1.0, -1.0):
-                z = torch.addcmul(self.means[rows], self.stds[rows], normals[0], value=sign)
-                loss = denoising_loss(
-                    self.denoiser, z, self.conditions.rows(rows), theta=theta, noise=sign * normals[1]
-                )
+                z = torch.addcmul(self.means[rows], self.stds[rows], normals[:, 0], value=sign)
+                shown = self.conditions.rows(rows)
+                loss = denoising_loss(self.denoiser, z, shown, theta=theta, noise=sign * normals[:, 1])
                 total += float(loss) * len(rows)
         return total / (2 * cells.size)
 

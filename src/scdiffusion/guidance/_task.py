@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scdiffusion._core.random import generator
+from scdiffusion._core.processes import WHOLE, Part
+from scdiffusion._core.random import Draws, generator
 from scdiffusion.diffusion import add_noise, angle, scales
 from scdiffusion.guidance._noisy import LabelClassifier, NumberRegressor
+from scdiffusion.nn import draw_tensors
 
 __all__ = ["LEVELS", "ClassifierTask", "NoisyCells"]
 
@@ -42,13 +44,13 @@ class NoisyCells(NamedTuple):
         t
             Times, shape ``(B,)``.
         normals
-            Standard normals, shape ``(2, B, D)``.
+            Standard normals, shape ``(B, 2, D)``.
 
         Returns
         -------
         ``u`` of the latents, shape ``(B, D)``, and their angles, shape ``(B,)``.
         """
-        z_t = add_noise(torch.addcmul(self.means[rows], self.stds[rows], normals[0]), normals[1], t)
+        z_t = add_noise(torch.addcmul(self.means[rows], self.stds[rows], normals[:, 0]), normals[:, 1], t)
         theta = angle(t)
         return theta.cos()[:, None] * z_t / scales(t).norm[:, None], theta
 
@@ -88,15 +90,15 @@ class ClassifierTask:
         rows = torch.from_numpy(train)
         classifier.learn(cells.means[rows], cells.stds[rows], cells.target[rows])
 
-    def loss(self, cells: NDArray[np.int64], rng: np.random.Generator, *, progress: float = 1.0) -> Tensor:
+    def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
         """Compute the loss of some cells, with fresh draws.
 
         Parameters
         ----------
         cells
             Positions among the training cells, shape ``(B,)``.
-        rng
-            The source of all that is drawn.
+        draws
+            The source of all that is drawn for these cells.
         progress
             Of no account here: the loss is the same all along.
 
@@ -104,24 +106,33 @@ class ClassifierTask:
         -------
         Mean loss in nats, shape ``()``.
         """
-        draws = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        levels = torch.rand(len(cells), generator=draws)
-        normals = torch.randn(2, len(cells), self.cells.means.shape[1], generator=draws)
-        return self._losses(torch.from_numpy(self.train[cells]), _times(levels), normals).mean()
+        normals, levels = draw_tensors(draws, normals=(2, self.cells.means.shape[1]), uniforms=1)
+        return self._losses(torch.from_numpy(self.train[cells]), _times(levels[:, 0]), normals).mean()
 
     @torch.no_grad()
-    def validate(self) -> float:
-        """Compute the loss of the validation cells, with the same draws each time; returns the mean."""
+    def validate(self, part: Part = WHOLE) -> float:
+        """Compute the loss of the validation cells, with the same draws each time.
+
+        Parameters
+        ----------
+        part
+            The share of the blocks of cells to look at.
+
+        Returns
+        -------
+        Mean loss in nats; for a part, its summand of the mean.
+        """
         rng = generator(self.seed, "validation of a classifier")
         n = len(self.validation)
         cells = np.tile(self.validation, max(1, math.ceil(_DRAWS / n)))
         levels = torch.from_numpy((rng.permutation(cells.size) + 0.5) / cells.size).float()
-        draws = torch.Generator().manual_seed(int(rng.integers(2**63)))
         total = 0.0
-        for begin in range(0, cells.size, _AT_ONCE):
-            rows = torch.from_numpy(cells[begin : begin + _AT_ONCE])
-            normals = torch.randn(2, len(rows), self.cells.means.shape[1], generator=draws)
-            total += float(self._losses(rows, _times(levels[begin : begin + _AT_ONCE]), normals).sum())
+        for at in part.of(-(-cells.size // _AT_ONCE)):
+            block = slice(at * _AT_ONCE, (at + 1) * _AT_ONCE)
+            rows = torch.from_numpy(cells[block])
+            draws = Draws.of(generator(self.seed, "validation of a classifier", at), len(rows))
+            normals, _ = draw_tensors(draws, normals=(2, self.cells.means.shape[1]), uniforms=0)
+            total += float(self._losses(rows, _times(levels[block]), normals).sum())
         return total / cells.size
 
     @torch.no_grad()
@@ -144,7 +155,7 @@ class ClassifierTask:
         device = self.classifier.basis.device
         target, found = self.cells.target[rows].to(device), []
         for level in LEVELS:
-            normals = torch.randn(2, len(rows), self.cells.means.shape[1], generator=draws)
+            normals = torch.randn(len(rows), 2, self.cells.means.shape[1], generator=draws)
             u, theta = self.cells.draw(rows, torch.full((len(rows),), level), normals)
             u, theta = u.to(device), theta.to(device)
             if isinstance(self.classifier, LabelClassifier):

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from scdiffusion._core.errors import CountsError, ModelFolderError, OutputExistsError, SettingError
+from scdiffusion._core.processes import ALONE, Processes
 from scdiffusion._core.random import generator
 from scdiffusion.cells import (
     Cells,
@@ -169,7 +170,7 @@ def require_startable(folder: Path | None, *, resume: bool, max_epochs: int | No
         raise OutputExistsError(msg + " `resume=True` to go on with the fit that is in it.")
 
 
-def fit_parts(
+def fit_parts(  # noqa: PLR0913 - what `CellGenerator.fit` is given
     data: Data,
     known: Known,
     *,
@@ -179,6 +180,7 @@ def fit_parts(
     seed: int,
     device: str,
     progress: bool,
+    processes: Processes = ALONE,
 ) -> Fitted:
     """Fit the networks, and keep the folder loadable on the way.
 
@@ -192,6 +194,8 @@ def fit_parts(
         Go on with what is in `folder`.
     max_epochs, seed, device, progress
         As in `CellGenerator.fit`.
+    processes
+        Who shares the fit; the first of them writes to the folder.
 
     Returns
     -------
@@ -208,11 +212,12 @@ def fit_parts(
         return Fitted(held.parts.to(device), held.history, was_stopped=False, scores=held.facts.get("scores"))
     saved = read_training(folder) if held is not None and folder is not None else None
     parts = _new_parts(data, known, seed)
-    log = _Log(folder, parts, known, facts, begun=saved is not None)
+    log = _Log(folder if processes.is_first else None, parts, known, facts, begun=saved is not None)
     blocks = plan_blocks(data.source, data.cells) if data.on_disk else None
     fit = Fit(
         parts=parts.to(device), source=data.source, cells=data.cells, table=data.table, config=known.config, seed=seed,
-        blocks=blocks, max_epochs=max_epochs, progress=progress, save=log.write,
+        blocks=blocks, max_epochs=max_epochs, progress=progress and processes.is_first, save=log.write,
+        processes=processes,
     )  # fmt: skip
     fit.measure_sizes()
     if held is not None and saved is not None and saved.stage != "autoencoder":

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from scdiffusion._core.errors import NotFittedError
+from scdiffusion._core.processes import Processes
 from scdiffusion.cells import MIN_CELLS, Cells, check_counts
 from scdiffusion.diffusion import SolverName
 from scdiffusion.foundation import Foundation, open_cells
@@ -121,7 +122,8 @@ class CellGenerator(Controls, Augments, WithClassifiers):
     ) -> Self:
         """Fit both networks; stops by itself.
 
-        Ctrl-C ends the fit early and keeps the best so far (`was_stopped` says so).
+        Ctrl-C ends the fit early and keeps the best so far (`was_stopped` says so). Inside of an initialised
+        ``torch.distributed`` group the processes share the fit; all call this alike, and the first writes the folder.
 
         Parameters
         ----------
@@ -158,12 +160,16 @@ class CellGenerator(Controls, Augments, WithClassifiers):
             `init_from` are of other widths.
         GenesError
             `init_from` has too few genes in common with the data.
+        LostProcessError
+            One of several processes has ended; `resume` goes on, also with another number of them.
         """
         if self._data is None:
             msg = "This model was loaded and holds no training cells. To go on with a fit, build"
             raise NotFittedError(msg + " `CellGenerator(adata, ...)` as before and call `fit(folder, resume=True)`.")
         place = Path(folder) if folder is not None else None
         require_startable(place, resume=resume, max_epochs=max_epochs)
+        processes = Processes.present()
+        device = processes.place(device)
         require_device(device)
         data, known = self._data, replace(self._known, started_from=None)
         if init_from is not None:
@@ -173,7 +179,7 @@ class CellGenerator(Controls, Augments, WithClassifiers):
         with explain_memory("Lower `batch_size` or `n_hidden` in `config`, or raise `min_cells` to fit fewer genes."):
             fitted = fit_parts(
                 data, known, folder=place, resume=resume, max_epochs=max_epochs, seed=seed, device=device,
-                progress=progress,
+                progress=progress, processes=processes,
             )  # fmt: skip
         self._known = known
         self._parts, self.history, self.was_stopped, self._scores = fitted
@@ -181,8 +187,9 @@ class CellGenerator(Controls, Augments, WithClassifiers):
         self._classifiers = read_classifiers(place) if place is not None and resume else {}  # others know other latents
         for one in self._classifiers.values():
             one.network.to(device)
-        if place is not None and not self.was_stopped:
+        if place is not None and not self.was_stopped and processes.is_first:
             self.save(place, overwrite=True)
+        processes.wait()
         return self
 
     def generate(  # noqa: PLR0913 - everything that can be asked of cells

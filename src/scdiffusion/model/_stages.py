@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scdiffusion._core.processes import ALONE, Processes
 from scdiffusion._core.progress import Progress
 from scdiffusion._core.random import generator
 from scdiffusion.autoencoder import AutoencoderTask, CountAutoencoder
@@ -20,7 +21,7 @@ from scdiffusion.diffusion import LatentTask, condition_tensors
 from scdiffusion.foundation import DecodedLatent, DecoderTask, EmbeddedSource
 from scdiffusion.model._config import ModelConfig
 from scdiffusion.model._parts import Parts
-from scdiffusion.train import Run, Task, TrainState, train
+from scdiffusion.train import Run, Task, TrainState, step_rows, train
 
 __all__ = ["Fit", "History", "Saved", "Stage", "gene_shares"]
 
@@ -59,6 +60,8 @@ class Fit:
     save: Callable[[Stage, TrainState, History], None] | None = None
     """Called with stage, state and curves so far."""
     history: History = field(default_factory=dict)
+    processes: Processes = ALONE
+    """Who shares the fit; each makes the same calls."""
 
     def run(self, saved: Saved | None = None) -> bool:
         """Run all stages, or those that are left.
@@ -103,6 +106,7 @@ class Fit:
 
     def _train(self, stage: Stage, task: Task, saved: Saved | None) -> bool:
         config = self.config.autoencoder_training if stage == "autoencoder" else self.config.diffusion_training
+        self.processes.share_first(task.module.state_dict().values())
         state = TrainState.start(task, decay=config.decay)
         if saved is not None:
             state.restore(saved.tensors, saved.facts)
@@ -114,6 +118,7 @@ class Fit:
             blocks=self.blocks if stage == "autoencoder" else None,
             progress=self.progress,
             checkpoint=lambda state: self.save(stage, state, self.history) if self.save else None,
+            processes=self.processes,
         )
         if self.save and saved is None:
             self.save(stage, state, self.history)
@@ -137,10 +142,12 @@ class Fit:
         """Read the rows of the steps that are left before they are used, if they are on disk."""
         if self.blocks is None:
             return nullcontext(source)
-        config = self.config.autoencoder_training
-        batches = Batches(len(rows), config.batch_size, self.seed, blocks=self.blocks)
-        first, last = 0 if saved is None else saved.facts["step"], config.n_steps(len(rows), self.max_epochs)
-        return ReadAhead(source, (rows[cells] for cells in batches.buffers(first, last)))
+        config, n = self.config.autoencoder_training, len(rows)
+        batches = Batches(n, config.n_batch(n), self.seed, blocks=self.blocks)
+        first, last = 0 if saved is None else saved.facts["step"], config.n_steps(n, self.max_epochs)
+        mine = step_rows(batches.batch_size, self.processes.part)
+        steps = (np.sort(cells.reshape(-1, batches.batch_size))[:, mine] for cells in batches.buffers(first, last))
+        return ReadAhead(source, (rows[cells.ravel()] for cells in steps))
 
     def _coded(self, latent: DecodedLatent) -> Source:
         """Find the scale of codes that come from elsewhere, and keep those of a frozen encoder beside the counts."""
@@ -159,20 +166,26 @@ class Fit:
         means, stds = torch.empty(len(self.cells), width), torch.zeros(len(self.cells), width)
         sizes = self._sizes()
         with Progress("encode", len(self.cells), enabled=self.progress) as bar:
-            for begin in range(0, len(self.cells), _BLOCK):
-                rows = slice(begin, begin + _BLOCK)
+            for rows in self._blocks():
                 posterior = self.parts.autoencoder.encode(self.source.rows(self.cells[rows]))
                 means[rows, :-1], stds[rows, :-1] = posterior.mean.cpu(), posterior.std.cpu()
-                bar.advance(len(posterior.mean))
+                bar.advance(len(posterior.mean) * self.processes.size)
+        self.processes.exchange(means, _BLOCK)
+        self.processes.exchange(stds, _BLOCK)
         means[:, -1] = torch.from_numpy(np.log(sizes))
         return means, stds
 
     def _sizes(self) -> NDArray[np.float64]:
-        blocks = [
-            np.asarray(self.source.rows(self.cells[begin : begin + _BLOCK]).sum(axis=1)).ravel()
-            for begin in range(0, len(self.cells), _BLOCK)
-        ]
-        return np.concatenate(blocks).astype(np.float64)
+        sizes = np.empty(len(self.cells))
+        for rows in self._blocks():
+            sizes[rows] = np.asarray(self.source.rows(self.cells[rows]).sum(axis=1)).ravel()
+        self.processes.exchange(torch.from_numpy(sizes), _BLOCK)
+        return sizes
+
+    def _blocks(self) -> Iterator[slice]:
+        """Visit the blocks of cells that this process looks at."""
+        for at in self.processes.part.of(-(-len(self.cells) // _BLOCK)):
+            yield slice(at * _BLOCK, (at + 1) * _BLOCK)
 
     def _standardise(self, means: Tensor, stds: Tensor) -> None:
         """Set the scale so that latents drawn from the cells' posteriors have mean 0 and variance 1."""

@@ -4,6 +4,7 @@ from scdiffusion.nn._averages import WeightAverage as WeightAverage
 from scdiffusion.nn._centre import ConditionCentre as ConditionCentre
 from scdiffusion.nn._conditions import ConditionEmbedding as ConditionEmbedding
 from scdiffusion.nn._conditions import ConditionTensors as ConditionTensors
+from scdiffusion.nn._draws import draw_tensors as draw_tensors
 from scdiffusion.nn._residual import ModulatedBlock as ModulatedBlock
 from scdiffusion.nn._residual import Modulation as Modulation
 from scdiffusion.nn._time import TimeEmbedding as TimeEmbedding

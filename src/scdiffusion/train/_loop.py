@@ -6,14 +6,17 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+
+from scdiffusion._core.processes import ALONE, Processes
 from scdiffusion._core.progress import Progress
-from scdiffusion._core.random import generator
 from scdiffusion.cells import Batches, Blocks
 from scdiffusion.train._config import TrainConfig
+from scdiffusion.train._sharing import Summed, require_enough_cells, step_draws, step_rows, sum_gradients
 from scdiffusion.train._state import TrainState
 
 __all__ = ["Run", "TrainingError", "train"]
@@ -41,13 +44,16 @@ class Run:
     progress: bool = True
     checkpoint: Callable[[TrainState], None] | None = None
     """Called now and then with the state."""
+    processes: Processes = ALONE
+    """Who shares the steps."""
 
 
 def train(state: TrainState, run: Run) -> bool:
     """Train until the steps are done or validation stops improving, then keep the best averaged weights.
 
     The noise and the cells of a step depend on the seed and the step alone, so a run that goes on from a checkpoint is
-    the run that was never interrupted.
+    the run that was never interrupted. Processes that share a run each compute a part of every step and of every
+    validation, and hold the same weights all along; how many they are changes sums by rounding only.
 
     Parameters
     ----------
@@ -64,49 +70,56 @@ def train(state: TrainState, run: Run) -> bool:
     ------
     TrainingError
         The training or validation loss is not finite; names the stage and the step.
+    SettingError
+        There are more processes than a step can be shared by.
+    LostProcessError
+        One of the processes has ended.
     """
     batches = Batches(state.task.n_cells, run.config.n_batch(state.task.n_cells), run.seed, blocks=run.blocks)
+    require_enough_cells(batches.batch_size, run.processes)
     every = max(1, run.n_steps // run.config.n_validations)
     saved = time.monotonic()
     stopped = False
-    with Progress(run.stage, run.n_steps * batches.batch_size, enabled=run.progress) as bar:
+    with Progress(run.stage, run.n_steps * batches.batch_size, enabled=run.progress) as bar, _held_back() as pressed:
         bar.advance(state.step * batches.batch_size)
         try:
-            while state.step < run.n_steps and state.stale < run.config.patience:
-                with _uninterrupted():
-                    loss = _take_step(state, batches, run)
-                    if state.step % every == 0 or state.step == run.n_steps:
-                        state.judge(loss)
-                        _require_finite(state.history[-1][-1], "validation loss", run=run, step=state.step)
+            while state.step < run.n_steps and state.stale < run.config.patience and not stopped:
+                loss, stopped = _take_step(state, batches, run, pressed=pressed)
+                if state.step % every == 0 or state.step == run.n_steps:
+                    state.judge(loss, processes=run.processes)
+                    _require_finite(state.history[-1][-1], "validation loss", run=run, step=state.step)
                 bar.advance(batches.batch_size, note=f"loss {loss:,.2f}, validation {state.best_loss:,.2f}")
                 if run.checkpoint and time.monotonic() - saved > _CHECKPOINT_SECONDS:
                     run.checkpoint(state)
                     saved = time.monotonic()
+            stopped = run.processes.total(stopped or bool(pressed)) > 0
         except KeyboardInterrupt:
             stopped = True
-            if run.checkpoint:
-                run.checkpoint(state)
+        if stopped and run.checkpoint:
+            run.checkpoint(state)
     state.settle()
     return stopped
 
 
-def _take_step(state: TrainState, batches: Batches, run: Run) -> float:
-    """Change the weights once; returns the loss."""
+def _take_step(state: TrainState, batches: Batches, run: Run, *, pressed: Sequence[int]) -> Summed:
+    """Change the weights once; returns the loss, and whether Ctrl-C was pressed."""
     progress = state.step / run.n_steps
     warm = min(1.0, (state.step + 1) / _WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * progress))
     for group in state.optimiser.param_groups:
         awake = 1.0 if not group["begin"] else min(1.0, max(0.0, (progress - group["begin"]) / _WAKE_UP))
         group["lr"] = run.config.learning_rate * group["rate"] * warm * awake
-    rng = generator(run.seed, run.stage, "noise", state.step)
-    loss = state.task.loss(batches.at(state.step), rng, progress=progress)
-    value = float(loss.detach())
-    _require_finite(value, "loss", run=run, step=state.step)
+    n_cells, part = batches.batch_size, run.processes.part
+    cells = np.sort(batches.at(state.step))[step_rows(n_cells, part)]  # sorted: a process needs a part of a buffer
+    draws = step_draws(n_cells, part, seed=run.seed, stage=run.stage, step=state.step)
+    loss = state.task.loss(cells, draws, progress=progress) * (len(cells) / n_cells)
     state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
+    summed = sum_gradients(state.parameters, float(loss.detach()), stop=bool(pressed), processes=run.processes)
+    _require_finite(summed.loss, "loss", run=run, step=state.step)
     state.optimiser.step()
     state.average.update()
     state.step += 1
-    return value
+    return summed
 
 
 def _require_finite(value: float, term: str, *, run: Run, step: int) -> None:
@@ -116,16 +129,14 @@ def _require_finite(value: float, term: str, *, run: Run, step: int) -> None:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back until the block is done, so that no saved state is in the middle of a step."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _held_back() -> Iterator[list[int]]:
+    """Hold Ctrl-C back until a step is done everywhere, so that no saved state is in the middle of one."""
     pressed: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
     before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
     try:
-        yield
+        yield pressed
     finally:
         signal.signal(signal.SIGINT, before or signal.SIG_DFL)
-    if pressed:
-        signal.raise_signal(signal.SIGINT)

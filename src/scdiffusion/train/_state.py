@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from scdiffusion._core.processes import ALONE, WHOLE, Part, Processes
+from scdiffusion._core.random import Draws
 from scdiffusion.nn import WeightAverage
 
 __all__ = ["Task", "TrainState"]
@@ -28,14 +30,17 @@ class Task(Protocol):
     def n_cells(self) -> int:
         """Training cells."""
 
-    def loss(self, cells: NDArray[np.int64], rng: np.random.Generator, *, progress: float = 1.0) -> Tensor:
-        """Return the mean loss of some training cells, shape ``()``; all draws come from `rng`.
+    def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
+        """Return the mean loss of some training cells, shape ``()``; all that is drawn for them comes from `draws`.
 
         `progress` is the share of the steps that is done.
         """
 
-    def validate(self) -> float:
-        """Return the loss of the validation cells, with the same draws at each call."""
+    def validate(self, part: Part = WHOLE) -> float:
+        """Return the loss of the validation cells, with the same draws at each call.
+
+        What the parts of one whole return adds up to it.
+        """
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return groups with ``params``, a factor ``rate`` on the learning rate and ``begin``, when they start."""
@@ -77,10 +82,18 @@ class TrainState:
         """All weights, in the order of the groups."""
         return self.average.parameters
 
-    def judge(self, training_loss: float) -> None:
-        """Take the validation loss of the averaged weights, and keep them when they are the best so far."""
+    def judge(self, training_loss: float, *, processes: Processes = ALONE) -> None:
+        """Take the validation loss of the averaged weights, and keep them when they are the best so far.
+
+        Parameters
+        ----------
+        training_loss
+            For the history.
+        processes
+            Who shares the validation cells.
+        """
         with self.average.swap():
-            loss = self.task.validate()
+            loss = processes.total(self.task.validate(processes.part))
         self.history.append((self.step, training_loss, loss))
         self.stale += 1
         if loss < self.best_loss:
