@@ -101,7 +101,7 @@ def reconstruct(model: CellGenerator, fit: AnnData, obs: pd.DataFrame, *, seed: 
     """Draw anew, from its own posterior, a fitted cell for each row of `obs`, of its type."""
     import torch
 
-    from scdiffusion._core.random import cell_generators, cell_normals
+    from scdiffusion._core.random import cell_keys, cell_normals
 
     labels, rng = fit.obs[KEY].to_numpy(), np.random.default_rng(seed)
     rows = np.array([rng.choice(np.flatnonzero(labels == label)) for label in obs[KEY]])
@@ -110,9 +110,7 @@ def reconstruct(model: CellGenerator, fit: AnnData, obs: pd.DataFrame, *, seed: 
     posterior = autoencoder.encode(counts)
     noise = torch.from_numpy(cell_normals(seed, "reconstruction", cells, posterior.mean.shape[1]))
     sizes = np.asarray(counts.sum(axis=1)).ravel().astype(np.int64)
-    drawn = autoencoder.decode(
-        posterior.mean + posterior.std * noise, sizes, cell_generators(seed, "reconstruction", cells)
-    )
+    drawn = autoencoder.decode(posterior.mean + posterior.std * noise, sizes, cell_keys(seed, "reconstruction", cells))
     return anndata.AnnData(drawn, obs=obs.set_axis(obs.index.astype(str)), var=fit[:, model.genes].var[[]])
 
 

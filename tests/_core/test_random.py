@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scdiffusion._core.random import cell_generators, cell_normals, cell_uniforms, generator
+from scdiffusion._core.random import cell_keys, cell_normals, cell_uniforms, generator, keyed_generators
 
 CELLS = np.arange(4000)
 GOLDEN_NORMALS = [[0.7491689324378967, -0.12139518558979034], [0.09354003518819809, -1.3364527225494385]]
@@ -66,16 +66,16 @@ def test_uniforms_are_uniform_and_belong_to_their_cells() -> None:
 
 
 def test_generators_of_a_cell_ignore_the_others() -> None:
-    whole = [one.random(3) for one in cell_generators(0, "counts", CELLS[:50])]
-    alone = [one.random(3) for one in cell_generators(0, "counts", np.array([49, 7]))]
+    whole = [one.random(3) for one in keyed_generators(cell_keys(0, "counts", CELLS[:50]))]
+    alone = [one.random(3) for one in keyed_generators(cell_keys(0, "counts", np.array([49, 7])))]
     assert np.array_equal(whole[49], alone[0])
     assert np.array_equal(whole[7], alone[1])
 
 
 def test_a_half_used_generator_does_not_leak_into_the_next_cell() -> None:
-    greedy = cell_generators(0, "counts", np.arange(2))
+    greedy = keyed_generators(cell_keys(0, "counts", np.arange(2)))
     next(greedy).integers(2, size=3, dtype=np.uint32)
-    alone = next(cell_generators(0, "counts", np.array([1])))
+    alone = next(keyed_generators(cell_keys(0, "counts", np.array([1]))))
     assert (
         next(greedy).integers(100, size=4, dtype=np.uint32).tolist()
         == alone.integers(100, size=4, dtype=np.uint32).tolist()
@@ -83,5 +83,5 @@ def test_a_half_used_generator_does_not_leak_into_the_next_cell() -> None:
 
 
 def test_generators_of_cells_are_uniform_across_cells() -> None:
-    firsts = [one.random() for one in cell_generators(0, "counts", CELLS)]
+    firsts = [one.random() for one in keyed_generators(cell_keys(0, "counts", CELLS))]
     assert stats.kstest(firsts, "uniform").pvalue > 0.01

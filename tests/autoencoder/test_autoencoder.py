@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from scdiffusion._core.random import cell_generators
+from scdiffusion._core.random import cell_keys
 from scdiffusion.autoencoder import AutoencoderConfig, CountAutoencoder
 
 N_LATENT = 3
@@ -43,16 +43,16 @@ def test_the_bound_is_misfit_and_divergence_from_the_prior(
 
 def test_decoded_counts_have_their_library_size(autoencoder: CountAutoencoder) -> None:
     sizes = np.arange(1, 301)
-    counts = autoencoder.decode(_latents(300), sizes, cell_generators(0, "counts", np.arange(300)))
+    counts = autoencoder.decode(_latents(300), sizes, cell_keys(0, "counts", np.arange(300)))
     assert counts.dtype == np.int32
     np.testing.assert_array_equal(np.asarray(counts.sum(axis=1)).ravel(), sizes)
 
 
 def test_a_decoded_cell_ignores_its_batch_mates(autoencoder: CountAutoencoder) -> None:
     latents, sizes, cells = _latents(300), np.full(300, 500), np.arange(300)
-    together = autoencoder.decode(latents, sizes, cell_generators(0, "counts", cells))
+    together = autoencoder.decode(latents, sizes, cell_keys(0, "counts", cells))
     chosen = np.array([299, 3, 130])
-    alone = autoencoder.decode(latents[chosen], sizes[chosen], cell_generators(0, "counts", chosen))
+    alone = autoencoder.decode(latents[chosen], sizes[chosen], cell_keys(0, "counts", chosen))
     assert (together[chosen] != alone).nnz == 0
 
 
@@ -65,5 +65,5 @@ def test_shares_sum_to_one_and_are_the_same_in_any_block(autoencoder: CountAutoe
 
 
 def test_no_latents_decode_to_no_cells(autoencoder: CountAutoencoder) -> None:
-    counts = autoencoder.decode(_latents(0), np.empty(0, np.int64), iter(()))
+    counts = autoencoder.decode(_latents(0), np.empty(0, np.int64), np.empty(0, np.uint64))
     assert counts.shape == (0, autoencoder.n_genes)

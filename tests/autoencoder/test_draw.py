@@ -2,92 +2,183 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import kstest, nbinom
+from scipy import stats
 
-from scdiffusion._core.random import cell_generators
-from scdiffusion.autoencoder._draw import BurstRates, _add_bursts, _draw_cell, _means, draw_counts
+from scdiffusion._core.random import cell_keys
+from scdiffusion.autoencoder import _kernels
+from scdiffusion.autoencoder._draw import BurstRates, draw_counts
+from scdiffusion.autoencoder._kernels import Genes
 
+Floats = NDArray[np.float64]
 MEANS = np.array([0.05, 0.8, 3.0, 12.0])
 SIZES = np.array([0.5, 2.0, 10.0, 1e8])
+BURSTS = BurstRates(np.array([0.5, 0.1, 0.02, 0.01]), np.array([20.0, 5.0, 30.0, 9.0]))
+NONE = BurstRates(np.zeros(4), np.ones(4))
 N_DRAWS = 6000
 
 
-def _draws(means: NDArray[np.float64]) -> NDArray[np.int64]:
-    rng = np.random.default_rng(1)
-    ends = np.cumsum(SIZES * np.log1p(means / SIZES))
-    return np.stack([_draw_cell(means, SIZES, ends, rng=rng) for _ in range(N_DRAWS)])
+def _state(key: int = 0) -> NDArray[np.uint64]:
+    return cell_keys(key, "tests", np.arange(1))
 
 
-def _p_value(counts: NDArray[np.int64], mean: float, size: float) -> float:
+def _placed(means: Floats, bursts: BurstRates) -> NDArray[np.int64]:
+    """Draw the genes of many cells, before their totals are settled."""
+    state, share = _state(), (means / means.sum()).astype(np.float32)
+    counts = np.zeros((N_DRAWS, 4), dtype=np.int64)
+    for row in counts:
+        assert _kernels._place(row, share, means.sum(), Genes(SIZES, *bursts), state) == row.sum()
+    return counts
+
+
+def _p_value(counts: NDArray[np.integer[Any]], cdf: Callable[[Any], Any]) -> float:
     """Spread each count over the interval of its probability; of the right distribution, that is uniform."""
-    chance = size / (size + mean)
-    within = np.random.default_rng(2).random(len(counts))
-    levels = nbinom.cdf(counts - 1, size, chance) + within * nbinom.pmf(counts, size, chance)
-    return float(kstest(levels, "uniform").pvalue)
+    below, upto = cdf(counts - 1.0), cdf(counts.astype(np.float64))
+    levels = below + np.random.default_rng(2).random(len(counts)) * (upto - below)
+    return float(stats.kstest(levels, "uniform").pvalue)
 
 
+def _mixture(gene: int, mean: float, bursts: BurstRates) -> Callable[[Floats], Floats]:
+    """Return the distribution function that the likelihood trains."""
+
+    def negative_binomial(x: Floats, mean: float, size: float) -> Floats:
+        return np.asarray(stats.nbinom.cdf(x, size, size / (size + mean)))
+
+    chance, total = -np.expm1(-bursts.rate[gene] * mean), mean + bursts.size[gene]
+    shape = (total / bursts.size[gene]) ** 2
+    return lambda x: (
+        (1 - chance) * negative_binomial(x, mean, SIZES[gene]) + chance * negative_binomial(x - 1, total, shape)
+    )
+
+
+@pytest.mark.parametrize("bursts", [NONE, BURSTS], ids=["plain", "bursts"])
 @pytest.mark.parametrize("scale", [1.0, 40.0], ids=["clump by clump", "deep cells"])
-def test_counts_follow_the_negative_binomial(scale: float) -> None:
+def test_counts_follow_the_distribution_of_the_likelihood(scale: float, bursts: BurstRates) -> None:
     means = MEANS * scale
-    counts = _draws(means)
-    p_values = [_p_value(counts[:, gene], means[gene], SIZES[gene]) for gene in range(4)]
+    counts = _placed(means, bursts)
+    p_values = [_p_value(counts[:, gene], _mixture(gene, means[gene], bursts)) for gene in range(4)]
     assert min(p_values) > 0.01
 
 
-def test_bursts_come_as_often_and_as_large_as_told() -> None:
-    bursts = BurstRates(np.array([0.5, 0.1, 0.02, 0.0]), np.array([20.0, 5.0, 30.0, 9.0]))
-    rng = np.random.default_rng(0)
-    counts = np.zeros((N_DRAWS, 4), dtype=np.int64)
-    for row in counts:
-        _add_bursts(row, MEANS, bursts, np.cumsum(bursts.rate * MEANS), rng=rng)
-    shares = (counts > 0).mean(axis=0)
-    expected = 1 - np.exp(-bursts.rate * MEANS)
-    assert (np.abs(shares - expected) <= 4 * np.sqrt(expected / N_DRAWS)).all()
-    sizes = counts[:, 1][counts[:, 1] > 0]
-    assert sizes.mean() == pytest.approx(1 + MEANS[1] + 5.0, abs=4 * sizes.std() / np.sqrt(sizes.size))
-    assert sizes.var() == pytest.approx(MEANS[1] + 5.0 + 5.0**2, rel=0.3)
+def test_genes_of_a_cell_are_independent() -> None:
+    counts = _placed(MEANS, BURSTS)
+    off_diagonal = np.asarray(np.corrcoef(counts.T))[np.triu_indices(4, 1)]
+    assert np.abs(off_diagonal).max() < 4 / np.sqrt(N_DRAWS)
+
+
+def test_rare_genes_are_found_as_often_as_told() -> None:
+    n, share = 300, np.full(1000, 1e-3, np.float32)
+    state, found = _state(), 0
+    genes = Genes(np.full(1000, 3.0), np.full(1000, 0.1), np.full(1000, 2.0))
+    for _ in range(n):
+        row = np.zeros(1000, np.int64)
+        _kernels._place(row, share, 5.0, genes, state)
+        found += int(np.count_nonzero(row))
+    expected = -np.expm1(-3.0 * np.log1p(0.005 / 3.0) - 0.1 * 0.005) * 1000 * n
+    assert found == pytest.approx(expected, abs=4 * np.sqrt(expected))
+
+
+@pytest.mark.parametrize("mean", [0.01, 0.7, 9.99, 10.0, 35.0, 1e4])
+def test_poisson_numbers_follow_their_distribution(mean: float) -> None:
+    state = _state()
+    drawn = np.array([_kernels._poisson(mean, state) for _ in range(20_000)])
+    assert _p_value(drawn, stats.poisson(mean).cdf) > 0.01
+
+
+@pytest.mark.parametrize("shape", [0.05, 0.9, 1.0, 4.0, 1e6])
+def test_gamma_numbers_follow_their_distribution(shape: float) -> None:
+    state = _state()
+    drawn = np.array([_kernels._gamma(shape, state) for _ in range(20_000)])
+    assert stats.kstest(drawn, stats.gamma(shape).cdf).pvalue > 0.01
+
+
+@pytest.mark.parametrize("chance", [1e-6, 0.1, 0.6, 0.999])
+def test_clumps_are_logarithmic(chance: float) -> None:
+    state = _state()
+    drawn = np.array([_kernels._logarithmic(chance, -np.log1p(-chance), state) for _ in range(20_000)])
+    assert _p_value(drawn, stats.logser(chance).cdf) > 0.01
+
+
+def test_lost_counts_are_drawn_without_being_put_back() -> None:
+    state, held = _state(), np.array([1, 0, 5, 30, 4])
+    left = np.tile(held, (N_DRAWS, 1))
+    for row in left:
+        _kernels._lose(row, 13, 40, state)
+    assert (left.sum(axis=1) == 27).all()
+    for gene in np.flatnonzero(held):
+        assert _p_value(left[:, gene], stats.hypergeom(40, held[gene], 27).cdf) > 0.01
+
+
+def test_gained_counts_follow_the_shares() -> None:
+    state, share = _state(), np.array([0.2, 0.0, 0.05, 0.75, 0.0], np.float32)
+    gained = np.zeros((N_DRAWS, 5), np.int64)
+    for row in gained:
+        _kernels._gain(row, 9, share, state)
+    assert (gained.sum(axis=1) == 9).all()
+    assert not gained[:, [1, 4]].any()
+    for gene in (0, 2, 3):
+        assert _p_value(gained[:, gene], stats.binom(9, float(share[gene])).cdf) > 0.01
+    covariance = -9 * 0.2 * 0.75
+    assert np.cov(gained[:, 0], gained[:, 3])[0, 1] == pytest.approx(covariance, abs=4 * 9 * 0.2 / np.sqrt(N_DRAWS))
 
 
 @pytest.mark.parametrize("bursts", [None, BurstRates(np.full(4, 0.05), np.full(4, 10.0))], ids=["plain", "bursts"])
 def test_shares_and_totals_are_as_asked(bursts: BurstRates | None) -> None:
     n = 4000
     shares = np.tile((MEANS / MEANS.sum()).astype(np.float32), (n, 1))
-    draws = cell_generators(0, "counts", np.arange(n))
     totals = np.full(n, 40)
-    counts = draw_counts(shares, totals, size=SIZES, bursts=bursts, draws=draws).toarray()
+    counts = draw_counts(shares, totals, size=SIZES, bursts=bursts, keys=cell_keys(0, "counts", np.arange(n))).toarray()
     np.testing.assert_array_equal(counts.sum(axis=1), totals)
     np.testing.assert_allclose(counts.mean(axis=0), shares[0] * 40, rtol=0.15)
 
 
-def test_counts_and_bursts_are_expected_to_fill_the_library() -> None:
+def test_a_cell_is_the_same_alone_and_among_others() -> None:
+    rng, keys = np.random.default_rng(0), cell_keys(0, "counts", np.arange(40))
+    shares = rng.dirichlet(np.full(4, 0.3), 40).astype(np.float32)
+    totals = rng.integers(1, 900, 40)
+    together = draw_counts(shares, totals, size=SIZES, bursts=BURSTS, keys=keys)
+    some = np.array([31, 3, 17])
+    alone = draw_counts(shares[some], totals[some], size=SIZES, bursts=BURSTS, keys=keys[some])
+    assert (together[some] != alone).nnz == 0
+    assert together.has_canonical_format
+
+
+def _filled(shares: Floats, total: int, bursts: BurstRates) -> Floats:
+    """Return the means that fill a library."""
+    genes, near = Genes(np.ones(shares.size), *bursts), np.empty(shares.size, np.int64)
+    return shares * _kernels._fill(shares.astype(np.float32), float(total), genes, near)
+
+
+@pytest.mark.parametrize("total", [500, 20])
+def test_counts_and_bursts_are_expected_to_fill_the_library(total: int) -> None:
     bursts = BurstRates(rate=np.array([1e-3, 0.05, 0.3, 1e-4]), size=np.array([10.0, 20.0, 5.0, 15.0]))
-    shares = np.array([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]])
-    means = _means(shares, np.array([500, 20]), bursts)
+    means = _filled(np.array([0.1, 0.2, 0.3, 0.4]), total, bursts)
     expected = means - np.expm1(-bursts.rate * means) * (1 + bursts.size)
-    np.testing.assert_allclose(expected.sum(axis=1), [500, 20], rtol=1e-3)
-    np.testing.assert_allclose(means / means.sum(axis=1, keepdims=True), shares)
+    assert expected.sum() == pytest.approx(total, rel=1e-3)
 
 
-def test_bursts_that_would_overfill_a_deep_library_leave_room_for_the_rest() -> None:
+@pytest.mark.parametrize("total", [2_000, 500_000, 3_000_000])
+def test_bursts_that_would_overfill_a_deep_library_leave_room_for_the_rest(total: int) -> None:
     bursts = BurstRates(rate=np.full(300, 2.0), size=np.geomspace(10, 11_000, 300))
-    shares = np.full((3, 300), 1 / 300)
-    totals = np.array([2_000, 500_000, 3_000_000])
-    means = _means(shares, totals, bursts)
+    means = _filled(np.full(300, 1 / 300), total, bursts)
     expected = means - np.expm1(-bursts.rate * means) * (1 + bursts.size)
     assert np.all(means > 0)
-    np.testing.assert_allclose(expected.sum(axis=1), totals, rtol=1e-3)
+    assert expected.sum() == pytest.approx(total, rel=1e-3)
 
 
 def test_an_extreme_total_is_kept() -> None:
     shares = np.full((2, 4), 0.25, dtype=np.float32)
-    draws = cell_generators(0, "counts", np.arange(2))
-    counts = draw_counts(shares, np.array([1, 2_000_000]), size=SIZES, bursts=None, draws=draws)
+    keys = cell_keys(0, "counts", np.arange(2))
+    counts = draw_counts(shares, np.array([1, 2_000_000]), size=SIZES, bursts=None, keys=keys)
     assert counts.sum(axis=1).ravel().tolist() == [[1, 2_000_000]]
 
 
 def test_no_cells_give_an_empty_matrix() -> None:
-    none = draw_counts(np.empty((0, 4), np.float32), np.empty(0, np.int64), size=SIZES, bursts=None, draws=iter(()))
+    nothing = np.empty(0, np.int64)
+    none = draw_counts(np.empty((0, 4), np.float32), nothing, size=SIZES, bursts=None, keys=nothing.astype(np.uint64))
     assert none.shape == (0, 4)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import nbinom, poisson
 
-from scdiffusion._core.random import cell_generators
+from scdiffusion._core.random import cell_keys
 from scdiffusion.autoencoder import BurstNegativeBinomial, Counted, Likelihood, NegativeBinomial, read_counts
 
 SIZES = np.array([0.3, 2.0, 50.0, 6e7])
@@ -136,9 +136,9 @@ def test_each_cell_is_drawn_on_its_own(name: str, request: pytest.FixtureRequest
     likelihood: Likelihood = request.getfixturevalue(name)
     shares = np.random.default_rng(0).dirichlet(np.ones(4), 9).astype(np.float32)
     sizes = np.arange(5, 95, 10)
-    together = likelihood.sample(shares, sizes, cell_generators(3, "counts", np.arange(9)))
+    together = likelihood.sample(shares, sizes, cell_keys(3, "counts", np.arange(9)))
     order = np.array([7, 2, 4])
-    alone = likelihood.sample(shares[order], sizes[order], cell_generators(3, "counts", order))
+    alone = likelihood.sample(shares[order], sizes[order], cell_keys(3, "counts", order))
     assert (together[order] != alone).nnz == 0
     assert together.dtype == np.int32
     np.testing.assert_array_equal(np.asarray(together.sum(axis=1)).ravel(), sizes)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from scdiffusion._core.errors import GenesError, ModelFolderError, UnknownNameError
-from scdiffusion._core.random import cell_generators
+from scdiffusion._core.random import cell_keys
 from scdiffusion.autoencoder import AutoencoderConfig
 from scdiffusion.cells import Source
 from scdiffusion.foundation import ScviModel, build_latent, open_cells
@@ -83,7 +83,7 @@ def test_counts_have_their_library_size_and_the_mean_of_the_model(
     n = 4000
     z = torch.zeros(n, 3)
     sizes = np.full(n, 60)
-    counts = latent.decode(z, sizes, cell_generators(0, "counts", np.arange(n))).toarray()
+    counts = latent.decode(z, sizes, cell_keys(0, "counts", np.arange(n))).toarray()
     assert (counts.sum(axis=1) == 60).all()
     with torch.no_grad():
         shares, zero = network.decode(z[:1], 0)
@@ -103,10 +103,10 @@ def test_a_cell_ignores_its_batch_mates(save_scvi: Saver, adata: ad.AnnData, lik
     folder, _ = save_scvi(("x", "y"), gene_likelihood=likelihood)
     latent, _ = _opened(ScviModel(folder), adata)
     z, sizes, cells = torch.randn(140, 3, generator=torch.Generator().manual_seed(0)), np.full(140, 50), np.arange(140)
-    whole = latent.decode(z, sizes, cell_generators(0, "counts", cells))
-    part = latent.decode(z[130:], sizes[130:], cell_generators(0, "counts", cells[130:]))
+    whole = latent.decode(z, sizes, cell_keys(0, "counts", cells))
+    part = latent.decode(z[130:], sizes[130:], cell_keys(0, "counts", cells[130:]))
     assert (whole[130:] != part).nnz == 0
-    assert latent.decode(z[:0], sizes[:0], iter(())).shape == (0, 12)
+    assert latent.decode(z[:0], sizes[:0], np.empty(0, np.uint64)).shape == (0, 12)
 
 
 def test_nothing_is_left_to_train(save_scvi: Saver, adata: ad.AnnData) -> None:

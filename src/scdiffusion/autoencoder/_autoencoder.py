@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -41,10 +40,8 @@ class Latent(Protocol):
     def encode(self, counts: sp.csr_matrix) -> Posterior:
         """Infer the latents of cells with counts ``(B, G)``."""
 
-    def decode(
-        self, latent: Tensor, library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]
-    ) -> sp.csr_matrix:
-        """Draw counts ``(B, G)`` for latents ``(B, D)``, with a library size and a random stream for each cell."""
+    def decode(self, latent: Tensor, library_size: NDArray[np.int64], keys: NDArray[np.uint64]) -> sp.csr_matrix:
+        """Draw counts ``(B, G)`` for latents ``(B, D)``, each cell with its library size and the key of its stream."""
 
 
 class CountAutoencoder(nn.Module):
@@ -140,9 +137,7 @@ class CountAutoencoder(nn.Module):
         """
         return in_blocks(lambda rows: torch.softmax(self.decoder(rows), dim=1), latent, width=self.n_genes)
 
-    def decode(
-        self, latent: Tensor, library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]
-    ) -> sp.csr_matrix:
+    def decode(self, latent: Tensor, library_size: NDArray[np.int64], keys: NDArray[np.uint64]) -> sp.csr_matrix:
         """Draw counts for latents.
 
         Parameters
@@ -151,15 +146,15 @@ class CountAutoencoder(nn.Module):
             Latent codes, shape ``(B, D)``.
         library_size
             Counts a cell shall have, shape ``(B,)``.
-        draws
-            The random stream of each cell in turn.
+        keys
+            Key of the random stream of each cell, shape ``(B,)``.
 
         Returns
         -------
         Counts, shape ``(B, G)``, ``int32``.
         """
         return draw_in_blocks(
-            lambda rows, sizes, own: self.likelihood.sample(self.shares(rows), sizes, own), latent, library_size, draws
+            lambda rows, sizes, own: self.likelihood.sample(self.shares(rows), sizes, own), latent, library_size, keys
         )
 
 
@@ -190,23 +185,23 @@ def in_blocks(network: Callable[[Tensor], Tensor], latent: Tensor, *, width: int
 
 
 def draw_in_blocks(  # noqa: PLR0917 - what to draw with, and what `decode` is given
-    draw: Callable[[Tensor, NDArray[np.int64], Iterator[np.random.Generator]], sp.csr_matrix],
+    draw: Callable[[Tensor, NDArray[np.int64], NDArray[np.uint64]], sp.csr_matrix],
     latent: Tensor,
     library_size: NDArray[np.int64],
-    draws: Iterator[np.random.Generator],
+    keys: NDArray[np.uint64],
 ) -> sp.csr_matrix:
     """Draw counts block by block, in memory for the shares of one.
 
     Parameters
     ----------
     draw
-        From latents, library sizes and random streams of some cells to their counts.
+        From latents, library sizes and keys of some cells to their counts.
     latent
         Latent codes, shape ``(N, D)``.
     library_size
         Counts a cell, shape ``(N,)``.
-    draws
-        The random stream of each cell in turn.
+    keys
+        Key of the random stream of each cell, shape ``(N,)``.
 
     Returns
     -------
@@ -215,5 +210,5 @@ def draw_in_blocks(  # noqa: PLR0917 - what to draw with, and what `decode` is g
     blocks = []
     for begin in range(0, max(1, len(latent)), _BLOCK):
         rows, sizes = latent[begin : begin + _BLOCK], library_size[begin : begin + _BLOCK]
-        blocks.append(draw(rows, sizes, islice(draws, len(rows))))
+        blocks.append(draw(rows, sizes, keys[begin : begin + _BLOCK]))
     return sp.vstack(blocks, format="csr")

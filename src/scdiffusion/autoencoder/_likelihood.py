@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -32,9 +31,9 @@ class Likelihood(Protocol):
         """Return minus the log prior of the parameters, in nats for the whole data set."""
 
     def sample(
-        self, shares: NDArray[np.float32], library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]
+        self, shares: NDArray[np.float32], library_size: NDArray[np.int64], keys: NDArray[np.uint64]
     ) -> sp.csr_matrix:
-        """Draw counts; `shares` has shape ``(B, G)``, `library_size` ``(B,)``, and each cell has its own stream."""
+        """Draw counts; `shares` has shape ``(B, G)``, `library_size` and the `keys` of the cells' streams ``(B,)``."""
 
 
 class NegativeBinomial(nn.Module):
@@ -82,7 +81,7 @@ class NegativeBinomial(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, shares: NDArray[np.float32], library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]
+        self, shares: NDArray[np.float32], library_size: NDArray[np.int64], keys: NDArray[np.uint64]
     ) -> sp.csr_matrix:
         """Draw counts.
 
@@ -92,14 +91,14 @@ class NegativeBinomial(nn.Module):
             Share of each gene, shape ``(B, G)``, rows summing to 1.
         library_size
             Counts a cell shall have, shape ``(B,)``.
-        draws
-            The random stream of each cell in turn.
+        keys
+            Key of the random stream of each cell, shape ``(B,)``.
 
         Returns
         -------
         Counts, shape ``(B, G)``, rows summing to `library_size`.
         """
-        return draw_counts(shares, library_size, size=self._sizes(), bursts=None, draws=draws)
+        return draw_counts(shares, library_size, size=self._sizes(), bursts=None, keys=keys)
 
     def _sizes(self) -> NDArray[np.float64]:
         return self.log_size.detach().double().exp().cpu().numpy()
@@ -162,7 +161,7 @@ class BurstNegativeBinomial(NegativeBinomial):
 
     @torch.no_grad()
     def sample(
-        self, shares: NDArray[np.float32], library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]
+        self, shares: NDArray[np.float32], library_size: NDArray[np.int64], keys: NDArray[np.uint64]
     ) -> sp.csr_matrix:
         """Draw counts.
 
@@ -172,8 +171,8 @@ class BurstNegativeBinomial(NegativeBinomial):
             Share of each gene, shape ``(B, G)``, rows summing to 1.
         library_size
             Counts a cell shall have, shape ``(B,)``.
-        draws
-            The random stream of each cell in turn.
+        keys
+            Key of the random stream of each cell, shape ``(B,)``.
 
         Returns
         -------
@@ -181,7 +180,7 @@ class BurstNegativeBinomial(NegativeBinomial):
         """
         rate = self.log_burst_rate.detach().double().exp().cpu().numpy()
         size = self.log_burst_size.detach().double().exp().cpu().numpy()
-        return draw_counts(shares, library_size, size=self._sizes(), bursts=BurstRates(rate, size), draws=draws)
+        return draw_counts(shares, library_size, size=self._sizes(), bursts=BurstRates(rate, size), keys=keys)
 
     def _log_without_bursts(self, cells: Counted) -> Tensor:
         """Take what bursts are expected to add off the library sizes, so that shares are shares of the rest."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from scdiffusion._core.random import keyed_generators
 from scdiffusion.autoencoder import NegativeBinomial, Posterior, draw_in_blocks, gene_product, in_blocks
 
 __all__ = ["ScviLatent", "Stack"]
@@ -136,9 +137,7 @@ class ScviLatent(nn.Module):
         """
         return self._mean_over_ways(self._shares, latent)
 
-    def decode(
-        self, latent: Tensor, library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]
-    ) -> sp.csr_matrix:
+    def decode(self, latent: Tensor, library_size: NDArray[np.int64], keys: NDArray[np.uint64]) -> sp.csr_matrix:
         """Draw counts for latents.
 
         Parameters
@@ -147,29 +146,24 @@ class ScviLatent(nn.Module):
             Latent codes, shape ``(B, D)``.
         library_size
             Counts a cell shall have, shape ``(B,)``.
-        draws
-            The random stream of each cell in turn.
+        keys
+            Key of the random stream of each cell, shape ``(B,)``.
 
         Returns
         -------
         Counts, shape ``(B, G)``, ``int32``.
         """
-        return draw_in_blocks(self._draw, latent, library_size, draws)
+        return draw_in_blocks(self._draw, latent, library_size, keys)
 
-    def _draw(
-        self, latent: Tensor, library_size: NDArray[np.int64], draws: Iterator[np.random.Generator]
-    ) -> sp.csr_matrix:
+    def _draw(self, latent: Tensor, library_size: NDArray[np.int64], keys: NDArray[np.uint64]) -> sp.csr_matrix:
         shares = self.shares(latent)
         if self.dropout is None or not len(latent):
-            return self.likelihood.sample(shares, library_size, draws)
+            return self.likelihood.sample(shares, library_size, keys)
         kept = self._mean_over_ways(self._kept, latent)
-        rows = []
-        for at, rng in zip(range(len(shares)), draws, strict=True):
-            seen = np.where(rng.random(self.n_genes) < kept[at], shares[at], 0.0)
-            share = seen if seen.any() else shares[at]
-            own = (share / share.sum()).astype(np.float32)[None]
-            rows.append(self.likelihood.sample(own, library_size[at : at + 1], iter([rng])))
-        return sp.vstack(rows, format="csr")
+        for share, chance, rng in zip(shares, kept, keyed_generators(keys), strict=True):
+            seen = np.where(rng.random(self.n_genes) < chance, share, 0.0)
+            share[:] = seen / seen.sum() if seen.any() else share / share.sum()
+        return self.likelihood.sample(shares, library_size, keys)
 
     def _mean_over_ways(self, network: Callable[..., Tensor], latent: Tensor) -> NDArray[np.float32]:
         """Apply a network as each batch and take the mean, shape ``(B, G)``."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scdiffusion._core.errors import ConditionError, SettingError
-from scdiffusion._core.random import cell_generators, cell_normals
+from scdiffusion._core.random import cell_keys, cell_normals
 from scdiffusion._core.slots import OBSM_LATENT, UNS_KEY
 from scdiffusion._core.version import __version__
 from scdiffusion.cells import ConditionPlan, ConditionTable, build_anndata, plan_conditions
@@ -140,7 +140,7 @@ class Carrier:
         """Draw counts of clean latents, shape ``(B, G)``, with the library sizes given or generated."""
         codes, own = self.parts.to_latent(latents)
         return self.parts.autoencoder.decode(
-            codes, own if sizes is None else sizes, cell_generators(self.seed, stream, cells)
+            codes, own if sizes is None else sizes, cell_keys(self.seed, stream, cells)
         )
 
     def finish(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scdiffusion._core.progress import Progress
-from scdiffusion._core.random import cell_generators, cell_normals
+from scdiffusion._core.random import cell_keys, cell_normals
 from scdiffusion.cells import ConditionPlan, Conditions, ConditionTable, H5adWriter, build_anndata
 from scdiffusion.diffusion import Denoiser, Solver, condition_tensors, sample
 from scdiffusion.model._parts import Parts
@@ -43,6 +43,13 @@ class Order:
     chunk: int
     targets: Targets | None = None
     """Where classifiers guide the cells."""
+    cells: range | None = None
+    """Which of the planned cells to make; all if not given."""
+
+    @property
+    def wanted(self) -> range:
+        """Indices of the cells to make, without gaps."""
+        return range(self.plan.n) if self.cells is None else self.cells
 
 
 def make_chunks(parts: Parts, order: Order) -> Iterator[tuple[sp.csr_matrix, pd.DataFrame]]:
@@ -60,21 +67,21 @@ def make_chunks(parts: Parts, order: Order) -> Iterator[tuple[sp.csr_matrix, pd.
     Counts, shape ``(B, G)``, ``int32``, and their conditions as columns of `obs`.
     """
     trained = parts.trained_on
-    # Counts are drawn in Python, which one core does best, while the others solve for the next latents.
     with _half_the_threads(), ThreadPoolExecutor(1) as drawer:
         waiting: deque[tuple[Future[sp.csr_matrix], pd.DataFrame]] = deque()
-        for begin in range(0, order.plan.n, order.chunk):
-            cells = np.arange(begin, min(begin + order.chunk, order.plan.n), dtype=np.int64)
+        for begin in order.wanted[:: order.chunk]:
+            cells = np.arange(begin, min(begin + order.chunk, order.wanted.stop), dtype=np.int64)
             table = order.plan.table(cells)
             codes, own = parts.to_latent(_solve(parts, order, table=table, cells=cells))
             sizes = order.sizes(cells, own)
-            draws = cell_generators(order.seed, "counts", cells)
-            counts = drawer.submit(parts.autoencoder.decode, codes, sizes, draws)
+            keys = cell_keys(order.seed, "counts", cells)
+            counts = drawer.submit(parts.autoencoder.decode, codes, sizes, keys)
             obs = with_unseen(order.conditions.decode(table), table, conditions=order.conditions, training=trained)
             waiting.append((counts, obs))
             if len(waiting) > 1:
                 yield _finish(waiting)
-        yield _finish(waiting)
+        if waiting:
+            yield _finish(waiting)
 
 
 def _solve(parts: Parts, order: Order, *, table: ConditionTable, cells: NDArray[np.int64]) -> Tensor:
@@ -149,8 +156,8 @@ def write(
     The path.
     """
     with (
-        Progress("generate", order.plan.n, enabled=progress) as bar,
-        H5adWriter(path, var, overwrite=overwrite) as writer,
+        Progress("generate", len(order.wanted), enabled=progress) as bar,
+        H5adWriter(path, var, overwrite=overwrite, first=order.wanted.start) as writer,
     ):
         for counts, obs in make_chunks(parts, order):
             writer.append(counts, obs)
