@@ -130,7 +130,7 @@ def duplicated(training: Training) -> tuple[Array, Array]:
 
 def smote(training: Training) -> tuple[Array, Array]:
     """Add points between rare cells and their neighbours of the same type."""
-    # By name, as imbalanced-learn is no dependency of the package: `pip install imbalanced-learn`.
+    # By name, as imbalanced-learn is in the extra `bench` only, which types are checked without.
     over_sampling = import_module("imblearn.over_sampling")
     fewest = min(int((training.labels == label).sum()) for label in training.rare)
     wanted = {label: max(training.size, int((training.labels == label).sum())) for label in training.rare}
