@@ -21,6 +21,7 @@ from scdiffusion._core.slots import OBS_SOURCE
 __all__ = ["H5adWriter", "build_anndata"]
 
 _CHUNK_VALUES = 1 << 16
+_VALUES_AT_ONCE = 1 << 20
 _COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
@@ -62,6 +63,8 @@ class H5adWriter:
         The genes, ``G`` rows.
     overwrite
         Replace a file that is there.
+    first
+        Number of the first cell, for the names of cells.
 
     Raises
     ------
@@ -71,8 +74,9 @@ class H5adWriter:
         No permission, or the disk is full.
     """
 
-    def __init__(self, path: str | Path, var: pd.DataFrame, *, overwrite: bool = False) -> None:
+    def __init__(self, path: str | Path, var: pd.DataFrame, *, overwrite: bool = False, first: int = 0) -> None:
         self.path = Path(path)
+        self._first = first
         self.n_cells = 0
         self._var = var
         self._overwrite = overwrite
@@ -130,10 +134,31 @@ class H5adWriter:
         if not self._columns:
             self._begin_obs(table)
         for name, column in self._columns.items():
-            held = table[name] if name in table else pd.Series(_names(self.n_cells, len(obs)))
+            held = table[name] if name in table else pd.Series(_names(self._first + self.n_cells, len(obs)))
             _extend(column, held.cat.codes if isinstance(held.dtype, pd.CategoricalDtype) else held)
         self._n_values += rows.nnz
         self.n_cells += rows.shape[0]
+
+    def take(self, path: str | Path) -> None:
+        """Add the cells of another file at the end, piece by piece.
+
+        Parameters
+        ----------
+        path
+            What another writer has finished, with the same genes and columns; at least one cell came before.
+        """
+        with h5py.File(path) as file:
+            x, obs = file["X"], file["obs"]
+            stored = {name: obs[name]["codes"] if isinstance(obs[name], h5py.Group) else obs[name] for name in obs}
+            pairs = [(self._data, x["data"]), (self._indices, x["indices"])]
+            pairs += [(column, stored[name]) for name, column in self._columns.items() if name in stored]
+            for target, values in pairs:
+                for begin in range(0, len(values), _VALUES_AT_ONCE):
+                    _extend(target, values[begin : begin + _VALUES_AT_ONCE])
+            for begin in range(1, len(x["indptr"]), _VALUES_AT_ONCE):
+                _extend(self._indptr, x["indptr"][begin : begin + _VALUES_AT_ONCE] + self._n_values)
+            self._n_values += len(x["data"])
+            self.n_cells += len(x["indptr"]) - 1
 
     def close(self, uns: Mapping[str, Any]) -> None:
         """Finish the file and move it to its place; leaving the block does so with nothing beside the cells.

@@ -47,7 +47,8 @@ def _common(
 ) -> None:
     """Generate single cells as integer counts, and measure how real they are.
 
-    Exit codes: 0 done, 1 a fault of scdiffusion, 2 a mistake in the command or the data, 130 stopped by Ctrl-C.
+    Exit codes: 0 done, 1 a fault of scdiffusion, 2 a mistake in the command or the data, 3 one of several
+    processes was lost, 130 stopped by Ctrl-C.
     """
     del debug, version  # `run` looks for the first, the callback above answers the second
 
@@ -62,7 +63,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    The exit code: 0 done, 1 our fault, 2 the user's mistake, 130 stopped by Ctrl-C.
+    The exit code: 0 done, 1 our fault, 2 the user's mistake, 3 a process was lost, 130 stopped by Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
@@ -72,7 +73,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always" if debug else "ignore")
         warnings.filterwarnings("default", category=UserWarning, module="scdiffusion")
         try:
-            app(args=words, prog_name="scdiffusion")
+            app(args=words, prog_name="scdiffusion", obj=["--debug", *words] if debug else words)
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else 0
             return say_error(KeyboardInterrupt(), words) if code == STOPPED else code

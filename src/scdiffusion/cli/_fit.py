@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from scdiffusion.cli._options import Layer, NoProgress, Overwrite, Seed
+from scdiffusion.cli._launch import spread
+from scdiffusion.cli._options import Device, Devices, Layer, NoProgress, Overwrite, Seed
 from scdiffusion.cli._say import STOPPED, say
 from scdiffusion.cli._settings import read_settings
 
@@ -15,6 +16,7 @@ __all__ = ["fit"]
 
 
 def fit(
+    context: typer.Context,
     data: Annotated[
         list[Path], typer.Argument(help="Cells with raw counts: .h5ad files, .zarr or shards.", show_default=False)
     ],
@@ -35,6 +37,8 @@ def fit(
         list[str] | None, typer.Option("--set", help="name=value of a setting, as in config.json; repeat for more.")
     ] = None,
     seed: Seed = 0,
+    device: Device = "cpu",
+    devices: Devices = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted fit stopped.")] = False,
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
@@ -45,28 +49,33 @@ def fit(
     The folder loads and says that it was stopped; --resume goes on.
     """
     from scdiffusion._core.files import refuse_existing
+    from scdiffusion._core.processes import Processes, joined
     from scdiffusion._core.slots import TRAINING_FILE
     from scdiffusion.model import CellGenerator
 
     refuse_existing(output, overwrite=overwrite or resume)
-    model = CellGenerator(
-        data[0] if len(data) == 1 else data,
-        conditions=condition or [],
-        continuous=continuous or [],
-        layer=layer,
-        min_cells=min_cells,
-        config=read_settings(settings or []),
-    )
-    if output.exists() and not resume:
-        _clear(output)
-    say(model.summary())
-    try:
-        model.fit(output, resume=resume, max_epochs=max_epochs, seed=seed, progress=not no_progress)
-    except KeyboardInterrupt:  # pressed twice, or between two stages
-        stopped, is_kept = True, (output / TRAINING_FILE).is_file()
-    else:
-        stopped, is_kept = model.was_stopped, True
+    spread(context, devices)
+    with joined(device):
+        model = CellGenerator(
+            data,
+            conditions=condition or [],
+            continuous=continuous or [],
+            layer=layer,
+            min_cells=min_cells,
+            config=read_settings(settings or []),
+        )
+        processes = Processes.present()
+        if processes.is_first and output.exists() and not resume:
+            _clear(output)
+        processes.wait()
         say(model.summary())
+        try:
+            model.fit(output, resume=resume, max_epochs=max_epochs, seed=seed, device=device, progress=not no_progress)
+        except KeyboardInterrupt:  # pressed twice, or between two stages
+            stopped, is_kept = True, (output / TRAINING_FILE).is_file()
+        else:
+            stopped, is_kept = model.was_stopped, True
+            say(model.summary())
     if not stopped:
         say(f"Model: {output}")
         return

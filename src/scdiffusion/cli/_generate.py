@@ -7,7 +7,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from scdiffusion.cli._options import Avoid, Chunk, Guidance, Guide, Interval, NoProgress, Overwrite, Seed
+from scdiffusion.cli._launch import spread
+from scdiffusion.cli._options import (
+    Avoid,
+    Chunk,
+    Device,
+    Devices,
+    Guidance,
+    Guide,
+    Interval,
+    NoProgress,
+    Overwrite,
+    Seed,
+)
 from scdiffusion.cli._say import say
 from scdiffusion.cli._steer import read_steering
 from scdiffusion.cli._where import read_library_size, read_where, read_where_table
@@ -16,6 +28,7 @@ __all__ = ["generate"]
 
 
 def generate(
+    context: typer.Context,
     model: Annotated[Path, typer.Argument(help="Folder of a fitted model.", show_default=False)],
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="The .h5ad file to write.", show_default=False)],
@@ -43,32 +56,37 @@ def generate(
     ] = None,
     chunk: Chunk = 4096,
     seed: Seed = 0,
+    device: Device = "cpu",
+    devices: Devices = 1,
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
 ) -> None:
     """Generate cells with integer counts."""
     from scdiffusion._core.errors import SettingError
     from scdiffusion._core.files import refuse_existing
+    from scdiffusion._core.processes import Processes, joined
     from scdiffusion.model import load
 
     if where and where_table:
         msg = "`--where` and `--where-table` are both given; expected one of them. Put all conditions into the table."
         raise SettingError(msg)
     refuse_existing(output, overwrite=overwrite)
-    fitted = load(model)
-    asked = read_where_table(where_table, fitted.conditions) if where_table else None
-    fitted.generate(
-        n,
-        where=asked if asked is not None else read_where(where or [], fitted.conditions) or None,
-        **read_steering(fitted, guidance=guidance, guide=guide, avoid=avoid, interval=interval),
-        composition=composition,
-        library_size=read_library_size(library_size) if library_size else None,
-        steps=steps,
-        solver=solver,
-        chunk=chunk,
-        seed=seed,
-        to=output,
-        overwrite=overwrite,
-        progress=not no_progress,
-    )
-    say(f"Cells: {output}")
+    spread(context, devices)
+    with joined(device):
+        fitted = load(model, device=Processes.present().place(device))
+        asked = read_where_table(where_table, fitted.conditions) if where_table else None
+        made = fitted.generate(
+            n,
+            where=asked if asked is not None else read_where(where or [], fitted.conditions) or None,
+            **read_steering(fitted, guidance=guidance, guide=guide, avoid=avoid, interval=interval),
+            composition=composition,
+            library_size=read_library_size(library_size) if library_size else None,
+            steps=steps,
+            solver=solver,
+            chunk=chunk,
+            seed=seed,
+            to=output,
+            overwrite=overwrite,
+            progress=not no_progress,
+        )
+        say(f"Cells: {made}")

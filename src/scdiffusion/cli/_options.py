@@ -12,6 +12,8 @@ __all__ = [
     "Avoid",
     "By",
     "Chunk",
+    "Device",
+    "Devices",
     "Donor",
     "Guidance",
     "Guide",
@@ -50,3 +52,7 @@ Avoid = Annotated[
 ]
 Interval = Annotated[str | None, typer.Option(help="Times in which guidance acts, of 0 (data) to 1 (noise): 0.2,0.8.")]
 Chunk = Annotated[int, typer.Option(help="Cells made at once; changes memory and speed, never the cells.")]
+Device = Annotated[str, typer.Option(help="Where to compute: cpu, or cuda for a GPU.")]
+Devices = Annotated[
+    int, typer.Option(help="Processes of this machine that share the work, with one GPU each if --device is cuda.")
+]

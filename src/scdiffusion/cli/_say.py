@@ -10,12 +10,15 @@ from typing import Any
 
 import typer
 
-from scdiffusion._core.errors import UserError
+from scdiffusion._core.errors import LostProcessError, UserError
+from scdiffusion._core.processes import speaks
 
-__all__ = ["STOPPED", "say", "say_error", "say_json", "say_warning"]
+__all__ = ["LOST", "STOPPED", "say", "say_error", "say_json", "say_warning"]
 
 STOPPED = 130
 """Exit code after Ctrl-C, as shells count it."""
+LOST = 3
+"""Exit code where one of several processes has ended."""
 _OURS, _YOURS = 1, 2
 _LESS_MEMORY = {
     "shard": "lower `--cells-per-shard`",
@@ -32,8 +35,9 @@ _LESS_MEMORY = {
 
 
 def say(text: str) -> None:
-    """Print a line of progress or result for a person, on standard error."""
-    typer.echo(text, err=True)
+    """Print a line of progress or result for a person, on standard error; one of several processes speaks for all."""
+    if speaks():
+        typer.echo(text, err=True)
 
 
 def say_json(held: Mapping[str, Any]) -> None:
@@ -44,6 +48,8 @@ def say_json(held: Mapping[str, Any]) -> None:
 def say_warning(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
     """Print a warning as one plain line instead of a place in our code."""
     del category, place, more
+    if not speaks():
+        return
     typer.secho("Warning: ", fg="yellow", bold=True, nl=False, err=True)
     say(str(message))
 
@@ -68,7 +74,7 @@ def say_error(error: BaseException, words: Sequence[str]) -> int:
         return STOPPED
     text, code = _explain(error, command)
     typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-    say(text)
+    typer.echo(text, err=True)
     if code == _OURS:
         again = shlex.join(["scdiffusion", "--debug", *words])
         say(f"This is a fault of scdiffusion, not yours. Please report it with the output of:\n  {again}")
@@ -77,6 +83,8 @@ def say_error(error: BaseException, words: Sequence[str]) -> int:
 
 def _explain(error: BaseException, command: str) -> tuple[str, int]:
     """Tell the user's mistakes from ours."""
+    if isinstance(error, LostProcessError):
+        return str(error), LOST
     if isinstance(error, UserError):
         return str(error), _YOURS
     if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error).lower():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -28,16 +29,18 @@ from scdiffusion.model._depth import LibrarySize
 from scdiffusion.model._facts import Known
 from scdiffusion.model._fitting import fit_parts, read_data, require_startable
 from scdiffusion.model._folder import read_classifiers
-from scdiffusion.model._generate import gather, write
+from scdiffusion.model._generate import gather
 from scdiffusion.model._inherit import inherit, read_origin, tell_start
 from scdiffusion.model._memory import explain_memory, require_device
 from scdiffusion.model._request import Request
+from scdiffusion.model._sharding import write_together
 from scdiffusion.model._state import ModelState
 from scdiffusion.model._steering import Steering, Wish
 
 __all__ = ["CellGenerator"]
 
 _BLOCK = 1024
+_PATIENCE = timedelta(days=1)  # the last process to generate may be hours behind the first
 
 
 class CellGenerator(Controls, Augments, WithClassifiers):
@@ -244,7 +247,9 @@ class CellGenerator(Controls, Augments, WithClassifiers):
         chunk
             Cells made at once; memory grows with it, the cells stay the same.
         to
-            A ``.h5ad`` to write as the cells are made, in memory that does not grow with `n`.
+            A ``.h5ad`` to write as the cells are made, in memory that does not grow with `n`. Inside of an initialised
+            ``torch.distributed`` group each process makes a range of the cells; over several machines each leaves its
+            own file, ``cells.rank0.h5ad`` and so on.
         overwrite
             Replace the file that is there.
         progress
@@ -281,7 +286,10 @@ class CellGenerator(Controls, Augments, WithClassifiers):
         with explain_memory("Lower `chunk`, or write to a file with `to`."):
             if to is None:
                 return gather(parts, order, var=var, uns=uns, progress=progress)
-            return write(parts, order, to, var=var, uns=uns, overwrite=overwrite, progress=progress)
+            return write_together(
+                parts, order, Path(to), var=var, uns=uns, overwrite=overwrite, progress=progress,
+                processes=Processes.present(patience=_PATIENCE),
+            )  # fmt: skip
 
     def encode(self, adata: ad.AnnData | str | Path, *, layer: str | None = None) -> NDArray[np.float32]:
         """Infer the latents of cells.
