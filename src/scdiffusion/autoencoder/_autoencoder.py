@@ -181,6 +181,8 @@ def in_blocks(network: Callable[[Tensor], Tensor], latent: Tensor, *, width: int
         rows = latent[begin : begin + _BLOCK]
         padded[: len(rows)] = rows
         blocks.append(network(padded)[: len(rows)].cpu().numpy())
+    if len(blocks) == 1:
+        return blocks[0]
     return np.concatenate(blocks) if blocks else np.empty((0, width), np.float32)
 
 

@@ -28,6 +28,8 @@ from scdiffusion.model._support import with_unseen
 
 __all__ = ["Order", "gather", "make_chunks", "write"]
 
+_BLOCK = 512  # the solver computes as many rows at once, filled up where there are fewer
+
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -66,22 +68,27 @@ def make_chunks(parts: Parts, order: Order) -> Iterator[tuple[sp.csr_matrix, pd.
     ------
     Counts, shape ``(B, G)``, ``int32``, and their conditions as columns of `obs`.
     """
-    trained = parts.trained_on
-    with _half_the_threads(), ThreadPoolExecutor(1) as drawer:
-        waiting: deque[tuple[Future[sp.csr_matrix], pd.DataFrame]] = deque()
-        for begin in order.wanted[:: order.chunk]:
-            cells = np.arange(begin, min(begin + order.chunk, order.wanted.stop), dtype=np.int64)
-            table = order.plan.table(cells)
-            codes, own = parts.to_latent(_solve(parts, order, table=table, cells=cells))
-            sizes = order.sizes(cells, own)
-            keys = cell_keys(order.seed, "counts", cells)
-            counts = drawer.submit(parts.autoencoder.decode, codes, sizes, keys)
-            obs = with_unseen(order.conditions.decode(table), table, conditions=order.conditions, training=trained)
-            waiting.append((counts, obs))
-            if len(waiting) > 1:
-                yield _finish(waiting)
-        if waiting:
-            yield _finish(waiting)
+    with _workers() as (pool, n_workers):
+        share = -(-min(order.chunk, len(order.wanted)) // n_workers)
+        step = -(-share // _BLOCK) * _BLOCK if n_workers > 1 else order.chunk
+        waiting: deque[Future[tuple[sp.csr_matrix, pd.DataFrame]]] = deque()
+        for begin in order.wanted[::step]:
+            cells = np.arange(begin, min(begin + step, order.wanted.stop), dtype=np.int64)
+            waiting.append(pool.submit(_make, parts, order, cells))
+            if len(waiting) > n_workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _make(parts: Parts, order: Order, cells: NDArray[np.int64]) -> tuple[sp.csr_matrix, pd.DataFrame]:
+    """Generate some cells, from noise to counts."""
+    table = order.plan.table(cells)
+    codes, own = parts.to_latent(_solve(parts, order, table=table, cells=cells))
+    keys = cell_keys(order.seed, "counts", cells)
+    counts = parts.autoencoder.decode(codes, order.sizes(cells, own), keys)
+    obs = order.conditions.decode(table)
+    return counts, with_unseen(obs, table, conditions=order.conditions, training=parts.trained_on)
 
 
 def _solve(parts: Parts, order: Order, *, table: ConditionTable, cells: NDArray[np.int64]) -> Tensor:
@@ -93,12 +100,6 @@ def _solve(parts: Parts, order: Order, *, table: ConditionTable, cells: NDArray[
         conditions = order.targets.beside(conditions, cells)
     conditions = conditions._replace(codes=conditions.codes.to(device), values=conditions.values.to(device))
     return sample(order.denoiser, noise.to(device), conditions, solver=order.solver, n_steps=order.n_steps)
-
-
-def _finish(waiting: deque[tuple[Future[sp.csr_matrix], pd.DataFrame]]) -> tuple[sp.csr_matrix, pd.DataFrame]:
-    """Wait for the counts of the oldest chunk."""
-    counts, obs = waiting.popleft()
-    return counts.result(), obs
 
 
 def gather(parts: Parts, order: Order, *, var: pd.DataFrame, uns: dict[str, Any], progress: bool) -> ad.AnnData:
@@ -167,11 +168,13 @@ def write(
 
 
 @contextmanager
-def _half_the_threads() -> Iterator[None]:
-    """Leave torch half of its threads while counts are drawn beside it."""
+def _workers() -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """Use each of torch's threads for cells of its own: matrices this small gain little from sharing one."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // 2))
+    torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(threads)
     try:
-        yield
+        yield pool, threads
     finally:
+        pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
