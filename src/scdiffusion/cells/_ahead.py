@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scdiffusion.cells._batches import Blocks
 from scdiffusion.cells._rows import Source
+from scdiffusion.cells._stored import Loaded, StoredSource
 
 __all__ = ["BUFFER_BYTES", "ReadAhead", "plan_blocks"]
 
@@ -40,23 +41,13 @@ def plan_blocks(source: Source, rows: NDArray[np.int64]) -> Blocks:
     -------
     Blocks of 1,024 cells, as many together as `BUFFER_BYTES` hold, but 4 at least and 64 at most.
     """
-    sample = rows[np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64)]
-    values = source.rows(sample).nnz / len(sample)
-    fitting = int(BUFFER_BYTES / (_VALUE_BYTES * _BLOCK_CELLS * max(1.0, values)))
+    if isinstance(source, StoredSource):
+        bytes_a_cell = source.cell_bytes
+    else:
+        sample = rows[np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64)]
+        bytes_a_cell = _VALUE_BYTES * source.rows(sample).nnz / len(sample)
+    fitting = int(BUFFER_BYTES / (_BLOCK_CELLS * max(1.0, bytes_a_cell)))
     return Blocks(_BLOCK_CELLS, min(max(fitting, _FEWEST_BLOCKS), _MOST_BLOCKS))
-
-
-class _Buffer(NamedTuple):
-    """Some rows in memory."""
-
-    rows: NDArray[np.int64]
-    """Which, ascending."""
-    counts: sp.csr_matrix
-
-    def find(self, wanted: NDArray[np.integer]) -> sp.csr_matrix | None:
-        """Return rows in the order given, or nothing where one is missing."""
-        at = np.minimum(np.searchsorted(self.rows, wanted), len(self.rows) - 1)
-        return self.counts[at] if (self.rows[at] == wanted).all() else None
 
 
 class ReadAhead:
@@ -76,8 +67,8 @@ class ReadAhead:
         self._source = source
         self._coming = coming
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
-        self._present: _Buffer | None = None
-        self._next: Future[_Buffer] | None = None
+        self._present: Loaded | None = None
+        self._next: Future[Loaded] | None = None
 
     @property
     def obs(self) -> pd.DataFrame:
@@ -134,5 +125,11 @@ class ReadAhead:
         wanted = next(self._coming, None)
         self._next = None if wanted is None or not wanted.size else self._thread.submit(self._read, np.sort(wanted))
 
-    def _read(self, rows: NDArray[np.int64]) -> _Buffer:
-        return _Buffer(rows, self._source.rows(rows))
+    def _read(self, rows: NDArray[np.int64]) -> Loaded:
+        if isinstance(self._source, StoredSource):
+            return self._source.load(rows)
+        return Loaded(rows, self._source.rows(rows), _keep)
+
+
+def _keep(rows: sp.csr_matrix) -> sp.csr_matrix:
+    return rows

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import h5py
 import numpy as np
@@ -17,7 +18,7 @@ from scdiffusion._core.files import sha256
 from scdiffusion._core.slots import SHARDS_FILE
 from scdiffusion.cells._h5ad import open_h5ad, read_frame
 from scdiffusion.cells._joined import join_obs
-from scdiffusion.cells._stored import SparseRows, Values
+from scdiffusion.cells._stored import SparseRows
 
 __all__ = ["SHARDS_FORMAT", "ShardSource", "damaged_shards", "is_shards", "open_shards"]
 
@@ -35,7 +36,6 @@ class _Part(NamedTuple):
     """First byte of the counts."""
     indices: int
     """First byte of their columns."""
-    types: tuple[np.dtype[Any], np.dtype[Any]]
 
 
 class ShardSource(SparseRows):
@@ -47,42 +47,47 @@ class ShardSource(SparseRows):
     ----------
     parts
         The shards.
-    obs, var, starts, genes
-        As in `StoredSource`.
+    types, obs, var, starts, genes
+        As in `SparseRows`.
     """
 
-    def __init__(
+    _is_canonical = True
+
+    def __init__(  # noqa: PLR0917 - as the class above it
         self,
         parts: Sequence[_Part],
+        types: tuple[np.dtype[np.generic], np.dtype[np.generic]],
         obs: pd.DataFrame,
         var: pd.DataFrame,
         *,
         starts: NDArray[np.int64],
         genes: Sequence[str] | None,
     ) -> None:
-        super().__init__(obs, var, starts=starts, genes=genes)
+        super().__init__(types, obs, var, starts=starts, genes=genes)
         self._parts = parts
         self._ends = np.array([part.end for part in parts])
 
-    def _values(self, begin: int, end: int) -> Values:
-        pieces = list(self._pieces(begin, end))
-        if len(pieces) == 1:
-            return pieces[0]
-        return np.concatenate([piece[0] for piece in pieces]), np.concatenate([piece[1] for piece in pieces])
+    def _fill(self, begin: int, data: NDArray[np.generic], indices: NDArray[np.generic]) -> None:
+        done, at = 0, int(np.searchsorted(self._ends, begin, side="right"))
+        while done < data.size:
+            part, before = self._parts[at], self._parts[at - 1].end if at else 0
+            n = min(data.size - done, part.end - begin - done)
+            with part.path.open("rb", buffering=0) as file:
+                for first, whole in ((part.data, data), (part.indices, indices)):
+                    _read_into(file, first + (begin + done - before) * whole.itemsize, whole[done : done + n])
+            done, at = done + n, at + 1
 
-    def _pieces(self, begin: int, end: int) -> Iterator[Values]:
-        """Read neighbouring values shard by shard."""
-        first = min(int(np.searchsorted(self._ends, begin, side="right")), len(self._parts) - 1)
-        for at in range(first, len(self._parts)):
-            part = self._parts[at]
-            before = self._parts[at - 1].end if at else 0
-            from_, to = max(begin, before) - before, min(end, part.end) - before
-            yield (
-                np.fromfile(part.path, part.types[0], to - from_, offset=part.data + from_ * part.types[0].itemsize),
-                np.fromfile(part.path, part.types[1], to - from_, offset=part.indices + from_ * part.types[1].itemsize),
-            )
-            if end <= part.end:
-                return
+
+def _read_into(file: io.RawIOBase, offset: int, values: NDArray[np.generic]) -> None:
+    """Fill an array from a place in a file."""
+    file.seek(offset)
+    room, n = memoryview(cast("Any", values.view(np.uint8))), 0
+    while n < len(room):
+        got = file.readinto(room[n:])
+        if not got:
+            msg = f"A shard ended while it was read, {len(room) - n:,} bytes too early; expected whole files."
+            raise DataFileError(msg + " Leave the folder alone during a fit, or make the shards again.")
+        n += got
 
 
 def is_shards(path: Path) -> bool:
@@ -130,10 +135,11 @@ def open_shards(folder: Path, *, layer: str | None = None, genes: Sequence[str] 
                 raise _damaged(path, "was written again by another program")
             starts.append(file["X"]["indptr"][1:].astype(np.int64) + n_values)
             n_values += data.size
-            parts.append(_Part(path, n_values, begins[0] or 0, begins[1] or 0, (data.dtype, indices.dtype)))
+            types = data.dtype, indices.dtype
+            parts.append(_Part(path, n_values, begins[0] or 0, begins[1] or 0))
             frames.append(read_frame(file, "obs"))
             var = read_frame(file, "var") if var.empty else var
-    return ShardSource(parts, _below(frames), var, starts=np.concatenate(starts), genes=genes)
+    return ShardSource(parts, types, _below(frames), var, starts=np.concatenate(starts), genes=genes)
 
 
 def damaged_shards(folder: Path) -> list[str]:
