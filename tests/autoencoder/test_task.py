@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from numpy.typing import NDArray
 
+from scdiffusion._core.processes import WHOLE, Part
 from scdiffusion._core.random import Draws, generator
 from scdiffusion.autoencoder import AutoencoderConfig, AutoencoderTask, CountAutoencoder
 from scdiffusion.autoencoder._task import thin
@@ -48,6 +50,20 @@ def test_a_few_steps_lower_the_validation_loss(task: AutoencoderTask) -> None:
     assert task.validate() < before - 1.0
 
 
+def test_no_cell_weighs_more_than_ten_usual_ones(task: AutoencoderTask) -> None:
+    usual = float(np.median(np.asarray(task._held.sum(axis=1))))
+    sizes = np.array([1.0, usual, 9 * usual, 40 * usual])
+    weights = task._weights(sp.csr_matrix(sizes[:, None].astype(np.float32)))
+    np.testing.assert_allclose(weights.numpy(), [1.0, 1.0, 1.0, 0.25])
+
+
+def test_a_cell_of_a_thousand_times_the_counts_does_not_rule_the_loss(adata: ad.AnnData, task: AutoencoderTask) -> None:
+    adata.X[3] = 1000 * adata.X[3]
+    cells, draws = np.arange(50), lambda: Draws.of(generator(0), 50)
+    heavy = AutoencoderTask(task.module, open_source(adata), training=cells, validation=np.arange(50, 60))
+    assert heavy.loss(cells, draws()).item() < 2 * task.loss(cells, draws()).item()
+
+
 def test_thinning_only_takes_counts_away(counts: sp.csr_matrix) -> None:
     thinned = thin(counts, 0.6, draws=Draws.of(generator(0), 60))
     assert ((counts - thinned).toarray() >= 0).all()
@@ -58,3 +74,28 @@ def test_thinning_only_takes_counts_away(counts: sp.csr_matrix) -> None:
 
 def test_no_thinning_keeps_every_count(counts: sp.csr_matrix) -> None:
     assert (thin(counts, 0.0, draws=Draws.of(generator(0), 60)) != counts).nnz == 0
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_parts_of_a_step_and_of_a_validation_add_up(task: AutoencoderTask, size: int) -> None:
+    cells = np.arange(30)
+    whole, whole_loss = _gradient(task, cells, [WHOLE])
+    parts, loss = _gradient(task, cells, [Part(rank, size) for rank in range(size)])
+    assert loss == pytest.approx(whole_loss, rel=1e-5)
+    torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)
+    shared = sum(task.validate(Part(rank, size)) for rank in range(size))
+    assert shared == pytest.approx(task.validate(), rel=1e-6)
+
+
+def _gradient(task: AutoencoderTask, cells: NDArray[np.int64], parts: list[Part]) -> tuple[torch.Tensor, float]:
+    """Sum what the parts of a step find."""
+    task.module.zero_grad()
+    total = 0.0
+    for part in parts:
+        rows = slice(len(cells) * part.rank // part.size, len(cells) * (part.rank + 1) // part.size)
+        streams = [generator(0, at) for at in range(rows.start, rows.stop)]
+        draws = Draws(streams, range(rows.stop - rows.start + 1))
+        loss = task.loss(cells[rows], draws) * ((rows.stop - rows.start) / len(cells))
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.item()
+    return torch.cat([weight.grad.flatten() for weight in task.module.parameters() if weight.grad is not None]), total

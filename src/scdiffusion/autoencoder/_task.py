@@ -19,6 +19,7 @@ __all__ = ["AutoencoderTask"]
 
 _VALIDATION_CELLS = 2_000
 _BLOCK = 256
+_HEAVY = 10.0  # times the usual counts
 _WAKE = 0.2  # share of the steps after which bends and the shapes of the likelihood are learnt
 _LINEAR_RATE = 4.0  # the linear path learns ahead of the rest, so that effects of conditions add up
 _SHAPE_RATE = 20.0  # dispersions move on a log scale of many units
@@ -50,6 +51,7 @@ class AutoencoderTask:
         self._source = source
         self._training = training
         self._held = source.rows(np.sort(validation[:_VALIDATION_CELLS]))
+        self._heavy = _HEAVY * float(np.median(np.asarray(self._held.sum(axis=1))))
 
     def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
         """Estimate minus the bound, in nats a cell.
@@ -70,7 +72,7 @@ class AutoencoderTask:
         counts = self._source.rows(self._training[cells])
         seen = thin(counts, self.module.config.thinning, draws=draws)
         misfit, divergence = self.module.terms(counts, self._noise(draws), seen=seen, outliers=progress >= _WAKE)
-        bound = (misfit + self.module.config.kl_weight * divergence).mean()
+        bound = (self._weights(counts) * (misfit + self.module.config.kl_weight * divergence)).mean()
         return bound + self.module.likelihood.penalty() / self.n_cells
 
     @torch.no_grad()
@@ -88,7 +90,7 @@ class AutoencoderTask:
             counts: sp.csr_matrix = self._held[at * _BLOCK : (at + 1) * _BLOCK]
             noise = self._noise(Draws.of(generator(0, "validation of counts", at), counts.shape[0]))
             misfit, divergence = self.module.terms(counts, noise)
-            total += float((misfit + divergence).sum())
+            total += float((self._weights(counts) * (misfit + divergence)).sum())
         return total / n_cells
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -102,6 +104,12 @@ class AutoencoderTask:
             {"params": [decoder.bent_loadings], "rate": 1.0, "begin": _WAKE, "weight_decay": bent},
             {"params": list(self.module.likelihood.parameters()), "rate": _SHAPE_RATE, "begin": _WAKE},
         ]
+
+    def _weights(self, counts: sp.csr_matrix) -> Tensor:
+        """Let no cell weigh more than a heavy one, shape ``(B,)``: a single one could spoil the model otherwise."""
+        sizes = np.asarray(counts.sum(axis=1), dtype=np.float32).ravel()
+        weights = torch.from_numpy(np.minimum(1.0, self._heavy / np.maximum(sizes, 1.0)))
+        return weights.to(self.module.decoder.bias.device)
 
     def _noise(self, draws: Draws) -> Tensor:
         return torch.from_numpy(draws.normals(self.module.config.n_latent)).to(self.module.decoder.bias.device)
