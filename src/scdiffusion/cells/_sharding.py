@@ -32,7 +32,6 @@ from scdiffusion.cells._sources import open_source
 __all__ = ["Sharded", "shard"]
 
 _BLOCK = 2048
-_DEALT = np.uint32  # holds any count while their largest is not known yet
 
 
 class Sharded(NamedTuple):
@@ -201,11 +200,12 @@ class _Deal:
         cuts = [0, *(np.flatnonzero(np.diff(shards)) + 1), len(places)]
         for begin, end in pairwise(cuts):
             values = slice(rows.indptr[begin], rows.indptr[end])
+            data = rows.data[values].astype(np.min_scalar_type(int(rows.data[values].max(initial=0))))
             with self._file(int(shards[begin])).open("ab") as file:
-                np.array([end - begin, values.stop - values.start], dtype=np.int64).tofile(file)
+                np.array([end - begin, data.size, data.itemsize], dtype=np.int64).tofile(file)
                 places[begin:end].tofile(file)
                 rows.indices[values].astype(np.int32, copy=False).tofile(file)
-                rows.data[values].astype(_DEALT).tofile(file)
+                data.tofile(file)
 
     def gather(self, at: int) -> sp.csr_matrix:
         """Return the rows of a shard in their final order and forget them."""
@@ -215,12 +215,12 @@ class _Deal:
         data = np.empty(starts[-1], dtype=np.min_scalar_type(self.largest))
         indices = np.empty(starts[-1], dtype=np.int32)
         with self._file(at).open("rb") as file:
-            while (sizes := np.fromfile(file, np.int64, 2)).size:
+            while (sizes := np.fromfile(file, np.int64, 3)).size:
                 places = np.fromfile(file, np.int64, sizes[0]) - first
                 n = lengths[places]
                 to = np.repeat(starts[places] - np.cumsum(n) + n, n) + np.arange(sizes[1])
                 indices[to] = np.fromfile(file, np.int32, sizes[1])
-                data[to] = np.fromfile(file, _DEALT, sizes[1])
+                data[to] = np.fromfile(file, f"u{sizes[2]}", sizes[1])
         self._file(at).unlink()
         return sp.csr_matrix((data, indices, starts), shape=(len(lengths), len(self.columns)))
 
