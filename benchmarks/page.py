@@ -18,6 +18,7 @@ from benchmarks.headline import BIOLOGY, MAIN, PAPER, REALISM, present
 from benchmarks.lisi_check import section as mixing_section
 from benchmarks.pretraining import section as pretraining_section
 from benchmarks.protocol import GENERATORS
+from benchmarks.scaling import section as scaling_section
 from benchmarks.small_jobs import section as small_jobs_section
 from benchmarks.table import COST_GROUP, STATUS_METRIC
 
@@ -63,6 +64,7 @@ def write(table: pd.DataFrame, folder: Path) -> None:
     parts += [
         fit_speed_section(results),
         small_jobs_section(results),
+        scaling_section(results),
         mixing_section(results),
         control_section(results),
         pretraining_section(),

@@ -1,0 +1,185 @@
+"""What fitting and generating cost against cells, genes and counts: ``python -m benchmarks.scaling``.
+
+Times single steps of both networks and the generation of cells on simulated sparse counts over a grid of sizes, fits
+a law with few terms to them, and holds the law against sizes that it has not seen. `docs/scaling.md` builds on it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.control.tables import grid
+from benchmarks.cost import machine, thread_environment, today
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from scdiffusion import CellGenerator
+
+SCALING_FILE = "scaling.json"
+_HERE = Path(__file__).resolve().parent
+_N_CELLS = 1_500
+_N_GENERATED = 1_024
+_STEPS = (4, 16)
+
+
+@dataclass(frozen=True)
+class Size:
+    """One point of the grid."""
+
+    genes: int
+    found: int
+    """Genes found in a cell."""
+    batch: int
+
+
+GRID = [Size(genes, found, batch) for genes in (1_000, 4_000, 16_000) for found in (200, 800) for batch in (64, 256)]
+UNSEEN = [Size(2_000, 400, 128), Size(10_000, 1_500, 128)]
+TERMS = {
+    "step": "a step",
+    "step_genes": "a step and 1,000 genes",
+    "cells": "a cell",
+    "cells_found": "a cell and 1,000 found genes",
+    "cells_genes": "a cell and 1,000 genes",
+}
+
+
+def simulate(size: Size, n_cells: int = _N_CELLS) -> AnnData:
+    """Draw cells in which each gene is found as often as any other, with small counts."""
+    import anndata
+    import pandas as pd
+    from scipy import sparse
+
+    rng = np.random.default_rng(0)
+    indices = np.concatenate([np.sort(rng.permutation(size.genes)[: size.found]) for _ in range(n_cells)])
+    starts = np.arange(n_cells + 1) * size.found
+    counts = sparse.csr_matrix((1 + rng.poisson(0.5, indices.size), indices, starts), shape=(n_cells, size.genes))
+    obs = pd.DataFrame({"label": pd.Categorical(rng.integers(0, 5, n_cells).astype(str))})
+    obs.index = obs.index.astype(str)
+    return anndata.AnnData(counts.astype(np.float32), obs=obs)
+
+
+def measure(size: Size) -> dict[str, Any]:
+    """Time a step of each network, and the generation of a cell, in seconds."""
+    cells = simulate(size)
+    spent = {
+        stage: [_fit(cells, size, stage=stage, n_steps=n_steps)[1] for n_steps in _STEPS]
+        for stage in ("autoencoder", "diffusion")
+    }
+    per_step = {stage: (last - first) / (_STEPS[1] - _STEPS[0]) for stage, (first, last) in spent.items()}
+    model, _ = _fit(cells, size, stage="autoencoder", n_steps=1)
+    model.generate(64, seed=0, progress=False)
+    before = time.process_time()
+    model.generate(_N_GENERATED, seed=0, library_size=int(1.5 * size.found), progress=False)
+    generated = (time.process_time() - before) / _N_GENERATED
+    about = {"genes": size.genes, "found": size.found, "batch": size.batch}
+    return about | {"autoencoder": per_step["autoencoder"], "diffusion": per_step["diffusion"], "generate": generated}
+
+
+def terms(records: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
+    """Lay out what a step of the autoencoder may cost for, shape ``(n, 5)``, as in `TERMS`."""
+    genes, found, batch = (np.array([one[key] for one in records], float) for key in ("genes", "found", "batch"))
+    ones = np.ones(len(records))
+    return np.stack([ones, genes / 1e3, batch, batch * found / 1e3, batch * genes / 1e3], axis=1)
+
+
+def law(records: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Fit the seconds of a step of the autoencoder; relative errors count, and no term is negative."""
+    from scipy.optimize import nnls
+
+    seconds = np.array([one["autoencoder"] for one in records])
+    weights, _ = nnls(terms(records) / seconds[:, None], np.ones(len(records)))
+    return dict(zip(TERMS, weights.tolist(), strict=True))
+
+
+def predict(found: dict[str, float], record: dict[str, Any]) -> float:
+    """Return the seconds of a step by the law."""
+    return float(terms([record])[0] @ np.array([found[name] for name in TERMS]))
+
+
+def section(results: Path) -> str:
+    """Write the section of the results page; nothing before the first measurement."""
+    path = results / SCALING_FILE
+    if not path.exists():
+        return ""
+    held = json.loads(path.read_text(encoding="utf-8"))
+    costs = [(TERMS[name], f"{1e6 * value:.1f}") for name, value in held["law"].items()]
+    header = (
+        "genes",
+        "found in a cell",
+        "cells a step",
+        "measured, ms",
+        "by the law, ms",
+        "diffusion step, ms",
+        "cells/s",
+    )
+    rows = [
+        (
+            *(one[key] for key in ("genes", "found", "batch")),
+            *(f"{1e3 * seconds:.1f}" for seconds in (one["autoencoder"], predict(held["law"], one), one["diffusion"])),
+            f"{1 / one['generate']:,.0f}",
+        )
+        for one in held["unseen"]
+    ]
+    about = (
+        f"`python -m benchmarks.scaling`, one thread of {held['machine']}, {held['date']}, simulated counts. A step of "
+        f"the autoencoder costs the sum of these, fitted to {len(held['grid'])} sizes:"
+    )
+    check = "Sizes that the law was not fitted to; beside them a step of the diffusion and cells generated a second:"
+    parts = ["## Cost against size", about, grid(("microseconds for", ""), costs), check, grid(header, rows)]
+    return "\n\n".join(parts)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure all sizes and write the record."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
+    parser.add_argument("--out", type=Path, default=_HERE / "results")
+    options = parser.parse_args(argv)
+    import torch
+
+    torch.set_num_threads(int(thread_environment(1)["OMP_NUM_THREADS"]))
+    held: dict[str, Any] = {"machine": machine(), "date": today(), "grid": [], "unseen": []}
+    for part, sizes in (("grid", GRID), ("unseen", UNSEEN)):
+        for size in sizes:
+            held[part].append(measure(size))
+            sys.stdout.write(f"{held[part][-1]}\n")
+            sys.stdout.flush()
+    held["law"] = law(held["grid"])
+    (options.out / SCALING_FILE).write_text(json.dumps(held, indent=1), encoding="utf-8")
+    return 0
+
+
+def _fit(cells: AnnData, size: Size, *, stage: str, n_steps: int) -> tuple[CellGenerator, float]:
+    """Fit with so many steps of one stage and one of the other; tell the processor seconds."""
+    import scdiffusion
+    from scdiffusion.model import ModelConfig
+
+    config = ModelConfig()
+    stages = {name: getattr(config, f"{name}_training") for name in ("autoencoder", "diffusion")}
+    short = {
+        f"{name}_training": replace(
+            one, batch_size=size.batch, min_steps=n_steps if name == stage else 1, n_validations=1, largest_share=1.0
+        )
+        for name, one in stages.items()
+    }
+    model = scdiffusion.CellGenerator(
+        cells, conditions=["label"], min_cells=1, config=replace(config, validation_share=0.02, **short)
+    )
+    before = time.process_time()
+    model.fit(progress=False)
+    return model, time.process_time() - before
+
+
+if __name__ == "__main__":
+    sys.exit(main())
