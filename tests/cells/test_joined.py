@@ -7,6 +7,7 @@ import anndata as ad
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import zarr
 
 from scdiffusion._core.errors import CountsError, DataFileError, GenesError, SettingError
 from scdiffusion.cells import check_counts, open_source
@@ -92,3 +93,16 @@ def test_a_folder_of_something_else_is_told(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(DataFileError, match="is a saved model; expected cells"):
         open_source(tmp_path)
+
+
+def test_a_collection_of_annbatch_is_read_without_it(adata: ad.AnnData, tmp_path: Path) -> None:
+    group = zarr.open_group(str(tmp_path / "cells.zarr"), mode="w", zarr_format=2)
+    group.attrs.update({"encoding-type": "annbatch-preshuffled", "encoding-version": "0.1.0"})
+    for at, part in enumerate([adata[:20], adata[20:25], *[adata[at] for at in range(25, 34)], adata[34:]]):
+        ad.io.write_elem(group, f"dataset_{at}", part.copy())
+    source = check_counts(tmp_path / "cells.zarr")
+    assert source.obs.index.tolist() == adata.obs_names.tolist()
+    wanted = np.array([59, 33, 3, 21])
+    assert np.array_equal(source.rows(wanted).toarray(), adata.X[wanted].toarray())
+    some = open_source(tmp_path / "cells.zarr", genes=["gene-3"])
+    assert np.array_equal(some.rows(wanted).toarray(), adata.X[wanted][:, [3]].toarray())

@@ -14,10 +14,10 @@ import pandas as pd
 from scdiffusion._core.errors import CountsError, SettingError, UnknownNameError, did_you_mean
 from scdiffusion.cells._h5ad import matrix_element, open_h5ad, read_frame
 from scdiffusion.cells._joined import JoinedSource, join_var, name_places
-from scdiffusion.cells._rows import Matrix, MemorySource, Source
+from scdiffusion.cells._rows import Matrix, MemorySource, Source, Stored
 from scdiffusion.cells._shards import is_shards, open_shards
 from scdiffusion.cells._stored import DenseSource, SparseSource
-from scdiffusion.cells._zarr import open_zarr
+from scdiffusion.cells._zarr import list_datasets, open_zarr
 
 __all__ = ["Cells", "open_source"]
 
@@ -37,8 +37,8 @@ def open_source(data: Cells, *, layer: str | None = None, genes: Sequence[str] |
     Parameters
     ----------
     data
-        Cells in memory or backed; the path of a ``.h5ad`` file, a ``.zarr`` store or a folder of shards; or several of
-        these, of which the genes are kept that all have.
+        Cells in memory or backed; the path of a ``.h5ad`` file, a ``.zarr`` store or collection of `annbatch`, or a
+        folder of shards; or several of these, of which the genes are kept that all have.
     layer
         The layer that holds raw counts; `None` reads `X`.
     genes
@@ -74,10 +74,17 @@ def open_source(data: Cells, *, layer: str | None = None, genes: Sequence[str] |
     if is_shards(path):
         return open_shards(path, layer=layer, genes=genes)
     file = open_zarr(path) if path.is_dir() else open_h5ad(path)
+    parts = [_read(part, layer=layer, genes=genes) for part in list_datasets(file)]
+    if parts:
+        return JoinedSource(parts, [str(at) for at in range(len(parts))])
     if isinstance(file["obs"], h5py.Dataset):  # written by anndata before 0.7: tables cannot be read alone
         return open_source(ad.read_h5ad(path), layer=layer, genes=genes)
-    obs, var = read_frame(file, "obs"), read_frame(file, "var")
-    return _source(matrix_element(file, layer), obs, var, genes=genes)
+    return _read(file, layer=layer, genes=genes)
+
+
+def _read(file: Stored, *, layer: str | None, genes: Sequence[str] | None) -> Source:
+    """Read the labels of an open file, and choose how to read its matrix."""
+    return _source(matrix_element(file, layer), read_frame(file, "obs"), read_frame(file, "var"), genes=genes)
 
 
 def _source(element: Matrix, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Sequence[str] | None) -> Source:
