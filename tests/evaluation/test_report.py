@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,16 @@ def test_levels_are_told_in_words_and_signs_not_by_colour_alone(page: Path) -> N
     assert len(badges) >= 4
     assert {"\u2715", "\u2713"} & {sign for sign, _ in badges}
     assert all(words.strip() for _, words in badges)
+
+
+def test_the_page_tells_how_many_draws_stand_behind_its_numbers(report: Report, page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    settings = report.settings
+    assert "One seed: splits, subsamples and baselines are drawn once." in text
+    assert f"in {settings['n_folds']} folds ({settings['n_folds_within_a_type']} within a type)" in text
+    assert f"{settings['n_half_samples']} half samples of the cells" in text
+    several = replace(report, settings=settings | {"n_seeds": 3}).save(page.with_name("several.html"), umap=False)
+    assert "3 seeds: values are means over them" in several.read_text(encoding="utf-8")
 
 
 def test_a_page_is_not_overwritten_unless_told(report: Report, page: Path) -> None:

@@ -18,11 +18,12 @@ from scdiffusion._core.errors import (
     SettingError,
     UnknownNameError,
 )
-from scdiffusion.evaluation import Benchmark, Report, _suite, audit, evaluate
+from scdiffusion.evaluation import Benchmark, Report, _comparison, _suite, audit, evaluate
+from scdiffusion.evaluation._material import Material
 from scdiffusion.evaluation._samples import Sample
 from scdiffusion.evaluation._views import fit_space
 from scdiffusion.evaluation.baselines import BASELINES
-from scdiffusion.metrics import Pair, Score, get_metric
+from scdiffusion.metrics import Pair, Score, View, get_metric
 
 
 def quick(real: Any, generated: Any, *names: str, **options: Any) -> Report:
@@ -40,6 +41,22 @@ def test_both_sides_and_the_floor_have_equal_sizes(splits: Any) -> None:
     assert settings["n_cells_a_side"] == 150
     assert settings["n_floor"] >= 150
     assert settings["n_fit"] + settings["n_floor"] == splits.reference.n_obs
+
+
+def test_no_more_cells_are_drawn_than_are_compared_or_shown(splits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def baseline(self: Material, name: str, *, n: int, seed: int) -> View:
+        drawn.append(n)
+        return self.fit
+
+    monkeypatch.setattr(Material, "baseline", baseline)
+    monkeypatch.setattr(_comparison, "_DRAWN_CELLS", 30)
+    monkeypatch.setitem(_comparison.MOST_CELLS["quick"], "cheap", 50)
+    report = quick(splits.real, splits.perfect, reference=splits.reference)
+    assert set(drawn) == {50}
+    assert report.settings["n_cells_a_side"] == report.metrics["mean_error"]["n_cells"] == 50
+    assert "at most 50 a side, 1 seed." in report.settings["summary"]
 
 
 def test_without_a_reference_the_real_cells_are_split_and_it_is_said(splits: Any) -> None:

@@ -10,7 +10,18 @@ import pytest
 from scipy import sparse
 
 from scdiffusion._core.errors import ConditionError, SettingError, UnknownNameError
-from scdiffusion.metrics import METRICS, Metric, Pair, View, depth_features, get_metric, log_normalise, select_metrics
+from scdiffusion.metrics import (
+    METRICS,
+    Labelled,
+    Metric,
+    Pair,
+    View,
+    _utility,
+    depth_features,
+    get_metric,
+    log_normalise,
+    select_metrics,
+)
 
 N_GENES = 40
 NAMES = np.array([f"gene{k}" for k in range(N_GENES - 2)] + ["RPS4", "MT-ND1"])
@@ -168,6 +179,27 @@ def test_a_pair_shares_what_metrics_have_in_common(pair: Pair) -> None:
 def test_another_generator_does_not_inherit_what_was_remembered(pair: Pair) -> None:
     assert pair.with_generated(pair.generated).remember("once more", lambda: 1) == 1
     assert pair.with_generated(pair.generated).remember("once more", lambda: 2) == 2
+
+
+def test_labels_are_learnt_once_for_all_that_is_compared_with_the_same_real_cells(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[int] = []
+    learn_labels = _utility.learn_labels
+
+    def learn(cells: Labelled, *, seed: int) -> _utility.Recogniser:
+        learnt.append(len(cells.labels))
+        return learn_labels(cells, seed=seed)
+
+    monkeypatch.setattr(_utility, "learn_labels", learn)
+    fresh = dataclasses.replace(pair, train=drawn(3, "t"))
+    half = fresh.half((np.arange(50), np.arange(50)), name="a half")
+    recognised = get_metric("label_recognition")
+    values = [recognised.compute(one).value for one in (fresh, half, fresh.with_generated(drawn(5)))]
+    assert learnt == [110]
+    assert len(set(values)) == 3
+    recognised.compute(dataclasses.replace(fresh, seed=1))
+    assert learnt == [110, 110]
 
 
 def test_a_pair_of_one_label_holds_no_other(pair: Pair) -> None:

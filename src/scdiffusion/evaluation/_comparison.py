@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from scdiffusion._core.progress import Progress
 from scdiffusion.evaluation._figures import Drawing
-from scdiffusion.evaluation._labels import label_sizes, measure_labels, share_floor
+from scdiffusion.evaluation._labels import label_folds, label_sizes, measure_labels, share_floor
 from scdiffusion.evaluation._material import Material, prepare
 from scdiffusion.evaluation._report import Report
 from scdiffusion.evaluation._samples import Cells, Reading, check_labels, open_cells, read_sample, shared_genes
-from scdiffusion.evaluation._scoring import VALIDITY, Arena, Estimate, Scored, Standings, score
+from scdiffusion.evaluation._scoring import HALVES, VALIDITY, Arena, Estimate, Scored, Standings, score
 from scdiffusion.evaluation._verdicts import judge
 from scdiffusion.evaluation.baselines import COPIER
 from scdiffusion.metrics import Metric
@@ -84,6 +84,11 @@ class Plan:
     def limit(self, metric: Metric) -> int:
         """Cells a side that a metric is given, by its cost."""
         return min(self.max_cells, MOST_CELLS[self.suite][metric.cost])
+
+    @property
+    def most_compared(self) -> int:
+        """Cells a side that the metric with the most of them is given."""
+        return max((self.limit(metric) for metric in self.metrics), default=0)
 
 
 class Comparison:
@@ -170,7 +175,12 @@ class Comparison:
             self._material = self._material.renew(made, seed=plan.seeds[0])
         names = _useful_baselines(self._material, plan)
         self._arenas = [
-            self._material.arena(seed=seed, baselines=names, known=known[number] if known else None)
+            self._material.arena(
+                n_cells=max(plan.most_compared, _DRAWN_CELLS),
+                seed=seed,
+                baselines=names,
+                known=known[number] if known else None,
+            )
             for number, seed in enumerate(plan.seeds)
         ]
         self._shape, self._cuts = shape, {}
@@ -224,17 +234,18 @@ def _settings(material: Material, plan: Plan) -> dict[str, Any]:
 
     trained = 0 if material.train is None else material.train.n_cells
     depth = _middle_depth(material.real.counts.sum(axis=1)), _middle_depth(material.generated.counts.sum(axis=1))
+    n_seeds, n_equal = len(plan.seeds), min(material.n_equal, plan.most_compared)
     summary = (
         f"{material.generated.n_cells:,} generated cells against {material.real.n_cells:,} held-out real cells on "
-        f"{material.space.genes.size:,} genes; {material.n_equal:,} a side. Median counts in a cell: {depth[1]:,.0f} "
-        f"generated, {depth[0]:,.0f} real."
+        f"{material.space.genes.size:,} genes; at most {n_equal:,} a side, {n_seeds} seed{'s' * (n_seeds > 1)}. "
+        f"Median counts in a cell: {depth[1]:,.0f} generated, {depth[0]:,.0f} real."
     )
     return {
         "summary": summary,
         "version": __version__,
         "suite": plan.suite,
         "seed": plan.seeds[0],
-        "n_seeds": len(plan.seeds),
+        "n_seeds": n_seeds,
         "max_cells": plan.max_cells,
         "by": plan.by,
         "donor": plan.donor,
@@ -243,10 +254,13 @@ def _settings(material: Material, plan: Plan) -> dict[str, Any]:
         "n_floor": material.floor.n_cells,
         "n_fit": material.fit.n_cells,
         "n_train": trained,
-        "n_cells_a_side": material.n_equal,
+        "n_cells_a_side": n_equal,
         "n_genes": int(material.space.genes.size),
         "n_chosen_genes": int(material.space.chosen.size),
         "n_folds": material.folds,
+        "n_folds_within_a_type": label_folds(material.folds),
+        "n_half_samples": HALVES["cheap"],
+        "n_half_samples_when_slow": HALVES["moderate"],
         "n_components": int(material.space.components.shape[0]),
     }
 

@@ -14,11 +14,16 @@ from scdiffusion.evaluation._material import Material
 from scdiffusion.evaluation._scoring import VALIDITY, Arena, Estimate, Scored, Standings, score
 from scdiffusion.metrics import Metric, View
 
-__all__ = ["label_sizes", "measure_labels", "share_floor"]
+__all__ = ["label_folds", "label_sizes", "measure_labels", "share_floor"]
 
 _MIN_CELLS = 20
 _MOST_CELLS = 300
 _N_DRAWS = 400
+
+
+def label_folds(n_folds: int) -> int:
+    """Take a fold fewer within a label, where a fold costs as much and holds fewer cells."""
+    return max(2, n_folds - 1)
 
 
 def label_sizes(material: Material) -> dict[str, dict[str, int]]:
@@ -138,7 +143,7 @@ def _arena(material: Material, label: str, n_cells: int, *, n_trees: int, seed: 
     pair = material.pair(cut("generated", material.generated), real=real, seed=seed)
     pair = replace(
         pair,
-        folds=max(2, pair.folds - 1),
+        folds=label_folds(pair.folds),
         n_trees=n_trees,
         train=_own(material.train, label),
         reference=_own(material.fit, label),

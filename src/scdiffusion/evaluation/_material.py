@@ -50,7 +50,7 @@ class Material:
     made_notes: tuple[str, ...]
     """Remarks on the generated cells."""
     n_equal: int
-    """Cells on either side of every comparison of the whole samples."""
+    """Most cells that either side of a comparison of the whole samples can have."""
     notes: tuple[str, ...]
     """Remarks on the real cells."""
     folds: int
@@ -75,11 +75,13 @@ class Material:
         """Put other generated cells, on the same genes and as many, in the place of these."""
         return replace(self, **_see_generated(self.space, made, seed=seed))
 
-    def arena(self, *, seed: int, baselines: Iterable[str], known: Arena | None = None) -> Arena:
+    def arena(self, *, n_cells: int, seed: int, baselines: Iterable[str], known: Arena | None = None) -> Arena:
         """Draw samples of equal size, and every baseline as large.
 
         Parameters
         ----------
+        n_cells
+            Most cells a side.
         seed
             Other seeds draw other cells, where there are more than needed, and other baselines.
         baselines
@@ -91,8 +93,9 @@ class Material:
         -------
         The comparisons.
         """
+        n_cells = min(n_cells, self.n_equal)
         real, floor, generated = (
-            view.take(generator(seed, "arena", role).permutation(view.n_cells)[: self.n_equal])
+            view.take(generator(seed, "arena", role).permutation(view.n_cells)[:n_cells])
             for role, view in (("real", self.real), ("floor", self.floor), ("generated", self.generated))
         )
         if known is not None:
@@ -101,8 +104,7 @@ class Material:
             model=self.pair(generated, real=real, seed=seed),
             floor=self.pair(floor, real=real, seed=seed),
             baselines={
-                name: self.pair(self.baseline(name, n=self.n_equal, seed=seed), real=real, seed=seed)
-                for name in baselines
+                name: self.pair(self.baseline(name, n=n_cells, seed=seed), real=real, seed=seed) for name in baselines
             },
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, percent=percent, interval=_interval, meter=_meter)
+    environment.filters.update(number=number, percent=percent, interval=_interval, meter=_meter, evidence=_evidence)
     return environment
 
 
@@ -102,6 +102,23 @@ def _label_metrics(report: Report) -> dict[str, str]:
 
 def _interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
+def _evidence(settings: Mapping[str, Any]) -> str:
+    """Tell how many repeats, folds and half samples the numbers come from."""
+    seeds = (
+        "One seed: splits, subsamples and baselines are drawn once."
+        if settings["n_seeds"] == 1
+        else f"{settings['n_seeds']} seeds: values are means over them, intervals at least as wide as their spread."
+    )
+    return (
+        f"{seeds} Judges are scored on cells they were not trained on, in {settings['n_folds']} folds "
+        f"({settings['n_folds_within_a_type']} within a type), with DeLong's interval for areas under the curve; those "
+        "among the paper's columns on one held-out quarter. Other intervals come from the spread of "
+        f"{settings['n_half_samples']} half samples of the cells drawn without replacement "
+        f"({settings['n_half_samples_when_slow']} where a metric is slow, none where it is slower still); no "
+        "bootstrap is drawn. Baselines have no interval."
+    )
 
 
 def _meter(skill: float) -> float:

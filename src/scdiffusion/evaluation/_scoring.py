@@ -15,11 +15,12 @@ from scdiffusion._core.random import generator
 from scdiffusion.evaluation.baselines import COPIER
 from scdiffusion.metrics import Metric, Pair, Score
 
-__all__ = ["VALIDITY", "Arena", "Estimate", "Scored", "Standings", "measure", "score"]
+__all__ = ["HALVES", "VALIDITY", "Arena", "Estimate", "Scored", "Standings", "measure", "score"]
 
 VALIDITY = "invalid_values"
 """The metric that stands in a group of its own, as nothing else holds where it fails."""
-_HALVES = {"cheap": 16, "moderate": 8, "dear": 0}
+HALVES = {"cheap": 16, "moderate": 8, "dear": 0}
+"""Half samples behind an interval, by the cost of the metric, where the metric brings none."""
 _INTERVAL = 1.96
 _FLAG_ERRORS = 3.0  # standard errors between model and floor: one false alarm in 700 looks
 _FLAG_PART = 0.05  # of the way from the floor to the best trivial baseline: less is no matter
@@ -246,7 +247,7 @@ def _compute(metric: Metric, pair: Pair) -> Score:
 def _half_sample_error(metric: Metric, pair: Pair, *, seed: int) -> float:
     stream = generator(seed, "half samples")
     values: list[float] = []
-    for number in range(_HALVES[metric.cost]):
+    for number in range(HALVES[metric.cost]):
         real, generated = (
             np.sort(stream.permutation(view.n_cells)[: view.n_cells // 2]) for view in (pair.real, pair.generated)
         )

@@ -107,7 +107,9 @@ def _counts(function: Callable[..., float], pair: Pair) -> Score:
 
 def _recognised(pair: Pair) -> Score:
     """Share of generated cells recognised, with the labels that are recognised least."""
-    scores = _utility.recognition(labelled(teacher(pair)), labelled(pair.generated), seed=pair.seed)
+    real = teacher(pair)
+    learnt = real.remember(f"labels, {pair.seed}", lambda: _utility.learn_labels(labelled(real), seed=pair.seed))
+    scores = _utility.recognise(learnt, labelled(pair.generated))
     worst = sorted(scores.by_label.items(), key=lambda item: item[1])[:3]
     return Score(scores.mean, features=tuple((label, 1 - share) for label, share in worst))
 

@@ -20,7 +20,7 @@ from scdiffusion.metrics._arrays import (
 
 __all__ = ["PRDC", "lisi", "one_nn_accuracy", "precision_recall_by_label", "precision_recall_density_coverage"]
 
-_SEARCH_STEPS = 60
+_SEARCH_STEPS = 40  # the logarithm of beta to 1e-10
 
 
 class PRDC(NamedTuple):

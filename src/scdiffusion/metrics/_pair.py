@@ -34,6 +34,23 @@ class View:
     """One label a cell, shape ``(N,)``; empty text where missing."""
     donors: NDArray[np.str_] | None = None
     """One donor a cell, shape ``(N,)``."""
+    _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def remember(self, key: str, build: Callable[[], T]) -> T:
+        """Compute once what depends on these cells alone, whatever they are compared with.
+
+        Parameters
+        ----------
+        key
+            Name of the computation.
+        build
+            Called the first time only.
+
+        Returns
+        -------
+        What ``build`` returned.
+        """
+        return _recall(self._shared, key, build)
 
     @property
     def n_cells(self) -> int:
@@ -78,7 +95,7 @@ class _Glance(View):
     """Some cells of a view, whose counts and genes are cut on first use."""
 
     def __init__(self, whole: View, rows: NDArray[Any]) -> None:
-        vars(self).update(whole._narrow(rows), _whole=whole, _rows=rows)
+        vars(self).update(whole._narrow(rows), _whole=whole, _rows=rows, _shared={})
 
     @cached_property
     def counts(self) -> sparse.csr_matrix:
@@ -137,9 +154,7 @@ class Pair:
         -------
         What ``build`` returned.
         """
-        if key not in self._shared:
-            self._shared[key] = build()
-        return cast("T", self._shared[key])
+        return _recall(self._shared, key, build)
 
     def only(self, label: str) -> Pair:
         """Limit every sample to the cells of one label.
@@ -193,6 +208,12 @@ class Pair:
         A pair with the same real cells.
         """
         return replace(self, generated=generated)
+
+
+def _recall(known: dict[str, Any], key: str, build: Callable[[], T]) -> T:
+    if key not in known:
+        known[key] = build()
+    return cast("T", known[key])
 
 
 def _of_label(view: View, label: str) -> View:

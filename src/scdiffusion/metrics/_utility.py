@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,16 @@ from scdiffusion.metrics._arrays import (
 )
 
 __all__ = ["UtilityScore", "rare_gain", "recognition", "train_on_generated"]
+
+
+class Classifier(Protocol):
+    """A classifier of the scikit-learn manner."""
+
+    def fit(self, X: Array, y: Array) -> object:
+        """Learn from cells and their labels."""
+
+    def predict(self, X: Array) -> Array:
+        """Give each cell a label."""
 
 
 class UtilityScore(NamedTuple):
@@ -91,7 +101,12 @@ def _thinned(cells: Labelled, max_cells: int, seed: int) -> Labelled:
 
 
 def _classify(x: Array, labels: NDArray[Any], y: Array, *, seed: int) -> NDArray[Any]:
-    """Predict labels of ``y`` by ridge logistic regression, each label weighing the same."""
+    """Predict labels of ``y`` by what is learnt from ``x``."""
+    return np.asarray(_fit(x, labels, seed=seed).predict(y))
+
+
+def _fit(x: Array, labels: NDArray[Any], *, seed: int) -> Classifier:
+    """Fit ridge logistic regression, each label weighing the same."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -103,12 +118,12 @@ def _classify(x: Array, labels: NDArray[Any], y: Array, *, seed: int) -> NDArray
     regression = LogisticRegression(
         C=1 / (1 + x.shape[1] / 20), class_weight="balanced", max_iter=300, random_state=seed
     )
-    model = make_pipeline(StandardScaler(), regression)
+    model: Classifier = make_pipeline(StandardScaler(), regression)
     with warnings.catch_warnings():
         # Nearly converged coefficients classify alike.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(x, labels)
-    return np.asarray(model.predict(y))
+    return model
 
 
 def _judge(predicted: NDArray[Any], truth: NDArray[Any], labels: list[str]) -> UtilityScore:
@@ -150,12 +165,31 @@ def recognition(
     ConditionError
         If no label has enough cells in both, or fewer than two labels can be learnt.
     """
-    train, cells = check_labelled(train), check_labelled(cells)
-    labels = shared_labels(train, cells, min_cells=min_cells)
-    train = _thinned(train, max_cells, seed)
+    return recognise(learn_labels(train, max_cells=max_cells, seed=seed), cells, min_cells=min_cells)
+
+
+class Recogniser(NamedTuple):
+    """A classifier of real cells, for any number of other samples."""
+
+    model: Classifier
+    cells: Labelled
+    """The real cells with their labels."""
+
+
+def learn_labels(train: Labelled, *, max_cells: int = 5000, seed: int = 0) -> Recogniser:
+    """Fit the classifier behind `recognition`."""
+    cells = check_labelled(train)
+    used = _thinned(cells, max_cells, seed)
+    return Recogniser(_fit(np.asarray(used.values, dtype=np.float64), used.labels, seed=seed), cells)
+
+
+def recognise(recogniser: Recogniser, cells: Labelled, *, min_cells: int = 5) -> LabelScores:
+    """Score as `recognition` does, with a classifier that is already fitted."""
+    cells = check_labelled(cells)
+    labels = shared_labels(recogniser.cells, cells, min_cells=min_cells)
     known = np.isin(cells.labels, labels)
-    x, y = paired(train.values, cells.values[known], least=1)
-    right = _classify(x, train.labels, y, seed=seed) == cells.labels[known]
+    _, y = paired(recogniser.cells.values, cells.values[known], least=1)
+    right = recogniser.model.predict(y) == cells.labels[known]
     by_label = {label: float(right[cells.labels[known] == label].mean()) for label in labels}
     return LabelScores(float(np.mean(list(by_label.values()))), by_label)
 
