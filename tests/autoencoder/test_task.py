@@ -99,3 +99,13 @@ def _gradient(task: AutoencoderTask, cells: NDArray[np.int64], parts: list[Part]
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return torch.cat([weight.grad.flatten() for weight in task.module.parameters() if weight.grad is not None]), total
+
+
+def test_bends_and_shapes_of_a_tuned_network_do_not_wait(adata: ad.AnnData, task: AutoencoderTask) -> None:
+    cells = np.arange(60)
+    source = open_source(adata)
+    tuned = AutoencoderTask(task.module, source, training=cells[:50], validation=cells[50:], is_tuned=True)
+    assert [group["begin"] for group in tuned.parameter_groups()] == [0.0] * 4
+    assert max(group["begin"] for group in task.parameter_groups()) > 0.0
+    losses = [one.loss(cells[:50], Draws.of(generator(0), 50), progress=0.0).item() for one in (task, tuned)]
+    assert losses[0] != losses[1]

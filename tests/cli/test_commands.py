@@ -47,7 +47,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         def generate(self, n: int | None, **how: Any) -> None:
             held["generate"] = {"n": n} | how
 
-    def load(folder: Path) -> Recorder:
+    def load(folder: Path, *, device: str) -> Recorder:
+        assert device in {"cpu", "cuda"}
         if not folder.exists():
             msg = f"{str(folder)!r} is not a saved model."
             raise ModelFolderError(msg)
@@ -73,7 +74,7 @@ def test_fit_passes_every_option(calls: Calls, tmp_path: Path) -> None:
         "--min-cells",
         "3",
     ]
-    more = ["--max-epochs", "7", "--seed", "5", "--resume", "--no-progress"]
+    more = ["--max-epochs", "7", "--seed", "5", "--resume", "--no-progress", "--device", "cuda"]
     assert run(["fit", "a.h5ad", "-o", str(tmp_path / "m"), *options, *more]) == 0
     assert calls["data"] == Path("a.h5ad")
     wanted = {
@@ -85,7 +86,7 @@ def test_fit_passes_every_option(calls: Calls, tmp_path: Path) -> None:
     }
     assert calls["settings"] == wanted
     assert calls["fit"] == {
-        "folder": tmp_path / "m", "resume": True, "max_epochs": 7, "seed": 5, "progress": False,
+        "folder": tmp_path / "m", "resume": True, "max_epochs": 7, "seed": 5, "device": "cuda", "progress": False,
     }  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def test_generate_passes_every_option(calls: Calls, tmp_path: Path) -> None:
     options = ["-n", "9", "--where", "cell_type=B", "--where", "day=2", "--guidance", "1.5", "--library-size", "900"]
     more = ["--steps", "8", "--solver", "heun", "--chunk", "3", "--seed", "4", "--no-progress"]
     more += ["--guide", "organ=Spleen:2.0", "--avoid", "cell_type=T", "--interval", "0.2,0.8"]
-    more += ["--composition", "additive"]
+    more += ["--composition", "additive", "--device", "cuda"]
     assert run(["generate", str(tmp_path), "-o", str(tmp_path / "c.h5ad"), *options, *more]) == 0
     assert calls["generate"] == {
         "n": 9, "where": {"cell_type": "B", "day": 2.0}, "guidance": 1.5, "guide": {"organ": ("Spleen", 2.0)},

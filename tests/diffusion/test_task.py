@@ -8,6 +8,7 @@ import torch
 from tests.oracles import labels, no_conditions
 
 from scdiffusion._core.errors import SettingError
+from scdiffusion._core.processes import WHOLE, Part
 from scdiffusion._core.random import Draws, generator
 from scdiffusion.cells import ConditionTable
 from scdiffusion.diffusion import DiffusionConfig, LatentDenoiser, LatentTask, denoising_loss, sample
@@ -117,3 +118,22 @@ def test_rows_that_do_not_match_are_refused() -> None:
         LatentTask(denoiser, means=means, stds=means, conditions=table(4), train=cells, validation=cells)
     with pytest.raises(SettingError, match="no cells to validate with"):
         LatentTask(denoiser, means=means, stds=means, conditions=table(5), train=cells, validation=cells[:0])
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_parts_of_a_step_and_of_a_validation_add_up(size: int) -> None:
+    one, cells = task(spread=0.3), np.arange(30)
+
+    def gradient(parts: list[Part]) -> torch.Tensor:
+        one.module.zero_grad()
+        for part in parts:
+            mine = part.of(30)
+            draws = Draws([generator(0, at) for at in mine], range(len(mine) + 1))
+            loss = one.loss(cells[mine.start : mine.stop], draws) * (len(mine) / 30)
+            loss.backward()  # type: ignore[no-untyped-call]
+        held = [weight.grad.flatten() for weight in one.module.parameters() if weight.grad is not None]
+        return torch.cat(held)
+
+    parts = [Part(rank, size) for rank in range(size)]
+    torch.testing.assert_close(gradient(parts), gradient([WHOLE]), rtol=1e-4, atol=1e-6)
+    assert sum(one.validate(part) for part in parts) == pytest.approx(one.validate(), rel=1e-6)

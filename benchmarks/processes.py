@@ -1,0 +1,262 @@
+"""Several processes: how much faster, and whether a fit survives ``kill -9``: ``python -m benchmarks.processes``.
+
+`speed` times the steps of both stages in one process of one thread and in two, at the default number of cells a step
+and at twice as many, in turn, so that all meet the same machine. `kill` ends one process of two, or both, at random
+moments, resumes the fit, and compares its weights with those of the fit that was never interrupted. Cells are the
+embedded pbmc68k. Processes are forked, so that none of the time goes into starting them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.cost import machine, today
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+SPEED_FILE, KILLS_FILE = "processes.csv", "processes_killed.csv"
+_HERE = Path(__file__).resolve().parent
+_STAGES = ("autoencoder", "diffusion")
+_N_STEPS = 60
+_N_WARM = 10
+_GOAL = 1.7
+_CHECKPOINT_SECONDS = 0.2
+
+
+def measure_speed(repeats: int) -> list[dict[str, object]]:
+    """Time the steps of one process and of two; those of all repeats give the medians."""
+    taken: dict[tuple[str, int, int], list[float]] = {}
+    cells: dict[tuple[str, int], int] = {}
+    with tempfile.TemporaryDirectory() as place:
+        for repeat in range(repeats):
+            for factor in (1, 2):
+                for n in (1, 2):
+                    record = Path(place) / f"{repeat}-{factor}-{n}.json"
+                    _end(_start(n, lambda record=record, factor=factor: _time_steps(record, factor)))
+                    for stage, (n_cells, seconds) in json.loads(record.read_text()).items():
+                        taken.setdefault((stage, factor, n), []).extend(seconds[_N_WARM:])
+                        cells[stage, factor] = n_cells
+                    sys.stdout.write(f"repeat {repeat}, {factor} x the cells a step, {n} processes: done\n")
+    rate = {(stage, factor, n): cells[stage, factor] / np.median(held) for (stage, factor, n), held in taken.items()}
+    return [
+        {
+            "stage": stage,
+            "cells_a_step": cells[stage, factor],
+            "processes": n,
+            "milliseconds_a_step": round(1e3 * cells[stage, factor] / rate[stage, factor, n], 3),
+            "cells_a_second": round(rate[stage, factor, n]),
+            "times_one_process": round(rate[stage, factor, n] / rate[stage, factor, 1], 3),
+            "machine": machine(),
+            "date": today(),
+        }
+        for stage in _STAGES
+        for factor in (1, 2)
+        for n in (1, 2)
+    ]
+
+
+def measure_kills(n: int, *, epochs: int, seed: int) -> list[dict[str, object]]:
+    """Kill fits of two processes at random moments and resume each; one record a kill."""
+    draw = np.random.default_rng(seed)
+    records: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as place:
+        begin = time.monotonic()
+        _end(_start(2, lambda: _fit(Path(place) / "whole", epochs)))
+        seconds = time.monotonic() - begin
+        expected = _weights(Path(place) / "whole")
+        for at in range(n):
+            folder, resumed_by = Path(place) / f"killed-{at}", 1 + (at // 2 + 1) % 2
+            running = _start(2, lambda folder=folder: _fit(folder, epochs))
+            while not (folder / "training.safetensors").exists():
+                time.sleep(0.01)
+            after = float(draw.uniform(0, 0.8 * seconds))
+            time.sleep(after)
+            whole_job, rank = at % 2 == 1, int(draw.integers(2))
+            for one in running if whole_job else running[rank : rank + 1]:
+                os.kill(one, signal.SIGKILL)
+            begin = time.monotonic()
+            codes = _end(running, may_fail=True)
+            noticed = time.monotonic() - begin
+            stage, step = _where(folder)
+            _end(_start(resumed_by, lambda folder=folder: _fit(folder, epochs, resume=True)))
+            found = _weights(folder)
+            records.append(
+                {
+                    "killed": "job" if whole_job else f"process {rank}",
+                    "seconds_after_start": round(after, 2),
+                    "exit_codes": " ".join(map(str, codes)),
+                    "seconds_to_notice": round(noticed, 2),
+                    "saved_stage": stage,
+                    "saved_step": step,
+                    "resumed_by_processes": resumed_by,
+                    "largest_difference": max(float(np.abs(found[key] - expected[key]).max()) for key in expected),
+                    "identical": all(np.array_equal(found[key], expected[key]) for key in expected),
+                    "date": today(),
+                }
+            )
+            sys.stdout.write(f"{records[-1]}\n")
+    return records
+
+
+def section(results: Path) -> str:
+    """Write the section of the results page; nothing before the first measurement."""
+    parts = []
+    if (results / SPEED_FILE).exists():
+        table = pd.read_csv(results / SPEED_FILE)
+        lines = ["| stage | cells a step | processes | ms a step | cells/s | times one process |", "|" + " --- |" * 6]
+        lines += [
+            f"| {row.stage} | {row.cells_a_step} | {row.processes} | {row.milliseconds_a_step:.1f} "
+            f"| {row.cells_a_second:,} | {row.times_one_process:.2f} |"
+            for row in table.itertuples()
+        ]
+        parts.append(
+            f"`python -m benchmarks.processes speed`, on {table['machine'][0]}, {table['date'][0]}: the embedded "
+            f"pbmc68k, one thread a process, medians over the steps of several runs in turn. Goal: {_GOAL} with two "
+            "processes.\n\n" + "\n".join(lines)
+        )
+    if (results / KILLS_FILE).exists():
+        table = pd.read_csv(results / KILLS_FILE)
+        same, other = (table[table["resumed_by_processes"] == n] for n in (2, 1))
+        n_jobs = int((table["killed"] == "job").sum())
+        parts.append(
+            f"`python -m benchmarks.processes kill`: {len(table)} fits of two processes were killed by signal 9 at "
+            f"random moments, {n_jobs} as a whole and the others one process of the two, "
+            f"and resumed. Of {len(same)} resumed by two processes {int(same['identical'].sum())} ended with weights "
+            f"that are bit for bit those of the fit never killed; the {len(other)} resumed by one differ by "
+            f"{other['largest_difference'].max():.1e} at most. A process that lost the other ended after "
+            f"{table['seconds_to_notice'].max():.1f} s at most."
+        )
+    return "## Several processes\n\n" + "\n\n".join(parts) if parts else ""
+
+
+def _start(n: int, work: Callable[[], None]) -> list[int]:
+    """Fork processes of one thread that work together; returns their ids."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    sys.stdout.flush()
+    started = []
+    for rank in range(n):
+        child = os.fork()
+        if child == 0:
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            os.environ |= {"WORLD_SIZE": str(n), "RANK": str(rank), "LOCAL_RANK": str(rank)}
+            code = 1
+            try:
+                work()
+                code = 0
+            except Exception as error:  # noqa: BLE001 - a child has no other place to tell it
+                sys.stdout.write(f"  {type(error).__name__}: {str(error)[:100]}\n")
+            sys.stdout.flush()
+            os._exit(code)
+        started.append(child)
+    return started
+
+
+def _end(started: Sequence[int], *, may_fail: bool = False) -> list[int]:
+    """Wait for processes and return their exit codes."""
+    codes = [os.waitstatus_to_exitcode(os.waitpid(one, 0)[1]) for one in started]
+    if any(codes) and not may_fail:
+        msg = f"Processes ended with {codes}; expected 0."
+        raise RuntimeError(msg)
+    return codes
+
+
+def _fit(folder: Path, epochs: int, *, resume: bool = False) -> None:
+    """Fit with a saved state every moment."""
+    import scdiffusion.train._loop as loop
+    from scdiffusion import CellGenerator, datasets
+    from scdiffusion._core.processes import joined
+
+    loop._CHECKPOINT_SECONDS = _CHECKPOINT_SECONDS
+    with joined("cpu"):
+        model = CellGenerator(datasets.pbmc68k(), conditions=["cell_type"])
+        model.fit(folder, resume=resume, max_epochs=epochs, progress=False)
+
+
+def _time_steps(record: Path, factor: int) -> None:
+    """Fit for some steps with a clock around each."""
+    import scdiffusion.train._loop as loop
+    from scdiffusion import CellGenerator, datasets
+    from scdiffusion._core.processes import Processes, joined
+    from scdiffusion.model import ModelConfig
+
+    tree = ModelConfig().to_dict()
+    for stage in _STAGES:
+        part = tree[f"{stage}_training"]
+        part |= {"batch_size": part["batch_size"] * factor, "max_steps": _N_STEPS, "n_validations": 1}
+        part |= {"largest_share": 1.0}
+    adata = datasets.pbmc68k()
+    many = adata[np.arange(4 * adata.n_obs) % adata.n_obs].copy()  # enough of them for the larger steps
+    many.obs_names_make_unique()
+    taken: dict[str, tuple[int, list[float]]] = {}
+    take_step = loop._take_step
+
+    def timed(state: object, batches: object, run: object, *, pressed: object) -> object:
+        begin = time.perf_counter()
+        summed = take_step(state, batches, run, pressed=pressed)
+        taken.setdefault(run.stage, (batches.batch_size, []))[1].append(time.perf_counter() - begin)
+        return summed
+
+    loop._take_step = timed
+    with joined("cpu"):
+        CellGenerator(many, conditions=["cell_type"], config=ModelConfig.from_dict(tree)).fit(progress=False)
+        if Processes.present().is_first:
+            record.write_text(json.dumps(taken))
+
+
+def _where(folder: Path) -> tuple[str, int]:
+    """Tell the stage and step of a saved state; a finished model has none."""
+    from scdiffusion.model._folder import read_training
+
+    if not (folder / "training.safetensors").exists():
+        return "finished", 0
+    saved = read_training(folder)
+    return saved.stage, int(saved.facts["step"])
+
+
+def _weights(folder: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return {name: value for name, value in load_file(folder / "weights.safetensors").items() if value.size}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure what is asked for and write it beside the other results."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.processes", description=__doc__)
+    parser.add_argument("what", choices=["speed", "kill"])
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each kind, for speed")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=20, help="passes over the cells of a killed fit")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments to kill at")
+    parser.add_argument("--out", type=Path, default=_HERE / "results")
+    options = parser.parse_args(argv)
+    import torch
+
+    import scdiffusion.model  # noqa: F401 - forked processes have it then
+
+    torch.set_num_threads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.what == "speed":
+        pd.DataFrame(measure_speed(options.repeats)).to_csv(options.out / SPEED_FILE, index=False)
+    else:
+        records = measure_kills(options.kills, epochs=options.epochs, seed=options.seed)
+        pd.DataFrame(records).to_csv(options.out / KILLS_FILE, index=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

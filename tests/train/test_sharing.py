@@ -1,0 +1,56 @@
+"""How a step is divided, and that its parts are put together again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from scdiffusion._core.errors import SettingError
+from scdiffusion._core.processes import ALONE, WHOLE, Part, Processes
+from scdiffusion.train._sharing import require_enough_cells, step_draws, step_rows, sum_gradients
+
+
+class Twins(Processes):
+    """Two processes that always hold the same."""
+
+    def __init__(self) -> None:
+        super().__init__(Part(0, 2))
+
+    def sum_(self, tensor: Tensor) -> None:
+        tensor *= 2
+
+
+@pytest.mark.parametrize("n_cells", [9, 32, 128, 1000])
+@pytest.mark.parametrize("size", [2, 3, 8])
+def test_a_cell_has_its_numbers_whoever_computes_it(n_cells: int, size: int) -> None:
+    whole = step_draws(n_cells, WHOLE, seed=3, stage="x", step=5).normals(4)
+    parts = [Part(rank, size) for rank in range(size)]
+    shared = [step_draws(n_cells, part, seed=3, stage="x", step=5).normals(4) for part in parts]
+    assert np.array_equal(np.concatenate(shared), whole)
+    rows = [step_rows(n_cells, part) for part in parts]
+    assert [len(numbers) for numbers in shared] == [row.stop - row.start for row in rows]
+    assert len(np.unique(whole)) == whole.size
+
+
+def test_a_large_step_is_shared_by_many() -> None:
+    require_enough_cells(4096, Processes(Part(0, 64)))
+    sizes = [row.stop - row.start for row in (step_rows(4096, Part(rank, 64)) for rank in range(64))]
+    assert set(sizes) == {64}
+
+
+def test_more_processes_than_slices_are_refused() -> None:
+    with pytest.raises(SettingError, match=r"A step of 128 cells can be shared by 8 processes at most, got 9. Start"):
+        require_enough_cells(128, Processes(Part(0, 9)))
+
+
+def test_gradients_losses_and_wishes_are_summed_and_weights_without_gradient_left_out() -> None:
+    used, unused = nn.Linear(2, 3), nn.Parameter(torch.ones(2))
+    used(torch.ones(1, 2)).sum().backward()
+    summed = sum_gradients([used.weight, unused, used.bias], 1.5, stop=True, processes=Twins())
+    assert summed == (3.0, True)
+    assert unused.grad is None
+    assert torch.equal(used.weight.grad, torch.full((3, 2), 2.0))  # type: ignore[arg-type]
+    assert torch.equal(used.bias.grad, torch.full((3,), 2.0))  # type: ignore[arg-type]
+    assert sum_gradients([used.weight], 1.5, stop=False, processes=ALONE) == (1.5, False)
