@@ -137,10 +137,10 @@ def section(results: Path) -> str:
     path = results / SCALE_FILE
     if not path.exists():
         return ""
-    table = pd.read_csv(path)
+    table = pd.read_csv(path, dtype={"goal": str}, keep_default_na=False)
     rows = [
         [f"{one.cells:,}", f"{one.genes:,}", one.phase, one.measure, f"{one.value:,.4g}", one.goal, one.date]
-        for one in table.fillna("").itertuples(index=False)
+        for one in table.itertuples(index=False)
     ]
     told = "; ".join(table["machine"].unique())
     return (
@@ -148,7 +148,7 @@ def section(results: Path) -> str:
         f"{told}, one thread. Cells are made by the generator itself. `epoch` is an epoch of shuffled batches, "
         "`sequential` the same rows from the first to the last, `bytes` the same files with nothing done to them; cold "
         "is after the files were dropped from the cache. `peak_mib` is resident memory with interpreter and "
-        "libraries.\n\n" + grid(["cells", "genes", "phase", "measure", "value", "goal", "date"], rows)
+        "libraries, in MiB.\n\n" + grid(["cells", "genes", "phase", "measure", "value", "goal", "date"], rows)
     )
 
 
@@ -231,7 +231,7 @@ def _write(found: dict[str, Record], options: argparse.Namespace) -> None:
     ]
     table = pd.DataFrame(rows)
     if path.exists():
-        old = pd.read_csv(path)
+        old = pd.read_csv(path, dtype={"goal": str}, keep_default_na=False)
         same = (old["cells"] == options.cells) & (old["genes"] == options.genes) & old["phase"].isin(list(found))
         table = pd.concat([old[~same], table])
     options.out.mkdir(parents=True, exist_ok=True)
