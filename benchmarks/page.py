@@ -18,7 +18,9 @@ from benchmarks.headline import BIOLOGY, MAIN, PAPER, REALISM, present
 from benchmarks.lisi_check import section as mixing_section
 from benchmarks.pretraining import section as pretraining_section
 from benchmarks.protocol import GENERATORS
+from benchmarks.scale import section as scale_section
 from benchmarks.scaling import section as scaling_section
+from benchmarks.shuffle import section as shuffle_section
 from benchmarks.small_jobs import section as small_jobs_section
 from benchmarks.table import COST_GROUP, STATUS_METRIC
 
@@ -65,6 +67,8 @@ def write(table: pd.DataFrame, folder: Path) -> None:
         fit_speed_section(results),
         small_jobs_section(results),
         scaling_section(results),
+        scale_section(results),
+        shuffle_section(results),
         mixing_section(results),
         control_section(results),
         pretraining_section(),
