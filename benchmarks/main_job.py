@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.cost import Meter, machine, thread_environment, today, versions
-from benchmarks.data import DATA_SETS, PARTS, data_folder, load, prepare
+from benchmarks.data import data_folder
 from benchmarks.headline import MAIN
+from benchmarks.models import open_model, read_parts
 from benchmarks.page import MAIN_JOB_FILE, read_records
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def measure_pbmc3k(options: argparse.Namespace) -> list[Record]:
     """Fit time and memory, discriminator, recognition of every type, on pbmc3k."""
     import scdiffusion
 
-    parts = _parts("pbmc3k", options)
+    parts = read_parts("pbmc3k", **_places(options))
     model = scdiffusion.CellGenerator(parts["fit"], conditions=[_LABEL], min_cells=1)
     with Meter() as fit:
         model.fit(seed=0, progress=False)
@@ -95,7 +96,7 @@ def measure_rate(options: argparse.Namespace) -> list[Record]:
     """Cells per second to integer counts in memory."""
     records = []
     for name, n_cells, goal in (("pbmc68k", 20_000, ">= 3000"), ("pbmc3k", 4_000, ">= 500")):
-        model = _model(name, options)
+        model = open_model(name, **_places(options))
         model.generate(500, seed=0, progress=False)
         with Meter() as meter:
             model.generate(n_cells, seed=1, progress=False)
@@ -110,7 +111,7 @@ def measure_rate(options: argparse.Namespace) -> list[Record]:
 
 def measure_million(options: argparse.Namespace) -> list[Record]:
     """Many cells of the embedded model straight to disk."""
-    model, target = _model("pbmc68k", options), options.work / "million.h5ad"
+    model, target = open_model("pbmc68k", **_places(options)), options.work / "million.h5ad"
     with Meter() as meter:
         model.generate(options.n, seed=0, to=target, overwrite=True, progress=False)
     title, size = f"{options.n:,} embedded cells to disk", target.stat().st_size / 2**20
@@ -142,8 +143,8 @@ def measure_solvers(options: argparse.Namespace) -> list[Record]:
     import scdiffusion
     from scdiffusion.diffusion import SOLVERS
 
-    model = _model("pbmc3k", options)
-    parts = _parts("pbmc3k", options)
+    model = open_model("pbmc3k", **_places(options))
+    parts = read_parts("pbmc3k", **_places(options))
     where = parts["held_out"].obs[[_LABEL]].reset_index(drop=True)
     curve: list[dict[str, Any]] = []
     for name, solver in SOLVERS.items():
@@ -192,6 +193,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _places(options: argparse.Namespace) -> dict[str, Any]:
+    return {"work": options.work, "data": data_folder(options.data), "max_cells": options.cells}
+
+
 def _scores(score: dict[str, Any]) -> list[Record]:
     title = "pbmc3k: forest AUC on genes, held-out against generated cells"
     baselines = [
@@ -236,27 +241,6 @@ def _recognition(model: CellGenerator, parts: dict[str, AnnData]) -> list[Record
         name = f"pbmc3k: {label} recognised, generated / real"
         records.append(Record(name=name, value=shares[0] / max(shares[1], 1e-9), unit="", goal=">= 0.90"))
     return records
-
-
-def _parts(name: str, options: argparse.Namespace) -> dict[str, AnnData]:
-    """Split a data set as the benchmark does, and read the parts."""
-    import anndata
-
-    split = prepare(DATA_SETS[name], folder=data_folder(options.data), work=options.work, max_cells=options.cells)
-    return {part: anndata.read_h5ad(split / f"{part}.h5ad") for part in PARTS}
-
-
-def _model(name: str, options: argparse.Namespace) -> CellGenerator:
-    """Load the model of a data set, fitting and saving it where there is none yet."""
-    import scdiffusion
-
-    folder = options.work / f"{name}.scd"
-    if not folder.exists():
-        options.work.mkdir(parents=True, exist_ok=True)
-        training = load(DATA_SETS[name], None) if DATA_SETS[name].embedded else _parts(name, options)["fit"]
-        model = scdiffusion.CellGenerator(training, conditions=[_LABEL])
-        model.fit(seed=0, progress=False).save(folder)
-    return scdiffusion.load(folder)
 
 
 def _median_seconds(argv: list[str], *, n_times: int = 7) -> float:

@@ -14,6 +14,7 @@ from benchmarks.evaluation_speed import section as speed_section
 from benchmarks.faults import section as faults_section
 from benchmarks.figures import FIGURES
 from benchmarks.fit_speed import section as fit_speed_section
+from benchmarks.generate_speed import section as generate_speed_section
 from benchmarks.headline import BIOLOGY, MAIN, PAPER, REALISM, present
 from benchmarks.lisi_check import section as mixing_section
 from benchmarks.pretraining import section as pretraining_section
@@ -22,6 +23,7 @@ from benchmarks.scale import section as scale_section
 from benchmarks.scaling import section as scaling_section
 from benchmarks.shuffle import section as shuffle_section
 from benchmarks.small_jobs import section as small_jobs_section
+from benchmarks.steps import section as steps_section
 from benchmarks.table import COST_GROUP, STATUS_METRIC
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ def write(table: pd.DataFrame, folder: Path) -> None:
     parts += [_costs(table), _failures(table), faults_section(results), speed_section(results)]
     parts += [
         fit_speed_section(results),
+        generate_speed_section(results),
+        steps_section(results),
         small_jobs_section(results),
         scaling_section(results),
         scale_section(results),

@@ -1,0 +1,204 @@
+"""Quality against solver steps: ``python -m benchmarks.steps --data FOLDER --work FOLDER``.
+
+All numbers of steps begin with the same noise and draw counts from the same streams, so that what differs between them
+is the solver alone. Models are those of `benchmarks.main_job`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.control.tables import grid
+from benchmarks.cost import machine, today
+from benchmarks.data import DATA_SETS, data_folder, load, prepare
+from benchmarks.generators._shared import log_normalise
+from benchmarks.models import open_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+
+    from scdiffusion import CellGenerator
+
+STEPS_FILE, FIGURE_FILE = "steps.csv", "steps.png"
+STEPS = (1, 2, 4, 8, 16, 32, 100)
+DEFAULT, MOST = 16, 100
+TOLERANCE = 0.02
+ERROR = "root mean square distance to 100 steps, latents"
+_KEY = "cell_type"
+_COMPONENTS = 30
+_FORESTS = 5
+_HERE = Path(__file__).resolve().parent
+_MARKERS = {"pbmc68k": ("o", "-"), "pbmc3k": ("s", "--")}
+Record = dict[str, Any]
+
+
+class Judge:
+    """Measures of generated cells against real ones."""
+
+    def __init__(self, model: CellGenerator, real: AnnData) -> None:
+        from sklearn.decomposition import PCA
+
+        self._logs = log_normalise(real[:, model.genes].X).toarray()
+        self._types = real.obs[_KEY].astype(str).to_numpy()
+        self._components = PCA(_COMPONENTS, random_state=0).fit(self._logs)
+        self._latents = encode(model, real)
+        self.most: np.ndarray | None = None
+        """Latents after the most steps."""
+
+    def __call__(self, latents: np.ndarray, cells: AnnData) -> dict[str, float]:
+        """Measure latents, shape ``(N, D + 1)``, and the counts drawn from them; `most` must be known."""
+        from scdiffusion.metrics import discriminator_auc, energy_distance
+
+        assert self.most is not None
+        logs = log_normalise(cells.X).toarray()
+        n = min(len(logs), len(self._logs))
+        forests = [discriminator_auc(self._logs[:n], logs[:n], folds=3, seed=seed).auc for seed in range(_FORESTS)]
+        drawn, real = (self._components.transform(one) for one in (logs, self._logs))
+        types = cells.obs[_KEY].astype(str).to_numpy()
+        apart = [logs[types == one].mean(axis=0) - self._logs[self._types == one].mean(axis=0) for one in set(types)]
+        return {
+            "energy distance, latents": float(energy_distance(latents, self._latents)),
+            "energy distance, genes": float(energy_distance(drawn, real)),
+            "root mean square error, means of types": float(np.sqrt(np.mean(np.square(apart)))),
+            "forest AUC, genes": float(np.mean(forests)),
+            ERROR: float(np.sqrt(np.mean((latents - self.most) ** 2))),
+        }
+
+
+def encode(model: CellGenerator, real: AnnData) -> np.ndarray:
+    """Draw latents of real cells from their posterior, as the diffusion learnt them, shape ``(N, D + 1)``."""
+    import torch
+    from scipy import sparse
+
+    from scdiffusion._core.random import cell_normals
+
+    parts = model._fitted("encode")
+    counts = sparse.csr_matrix(real[:, model.genes].X).astype(np.float32)
+    mean, std = parts.from_posterior(parts.autoencoder.encode(counts), np.asarray(counts.sum(axis=1)).ravel())
+    noise = torch.from_numpy(cell_normals(0, "posterior", np.arange(len(mean)), mean.shape[1]))
+    return np.asarray(mean + std * noise)
+
+
+def make(model: CellGenerator, types: pd.DataFrame, *, steps: int, seed: int) -> tuple[np.ndarray, AnnData]:
+    """Generate latents and the cells drawn from them, one for each row of `types`."""
+    import torch
+
+    from scdiffusion._core.random import cell_normals
+    from scdiffusion.diffusion import condition_tensors, sample
+
+    parts = model._fitted("generate")
+    noise = torch.from_numpy(cell_normals(seed, "latent", np.arange(len(types)), len(parts.latent_mean)))
+    conditions = condition_tensors(model.conditions.encode(types))
+    latents = sample(parts.denoiser, noise, conditions, n_steps=steps).numpy()
+    return latents, model.generate(where=types, steps=steps, seed=seed, progress=False)
+
+
+def measure(name: str, options: argparse.Namespace) -> list[Record]:
+    """Measure all numbers of steps on one data set: cells of the types of the real ones, held out where there are."""
+    import anndata
+
+    model, data_set = open_model(name, work=options.work, data=options.data), DATA_SETS[name]
+    if data_set.embedded:
+        real = load(data_set, None)
+    else:
+        split = prepare(data_set, folder=options.data, work=options.work, max_cells=None)
+        real = anndata.read_h5ad(split / "held_out.h5ad")
+    types, judge, found = real.obs[[_KEY]].reset_index(drop=True), Judge(model, real), []
+    for seed in options.seeds:
+        judge.most = None
+        for steps in sorted(STEPS, reverse=True):
+            latents, cells = make(model, types, steps=steps, seed=seed)
+            judge.most = latents if judge.most is None else judge.most
+            shared = {"data_set": name, "seed": seed, "steps": steps, "cells": len(types)}
+            found += [{**shared, "metric": metric, "value": value} for metric, value in judge(latents, cells).items()]
+            sys.stdout.write(f"{found[-1]}\n")
+            sys.stdout.flush()
+    return found
+
+
+def section(results: Path) -> str:
+    """Write the section of the results page; nothing before the first measurement."""
+    path = results / STEPS_FILE
+    if not path.exists():
+        return ""
+    table = pd.read_csv(path)
+    wide = table.pivot_table(index=["data_set", "metric"], columns="steps", values="value", sort=False)
+    wide = wide[sorted(wide.columns)]
+    rows, beyond = [], []
+    for (data_set, metric), values in wide.iterrows():
+        rows.append([data_set, metric, *map(float, values)])
+        off = float(values[DEFAULT] / values[MOST] - 1.0) if metric != ERROR else 0.0
+        if abs(off) > TOLERANCE:
+            beyond.append(f"{data_set}, {metric}: {off:+.1%}")
+    said = (
+        f"Beyond {TOLERANCE:.0%} of {MOST} steps with the default of {DEFAULT}: {'; '.join(beyond)}."
+        if beyond
+        else f"The default of {DEFAULT} steps is within {TOLERANCE:.0%} of {MOST} steps on every metric."
+    )
+    about = (
+        f"`python -m benchmarks.steps`, on {table['machine'].iloc[0]}, {table['date'].iloc[0]}, mean over "
+        f"{table['seed'].nunique()} seeds. Same noise and same streams of counts for all numbers of steps."
+    )
+    header = ("data set", "metric", *(f"{steps} steps" for steps in wide.columns))
+    return "\n\n".join(["## Quality against solver steps", about, grid(header, rows), said])
+
+
+def draw(table: pd.DataFrame, path: Path) -> None:
+    """Draw one panel a metric; grey where a value lies within the tolerance of the most steps."""
+    from matplotlib.figure import Figure
+
+    metrics = list(table["metric"].unique())
+    figure = Figure(figsize=(3.6 * len(metrics), 3.4), layout="constrained")
+    axes: Sequence[Axes] = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for axis, metric in zip(axes, metrics, strict=True):
+        for name, of_set in table[table["metric"] == metric].groupby("data_set", sort=False):
+            means = of_set.groupby("steps")["value"].mean()
+            means = means[means > 0]
+            marker, line = _MARKERS[str(name)]
+            axis.plot(
+                means.index, means, marker=marker, linestyle=line, color="black", fillstyle="none", label=str(name)
+            )
+            if metric != ERROR:
+                last = float(means[MOST])
+                axis.axhspan((1 - TOLERANCE) * last, (1 + TOLERANCE) * last, color="0.85", zorder=0)
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(STEPS, [str(steps) for steps in STEPS])
+        axis.set(
+            xlabel="steps of the solver, one call each", title=metric, yscale="log" if metric == ERROR else "linear"
+        )
+        axis.title.set_fontsize(9)
+    axes[0].legend(frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure the data sets asked for, keeping the rows of others, and draw all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.steps", description=__doc__)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--work", type=Path, default=_HERE / "work" / "main_job", help="folder of fitted models")
+    parser.add_argument("--sets", nargs="+", default=list(_MARKERS), choices=list(_MARKERS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, default=_HERE / "results")
+    options = parser.parse_args(argv)
+    options.data, options.work = data_folder(options.data), options.work.resolve()
+    path = options.out / STEPS_FILE
+    for name in options.sets:
+        new = pd.DataFrame(measure(name, options)).assign(machine=machine(), date=today())
+        kept = pd.read_csv(path) if path.exists() else pd.DataFrame({"data_set": []})
+        pd.concat([kept[kept["data_set"] != name], new], ignore_index=True).to_csv(path, index=False)
+    draw(pd.read_csv(path), options.out / FIGURE_FILE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
