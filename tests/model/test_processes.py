@@ -60,7 +60,7 @@ def _work_together(*words: object, n: int = 2) -> list[subprocess.CompletedProce
         )
         for rank in range(n)
     ]
-    told = [one.communicate(timeout=120)[1] for one in running]
+    told = [one.communicate(timeout=300)[1] for one in running]
     return [
         subprocess.CompletedProcess(one.args, one.returncode, stderr=text)
         for one, text in zip(running, told, strict=True)
@@ -116,7 +116,7 @@ def test_a_lost_process_ends_the_fit_which_goes_on_with_another_number_of_them(
     assert second.returncode == -9
     assert first.returncode > 0
     assert "LostProcessError: Process 0 of 2 lost the others" in first.stderr
-    assert time.monotonic() - begin < 100
+    assert time.monotonic() - begin < 300
     assert load(tmp_path / "model").was_stopped
     resumed = CellGenerator(cells, config=small, **NAMES).fit(tmp_path / "model", resume=True, progress=False)
     _assert_close(resumed, alone)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from scdiffusion.cells import Conditions, open_source
-from scdiffusion.model import ModelConfig
+from scdiffusion.model import CellGenerator, ModelConfig
 from scdiffusion.model._parts import Parts
 from scdiffusion.model._stages import Fit, gene_shares
 
@@ -22,9 +22,7 @@ def fit(simulated: ad.AnnData, small: ModelConfig) -> Fit:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         parts = Parts(small, conditions=conditions, shares=gene_shares(source, cells), training=table.distinct())
-    return Fit(
-        parts=parts, source=source, cells=cells, table=table, config=small, seed=0, progress=False
-    )
+    return Fit(parts=parts, source=source, cells=cells, table=table, config=small, seed=0, progress=False)
 
 
 def test_standardised_latents_have_mean_zero_and_variance_one(fit: Fit) -> None:
@@ -60,3 +58,17 @@ def test_shares_count_the_cells_that_are_used(simulated: ad.AnnData) -> None:
     cells = np.array([3, 70, 149])
     totals = np.asarray(simulated.X[cells].sum(axis=0)).ravel() + 0.5
     np.testing.assert_allclose(gene_shares(open_source(simulated), cells).numpy(), totals / totals.sum(), rtol=1e-5)
+
+
+def test_fewer_bits_learn_nearly_the_same(simulated: ad.AnnData, small: ModelConfig) -> None:
+    tree = small.to_dict()
+    for stage in ("autoencoder_training", "diffusion_training"):
+        tree[stage]["precision"] = "bf16"
+    exact = CellGenerator(simulated, config=small).fit(progress=False)
+    rounded = CellGenerator(simulated, config=ModelConfig.from_dict(tree)).fit(progress=False)
+    for stage, curve in exact.history.items():
+        losses, others = (np.array(one)[:, 2] for one in (curve, rounded.history[stage]))
+        np.testing.assert_allclose(others, losses, rtol=0.02)
+        assert not np.array_equal(others, losses)
+    assert rounded._parts is not None
+    assert {value.dtype for value in rounded._parts.parameters()} == {torch.float32}

@@ -16,6 +16,7 @@ CONFIG = TrainConfig(batch_size=10, min_steps=100, few_cells=1_000, max_steps=50
     ("setting", "words"),
     [
         ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+        ({"precision": "fp8"}, "`precision` must be 'float32' or 'bf16', got 'fp8'"),
         ({"patience": 0}, "`patience` must be at least 1, got 0"),
         ({"learning_rate": float("nan")}, "`learning_rate` must be positive"),
         ({"decay": 1.0}, r"`decay` in \[0, 1\)"),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from scdiffusion._core.processes import ALONE, Processes
 from scdiffusion._core.progress import Progress
@@ -21,6 +21,7 @@ from scdiffusion.diffusion import LatentTask, condition_tensors
 from scdiffusion.foundation import DecodedLatent, DecoderTask, EmbeddedSource
 from scdiffusion.model._config import ModelConfig
 from scdiffusion.model._parts import Parts
+from scdiffusion.nn import computing_in
 from scdiffusion.train import Run, Task, TrainState, step_rows, train
 
 __all__ = ["Fit", "History", "Saved", "Stage", "gene_shares"]
@@ -56,6 +57,8 @@ class Fit:
     blocks: Blocks | None = None
     """How cells on disk are read; `None` if they are in memory."""
     max_epochs: int | None = None
+    is_tuned: bool = False
+    """Whether the networks have learnt from other cells before."""
     progress: bool = True
     save: Callable[[Stage, TrainState, History], None] | None = None
     """Called with stage, state and curves so far."""
@@ -122,21 +125,28 @@ class Fit:
         )
         if self.save and saved is None:
             self.save(stage, state, self.history)
-        stopped = train(state, run)
+        with computing_in(config.precision, self._networks(stage), device=self.parts.latent_mean.device):
+            stopped = train(state, run)
         self.history[stage] = state.history
         return stopped
 
+    def _networks(self, stage: Stage) -> list[nn.Module]:
+        """Name those that may compute with fewer bits; logits of genes may not, whose errors would be of counts."""
+        latent = self.parts.autoencoder
+        if stage == "diffusion" or not isinstance(latent, CountAutoencoder):
+            return [self.parts.denoiser]
+        return [latent.encoder, latent.decoder.body]
+
     def _counts_task(self, saved: Saved | None, reading: ExitStack) -> AutoencoderTask | None:
         """Say what there is to learn between latents and counts, if anything."""
-        latent, (training, held) = self.parts.autoencoder, self._split()
-        parts = {"training": self.cells[training], "validation": self.cells[held]}
+        latent, (training, held) = self.parts.autoencoder, (self.cells[rows] for rows in self._split())
         if isinstance(latent, DecodedLatent):
-            source = reading.enter_context(self._ahead(self._coded(latent), parts["training"], saved))
-            return DecoderTask(latent, source, **parts)
+            source = reading.enter_context(self._ahead(self._coded(latent), training, saved))
+            return DecoderTask(latent, source, training=training, validation=held)
         if not isinstance(latent, CountAutoencoder):
             return None
-        source = reading.enter_context(self._ahead(self.source, parts["training"], saved))
-        return AutoencoderTask(latent, source, **parts)
+        source = reading.enter_context(self._ahead(self.source, training, saved))
+        return AutoencoderTask(latent, source, training=training, validation=held, is_tuned=self.is_tuned)
 
     def _ahead(self, source: Source, rows: NDArray[np.int64], saved: Saved | None) -> AbstractContextManager[Source]:
         """Read the rows of the steps that are left before they are used, if they are on disk."""
