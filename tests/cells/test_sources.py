@@ -57,15 +57,20 @@ def test_no_rows_are_an_empty_matrix(source: Source) -> None:
     assert source.rows(np.array([], dtype=np.int64)).shape == (0, 30)
 
 
+@pytest.mark.parametrize("columns", [[7, 2], [2, 7], list(range(30)), [29]])
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_genes_are_chosen_and_put_in_order(adata: ad.AnnData, tmp_path: Path, *, on_disk: bool) -> None:
+def test_genes_are_chosen_and_put_in_order(
+    adata: ad.AnnData, tmp_path: Path, *, on_disk: bool, columns: list[int]
+) -> None:
     adata.write_h5ad(tmp_path / "cells.h5ad")
-    source = open_source(tmp_path / "cells.h5ad" if on_disk else adata, genes=["gene-7", "gene-2"])
-    assert source.genes.tolist() == ["gene-7", "gene-2"]
-    assert source.var.index.tolist() == ["gene-7", "gene-2"]
-    expected = adata.X.toarray()[[5, 1]][:, [7, 2]]
-    assert np.array_equal(source.rows(np.array([5, 1])).toarray(), expected)
-    assert np.array_equal(next(iter(source.blocks()))[1].toarray(), adata.X.toarray()[:, [7, 2]])
+    genes = [f"gene-{at}" for at in columns]
+    source = open_source(tmp_path / "cells.h5ad" if on_disk else adata, genes=genes)
+    assert source.genes.tolist() == genes
+    assert source.var.index.tolist() == genes
+    rows = source.rows(np.array([5, 1]))
+    assert np.array_equal(rows.toarray(), adata.X.toarray()[[5, 1]][:, columns])
+    assert rows.has_canonical_format
+    assert np.array_equal(next(iter(source.blocks()))[1].toarray(), adata.X.toarray()[:, columns])
 
 
 def test_rows_far_apart_on_disk_are_read_in_runs(tmp_path: Path) -> None:
