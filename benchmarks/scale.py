@@ -110,9 +110,9 @@ def read(work: Path, options: argparse.Namespace) -> Record:
     with Meter() as meter:
         for cache, is_cold in (("cold", True), ("warm", False)):
             for name, way in ways.items():
-                found[f"{name}_{cache}_rows_per_second"] = options.cells / min(
-                    _seconds(way, _files(work) if is_cold else []) for _ in range(_REPEATS)
-                )
+                times = [_seconds(way, _files(work) if is_cold else []) for _ in range(_REPEATS)]
+                wall, cpu = (options.cells / min(taken) for taken in zip(*times, strict=True))
+                found |= {f"{name}_{cache}_rows_per_second": wall, f"{name}_{cache}_rows_per_cpu_second": cpu}
     for cache in ("cold", "warm"):
         epoch = found[f"epoch_{cache}_rows_per_second"]
         found[f"share_of_sequential_{cache}"] = epoch / found[f"sequential_{cache}_rows_per_second"]
@@ -172,15 +172,15 @@ def _read_bytes(files: Sequence[Path]) -> None:
                 pass
 
 
-def _seconds(way: Callable[[], object], forget: Sequence[Path]) -> float:
-    """Time once, after dropping files from the cache of the system."""
+def _seconds(way: Callable[[], object], forget: Sequence[Path]) -> tuple[float, float]:
+    """Take wall and processor time once, after dropping files from the cache of the system."""
     for file in forget:
         descriptor = os.open(file, os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(descriptor)
-    begin = time.perf_counter()
+    begin, worked = time.perf_counter(), time.process_time()
     way()
-    return time.perf_counter() - begin
+    return time.perf_counter() - begin, time.process_time() - worked
 
 
 def _files(work: Path) -> list[Path]:
