@@ -36,6 +36,8 @@ class AutoencoderTask:
         Raw counts of the genes that the network knows.
     training, validation
         Cells to learn from and to stop by, indices into the source.
+    is_tuned
+        Whether the network has learnt from other cells before, so that bends and shapes need not wait for latents.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class AutoencoderTask:
         *,
         training: NDArray[np.int64],
         validation: NDArray[np.int64],
+        is_tuned: bool = False,
     ) -> None:
         self.module = autoencoder
+        self._wake = 0.0 if is_tuned else _WAKE
         self.n_cells = len(training)
         self._source = source
         self._training = training
@@ -71,7 +75,7 @@ class AutoencoderTask:
         """
         counts = self._source.rows(self._training[cells])
         seen = thin(counts, self.module.config.thinning, draws=draws)
-        misfit, divergence = self.module.terms(counts, self._noise(draws), seen=seen, outliers=progress >= _WAKE)
+        misfit, divergence = self.module.terms(counts, self._noise(draws), seen=seen, outliers=progress >= self._wake)
         bound = (self._weights(counts) * (misfit + self.module.config.kl_weight * divergence)).mean()
         return bound + self.module.likelihood.penalty() / self.n_cells
 
@@ -101,8 +105,8 @@ class AutoencoderTask:
         return [
             {"params": others, "rate": 1.0, "begin": 0.0},
             {"params": [decoder.loadings], "rate": _LINEAR_RATE, "begin": 0.0, "weight_decay": straight},
-            {"params": [decoder.bent_loadings], "rate": 1.0, "begin": _WAKE, "weight_decay": bent},
-            {"params": list(self.module.likelihood.parameters()), "rate": _SHAPE_RATE, "begin": _WAKE},
+            {"params": [decoder.bent_loadings], "rate": 1.0, "begin": self._wake, "weight_decay": bent},
+            {"params": list(self.module.likelihood.parameters()), "rate": _SHAPE_RATE, "begin": self._wake},
         ]
 
     def _weights(self, counts: sp.csr_matrix) -> Tensor:

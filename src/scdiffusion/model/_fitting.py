@@ -217,7 +217,7 @@ def fit_parts(  # noqa: PLR0913 - what `CellGenerator.fit` is given
     fit = Fit(
         parts=parts.to(device), source=data.source, cells=data.cells, table=data.table, config=known.config, seed=seed,
         blocks=blocks, max_epochs=max_epochs, progress=progress and processes.is_first, save=log.write,
-        processes=processes,
+        processes=processes, is_tuned=data.start is not None,
     )  # fmt: skip
     fit.measure_sizes()
     if held is not None and saved is not None and saved.stage != "autoencoder":
