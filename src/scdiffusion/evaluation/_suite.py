@@ -111,28 +111,8 @@ class Benchmark:
     ----------
     real
         Held-out real cells with raw counts, which no generator saw; AnnData or path of an ``.h5ad`` file.
-    reference
-        More real cells, for the floor and the fitted spaces. Without it the real cells are split at random.
-    train
-        Cells that the generators were fitted to, for the baselines and for finding copies.
-    by
-        Column of ``obs`` with the type, in real and generated cells.
-    donor
-        Column of ``obs`` with the donor, in real and training cells.
-    layer
-        Layer with the raw counts; ``X`` when not given.
-    suite
-        ``"quick"`` leaves out what is slow or catches nothing of its own; ``"full"`` measures everything.
-    metrics
-        Names of the metrics to measure, instead of a suite.
-    seed
-        Seed of splits, subsamples, folds and baselines.
-    n_seeds
-        Repeat with so many seeds; values are averaged, intervals take in the spread.
-    max_cells
-        Most cells a side; slow metrics take fewer, and every table says how many.
-    progress
-        Show a progress bar when it takes longer than two seconds.
+    reference, train, by, donor, layer, suite, metrics, seed, n_seeds, max_cells, progress
+        As for `evaluate`; ``train`` holds the cells that all the generators were fitted to.
 
     Raises
     ------

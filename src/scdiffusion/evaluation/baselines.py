@@ -81,16 +81,8 @@ def shuffled_genes(
 
     Parameters
     ----------
-    train
-        Cells to learn from, raw counts.
-    by
-        Column of ``train.obs`` with the type; without it all cells are one type.
-    n
-        Cells to draw; as many as in ``train`` when not given.
-    seed
-        Seed of the draw.
-    layer
-        Layer with the counts; ``X`` when not given.
+    train, by, n, seed, layer
+        As for `independent_nb`.
 
     Returns
     -------
@@ -98,12 +90,8 @@ def shuffled_genes(
 
     Raises
     ------
-    CountsError
-        The counts are negative or fractional, or there are no cells.
-    UnknownNameError
-        ``by`` is not a column of ``train.obs``.
-    SettingError
-        ``n`` is not positive.
+    CountsError, UnknownNameError, SettingError
+        As for `independent_nb`.
     """
     source = _Source(train, by=by, n=n, seed=seed, layer=layer)
     stream = generator(seed, "shuffled_genes")
@@ -123,29 +111,17 @@ def resampled(
 
     Parameters
     ----------
-    train
-        Cells to copy, raw counts.
-    by
-        Column of ``train.obs`` to carry along.
-    n
-        Cells to draw; as many as in ``train`` when not given. No cell is used twice before all are used.
-    seed
-        Seed of the draw.
-    layer
-        Layer with the counts; ``X`` when not given.
+    train, by, n, seed, layer
+        As for `independent_nb`.
 
     Returns
     -------
-    ``n`` cells with integer counts in ``X`` (CSR) and their own types in ``obs[by]``.
+    ``n`` cells with integer counts in ``X`` (CSR) and their own types in ``obs[by]``, none twice before all are used.
 
     Raises
     ------
-    CountsError
-        The counts are negative or fractional, or there are no cells.
-    UnknownNameError
-        ``by`` is not a column of ``train.obs``.
-    SettingError
-        ``n`` is not positive.
+    CountsError, UnknownNameError, SettingError
+        As for `independent_nb`.
     """
     source = _Source(train, by=by, n=n, seed=seed, layer=layer)
     return source.dress(source.counts[source.template])
@@ -158,16 +134,8 @@ def class_mean_noise(
 
     Parameters
     ----------
-    train
-        Cells to learn from, raw counts.
-    by
-        Column of ``train.obs`` with the type; without it all cells are one type.
-    n
-        Cells to draw; as many as in ``train`` when not given.
-    seed
-        Seed of the draw.
-    layer
-        Layer with the counts; ``X`` when not given.
+    train, by, n, seed, layer
+        As for `independent_nb`.
 
     Returns
     -------
@@ -175,12 +143,8 @@ def class_mean_noise(
 
     Raises
     ------
-    CountsError
-        The counts are negative or fractional, or there are no cells.
-    UnknownNameError
-        ``by`` is not a column of ``train.obs``.
-    SettingError
-        ``n`` is not positive.
+    CountsError, UnknownNameError, SettingError
+        As for `independent_nb`.
     """
     source = _Source(train, by=by, n=n, seed=seed, layer=layer)
     stream = generator(seed, "class_mean_noise")
