@@ -105,18 +105,20 @@ class StoredSource(Named, ABC):
 
     def _finish(self, rows: sp.csr_matrix) -> sp.csr_matrix:
         """Choose the genes of stored rows and make their counts numbers that networks take."""
-        if self._is_canonical:
-            rows.has_canonical_format = True
-        rows = sparse_rows(rows)
-        if self._place is None:
-            return self.select(rows)
-        columns = self._place[rows.indices]
-        dropped = np.flatnonzero(columns < 0)
-        if not dropped.size:
-            return sp.csr_matrix((rows.data, columns, rows.indptr), shape=(rows.shape[0], self.n_genes))
-        ends = rows.indptr - np.searchsorted(dropped, rows.indptr)
-        kept = columns >= 0
-        return sp.csr_matrix((rows.data[kept], columns[kept], ends), shape=(rows.shape[0], self.n_genes))
+        if not self._is_canonical:
+            rows = sparse_rows(rows)
+        data, columns, starts = rows.data.astype(np.float32, copy=False), rows.indices, rows.indptr
+        width = rows.shape[1]
+        if self._place is not None:
+            columns, width = self._place[columns], self.n_genes
+            dropped = np.flatnonzero(columns < 0)
+            if dropped.size:
+                kept = columns >= 0
+                data, columns = data[kept], columns[kept]
+                starts = starts - np.searchsorted(dropped, starts).astype(starts.dtype)
+        chosen = sp.csr_matrix((data, columns, starts), shape=(rows.shape[0], width))
+        chosen.has_canonical_format = True
+        return chosen if self._place is not None else self.select(chosen)
 
     @abstractmethod
     def _read(self, spans: Sequence[slice]) -> sp.csr_matrix:
