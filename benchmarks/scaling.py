@@ -84,7 +84,7 @@ def measure(size: Size) -> dict[str, Any]:
     model.generate(_N_GENERATED, seed=0, library_size=int(1.5 * size.found), progress=False)
     generated = (time.process_time() - before) / _N_GENERATED
     about = {"genes": size.genes, "found": size.found, "batch": size.batch}
-    return about | {"autoencoder": per_step["autoencoder"], "diffusion": per_step["diffusion"], "generate": generated}
+    return about | per_step | {"generate": generated, "assemble": _assemble(cells, size)}
 
 
 def terms(records: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
@@ -122,12 +122,14 @@ def section(results: Path) -> str:
         "measured, ms",
         "by the law, ms",
         "diffusion step, ms",
-        "cells/s",
+        "gathered and thinned, us a cell",
+        "cells generated/s",
     )
     rows = [
         (
             *(one[key] for key in ("genes", "found", "batch")),
             *(f"{1e3 * seconds:.1f}" for seconds in (one["autoencoder"], predict(held["law"], one), one["diffusion"])),
+            f"{1e6 * one['assemble']:.0f}",
             f"{1 / one['generate']:,.0f}",
         )
         for one in held["unseen"]
@@ -159,6 +161,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     held["law"] = law(held["grid"])
     (options.out / SCALING_FILE).write_text(json.dumps(held, indent=1), encoding="utf-8")
     return 0
+
+
+def _assemble(cells: AnnData, size: Size) -> float:
+    """Time what stays on the processor wherever networks are computed: to gather a cell and to thin it."""
+    from scdiffusion._core.random import Draws, generator
+    from scdiffusion.autoencoder._task import thin
+    from scdiffusion.cells import open_source
+
+    source, rng = open_source(cells), np.random.default_rng(0)
+    before = time.process_time()
+    for step in range(_STEPS[1]):
+        rows = source.rows(rng.integers(cells.n_obs, size=size.batch))
+        thin(rows, 0.6, draws=Draws.of(generator(0, "noise", step), size.batch))
+    return (time.process_time() - before) / (_STEPS[1] * size.batch)
 
 
 def _fit(cells: AnnData, size: Size, *, stage: str, n_steps: int) -> tuple[CellGenerator, float]:
