@@ -47,10 +47,13 @@ def test_more_processes_than_slices_are_refused() -> None:
 
 def test_gradients_losses_and_wishes_are_summed_and_weights_without_gradient_left_out() -> None:
     used, unused = nn.Linear(2, 3), nn.Parameter(torch.ones(2))
+    weight, bias = used.weight, used.bias
+    assert isinstance(weight, nn.Parameter)
+    assert isinstance(bias, nn.Parameter)
     used(torch.ones(1, 2)).sum().backward()
-    summed = sum_gradients([used.weight, unused, used.bias], 1.5, stop=True, processes=Twins())
+    summed = sum_gradients([weight, unused, bias], 1.5, stop=True, processes=Twins())
     assert summed == (3.0, True)
     assert unused.grad is None
-    assert torch.equal(used.weight.grad, torch.full((3, 2), 2.0))  # type: ignore[arg-type]
-    assert torch.equal(used.bias.grad, torch.full((3,), 2.0))  # type: ignore[arg-type]
-    assert sum_gradients([used.weight], 1.5, stop=False, processes=ALONE) == (1.5, False)
+    assert torch.equal(weight.grad, torch.full((3, 2), 2.0))  # type: ignore[arg-type]
+    assert torch.equal(bias.grad, torch.full((3,), 2.0))  # type: ignore[arg-type]
+    assert sum_gradients([weight], 1.5, stop=False, processes=ALONE) == (1.5, False)

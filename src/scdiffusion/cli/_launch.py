@@ -139,17 +139,19 @@ def _passing_on(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
 
 def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int | None:
     """Wait for all processes; returns the first one that failed, after which the others have little time left."""
-    first, deadline = None, float("inf")
-    while any(child.poll() is None for child in children):
-        failed = [rank for rank, child in enumerate(children) if child.returncode]
-        if failed and first is None:
-            killed = [rank for rank in failed if children[rank].returncode < 0]
-            first, deadline = (killed or failed)[0], time.monotonic() + _GRACE_SECONDS
+    first: int | None = None
+    deadline = float("inf")
+    while True:
+        codes = [child.poll() for child in children]
+        failed = sorted((rank for rank, code in enumerate(codes) if code), key=lambda rank: (codes[rank] or 0) > 0)
+        if failed and first is None:  # one that was killed before those that lost it
+            first, deadline = failed[0], time.monotonic() + _GRACE_SECONDS
+        if None not in codes:
+            return first
         if time.monotonic() > deadline:
             for child in children:
                 child.kill()
         time.sleep(_LOOK_SECONDS)
-    return first if first is not None else next((rank for rank, one in enumerate(children) if one.returncode), None)
 
 
 def _verdict(codes: Sequence[int], first: int | None, *, words: Sequence[str], told: Sequence[IO[bytes] | None]) -> int:

@@ -113,7 +113,7 @@ def _take_step(state: TrainState, batches: Batches, run: Run, *, pressed: Sequen
     draws = step_draws(n_cells, part, seed=run.seed, stage=run.stage, step=state.step)
     loss = state.task.loss(cells, draws, progress=progress) * (len(cells) / n_cells)
     state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     summed = sum_gradients(state.parameters, float(loss.detach()), stop=bool(pressed), processes=run.processes)
     _require_finite(summed.loss, "loss", run=run, step=state.step)
     state.optimiser.step()

@@ -116,7 +116,7 @@ def sum_gradients(parameters: Sequence[nn.Parameter], loss: float, *, stop: bool
 
 def _pieces(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     sizes = [tensor.numel() for tensor in like]
-    parts = flat[: sum(sizes)].split(sizes)
+    parts = torch.split(flat[: sum(sizes)], sizes)
     return [part.view(tensor.shape) for part, tensor in zip(parts, like, strict=True)]
 
 
