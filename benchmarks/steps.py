@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 STEPS_FILE, FIGURE_FILE = "steps.csv", "steps.png"
 STEPS = (1, 2, 4, 8, 16, 32, 100)
+STUDENTS = (1, 2, 4)
 DEFAULT, MOST = 16, 100
 TOLERANCE = 0.02
 ERROR = "root mean square distance to 100 steps, latents"
@@ -37,7 +38,8 @@ _KEY = "cell_type"
 _COMPONENTS = 30
 _FORESTS = 5
 _HERE = Path(__file__).resolve().parent
-_MARKERS = {"pbmc68k": ("o", "-"), "pbmc3k": ("s", "--")}
+_MARKERS = {"pbmc68k": "o", "pbmc3k": "s"}
+_LINES = {"multistep": "-", "student": ":"}
 Record = dict[str, Any]
 
 
@@ -88,18 +90,22 @@ def encode(model: CellGenerator, real: AnnData) -> np.ndarray:
     return np.asarray(mean + std * noise)
 
 
-def make(model: CellGenerator, types: pd.DataFrame, *, steps: int, seed: int) -> tuple[np.ndarray, AnnData]:
+def make(
+    model: CellGenerator, types: pd.DataFrame, *, steps: int, seed: int, student: bool = False
+) -> tuple[np.ndarray, AnnData]:
     """Generate latents and the cells drawn from them, one for each row of `types`."""
     import torch
 
     from scdiffusion._core.random import cell_normals
-    from scdiffusion.diffusion import condition_tensors, sample
+    from scdiffusion.diffusion import Euler, Multistep, condition_tensors, sample
 
     parts = model._fitted("generate")
     noise = torch.from_numpy(cell_normals(seed, "latent", np.arange(len(types)), len(parts.latent_mean)))
     conditions = condition_tensors(model.conditions.encode(types))
-    latents = sample(parts.denoiser, noise, conditions, n_steps=steps).numpy()
-    return latents, model.generate(where=types, steps=steps, seed=seed, progress=False)
+    network, solver = (model._student.network, Euler()) if student else (parts.denoiser, Multistep())
+    latents = sample(network, noise, conditions, solver=solver, n_steps=steps).numpy()
+    name = "student" if student else "multistep"
+    return latents, model.generate(where=types, steps=steps, solver=name, seed=seed, progress=False)
 
 
 def measure(name: str, options: argparse.Namespace) -> list[Record]:
@@ -113,12 +119,16 @@ def measure(name: str, options: argparse.Namespace) -> list[Record]:
         split = prepare(data_set, folder=options.data, work=options.work, max_cells=None)
         real = anndata.read_h5ad(split / "held_out.h5ad")
     types, judge, found = real.obs[[_KEY]].reset_index(drop=True), Judge(model, real), []
-    for seed in options.seeds:
-        judge.most = None
-        for steps in sorted(STEPS, reverse=True):
-            latents, cells = make(model, types, steps=steps, seed=seed)
-            judge.most = latents if judge.most is None else judge.most
+    ways = [(steps, False) for steps in sorted(STEPS, reverse=True)] + [(steps, True) for steps in options.students]
+    most: dict[int, np.ndarray] = {}
+    for steps, student in ways:
+        if student:
+            model.distill(n_steps=steps, progress=False)
+        for seed in options.seeds:
+            latents, cells = make(model, types, steps=steps, seed=seed, student=student)
+            judge.most = most.setdefault(seed, latents)
             shared = {"data_set": name, "seed": seed, "steps": steps, "cells": len(types)}
+            shared["solver"] = "student" if student else "multistep"
             found += [{**shared, "metric": metric, "value": value} for metric, value in judge(latents, cells).items()]
             sys.stdout.write(f"{found[-1]}\n")
             sys.stdout.flush()
@@ -131,12 +141,13 @@ def section(results: Path) -> str:
     if not path.exists():
         return ""
     table = pd.read_csv(path)
-    wide = table.pivot_table(index=["data_set", "metric"], columns="steps", values="value", sort=False)
+    wide = table.pivot_table(index=["data_set", "metric", "solver"], columns="steps", values="value", sort=False)
     wide = wide[sorted(wide.columns)]
     rows, beyond = [], []
-    for (data_set, metric), values in wide.iterrows():
-        rows.append([data_set, metric, *map(float, values)])
-        off = float(values[DEFAULT] / values[MOST] - 1.0) if metric != ERROR else 0.0
+    for (data_set, metric, solver), values in wide.iterrows():
+        rows.append([data_set, metric, solver, *map(float, values)])
+        measured = metric != ERROR and solver == "multistep"
+        off = float(values[DEFAULT] / values[MOST] - 1.0) if measured else 0.0
         if abs(off) > TOLERANCE:
             beyond.append(f"{data_set}, {metric}: {off:+.1%}")
     said = (
@@ -148,7 +159,7 @@ def section(results: Path) -> str:
         f"`python -m benchmarks.steps`, on {table['machine'].iloc[0]}, {table['date'].iloc[0]}, mean over "
         f"{table['seed'].nunique()} seeds. Same noise and same streams of counts for all numbers of steps."
     )
-    header = ("data set", "metric", *(f"{steps} steps" for steps in wide.columns))
+    header = ("data set", "metric", "solver", *(f"{steps} steps" for steps in wide.columns))
     return "\n\n".join(["## Quality against solver steps", about, grid(header, rows), said])
 
 
@@ -160,14 +171,19 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     figure = Figure(figsize=(3.6 * len(metrics), 3.4), layout="constrained")
     axes: Sequence[Axes] = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axis, metric in zip(axes, metrics, strict=True):
-        for name, of_set in table[table["metric"] == metric].groupby("data_set", sort=False):
+        for (name, solver), of_set in table[table["metric"] == metric].groupby(["data_set", "solver"], sort=False):
             means = of_set.groupby("steps")["value"].mean()
             means = means[means > 0]
-            marker, line = _MARKERS[str(name)]
             axis.plot(
-                means.index, means, marker=marker, linestyle=line, color="black", fillstyle="none", label=str(name)
+                means.index,
+                means,
+                marker=_MARKERS[str(name)],
+                linestyle=_LINES[str(solver)],
+                color="black",
+                fillstyle="none" if solver == "multistep" else "full",
+                label=f"{name}, {solver}",
             )
-            if metric != ERROR:
+            if metric != ERROR and solver == "multistep":
                 last = float(means[MOST])
                 axis.axhspan((1 - TOLERANCE) * last, (1 + TOLERANCE) * last, color="0.85", zorder=0)
         axis.set_xscale("log", base=2)
@@ -188,6 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=_HERE / "work" / "main_job", help="folder of fitted models")
     parser.add_argument("--sets", nargs="+", default=list(_MARKERS), choices=list(_MARKERS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--students", type=int, nargs="*", default=list(STUDENTS), help="steps of students")
     parser.add_argument("--out", type=Path, default=_HERE / "results")
     options = parser.parse_args(argv)
     options.data, options.work = data_folder(options.data), options.work.resolve()

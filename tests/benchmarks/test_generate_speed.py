@@ -31,10 +31,13 @@ def test_rates_stand_beside_their_goals_and_peers(tmp_path: Path) -> None:
 
 def _quality(folder: Path, *, at_default: float) -> str:
     shared = {"data_set": "pbmc3k", "seed": 0, "cells": 100, "machine": "a machine", "date": "2026-01-01"}
+    shared["solver"] = "multistep"
     values = dict.fromkeys(steps.STEPS, 0.5) | {1: 0.9, steps.DEFAULT: at_default}
     rows = [{"steps": n, "metric": "forest AUC, genes", "value": value} for n, value in values.items()]
     rows += [{"steps": n, "metric": steps.ERROR, "value": 1.0 / n if n < 100 else 0.0} for n in values]
     table = pd.DataFrame(rows).assign(**shared)
+    taught = table[table["steps"] == 2].assign(solver="student", value=0.6)
+    table = pd.concat([table, taught], ignore_index=True)
     table.to_csv(folder / steps.STEPS_FILE, index=False)
     steps.draw(table, folder / steps.FIGURE_FILE)
     assert (folder / steps.FIGURE_FILE).stat().st_size > 0

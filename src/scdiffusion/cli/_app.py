@@ -13,6 +13,7 @@ import typer
 from scdiffusion.cli._augment import augment
 from scdiffusion.cli._classifier import add_classifier
 from scdiffusion.cli._demo import demo
+from scdiffusion.cli._distill import distill
 from scdiffusion.cli._evaluate import audit, evaluate
 from scdiffusion.cli._fit import fit
 from scdiffusion.cli._generate import generate
@@ -25,7 +26,8 @@ from scdiffusion.cli._transfer import transfer
 __all__ = ["main", "run"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-for command in (shard, fit, add_classifier, generate, transfer, trajectory, augment, evaluate, audit, inspect, demo):
+_MAKING = (shard, fit, add_classifier, distill, generate, transfer, trajectory, augment)
+for command in (*_MAKING, evaluate, audit, inspect, demo):
     app.command()(command)
 
 

@@ -18,6 +18,9 @@ from scdiffusion.diffusion._solvers import Multistep as Multistep
 from scdiffusion.diffusion._solvers import Solver as Solver
 from scdiffusion.diffusion._solvers import Step as Step
 from scdiffusion.diffusion._solvers import solver_named as solver_named
+from scdiffusion.diffusion._student import StudentTask as StudentTask
+from scdiffusion.diffusion._student import new_student as new_student
+from scdiffusion.diffusion._student import walk_paths as walk_paths
 from scdiffusion.diffusion._task import LatentTask as LatentTask
 from scdiffusion.diffusion._task import condition_tensors as condition_tensors
 from scdiffusion.diffusion._task import denoising_loss as denoising_loss

@@ -60,7 +60,7 @@ def write_summary(facts: Mapping[str, Any]) -> str:
         more = f" and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
         lines.append(f"{name}: {', '.join(shown)}{more}")
     lines += [f"{name}: {low:g} to {high:g}" for name, (low, high) in data["ranges"].items()]
-    lines += classifier_lines(facts.get("classifiers", {}))
+    lines += classifier_lines(facts.get("classifiers", {})) + _student(facts.get("student"))
     return "\n".join(lines)
 
 
@@ -84,6 +84,16 @@ def _start(told: Mapping[str, Any] | None) -> list[str]:
     return [
         f"Started from model {told['model_hash']}, fitted to {told['n_cells']:,} cells x {told['n_genes']:,} genes, of"
         f" which {told['n_shared']:,} are shared; {diffusion} its diffusion."
+    ]
+
+
+def _student(told: Mapping[str, Any] | None) -> list[str]:
+    """Say how close the student comes to its teacher."""
+    if told is None:
+        return []
+    return [
+        f"Student of {told['n_steps']} steps: its latents are {told['distance']:.3f} standard deviations from those of"
+        f" the model, over {told['n_paths']:,} paths."
     ]
 
 

@@ -19,6 +19,7 @@ from scdiffusion._core.slots import (
     CLASSIFIERS_FILE,
     CONFIG_FILE,
     GENES_FILE,
+    STUDENT_FILE,
     TRAINING_FILE,
     VOCABULARY_FILE,
     WEIGHTS_FILE,
@@ -30,12 +31,14 @@ from scdiffusion.model._config import ModelConfig
 from scdiffusion.model._facts import Known, var_from_json
 from scdiffusion.model._parts import Parts
 from scdiffusion.model._stages import History, Saved
+from scdiffusion.model._student import Student
 
 __all__ = [
     "FORMAT",
     "Held",
     "read_classifiers",
     "read_folder",
+    "read_student",
     "read_training",
     "write_finished",
     "write_start",
@@ -58,6 +61,7 @@ class Held(NamedTuple):
     history: History
     finished: bool
     classifiers: dict[str, Attached]
+    student: Student | None
 
 
 def write_finished(
@@ -67,6 +71,7 @@ def write_finished(
     facts: Mapping[str, Any],
     texts: Mapping[str, str],
     classifiers: Mapping[str, Attached],
+    student: Student | None,
     overwrite: bool,
 ) -> None:
     """Write a whole model, or nothing.
@@ -83,6 +88,8 @@ def write_finished(
         Genes and vocabulary, by the names of their files.
     classifiers
         Classifiers by name; their labels are among the facts.
+    student
+        The student, if any.
     overwrite
         Replace the model that is there.
     """
@@ -93,6 +100,9 @@ def write_finished(
         if classifiers:
             _write_tensors(join_tensors(classifiers), partial / CLASSIFIERS_FILE)
             files = (*files, CLASSIFIERS_FILE)
+        if student is not None:
+            _write_tensors(student.tensors(), partial / STUDENT_FILE)
+            files = (*files, STUDENT_FILE)
         _write_config(partial, {**facts, "finished": True}, files=files)
 
 
@@ -182,11 +192,11 @@ def read_folder(folder: Path) -> Held:
             state, fit = _read_state(folder)
             tensors, curves = _under("model.", state), {**fit["history"], fit["stage"]: fit["facts"]["history"]}
         parts = Parts.from_tensors(tensors, config=known.config, conditions=known.conditions)
-        classifiers = _classifiers(folder, facts)
+        classifiers, student = _classifiers(folder, facts), _student(folder, facts, parts)
     except (KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
         msg = f"The settings and weights in {str(folder)!r} do not belong together ({error}); expected one model's."
         raise ModelFolderError(msg + _AGAIN) from error
-    return Held(parts, known, facts, _history(curves), facts["finished"], classifiers)
+    return Held(parts, known, facts, _history(curves), facts["finished"], classifiers, student)
 
 
 def read_classifiers(folder: Path) -> dict[str, Attached]:
@@ -203,6 +213,29 @@ def read_classifiers(folder: Path) -> dict[str, Attached]:
         The folder is damaged.
     """
     return _classifiers(folder, _read_config(folder))
+
+
+def read_student(folder: Path, parts: Parts) -> Student | None:
+    """Read the student of a model that was saved whole, if it has one.
+
+    Parameters
+    ----------
+    folder
+        Its folder.
+    parts
+        The model.
+
+    Raises
+    ------
+    ModelFolderError
+        The folder is damaged.
+    """
+    return _student(folder, _read_config(folder), parts)
+
+
+def _student(folder: Path, facts: Mapping[str, Any], parts: Parts) -> Student | None:
+    told = facts.get("student")
+    return Student.restore(told, load_file(folder / STUDENT_FILE), parts) if told else None
 
 
 def _classifiers(folder: Path, facts: Mapping[str, Any]) -> dict[str, Attached]:

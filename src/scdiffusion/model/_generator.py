@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import anndata as ad
 import numpy as np
@@ -26,9 +26,10 @@ from scdiffusion.model._classifiers import WithClassifiers
 from scdiffusion.model._config import ModelConfig
 from scdiffusion.model._control import Controls
 from scdiffusion.model._depth import LibrarySize
+from scdiffusion.model._distill import WithStudent
 from scdiffusion.model._facts import Known
 from scdiffusion.model._fitting import fit_parts, read_data, require_startable
-from scdiffusion.model._folder import read_classifiers
+from scdiffusion.model._folder import read_classifiers, read_student
 from scdiffusion.model._generate import gather
 from scdiffusion.model._inherit import inherit, read_origin, tell_start
 from scdiffusion.model._memory import explain_memory, require_device
@@ -43,7 +44,7 @@ _BLOCK = 1024
 _PATIENCE = timedelta(days=1)  # the last process to generate may be hours behind the first
 
 
-class CellGenerator(Controls, Augments, WithClassifiers):
+class CellGenerator(Controls, Augments, WithClassifiers, WithStudent):
     """Learn what cells look like and generate new ones, as integer counts, under any of their conditions.
 
     Parameters
@@ -190,6 +191,7 @@ class CellGenerator(Controls, Augments, WithClassifiers):
         self._classifiers = read_classifiers(place) if place is not None and resume else {}  # others know other latents
         for one in self._classifiers.values():
             one.network.to(device)
+        self._student = read_student(place, self._parts) if place is not None and resume else None
         if place is not None and not self.was_stopped and processes.is_first:
             self.save(place, overwrite=True)
         processes.wait()
@@ -208,7 +210,7 @@ class CellGenerator(Controls, Augments, WithClassifiers):
         seed: int = 0,
         library_size: LibrarySize | None = None,
         steps: int | None = None,
-        solver: SolverName | None = None,
+        solver: SolverName | Literal["student"] | None = None,
         chunk: int = 4096,
         to: str | Path | None = None,
         overwrite: bool = False,
@@ -243,7 +245,7 @@ class CellGenerator(Controls, Augments, WithClassifiers):
         steps
             Solver steps; the default of the settings if not given.
         solver
-            ``"euler"``, ``"heun"`` or ``"multistep"``.
+            ``"euler"``, ``"heun"``, ``"multistep"``, or ``"student"`` once `distill` has taught one.
         chunk
             Cells made at once; memory grows with it, the cells stay the same.
         to
@@ -267,7 +269,7 @@ class CellGenerator(Controls, Augments, WithClassifiers):
         UnknownNameError
             A condition, label or classifier is not known.
         SettingError
-            A number is out of range, or the same label is asked for and avoided.
+            A number is out of range, the same label is asked for and avoided, or there is no student for it.
 
         Warns
         -----
@@ -280,8 +282,8 @@ class CellGenerator(Controls, Augments, WithClassifiers):
             n=n, where=where, steering=steering, seed=seed, library_size=library_size, steps=steps, solver=solver,
             chunk=chunk,
         )  # fmt: skip
-        order = request.order(self._known, parts, self._classifiers)
-        uns = request.to_uns(self._known, parts, classifiers=self._classifiers, n=order.plan.n)
+        order = request.order(self._known, parts, self._classifiers, student=self._student)
+        uns = request.to_uns(self._known, parts, classifiers=self._classifiers, order=order)
         var = self._known.var
         with explain_memory("Lower `chunk`, or write to a file with `to`."):
             if to is None:

@@ -37,6 +37,8 @@ def load(folder: str | Path, *, device: str = "cpu") -> CellGenerator:
     held.parts.to(device)
     for one in held.classifiers.values():
         one.network.to(device)
+    if held.student is not None:
+        held.student.network.to(device)
     return _restored(held)
 
 
@@ -50,4 +52,5 @@ def _restored(held: Held) -> CellGenerator:
     model.seed, model._max_epochs = held.facts["seed"], held.facts["max_epochs"]
     model._scores = held.facts.get("scores")
     model._classifiers = held.classifiers
+    model._student = held.student
     return model

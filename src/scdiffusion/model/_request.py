@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from scdiffusion._core.errors import SettingError
 from scdiffusion.cells import plan_conditions
-from scdiffusion.diffusion import SolverName, solver_named
+from scdiffusion.diffusion import Denoiser, Euler, Solver, SolverName, solver_named
 from scdiffusion.model._attached import Attached
 from scdiffusion.model._carry import tell
 from scdiffusion.model._depth import LibrarySize, plan_sizes
@@ -19,6 +19,7 @@ from scdiffusion.model._generate import Order
 from scdiffusion.model._limits import call_times, require_none_avoided, warn_beyond, without_avoided
 from scdiffusion.model._parts import Parts
 from scdiffusion.model._steering import Steering
+from scdiffusion.model._student import Student
 
 __all__ = ["Request"]
 
@@ -33,7 +34,7 @@ class Request:
     seed: int
     library_size: LibrarySize | None
     steps: int | None
-    solver: SolverName | None
+    solver: SolverName | Literal["student"] | None
     chunk: int
 
     def __post_init__(self) -> None:
@@ -41,12 +42,14 @@ class Request:
             msg = f"`chunk` must be at least 1, got {self.chunk}; 4096 suits most machines."
             raise SettingError(msg)
 
-    def order(self, known: Known, parts: Parts, classifiers: Mapping[str, Attached]) -> Order:
+    def order(
+        self, known: Known, parts: Parts, classifiers: Mapping[str, Attached], *, student: Student | None
+    ) -> Order:
         """Check the request and settle what it leaves open.
 
         Parameters
         ----------
-        known, parts, classifiers
+        known, parts, classifiers, student
             The fitted model.
 
         Returns
@@ -56,10 +59,7 @@ class Request:
         n = self.n
         if n is None and not isinstance(self.where, pd.DataFrame):
             n = int(parts.conditions_counts.sum())
-        n_steps = known.config.diffusion.n_steps if self.steps is None else self.steps
-        solver = solver_named(self.solver or known.config.diffusion.solver)
-        denoiser = self.steering.denoiser(parts.denoiser, known.conditions, classifiers)
-        self.steering.require_steps(call_times(solver, n_steps))
+        denoiser, solver, n_steps = self._way(known, parts, classifiers, student=student)
         avoided = self.steering.avoided(known.conditions, classifiers)
         training = without_avoided(parts.trained_on, avoided, known.conditions)
         plan = plan_conditions(known.conditions, training, n=n, where=self.where, seed=self.seed)
@@ -77,21 +77,49 @@ class Request:
             chunk=self.chunk,
         )
 
-    def to_uns(self, known: Known, parts: Parts, *, classifiers: Mapping[str, Attached], n: int) -> dict[str, Any]:
+    def _way(
+        self, known: Known, parts: Parts, classifiers: Mapping[str, Attached], *, student: Student | None
+    ) -> tuple[Denoiser, Solver, int]:
+        """Choose the denoiser, the solver and its steps."""
+        if self.solver == "student":
+            taught = self._taught(student)
+            return taught.network, Euler(), taught.n_steps
+        n_steps = known.config.diffusion.n_steps if self.steps is None else self.steps
+        solver = solver_named(self.solver or known.config.diffusion.solver)
+        denoiser = self.steering.denoiser(parts.denoiser, known.conditions, classifiers)
+        self.steering.require_steps(call_times(solver, n_steps))
+        return denoiser, solver, n_steps
+
+    def _taught(self, student: Student | None) -> Student:
+        """Refuse what a student cannot do."""
+        if student is None:
+            msg = "`solver` is 'student', and this model has none; expected one that was taught. Call `distill` first,"
+            raise SettingError(msg + " or leave `solver` out.")
+        if self.steering.is_steered:
+            msg = "A student makes cells as the model learnt them; expected no `guide`, `avoid`, `composition` or"
+            raise SettingError(msg + " `guidance` other than 1 beside it. Leave them out, or `solver='student'`.")
+        if self.steps not in {None, student.n_steps}:
+            msg = f"`steps` is {self.steps}, and the student was taught {student.n_steps}; expected the same. Leave"
+            raise SettingError(msg + " `steps` out, or call `distill` with other `n_steps`.")
+        return student
+
+    def to_uns(
+        self, known: Known, parts: Parts, *, classifiers: Mapping[str, Attached], order: Order
+    ) -> dict[str, Any]:
         """Tell in `uns` where the cells come from.
 
         Parameters
         ----------
         known, parts, classifiers
             The fitted model.
-        n
-            Number of cells.
+        order
+            What `order` returned.
         """
         settings = {
-            "n": n,
+            "n": order.plan.n,
             "where": _short(self.where),
             **self.steering.to_json(classifiers),
-            "steps": known.config.diffusion.n_steps if self.steps is None else self.steps,
+            "steps": order.n_steps,
             "solver": self.solver or known.config.diffusion.solver,
             "library_size": _short(self.library_size),
         }

@@ -20,6 +20,7 @@ from scdiffusion.model._fitting import Data
 from scdiffusion.model._folder import write_finished
 from scdiffusion.model._parts import Parts
 from scdiffusion.model._stages import History
+from scdiffusion.model._student import Student
 
 __all__ = ["ModelState"]
 
@@ -40,6 +41,7 @@ class ModelState:
     _parts: Parts | None
     _scores: dict[str, Any] | None
     _classifiers: dict[str, Attached]
+    _student: Student | None
 
     def _begin(self, known: Known, data: Data | None) -> None:
         self.history = {}
@@ -51,6 +53,7 @@ class ModelState:
         self._parts = None
         self._scores = None
         self._classifiers = {}
+        self._student = None
 
     @property
     def conditions(self) -> Conditions:
@@ -96,7 +99,7 @@ class ModelState:
         parts = self._fitted("save")
         write_finished(
             Path(folder), parts, facts=self._facts(parts), texts=self._known.texts(), classifiers=self._classifiers,
-            overwrite=overwrite,
+            student=self._student, overwrite=overwrite,
         )  # fmt: skip
         return Path(folder)
 
@@ -134,4 +137,5 @@ class ModelState:
             "history": self.history,
             "scores": self._scores,
             "classifiers": {name: one.told() for name, one in self._classifiers.items()},
+            "student": dict(self._student.facts) if self._student else None,
         }

@@ -81,6 +81,13 @@ class Steering:
                 msg = f"`{name}` is {getattr(self, name)!r}; expected names with a label or number each."
                 raise SettingError(msg + f" Write it as `{name}={{'cell_type': 'B cell'}}`.")
 
+    @property
+    def is_steered(self) -> bool:
+        """Whether anything is asked for beyond the model as learnt."""
+        strengths = self.guidance.values() if isinstance(self.guidance, Mapping) else [self.guidance]
+        plain = all(strength == 1 for strength in strengths) and self.composition == "joint"
+        return bool(self.guide or self.avoid) or not plain
+
     def avoided(self, conditions: Conditions, classifiers: Mapping[str, Attached]) -> tuple[Avoided, ...]:
         """Return what conditions shall not be; a label that only a classifier knows is left to it.
 

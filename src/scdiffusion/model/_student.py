@@ -1,0 +1,108 @@
+"""A student of a model's denoiser: its network, and how close it comes to its teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scdiffusion._core.random import cell_normals, generator
+from scdiffusion.diffusion import Euler, LatentDenoiser, StudentTask, condition_tensors, new_student, sample, walk_paths
+from scdiffusion.model._parts import Parts
+from scdiffusion.nn import ConditionTensors
+from scdiffusion.train import Run, TrainConfig, TrainState, train
+
+__all__ = ["Student", "learn_student"]
+
+_TRAINING = TrainConfig(
+    batch_size=512, min_steps=3_000, max_steps=3_000, learning_rate=1e-3, n_validations=20, patience=6, decay=0.995
+)
+_EVERY = 10  # each tenth path validates
+
+
+@dataclass(frozen=True, kw_only=True)
+class Student:
+    """A denoiser that walks from noise to data in a set number of steps."""
+
+    network: LatentDenoiser
+    facts: Mapping[str, Any]
+    """How it was taught, and how close it comes."""
+
+    @property
+    def n_steps(self) -> int:
+        """Steps that it takes."""
+        return int(self.facts["n_steps"])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all tensors by name, copied to main memory."""
+        return {name: one.detach().cpu().clone().contiguous() for name, one in self.network.state_dict().items()}
+
+    @classmethod
+    def restore(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor], parts: Parts) -> Student:
+        """Build a student from what was saved.
+
+        Parameters
+        ----------
+        facts, tensors
+            What was saved of it.
+        parts
+            The model of its teacher.
+        """
+        network = new_student(parts.denoiser)
+        network.load_state_dict(dict(tensors))
+        return cls(network=network.requires_grad_(requires_grad=False), facts=dict(facts))
+
+
+def learn_student(
+    parts: Parts, *, n_steps: int, n_paths: int, max_epochs: int | None, seed: int, progress: bool
+) -> Student:
+    """Teach a copy of the denoiser to walk the denoiser's own path in few steps.
+
+    Parameters
+    ----------
+    parts
+        The fitted model; it is not changed.
+    n_steps, n_paths, max_epochs, seed, progress
+        As in `CellGenerator.distill`.
+
+    Returns
+    -------
+    The student, on the device of the model.
+    """
+    device = parts.latent_mean.device
+    noise = torch.from_numpy(cell_normals(seed, "paths of a student", np.arange(n_paths), len(parts.latent_mean)))
+    conditions = _conditions(parts, n_paths, seed)
+    conditions = conditions._replace(codes=conditions.codes.to(device), values=conditions.values.to(device))
+    paths = walk_paths(parts.denoiser, noise.to(device), conditions, n_steps=n_steps)
+    n_held = max(1, n_paths // _EVERY)
+    task = StudentTask(new_student(parts.denoiser), paths=paths, conditions=conditions, n_validation=n_held)
+    state = TrainState.start(task, decay=_TRAINING.decay)
+    n_train = _TRAINING.n_steps(task.n_cells, max_epochs)
+    stopped = train(state, Run(stage="student", config=_TRAINING, n_steps=n_train, seed=seed, progress=progress))
+    network = task.module.requires_grad_(requires_grad=False)
+    held = conditions.rows(slice(n_paths - n_held, n_paths))
+    made = sample(network, paths[-n_held:, 0].contiguous(), held, solver=Euler(), n_steps=n_steps)
+    facts = {
+        "n_steps": n_steps,
+        "n_paths": n_paths,
+        "n_train_steps": state.step,
+        "seed": seed,
+        "stopped": stopped,
+        "distance": float((made - paths[-n_held:, -1]).square().mean().sqrt()),
+    }
+    return Student(network=network, facts=facts)
+
+
+def _conditions(parts: Parts, n: int, seed: int) -> ConditionTensors:
+    """Draw conditions as the training cells have them, some hidden as in the training."""
+    trained, settings = parts.trained_on, parts.denoiser.config
+    rng = generator(seed, "conditions of a student")
+    rows = rng.choice(len(trained), n, p=trained.counts / trained.counts.sum())
+    shown = condition_tensors(trained.take(rows))
+    hidden = rng.random((n, shown.n_conditions)) < settings.drop_each
+    hidden |= rng.random((n, 1)) < settings.drop_all
+    return shown.without(torch.from_numpy(hidden))
