@@ -117,6 +117,8 @@ def read(work: Path, options: argparse.Namespace) -> Record:
         epoch = found[f"epoch_{cache}_rows_per_second"]
         found[f"share_of_sequential_{cache}"] = epoch / found[f"sequential_{cache}_rows_per_second"]
         found[f"share_of_bytes_{cache}"] = epoch / found[f"bytes_{cache}_rows_per_second"]
+        cpu = found[f"epoch_{cache}_rows_per_cpu_second"] / found[f"sequential_{cache}_rows_per_cpu_second"]
+        found[f"share_of_sequential_{cache}_by_cpu"] = cpu
     return found | {"peak_mib": meter.cost.peak_mib}
 
 

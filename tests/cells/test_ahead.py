@@ -86,3 +86,15 @@ def test_a_buffer_keeps_to_its_bytes(adata: ad.AnnData, tmp_path: Path) -> None:
     assert BUFFER_BYTES / 2 < blocks.size * blocks.together * bytes_a_cell <= BUFFER_BYTES
     assert blocks.size >= 1024
     assert plan_blocks(open_source(adata), np.arange(60)).together == 64
+
+
+@pytest.mark.parametrize("order", ["as announced", "another"])
+def test_rows_come_in_the_order_given(adata: ad.AnnData, tmp_path: Path, *, order: str) -> None:
+    tall = ad.concat([adata] * 40, index_unique="-", merge="same")
+    tall.write_h5ad(tmp_path / "tall.h5ad")
+    source = open_source(tmp_path / "tall.h5ad", genes=[f"gene-{at}" for at in range(0, 30, 2)])
+    batches = Batches(2400, 50, seed=0, blocks=Blocks(300, 5))
+    with ReadAhead(source, batches.buffers(0, 96)) as ahead:
+        for step in range(96):
+            wanted = batches.at(step) if order == "as announced" or step % 3 else np.sort(batches.at(step))
+            assert np.array_equal(ahead.rows(wanted).toarray(), tall.X[wanted][:, ::2].toarray())
