@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from scdiffusion._core.errors import ModelFolderError, NotFittedError, SettingError
 from scdiffusion._core.slots import STUDENT_FILE
@@ -19,13 +21,18 @@ def taught(folder: Path) -> CellGenerator:
     return load(folder).distill(n_steps=2, n_paths=300, max_epochs=2, seed=3, progress=False)
 
 
-def _counts(model: CellGenerator, **options: Any) -> np.ndarray:
-    made = model.generate(40, seed=1, progress=False, **options)
-    return np.asarray(made.X.toarray())
+def _made(model: CellGenerator, n: int = 40, **options: Any) -> ad.AnnData:
+    cells = model.generate(n, seed=1, progress=False, **options)
+    assert isinstance(cells, ad.AnnData)
+    return cells
+
+
+def _counts(model: CellGenerator, **options: Any) -> NDArray[np.int32]:
+    return np.asarray(_made(model, **options).X.toarray())
 
 
 def test_a_student_makes_cells_in_its_steps(taught: CellGenerator) -> None:
-    made = taught.generate(9, seed=1, solver="student", progress=False)
+    made = _made(taught, 9, solver="student")
     settings = json.loads(made.uns["scdiffusion"]["settings"])
     assert (settings["solver"], settings["steps"]) == ("student", 2)
     assert taught.student is not None
@@ -53,7 +60,7 @@ def test_the_same_seed_teaches_the_same(taught: CellGenerator, folder: Path) -> 
 
 
 def test_conditions_are_those_asked_for(taught: CellGenerator) -> None:
-    made = taught.generate(9, where={"cell_type": "NK"}, seed=1, solver="student", progress=False)
+    made = _made(taught, 9, where={"cell_type": "NK"}, solver="student")
     assert (made.obs["cell_type"] == "NK").all()
 
 
@@ -81,7 +88,7 @@ def test_a_model_without_one_says_so(fitted: CellGenerator) -> None:
 @pytest.mark.parametrize("options", [{"n_steps": 0}, {"n_paths": 5}, {"max_epochs": 0}])
 def test_numbers_out_of_range_are_refused(fitted: CellGenerator, options: dict[str, int]) -> None:
     with pytest.raises(SettingError, match="expected at least 1, 20 and 1"):
-        fitted.distill(**options, progress=False)  # type: ignore[arg-type]
+        fitted.distill(**options, progress=False)
 
 
 def test_there_is_nothing_to_teach_before_the_fit(fitted: CellGenerator, simulated: Any) -> None:

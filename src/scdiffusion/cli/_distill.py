@@ -17,7 +17,7 @@ def distill(
     model: Annotated[Path, typer.Argument(help="Folder of a fitted model; it is changed.", show_default=False)],
     *,
     n_steps: Annotated[int, typer.Option(help="Steps that the student takes from noise to cells.")] = 2,
-    n_paths: Annotated[int, typer.Option(help="Paths of the model to learn from.")] = 32_768,
+    n_paths: Annotated[int, typer.Option(help="Paths of the model to learn from.")] = 16_384,
     max_epochs: Annotated[
         int | None, typer.Option(help="Stop after so many passes over the paths; without it, when it stops improving.")
     ] = None,

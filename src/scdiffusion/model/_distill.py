@@ -30,7 +30,7 @@ class WithStudent(ModelState):
         self,
         *,
         n_steps: int = 2,
-        n_paths: int = 32_768,
+        n_paths: int = 16_384,
         max_epochs: int | None = None,
         seed: int = 0,
         progress: bool = True,

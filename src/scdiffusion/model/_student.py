@@ -19,7 +19,7 @@ from scdiffusion.train import Run, TrainConfig, TrainState, train
 __all__ = ["Student", "learn_student"]
 
 _TRAINING = TrainConfig(
-    batch_size=512, min_steps=3_000, max_steps=3_000, learning_rate=1e-3, n_validations=20, patience=6, decay=0.995
+    batch_size=256, min_steps=1_500, max_steps=1_500, learning_rate=1e-3, n_validations=20, patience=6, decay=0.995
 )
 _EVERY = 10  # each tenth path validates
 
