@@ -189,6 +189,8 @@ def _fit(folder: Path, epochs: int, *, resume: bool = False) -> None:
 
 def _time_steps(record: Path, factor: int) -> None:
     """Fit for some steps with a clock around each."""
+    from anndata import AnnData
+
     import scdiffusion.train._loop as loop
     from scdiffusion import CellGenerator, datasets
     from scdiffusion._core.processes import Processes, joined
@@ -200,8 +202,8 @@ def _time_steps(record: Path, factor: int) -> None:
         part |= {"batch_size": part["batch_size"] * factor, "max_steps": _N_STEPS, "n_validations": 1}
         part |= {"largest_share": 1.0}
     adata = datasets.pbmc68k()
-    many = adata[np.arange(4 * adata.n_obs) % adata.n_obs].copy()  # enough of them for the larger steps
-    many.obs_names_make_unique()
+    rows = np.arange(4 * adata.n_obs) % adata.n_obs  # enough of them for the larger steps
+    many = AnnData(adata.X[rows], obs=adata.obs.iloc[rows].set_index(np.arange(rows.size).astype(str)), var=adata.var)
     taken: dict[str, tuple[int, list[float]]] = {}
     take_step = loop._take_step
 
