@@ -27,6 +27,7 @@ from scdiffusion._core.errors import (
 from scdiffusion.autoencoder import AutoencoderTask
 from scdiffusion.diffusion import LatentTask
 from scdiffusion.model import CellGenerator, ModelConfig, load
+from scdiffusion.model._folder import _checksum
 
 NAMES: dict[str, Any] = {"conditions": ["cell_type", "treated"], "continuous": ["day"]}
 TASKS: dict[str, Any] = {"autoencoder": AutoencoderTask, "diffusion": LatentTask}
@@ -173,6 +174,16 @@ def test_resuming_refuses_another_fit(
             max_epochs=2 if change == "max_epochs" else 1,
             progress=False,
         )
+
+
+def test_a_folder_that_is_older_than_a_setting_can_be_resumed(model: CellGenerator, tmp_path: Path) -> None:
+    model.fit(tmp_path / "run", max_epochs=1, progress=False)
+    before, config = _cells(model), tmp_path / "run" / "config.json"
+    facts = json.loads(config.read_text())
+    del facts["checksum"], facts["settings"]["diffusion_training"]["largest_share"]
+    config.write_text(json.dumps(facts | {"checksum": _checksum(facts)}))
+    model.fit(tmp_path / "run", resume=True, max_epochs=1, progress=False)
+    assert (_cells(model) != before).nnz == 0
 
 
 def test_a_stopped_model_saved_over_its_state_cannot_go_on(

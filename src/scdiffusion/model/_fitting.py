@@ -277,8 +277,10 @@ def _new_parts(data: Data, known: Known, seed: int) -> Parts:
 def _held(folder: Path, known: Known, facts: Mapping[str, Any]) -> Held:
     """Read the fit in the folder, if it is this one."""
     held = read_folder(folder)
-    words = {"settings": "settings", "data": "data", "seed": "`seed`", "max_epochs": "`max_epochs`"}
-    for name, word in {**words, "started_from": "`init_from`"}.items():
+    if held.known.config != known.config:  # as read: settings that are newer than the folder have their defaults
+        raise _other(folder, "settings")
+    words = {"data": "data", "seed": "`seed`", "max_epochs": "`max_epochs`", "started_from": "`init_from`"}
+    for name, word in words.items():
         if held.facts.get(name) != json.loads(json.dumps(facts[name])):
             raise _other(folder, word)
     if held.known.texts() != known.texts():
