@@ -18,6 +18,7 @@ from benchmarks.generate_speed import section as generate_speed_section
 from benchmarks.headline import BIOLOGY, MAIN, PAPER, REALISM, present
 from benchmarks.lisi_check import section as mixing_section
 from benchmarks.pretraining import section as pretraining_section
+from benchmarks.processes import section as processes_section
 from benchmarks.protocol import GENERATORS
 from benchmarks.scale import section as scale_section
 from benchmarks.scaling import section as scaling_section
@@ -70,6 +71,7 @@ def write(table: pd.DataFrame, folder: Path) -> None:
         generate_speed_section(results),
         steps_section(results),
         small_jobs_section(results),
+        processes_section(results),
         scaling_section(results),
         scale_section(results),
         shuffle_section(results),

@@ -47,7 +47,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         def generate(self, n: int | None, **how: Any) -> None:
             held["generate"] = {"n": n} | how
 
-    def load(folder: Path, *, device: str) -> Recorder:
+    def load(folder: Path, *, device: str = "cpu") -> Recorder:
         assert device in {"cpu", "cuda"}
         if not folder.exists():
             msg = f"{str(folder)!r} is not a saved model."
@@ -76,7 +76,7 @@ def test_fit_passes_every_option(calls: Calls, tmp_path: Path) -> None:
     ]
     more = ["--max-epochs", "7", "--seed", "5", "--resume", "--no-progress", "--device", "cuda"]
     assert run(["fit", "a.h5ad", "-o", str(tmp_path / "m"), *options, *more]) == 0
-    assert calls["data"] == Path("a.h5ad")
+    assert calls["data"] == [Path("a.h5ad")]
     wanted = {
         "conditions": ["cell_type", "donor"],
         "continuous": ["day"],

@@ -38,10 +38,12 @@ def write_together(
 
     Parameters
     ----------
-    parts, order, var, uns, overwrite, progress
+    parts, order
         As in `scdiffusion.model._generate.write`.
     path
         The ``.h5ad`` to write.
+    var, uns, overwrite, progress
+        As there.
     processes
         Who takes part; all make the same call.
 
