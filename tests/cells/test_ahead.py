@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scdiffusion.cells import Batches, Blocks, ReadAhead, Source, open_source, plan_blocks
+from scdiffusion.cells import Batches, Blocks, ReadAhead, Source, open_source, plan_blocks, shard
 from scdiffusion.cells._ahead import BUFFER_BYTES
 
 
@@ -84,8 +84,14 @@ def test_a_buffer_keeps_to_its_bytes(adata: ad.AnnData, tmp_path: Path) -> None:
     blocks = plan_blocks(open_source(tmp_path / "wide.h5ad"), np.arange(300))
     bytes_a_cell = 8 * wide.nnz / 300
     assert BUFFER_BYTES / 2 < blocks.size * blocks.together * bytes_a_cell <= BUFFER_BYTES
-    assert blocks.size >= 1024
-    assert plan_blocks(open_source(adata), np.arange(60)).together == 64
+    assert plan_blocks(open_source(adata), np.arange(60)) == Blocks(128, 512)
+
+
+def test_shards_are_read_in_longer_blocks_than_files(adata: ad.AnnData, tmp_path: Path) -> None:
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    shard(tmp_path / "cells.h5ad", tmp_path / "shards", progress=False)
+    assert plan_blocks(open_source(tmp_path / "shards"), np.arange(60)) == Blocks(1024, 64)
+    assert plan_blocks(open_source(tmp_path / "cells.h5ad"), np.arange(60)) == Blocks(128, 512)
 
 
 @pytest.mark.parametrize("order", ["as announced", "another"])

@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from scdiffusion.cells._batches import Blocks
 from scdiffusion.cells._rows import Source
+from scdiffusion.cells._shards import ShardSource
 from scdiffusion.cells._stored import Loaded, StoredSource
 
 __all__ = ["BUFFER_BYTES", "ReadAhead", "plan_blocks"]
 
 BUFFER_BYTES = 1 << 27
 """Memory of the counts that are mixed at a time; one such buffer is in use while the next one is read."""
-_BLOCK_CELLS = 1024
-_FEWEST_BLOCKS = 4
-_MOST_BLOCKS = 64
+_BLOCK_CELLS = 1024  # of shards, whose neighbours are a random sample
+_SHORT_BLOCK_CELLS = 128  # of files, where neighbours may be of one type: a buffer then holds cells of more places
+_FEWEST_CELLS = 4_096
+_MOST_CELLS = 65_536
 _SAMPLE = 256
 _VALUE_BYTES = 8  # a count and its gene
 
@@ -39,15 +41,17 @@ def plan_blocks(source: Source, rows: NDArray[np.int64]) -> Blocks:
 
     Returns
     -------
-    Blocks of 1,024 cells, as many together as `BUFFER_BYTES` hold, but 4 at least and 64 at most.
+    Blocks of 1,024 cells from shards and of 128 from files, where neighbours may be alike; as many together as
+    `BUFFER_BYTES` hold, but 4,096 cells at least and 65,536 at most.
     """
     if isinstance(source, StoredSource):
         bytes_a_cell = source.cell_bytes
     else:
         sample = rows[np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64)]
         bytes_a_cell = _VALUE_BYTES * source.rows(sample).nnz / len(sample)
-    fitting = int(BUFFER_BYTES / (_BLOCK_CELLS * max(1.0, bytes_a_cell)))
-    return Blocks(_BLOCK_CELLS, min(max(fitting, _FEWEST_BLOCKS), _MOST_BLOCKS))
+    size = _BLOCK_CELLS if isinstance(source, ShardSource) else _SHORT_BLOCK_CELLS
+    n_cells = min(max(int(BUFFER_BYTES / max(1.0, bytes_a_cell)), _FEWEST_CELLS), _MOST_CELLS)
+    return Blocks(size, n_cells // size)
 
 
 class ReadAhead:
