@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.control import rare, records, spaces
 from benchmarks.control.models import is_fitted, model_of, read
+from benchmarks.control.tables import grid
 from benchmarks.data import data_folder
 
 if TYPE_CHECKING:
@@ -53,6 +54,30 @@ def audit(setting: rare.Setting, model: CellGenerator, data: Path) -> list[dict[
             about |= {f"{measure}_{part}": float(value) for part, value in score._asdict().items()}
         found.append(about)
     return found
+
+
+def describe(found: list[dict[str, Any]]) -> tuple[str, str]:
+    """Write title and text of the section of the results page."""
+    rows = []
+    for one in found:
+        about = [one[key] for key in ("data_set", "k", "seed", "type", "n_train", "n_held_out")]
+        for measure in ("ratio", "record"):
+            value, low, high, null = (one[f"{measure}_{part}"] for part in ("value", "low", "high", "null"))
+            about += [f"{value:.2f} ({low:.2f}-{high:.2f})", null]
+        rows.append(about)
+    header = ["data set", "K", "seed", "type", "cells trained on", "held out"]
+    header += ["nearest over second nearest", "held-out cells", "nearer to a training cell", "null"]
+    near = sum(one["ratio_high"] < one["ratio_null"] for one in found)
+    copied = sum(one["record_low"] > one["record_null"] for one in found)
+    return "Rare types are not memorised", (
+        f"{_N_GENERATED} generated cells of each type with fewer than {FEWER_THAN} training cells. The ratio is the "
+        f"{_QUANTILE:.0%} quantile of the distance to the nearest training cell of the type over that to the second "
+        "nearest, beside that of held-out cells; copies have a ratio near 0. The share of cells that lie nearer to a "
+        "training cell than to as many held-out ones has the null .5; copies reach 1.\n\n"
+        f"{grid(header, rows)}\n\n"
+        f"- Types whose generated cells lie nearer to training than to held-out cells: {copied} of {len(found)}.\n"
+        f"- Types of which they crowd about single training cells more than held-out ones do: {near} of {len(found)}."
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.control import branches, classifiers, embryo, rare, start_cell, times, unseen
+from benchmarks.control import branches, classifiers, copying, embryo, rare, start_cell, times, unseen
 from benchmarks.control.records import mean, read, seeds_of
 from benchmarks.control.tables import grid
 
@@ -260,6 +260,7 @@ _STUDIES: dict[str, Callable[[list[Record]], tuple[str, str]]] = {
     "branches": _branches,
     "classifiers": _classifiers,
     "rare": _rare,
+    "copying": copying.describe,
 }
 _FIGURES: dict[str, tuple[str, ...]] = {
     "start_cell": (start_cell.FIGURE,),
