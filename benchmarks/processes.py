@@ -25,7 +25,7 @@ import pandas as pd
 from benchmarks.cost import machine, today
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 SPEED_FILE, KILLS_FILE = "processes.csv", "processes_killed.csv"
 _HERE = Path(__file__).resolve().parent
@@ -68,22 +68,19 @@ def measure_speed(repeats: int) -> list[dict[str, object]]:
     ]
 
 
-def measure_kills(n: int, *, epochs: int, seed: int) -> list[dict[str, object]]:
+def measure_kills(n: int, *, epochs: int, seed: int) -> Iterator[dict[str, object]]:
     """Kill fits of two processes at random moments and resume each; one record a kill."""
     draw = np.random.default_rng(seed)
-    records: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as place:
-        begin = time.monotonic()
         _end(_start(2, lambda: _fit(Path(place) / "whole", epochs)))
-        seconds = time.monotonic() - begin
         expected = _weights(Path(place) / "whole")
+        curves = json.loads((Path(place) / "whole" / "config.json").read_text())["history"]
+        n_steps = [int(curves[stage][-1][0]) for stage in _STAGES]
         for at in range(n):
             folder, resumed_by = Path(place) / f"killed-{at}", 1 + (at // 2 + 1) % 2
             running = _start(2, lambda folder=folder: _fit(folder, epochs))
-            while not (folder / "training.safetensors").exists():
-                time.sleep(0.01)
-            after = float(draw.uniform(0, 0.8 * seconds))
-            time.sleep(after)
+            _wait_for(folder, int(draw.integers(sum(n_steps))), n_steps)
+            time.sleep(float(draw.uniform(0, _CHECKPOINT_SECONDS)))
             whole_job, rank = at % 2 == 1, int(draw.integers(2))
             for one in running if whole_job else running[rank : rank + 1]:
                 os.kill(one, signal.SIGKILL)
@@ -93,22 +90,27 @@ def measure_kills(n: int, *, epochs: int, seed: int) -> list[dict[str, object]]:
             stage, step = _where(folder)
             _end(_start(resumed_by, lambda folder=folder: _fit(folder, epochs, resume=True)))
             found = _weights(folder)
-            records.append(
-                {
-                    "killed": "job" if whole_job else f"process {rank}",
-                    "seconds_after_start": round(after, 2),
-                    "exit_codes": " ".join(map(str, codes)),
-                    "seconds_to_notice": round(noticed, 2),
-                    "saved_stage": stage,
-                    "saved_step": step,
-                    "resumed_by_processes": resumed_by,
-                    "largest_difference": max(float(np.abs(found[key] - expected[key]).max()) for key in expected),
-                    "identical": all(np.array_equal(found[key], expected[key]) for key in expected),
-                    "date": today(),
-                }
-            )
-            sys.stdout.write(f"{records[-1]}\n")
-    return records
+            yield {
+                "killed": "job" if whole_job else f"process {rank}",
+                "exit_codes": " ".join(map(str, codes)),
+                "seconds_to_notice": round(noticed, 2),
+                "saved_stage": stage,
+                "saved_step": step,
+                "resumed_by_processes": resumed_by,
+                "largest_difference": max(float(np.abs(found[key] - expected[key]).max()) for key in expected),
+                "identical": all(np.array_equal(found[key], expected[key]) for key in expected),
+                "date": today(),
+            }
+
+
+def _wait_for(folder: Path, target: int, n_steps: Sequence[int]) -> None:
+    """Wait until the saved state of a fit has come to a step, counted over both stages."""
+    while True:
+        stage, step = _where(folder)
+        done = {"begin": -1, "autoencoder": step, "diffusion": n_steps[0] + step, "finished": sum(n_steps)}
+        if done[stage] >= target:
+            return
+        time.sleep(0.02)
 
 
 def section(results: Path) -> str:
@@ -221,13 +223,15 @@ def _time_steps(record: Path, factor: int) -> None:
 
 
 def _where(folder: Path) -> tuple[str, int]:
-    """Tell the stage and step of a saved state; a finished model has none."""
-    from scdiffusion.model._folder import read_training
+    """Tell the stage and step of a saved state."""
+    from safetensors import safe_open
 
-    if not (folder / "training.safetensors").exists():
-        return "finished", 0
-    saved = read_training(folder)
-    return saved.stage, int(saved.facts["step"])
+    try:
+        with safe_open(folder / "training.safetensors", "numpy") as file:
+            fit = json.loads(file.metadata()["fit"])
+    except FileNotFoundError:
+        return ("finished" if (folder / "weights.safetensors").exists() else "begin"), 0
+    return fit["stage"], int(fit["facts"]["step"])
 
 
 def _weights(folder: Path) -> dict[str, np.ndarray]:
@@ -242,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("what", choices=["speed", "kill"])
     parser.add_argument("--repeats", type=int, default=5, help="runs of each kind, for speed")
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--epochs", type=int, default=20, help="passes over the cells of a killed fit")
+    parser.add_argument("--epochs", type=int, default=6, help="passes over the cells of a killed fit")
     parser.add_argument("--seed", type=int, default=0, help="of the moments to kill at")
     parser.add_argument("--out", type=Path, default=_HERE / "results")
     options = parser.parse_args(argv)
@@ -255,8 +259,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.what == "speed":
         pd.DataFrame(measure_speed(options.repeats)).to_csv(options.out / SPEED_FILE, index=False)
     else:
-        records = measure_kills(options.kills, epochs=options.epochs, seed=options.seed)
-        pd.DataFrame(records).to_csv(options.out / KILLS_FILE, index=False)
+        records = []
+        for record in measure_kills(options.kills, epochs=options.epochs, seed=options.seed):
+            sys.stdout.write(f"{record}\n")
+            records.append(record)
+            pd.DataFrame(records).to_csv(options.out / KILLS_FILE, index=False)
     return 0
 
 

@@ -6,6 +6,7 @@ import math
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from scdiffusion._core.processes import WHOLE, Part
+from scdiffusion._core.processes import WHOLE, Part, Processes
 from scdiffusion._core.random import Draws
 from scdiffusion.train import Run, TrainConfig, TrainingError, TrainState, train
 
@@ -46,8 +47,7 @@ class Regression:
 
     @torch.no_grad()
     def validate(self, part: Part = WHOLE) -> float:
-        assert part == WHOLE
-        return self.held + float((self.module(self.x) - self.x.sum(dim=1, keepdim=True)).square().mean())
+        return self.held / part.size + float((self.module(self.x) - self.x.sum(dim=1, keepdim=True)).square().mean())
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [
@@ -96,6 +96,26 @@ def test_ctrl_c_waits_for_the_end_of_the_step() -> None:
     assert train(state, _run(lambda state: steps.append(state.step)))
     assert steps == [7]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Another(Processes):
+    """One more process, which finds nothing and is asked to stop in its seventh step."""
+
+    def __init__(self) -> None:
+        super().__init__(Part(0, 2))
+        self.n_steps = 0
+
+    def sum_(self, tensor: Tensor) -> None:
+        if tensor.numel() > 1:
+            self.n_steps += 1
+            tensor[-1] += self.n_steps == 7
+
+
+def test_ctrl_c_in_another_process_ends_the_run_after_the_same_step() -> None:
+    steps: list[int] = []
+    state = TrainState.start(Regression(), decay=0.9)
+    assert train(state, replace(_run(lambda state: steps.append(state.step)), processes=Another()))
+    assert steps == [7]
 
 
 def test_a_run_in_a_thread_leaves_signals_alone() -> None:
