@@ -28,7 +28,7 @@ def test_an_unknown_setting_is_refused_with_a_guess() -> None:
     ("pair", "words"),
     [
         ("diffusion.n_steps", "has no `=`; expected `--set name=value`"),
-        ("diffusion.n_steps=many", "is not of the type of the default, 16; expected int"),
+        ("diffusion.n_steps=many", "is not of the type of the default, 10; expected int"),
         ("autoencoder_training.batch_size=0", "`batch_size` must be at least 1, got 0"),
     ],
 )

@@ -89,7 +89,7 @@ def sample(
 
 def _check(n_cells: int, conditions: ConditionTensors, *, n_steps: int, start: float, end: float) -> None:
     if n_steps < 1:
-        msg = f"`n_steps` must be at least 1, got {n_steps}; 16 suits most models."
+        msg = f"`n_steps` must be at least 1, got {n_steps}; 10 suits most models."
         raise SettingError(msg)
     if not (0.0 <= start <= 1.0 and 0.0 <= end <= 1.0) or start == end:
         msg = f"Times run from 1 (noise) to 0 (data), and `start` and `end` must differ; got {start} and {end}."

@@ -72,7 +72,7 @@ class Carrier:
     @property
     def n_steps(self) -> int:
         """Steps of the solver from pure noise to data."""
-        return self.known.config.diffusion.n_steps if self.steps is None else self.steps
+        return self.known.config.diffusion.n_steps_carried if self.steps is None else self.steps
 
     @property
     def resting(self) -> Denoiser:
