@@ -16,7 +16,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Sequence[BaseException]:
     """Make every command end with the error put into the list."""
     errors: list[BaseException] = []
 
-    def fail(*, args: Sequence[str], prog_name: str) -> None:
+    def fail(**_: object) -> None:
         raise errors[0]
 
     monkeypatch.setattr(cli, "app", fail)
