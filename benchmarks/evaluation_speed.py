@@ -91,8 +91,7 @@ def section(results: Path) -> str:
     return (
         "## What an evaluation costs\n\n"
         f"`python -m benchmarks.evaluation_speed`, on {told}. As many reference and training cells, floor, baselines "
-        "and every type included.\nSeconds were taken while other work ran on the machine; CPU seconds hardly depend "
-        "on that. The goals are for two cores, 10,000 cells and 2,000 genes.\n\n" + "\n".join(lines)
+        "and every type included.\nThe goals are for two cores, 10,000 cells and 2,000 genes.\n\n" + "\n".join(lines)
     )
 
 
