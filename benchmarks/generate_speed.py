@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -103,11 +104,9 @@ def _parts(model: CellGenerator, seed: int) -> Iterator[tuple[str, float]]:
     codes, sizes = parts.to_latent(latents)
     keys, blocks, spent_on = cell_keys(seed, "counts", cells), [], {"shares of genes": 0.0, "counts": 0.0}
     for rows in (slice(begin, begin + _BLOCK) for begin in range(0, _PARTS_OF, _BLOCK)):
-        shares, spent = _timed(lambda rows=rows: parts.autoencoder.shares(codes[rows]))
+        shares, spent = _timed(partial(parts.autoencoder.shares, codes[rows]))
         spent_on["shares of genes"] += spent
-        made, spent = _timed(
-            lambda rows=rows, shares=shares: parts.autoencoder.likelihood.sample(shares, sizes[rows], keys[rows])
-        )
+        made, spent = _timed(partial(parts.autoencoder.likelihood.sample, shares, sizes[rows], keys[rows]))
         spent_on["counts"] += spent
         blocks.append(made)
     yield from spent_on.items()
@@ -164,12 +163,12 @@ def section(results: Path) -> str:
     for data_set, of_set in table.groupby("data_set", sort=False):
         ours = of_set[of_set["what"] == _WHOLE].set_index("threads")
         if 2 in ours.index:
-            rate = float(ours.loc[2, "per_second"])
+            rate = float(ours["per_second"].loc[2])
             lines.append(f"- {data_set}: {rate:,.0f} cells a second on two threads; goal {GOALS[str(data_set)]:,}.")
         for peer, goal in PEERS.items():
             found = of_set[of_set["what"] == peer]
             if len(found) and 1 in ours.index:
-                ratio = float(ours.loc[1, "per_cpu_second"]) / float(found["per_cpu_second"].iloc[0])
+                ratio = float(ours["per_cpu_second"].loc[1]) / float(found["per_cpu_second"].iloc[0])
                 lines.append(f"- {data_set}: {ratio:,.1f} times {peer}, by processor seconds; goal {goal:,.0f}.")
     return "\n\n".join(["## Cells a second", about, grid(header, rows), "\n".join(lines)])
 

@@ -16,6 +16,7 @@ import socket
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,10 @@ from benchmarks.cost import machine, today
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from scdiffusion.cells import Batches
+    from scdiffusion.train import Run, TrainState
+    from scdiffusion.train._sharing import Summed
 
 SPEED_FILE, KILLS_FILE = "processes.csv", "processes_killed.csv"
 _HERE = Path(__file__).resolve().parent
@@ -45,7 +50,7 @@ def measure_speed(repeats: int) -> list[dict[str, object]]:
             for factor in (1, 2):
                 for n in (1, 2):
                     record = Path(place) / f"{repeat}-{factor}-{n}.json"
-                    _end(_start(n, lambda record=record, factor=factor: _time_steps(record, factor)))
+                    _end(_start(n, partial(_time_steps, record, factor)))
                     for stage, (n_cells, seconds) in json.loads(record.read_text()).items():
                         taken.setdefault((stage, factor, n), []).extend(seconds[_N_WARM:])
                         cells[stage, factor] = n_cells
@@ -78,7 +83,7 @@ def measure_kills(n: int, *, epochs: int, seed: int) -> Iterator[dict[str, objec
         n_steps = [int(curves[stage][-1][0]) for stage in _STAGES]
         for at in range(n):
             folder, resumed_by = Path(place) / f"killed-{at}", 1 + (at // 2 + 1) % 2
-            running = _start(2, lambda folder=folder: _fit(folder, epochs))
+            running = _start(2, partial(_fit, folder, epochs))
             _wait_for(folder, int(draw.integers(sum(n_steps))), n_steps)
             time.sleep(float(draw.uniform(0, _CHECKPOINT_SECONDS)))
             whole_job, rank = at % 2 == 1, int(draw.integers(2))
@@ -88,7 +93,7 @@ def measure_kills(n: int, *, epochs: int, seed: int) -> Iterator[dict[str, objec
             codes = _end(running, may_fail=True)
             noticed = time.monotonic() - begin
             stage, step = _where(folder)
-            _end(_start(resumed_by, lambda folder=folder: _fit(folder, epochs, resume=True)))
+            _end(_start(resumed_by, partial(_fit, folder, epochs, resume=True)))
             found = _weights(folder)
             yield {
                 "killed": "job" if whole_job else f"process {rank}",
@@ -209,7 +214,7 @@ def _time_steps(record: Path, factor: int) -> None:
     taken: dict[str, tuple[int, list[float]]] = {}
     take_step = loop._take_step
 
-    def timed(state: object, batches: object, run: object, *, pressed: object) -> object:
+    def timed(state: TrainState, batches: Batches, run: Run, *, pressed: Sequence[int]) -> Summed:
         begin = time.perf_counter()
         summed = take_step(state, batches, run, pressed=pressed)
         taken.setdefault(run.stage, (batches.batch_size, []))[1].append(time.perf_counter() - begin)

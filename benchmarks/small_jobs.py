@@ -42,7 +42,9 @@ def measure(n_jobs: int, *, repeats: int) -> list[dict[str, Any]]:
             place / "cells.h5ad"
         )
         told = {"machine": machine(), "date": today()}
-        rows = [("import scdiffusion", [(sys.executable, "-c", "import scdiffusion")])]
+        rows: list[tuple[str, list[tuple[str, ...]]]] = [
+            ("import scdiffusion", [(sys.executable, "-c", "import scdiffusion")])
+        ]
         rows += [("scdiffusion --help", [(*_COMMAND, "--help")])]
         rows += [("one fit", [_fit(place, 0)])]
         rows += [(f"{n_jobs} fits at once", [_fit(place, job) for job in range(n_jobs)])]

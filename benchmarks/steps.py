@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -102,9 +102,10 @@ def make(
     parts = model._fitted("generate")
     noise = torch.from_numpy(cell_normals(seed, "latent", np.arange(len(types)), len(parts.latent_mean)))
     conditions = condition_tensors(model.conditions.encode(types))
-    network, solver = (model._student.network, Euler()) if student else (parts.denoiser, Multistep())
+    taught = model._student
+    network, solver = (taught.network, Euler()) if student and taught else (parts.denoiser, Multistep())
     latents = sample(network, noise, conditions, solver=solver, n_steps=steps).numpy()
-    name = "student" if student else "multistep"
+    name: Literal["student", "multistep"] = "student" if student else "multistep"
     return latents, model.generate(where=types, steps=steps, solver=name, seed=seed, progress=False)
 
 
@@ -143,7 +144,7 @@ def section(results: Path) -> str:
     table = pd.read_csv(path)
     wide = table.pivot_table(index=["data_set", "metric", "solver"], columns="steps", values="value", sort=False)
     wide = wide[sorted(wide.columns)]
-    rows = [[*names, *map(float, values)] for names, values in wide.iterrows()]
+    rows = [[*tuple(names), *map(float, values)] for names, values in zip(wide.index, wide.to_numpy(), strict=True)]
     plain = table[(table["solver"] == "multistep") & (table["metric"] != ERROR)]
     offs, beyond = [], []
     for (data_set, metric), of_metric in plain.groupby(["data_set", "metric"], sort=False):

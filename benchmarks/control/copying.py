@@ -49,8 +49,11 @@ def audit(setting: rare.Setting, model: CellGenerator, data: Path) -> list[dict[
         parts = [components(cells) for cells in (own, held_out, spaces.log_normalise(made, model.genes))]
         about = {"data_set": setting.data_set, "seed": setting.seed, "k": setting.k, "type": str(name)}
         about |= {"n_train": int(n_train), "n_held_out": len(held_out), "answer": rare.OURS}
-        for measure, compute in (("ratio", nearest_neighbour_ratio), ("record", distance_to_closest_record)):
-            score = compute(*parts, quantile=_QUANTILE) if measure == "ratio" else compute(*parts)
+        scores = {
+            "ratio": nearest_neighbour_ratio(*parts, quantile=_QUANTILE),
+            "record": distance_to_closest_record(*parts),
+        }
+        for measure, score in scores.items():
             about |= {f"{measure}_{part}": float(value) for part, value in score._asdict().items()}
         found.append(about)
     return found

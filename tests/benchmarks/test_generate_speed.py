@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from benchmarks import generate_speed, steps
 
+MACHINE = {"machine": "a machine", "date": "2026-01-01"}
+
 
 def _rates(folder: Path) -> str:
-    shared = {"data_set": "pbmc3k", "genes": 9, "cells": 100, "machine": "a machine", "date": "2026-01-01"}
+    shared: dict[str, Any] = {
+        "data_set": "pbmc3k",
+        "genes": 9,
+        "cells": 100,
+        "machine": "a machine",
+        "date": "2026-01-01",
+    }
     rows = [
         {"what": "generate", "threads": 1, "per_second": 900.0, "per_cpu_second": 1000.0},
         {"what": "generate", "threads": 2, "per_second": 1800.0, "per_cpu_second": 950.0},
@@ -30,7 +39,13 @@ def test_rates_stand_beside_their_goals_and_peers(tmp_path: Path) -> None:
 
 
 def _quality(folder: Path, *, at_default: float) -> str:
-    shared = {"data_set": "pbmc3k", "seed": 0, "cells": 100, "machine": "a machine", "date": "2026-01-01"}
+    shared: dict[str, Any] = {
+        "data_set": "pbmc3k",
+        "seed": 0,
+        "cells": 100,
+        "machine": "a machine",
+        "date": "2026-01-01",
+    }
     shared["solver"] = "multistep"
     values = dict.fromkeys(steps.STEPS, 0.5) | {1: 0.9, steps.DEFAULT: at_default}
     rows = [{"steps": n, "metric": "forest AUC, genes", "value": value} for n, value in values.items()]
