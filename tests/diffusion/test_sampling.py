@@ -26,7 +26,9 @@ from scdiffusion.nn import ConditionTensors
 @pytest.fixture
 def network() -> LatentDenoiser:
     """A denoiser with weights that are not zero."""
-    made = LatentDenoiser(6, n_labels=[3], n_continuous=1, config=DiffusionConfig(width=48, depth=2))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = LatentDenoiser(6, n_labels=[3], n_continuous=1, config=DiffusionConfig(width=48, depth=2))
     with torch.no_grad():
         for weight in made.parameters():
             weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())))
