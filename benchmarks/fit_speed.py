@@ -165,8 +165,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _logs(adata: AnnData) -> np.ndarray:
-    counts = adata.X.toarray().astype(np.float32)
-    return np.asarray(np.log1p(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0) * 1e4))
+    from scdiffusion.metrics import log_normalise
+
+    return np.asarray(log_normalise(adata.X).toarray())
 
 
 if __name__ == "__main__":

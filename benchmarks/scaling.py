@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.control.tables import grid
-from benchmarks.cost import machine, thread_environment, today
+from benchmarks.cost import machine, today
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -198,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     import torch
 
-    torch.set_num_threads(int(thread_environment(1)["OMP_NUM_THREADS"]))
+    torch.set_num_threads(1)
     measure(GRID[0])  # what is imported and compiled on first use is no cost of a step
     held: dict[str, Any] = {"machine": machine(), "date": today(), "grid": [], "unseen": []}
     for part, sizes in (("grid", GRID), ("unseen", UNSEEN)):

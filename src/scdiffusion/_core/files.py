@@ -14,7 +14,7 @@ from pathlib import Path
 from scdiffusion._core.errors import OutputExistsError, StorageError, UserError
 from scdiffusion._core.slots import CONFIG_FILE, SHARDS_FILE
 
-__all__ = ["atomic_file", "atomic_folder", "refuse_existing", "sha256", "storage_errors"]
+__all__ = ["atomic_file", "atomic_folder", "refuse_existing", "require_replaceable", "sha256", "storage_errors"]
 
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _KINDS = {CONFIG_FILE: "a saved model", SHARDS_FILE: "shards"}
@@ -56,6 +56,26 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
+def require_replaceable(folder: Path, *, mark: str = CONFIG_FILE) -> None:
+    """Refuse to replace what is neither empty nor a folder of some kind.
+
+    Parameters
+    ----------
+    folder
+        What is there.
+    mark
+        The file by which a folder of this kind is known.
+
+    Raises
+    ------
+    OutputExistsError
+        It is something else.
+    """
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / mark).is_file()):
+        msg = f"{str(folder)!r} holds other things than {_KINDS[mark]}; it is not overwritten. Choose another folder."
+        raise OutputExistsError(msg)
+
+
 @contextmanager
 def atomic_folder(path: str | Path, *, overwrite: bool = False, mark: str = CONFIG_FILE) -> Iterator[Path]:
     """Fill a folder beside its place and move it there when complete.
@@ -83,9 +103,8 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False, mark: str = CONF
     """
     path = Path(path)
     refuse_existing(path, overwrite=overwrite)
-    if path.exists() and not _is_replaceable(path, mark):
-        msg = f"{str(path)!r} holds other things than {_KINDS[mark]}; it is not overwritten. Choose another folder."
-        raise OutputExistsError(msg)
+    if path.exists():
+        require_replaceable(path, mark=mark)
     partial, old = _partial(path), _partial(path)
     with storage_errors(path):
         try:
@@ -171,10 +190,6 @@ def _trouble(error: OSError | RuntimeError) -> str | None:
     if isinstance(error, NotADirectoryError | FileExistsError):
         return "a file stands where a folder is needed. Choose another path."
     return None
-
-
-def _is_replaceable(folder: Path, mark: str) -> bool:
-    return folder.is_dir() and ((folder / mark).is_file() or not any(folder.iterdir()))
 
 
 def _partial(path: Path) -> Path:

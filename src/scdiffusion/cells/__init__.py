@@ -17,6 +17,7 @@ from scdiffusion.cells._joined import JoinedSource as JoinedSource
 from scdiffusion.cells._plan import ConditionPlan as ConditionPlan
 from scdiffusion.cells._plan import plan_conditions as plan_conditions
 from scdiffusion.cells._rows import Source as Source
+from scdiffusion.cells._rows import WrappedSource as WrappedSource
 from scdiffusion.cells._sharding import Sharded as Sharded
 from scdiffusion.cells._sharding import shard as shard
 from scdiffusion.cells._shards import damaged_shards as damaged_shards

@@ -8,12 +8,11 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scdiffusion.cells._batches import Blocks
-from scdiffusion.cells._rows import Source
+from scdiffusion.cells._rows import Source, WrappedSource
 from scdiffusion.cells._shards import ShardSource
 from scdiffusion.cells._stored import Loaded, StoredSource
 
@@ -54,7 +53,7 @@ def plan_blocks(source: Source, rows: NDArray[np.int64]) -> Blocks:
     return Blocks(size, n_cells // size)
 
 
-class ReadAhead:
+class ReadAhead(WrappedSource):
     """A source that holds the rows of the coming steps in memory, and reads those after them in the background.
 
     Used as a context manager. Rows that were not announced are read when asked for.
@@ -68,36 +67,11 @@ class ReadAhead:
     """
 
     def __init__(self, source: Source, coming: Iterator[NDArray[np.int64]]) -> None:
-        self._source = source
+        super().__init__(source)
         self._coming = coming
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
         self._present: Loaded | None = None
         self._next: Future[Loaded] | None = None
-
-    @property
-    def obs(self) -> pd.DataFrame:
-        """Labels of the cells."""
-        return self._source.obs
-
-    @property
-    def var(self) -> pd.DataFrame:
-        """Annotation of the genes."""
-        return self._source.var
-
-    @property
-    def genes(self) -> NDArray[np.str_]:
-        """Names of the genes, shape ``(G,)``."""
-        return self._source.genes
-
-    @property
-    def n_cells(self) -> int:
-        """Number of cells ``N``."""
-        return self._source.n_cells
-
-    @property
-    def n_genes(self) -> int:
-        """Number of genes ``G``."""
-        return self._source.n_genes
 
     def __enter__(self) -> Self:
         """Begin to read."""

@@ -10,7 +10,21 @@ import pandas as pd
 from scdiffusion._core.errors import CountsError, DataFileError, UnknownNameError, did_you_mean
 from scdiffusion.cells._rows import Stored
 
-__all__ = ["matrix_element", "open_h5ad", "read_frame"]
+__all__ = ["label", "matrix_element", "open_h5ad", "read_frame"]
+
+
+def label(element: h5py.Group | h5py.Dataset, kind: str, version: str) -> None:
+    """Say in AnnData's words what is stored.
+
+    Parameters
+    ----------
+    element
+        What is being written.
+    kind, version
+        Its encoding.
+    """
+    element.attrs["encoding-type"] = kind
+    element.attrs["encoding-version"] = version
 
 
 def open_h5ad(path: Path) -> h5py.File:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scdiffusion._core.errors import CountsError, GenesError
 
-__all__ = ["Matrix", "MemorySource", "Named", "Source", "Stored", "slices", "sparse_rows"]
+__all__ = ["Matrix", "MemorySource", "Named", "Source", "Stored", "WrappedSource", "slices", "sparse_rows"]
 
 Stored: TypeAlias = Any
 """Counts in an open file: an array (dense) or a group of arrays (sparse) of h5py or zarr."""
@@ -78,6 +78,44 @@ class Source(Protocol):
 
     def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
         """Visit all cells in order: where each block stands, and its counts."""
+
+
+class WrappedSource:
+    """What a source that stands before another takes from it.
+
+    Parameters
+    ----------
+    source
+        The other.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """Labels of the cells."""
+        return self._source.obs
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """Annotation of the genes."""
+        return self._source.var
+
+    @property
+    def genes(self) -> NDArray[np.str_]:
+        """Names of the genes, shape ``(G,)``."""
+        return self._source.genes
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells ``N``."""
+        return self._source.n_cells
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes ``G``."""
+        return self._source.n_genes
 
 
 class Named:

@@ -24,6 +24,7 @@ from scdiffusion._core.random import generator
 from scdiffusion._core.slots import SHARDS_FILE
 from scdiffusion._core.version import __version__
 from scdiffusion.cells._checks import check_names, require_counts
+from scdiffusion.cells._h5ad import label
 from scdiffusion.cells._joined import GeneChoice, join_obs, join_var, name_places
 from scdiffusion.cells._rows import Source
 from scdiffusion.cells._shards import SHARDS_FORMAT
@@ -252,13 +253,12 @@ def _move(block: sp.csr_matrix, columns: NDArray[np.intp], width: int) -> sp.csr
 def _write(path: Path, rows: sp.csr_matrix, *, obs: pd.DataFrame, var: pd.DataFrame) -> None:
     """Write cells so that their values lie unbroken in the file."""
     with h5py.File(path, "w") as file:
-        file.attrs["encoding-type"], file.attrs["encoding-version"] = "anndata", "0.1.0"
+        label(file, "anndata", "0.1.0")
         x = file.create_group("X")
-        x.attrs["encoding-type"], x.attrs["encoding-version"] = "csr_matrix", "0.1.0"
+        label(x, "csr_matrix", "0.1.0")
         x.attrs["shape"] = np.array(rows.shape)
         for name, values in (("data", rows.data), ("indices", rows.indices), ("indptr", rows.indptr)):
-            dataset = x.create_dataset(name, data=values)
-            dataset.attrs["encoding-type"], dataset.attrs["encoding-version"] = "array", "0.2.0"
+            label(x.create_dataset(name, data=values), "array", "0.2.0")
         ad.io.write_elem(file, "obs", obs)
         ad.io.write_elem(file, "var", var)
 

@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from scdiffusion._core.files import atomic_file
 from scdiffusion._core.slots import OBS_SOURCE
+from scdiffusion.cells._h5ad import label
 
 __all__ = ["H5adWriter", "build_anndata"]
 
@@ -90,9 +91,9 @@ class H5adWriter:
         with ExitStack() as stack:
             partial = stack.enter_context(atomic_file(self.path, overwrite=self._overwrite))
             self._file = stack.enter_context(h5py.File(partial, "w"))
-            _label(self._file, "anndata", "0.1.0")
+            label(self._file, "anndata", "0.1.0")
             x = self._file.create_group("X")
-            _label(x, "csr_matrix", "0.1.0")
+            label(x, "csr_matrix", "0.1.0")
             self._data = _growing(x, "data", np.int32)
             self._indices = _growing(x, "indices", np.int32)
             self._indptr = _growing(x, "indptr", np.int64)
@@ -178,14 +179,14 @@ class H5adWriter:
     def _begin_obs(self, table: pd.DataFrame) -> None:
         """Lay out the columns as AnnData stores a table."""
         obs = self._file.create_group("obs")
-        _label(obs, "dataframe", "0.2.0")
+        label(obs, "dataframe", "0.2.0")
         obs.attrs["_index"] = "_index"
         obs.attrs["column-order"] = np.array(list(table.columns), dtype=h5py.string_dtype())
         self._columns["_index"] = _growing(obs, "_index", h5py.string_dtype())
         for name, column in table.items():
             if isinstance(column.dtype, pd.CategoricalDtype):
                 group = obs.create_group(str(name))
-                _label(group, "categorical", "0.2.0")
+                label(group, "categorical", "0.2.0")
                 group.attrs["ordered"] = False
                 ad.io.write_elem(group, "categories", column.cat.categories.to_numpy())
                 self._columns[str(name)] = _growing(group, "codes", column.cat.codes.to_numpy().dtype)
@@ -201,18 +202,12 @@ def _names(begin: int, n: int) -> list[str]:
     return [f"generated-{at}" for at in range(begin, begin + n)]
 
 
-def _label(element: h5py.Group | h5py.Dataset, kind: str, version: str) -> None:
-    """Say in AnnData's words what is stored."""
-    element.attrs["encoding-type"] = kind
-    element.attrs["encoding-version"] = version
-
-
 def _growing(group: h5py.Group, name: str, dtype: DTypeLike) -> h5py.Dataset:
     is_text = h5py.check_string_dtype(np.dtype(dtype)) is not None
     dataset = group.create_dataset(
         name, (0,), maxshape=(None,), dtype=dtype, chunks=(_CHUNK_VALUES,), **({} if is_text else _COMPRESSION)
     )
-    _label(dataset, "string-array" if is_text else "array", "0.2.0")
+    label(dataset, "string-array" if is_text else "array", "0.2.0")
     return dataset
 
 

@@ -88,10 +88,7 @@ def _clear(folder: Path) -> None:
     """Remove a model that is to be replaced, and nothing that is not a model."""
     import shutil
 
-    from scdiffusion._core.errors import OutputExistsError
-    from scdiffusion._core.slots import CONFIG_FILE
+    from scdiffusion._core.files import require_replaceable
 
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG_FILE).is_file()):
-        msg = f"{str(folder)!r} holds other things than a saved model; it is not overwritten. Choose another folder."
-        raise OutputExistsError(msg)
+    require_replaceable(folder)
     shutil.rmtree(folder)

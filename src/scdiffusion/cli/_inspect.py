@@ -178,10 +178,11 @@ def inspect_data(path: Path) -> dict[str, Any]:
 
 def _is_data(path: Path) -> bool:
     """Tell cells from models."""
-    from scdiffusion._core.slots import CONFIG_FILE, SHARDS_FILE
+    from scdiffusion._core.slots import CONFIG_FILE
+    from scdiffusion.cells import is_shards
 
     if path.is_dir():
-        return (path / SHARDS_FILE).is_file() or (path.suffix == ".zarr" and not (path / CONFIG_FILE).is_file())
+        return is_shards(path) or (path.suffix == ".zarr" and not (path / CONFIG_FILE).is_file())
     return True
 
 

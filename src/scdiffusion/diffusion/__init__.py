@@ -9,6 +9,7 @@ from scdiffusion.diffusion._path import Scales as Scales
 from scdiffusion.diffusion._path import add_noise as add_noise
 from scdiffusion.diffusion._path import angle as angle
 from scdiffusion.diffusion._path import scales as scales
+from scdiffusion.diffusion._sampling import SAMPLED_AT_ONCE as SAMPLED_AT_ONCE
 from scdiffusion.diffusion._sampling import sample as sample
 from scdiffusion.diffusion._solvers import SOLVERS as SOLVERS
 from scdiffusion.diffusion._solvers import Euler as Euler

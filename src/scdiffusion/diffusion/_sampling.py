@@ -14,9 +14,11 @@ from scdiffusion.diffusion._path import angle, scales, time
 from scdiffusion.diffusion._solvers import Known, Multistep, Slope, Solver, Step
 from scdiffusion.nn import ConditionTensors
 
-__all__ = ["sample"]
+__all__ = ["SAMPLED_AT_ONCE", "sample"]
 
-_BLOCK = 512  # rows at once: the features stay in the cache, and a constant shape makes each row's arithmetic constant
+SAMPLED_AT_ONCE = 512
+"""Rows that are computed together, filled up where there are fewer: the features stay in the cache, and a constant
+shape makes each row's arithmetic constant."""
 
 
 @torch.no_grad()
@@ -73,12 +75,12 @@ def sample(
     rule: Solver = Multistep() if solver is None else solver
     first, last = (scales(torch.tensor(t, dtype=z_t.dtype)).norm for t in (start, end))
     out = torch.empty_like(z_t)
-    for begin in range(0, n_cells, _BLOCK):
-        rows = slice(begin, min(begin + _BLOCK, n_cells))
+    for begin in range(0, n_cells, SAMPLED_AT_ONCE):
+        rows = slice(begin, min(begin + SAMPLED_AT_ONCE, n_cells))
         n_rows = rows.stop - begin
-        block = z_t.new_zeros(_BLOCK, n_latent)
+        block = z_t.new_zeros(SAMPLED_AT_ONCE, n_latent)
         block[:n_rows] = z_t[rows]
-        slope = _slope(denoiser, _padded(conditions.rows(rows), _BLOCK - n_rows))
+        slope = _slope(denoiser, _padded(conditions.rows(rows), SAMPLED_AT_ONCE - n_rows))
         y = block / first
         past: tuple[Known, ...] = ()
         for leg in pairwise(angles):

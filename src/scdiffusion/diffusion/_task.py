@@ -69,7 +69,7 @@ def denoising_loss(
     Mean over cells, shape ``()``; 1 for a network that says nothing, of latents of unit variance.
     """
     device = denoiser.read.weight.device
-    conditions = ConditionTensors(conditions.codes.to(device), conditions.values.to(device))
+    conditions = conditions.to(device)
     z, theta, noise = z.to(device), theta.to(device), noise.to(device)
     z = z - denoiser.centre(conditions)
     cosine, sine = theta.cos()[:, None], theta.sin()[:, None]

@@ -8,12 +8,11 @@ from typing import Any, Self
 
 import anndata as ad
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scdiffusion._core.errors import SettingError, UnknownNameError, did_you_mean
-from scdiffusion.cells import Cells, Source, open_source
+from scdiffusion.cells import Cells, Source, WrappedSource, open_source
 
 __all__ = ["EmbeddedRows", "EmbeddedSource", "open_cells"]
 
@@ -38,7 +37,7 @@ class EmbeddedRows(sp.csr_matrix):  # type: ignore[misc]
         return taken
 
 
-class EmbeddedSource:
+class EmbeddedSource(WrappedSource):
     """A source whose rows carry codes.
 
     Parameters
@@ -50,33 +49,8 @@ class EmbeddedSource:
     """
 
     def __init__(self, source: Source, embedding: NDArray[np.float32]) -> None:
-        self._source = source
+        super().__init__(source)
         self.embedding = embedding
-
-    @property
-    def obs(self) -> pd.DataFrame:
-        """Labels of the cells."""
-        return self._source.obs
-
-    @property
-    def var(self) -> pd.DataFrame:
-        """Annotation of the genes."""
-        return self._source.var
-
-    @property
-    def genes(self) -> NDArray[np.str_]:
-        """Names of the genes, shape ``(G,)``."""
-        return self._source.genes
-
-    @property
-    def n_cells(self) -> int:
-        """Number of cells ``N``."""
-        return self._source.n_cells
-
-    @property
-    def n_genes(self) -> int:
-        """Number of genes ``G``."""
-        return self._source.n_genes
 
     def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
         """Return the counts of some cells in the order given, with their codes."""

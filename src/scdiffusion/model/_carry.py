@@ -101,7 +101,7 @@ class Carrier:
         device = self.parts.latent_mean.device
         held = condition_tensors(table)
         held = held if targets is None else targets.beside(held, cells)
-        return held._replace(codes=held.codes.to(device), values=held.values.to(device))
+        return held.to(device)
 
     def require_steps(self, solver: Solver | None = None, *, start: float = 1.0) -> None:
         """Refuse an interval of guidance in which no step of the solver lies."""

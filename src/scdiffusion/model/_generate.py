@@ -21,14 +21,12 @@ from torch import Tensor
 from scdiffusion._core.progress import Progress
 from scdiffusion._core.random import cell_keys, cell_normals
 from scdiffusion.cells import ConditionPlan, Conditions, ConditionTable, H5adWriter, build_anndata
-from scdiffusion.diffusion import Denoiser, Solver, condition_tensors, sample
+from scdiffusion.diffusion import SAMPLED_AT_ONCE, Denoiser, Solver, condition_tensors, sample
 from scdiffusion.model._parts import Parts
 from scdiffusion.model._steering import Targets
 from scdiffusion.model._support import with_unseen
 
 __all__ = ["Order", "gather", "make_chunks", "write"]
-
-_BLOCK = 512  # the solver computes as many rows at once, filled up where there are fewer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +68,7 @@ def make_chunks(parts: Parts, order: Order) -> Iterator[tuple[sp.csr_matrix, pd.
     """
     with _workers() as (pool, n_workers):
         share = -(-min(order.chunk, len(order.wanted)) // n_workers)
-        step = -(-share // _BLOCK) * _BLOCK if n_workers > 1 else order.chunk
+        step = -(-share // SAMPLED_AT_ONCE) * SAMPLED_AT_ONCE if n_workers > 1 else order.chunk
         waiting: deque[Future[tuple[sp.csr_matrix, pd.DataFrame]]] = deque()
         for begin in order.wanted[::step]:
             cells = np.arange(begin, min(begin + step, order.wanted.stop), dtype=np.int64)
@@ -98,8 +96,7 @@ def _solve(parts: Parts, order: Order, *, table: ConditionTable, cells: NDArray[
     conditions = condition_tensors(table)
     if order.targets is not None:
         conditions = order.targets.beside(conditions, cells)
-    conditions = conditions._replace(codes=conditions.codes.to(device), values=conditions.values.to(device))
-    return sample(order.denoiser, noise.to(device), conditions, solver=order.solver, n_steps=order.n_steps)
+    return sample(order.denoiser, noise.to(device), conditions.to(device), solver=order.solver, n_steps=order.n_steps)
 
 
 def gather(parts: Parts, order: Order, *, var: pd.DataFrame, uns: dict[str, Any], progress: bool) -> ad.AnnData:
@@ -136,6 +133,7 @@ def write(
     uns: dict[str, Any],
     overwrite: bool,
     progress: bool,
+    at_end: Callable[[H5adWriter], None] | None = None,
 ) -> Path:
     """Write generated cells to a file as they are made.
 
@@ -151,6 +149,8 @@ def write(
         Replace the file that is there.
     progress
         Show a bar.
+    at_end
+        Adds what else belongs into the file, once the cells are in it.
 
     Returns
     -------
@@ -163,6 +163,8 @@ def write(
         for counts, obs in make_chunks(parts, order):
             writer.append(counts, obs)
             bar.advance(len(obs))
+        if at_end is not None:
+            at_end(writer)
         writer.close(uns)
     return Path(path)
 

@@ -9,14 +9,12 @@ from typing import Any
 import pandas as pd
 
 from scdiffusion._core.processes import Processes
-from scdiffusion._core.progress import Progress
 from scdiffusion.cells import H5adWriter
-from scdiffusion.model._generate import Order, make_chunks, write
+from scdiffusion.diffusion import SAMPLED_AT_ONCE
+from scdiffusion.model._generate import Order, write
 from scdiffusion.model._parts import Parts
 
 __all__ = ["write_together"]
-
-_BLOCK = 512  # cells; the solver computes as many at once, or pads
 
 
 def write_together(
@@ -53,8 +51,8 @@ def write_together(
     """
     if processes.size == 1:
         return write(parts, order, path, var=var, uns=uns, overwrite=overwrite, progress=progress)
-    blocks = processes.part.of(-(-order.plan.n // _BLOCK))
-    mine = range(blocks.start * _BLOCK, min(blocks.stop * _BLOCK, order.plan.n))
+    blocks = processes.part.of(-(-order.plan.n // SAMPLED_AT_ONCE))
+    mine = range(blocks.start * SAMPLED_AT_ONCE, min(blocks.stop * SAMPLED_AT_ONCE, order.plan.n))
     order, progress = replace(order, cells=mine), progress and processes.is_first
     if not processes.is_one_machine():
         shard = path.with_name(f"{path.stem}.rank{processes.part.rank}{path.suffix}")
@@ -63,17 +61,13 @@ def write_together(
         return shard
     if processes.is_first:
         others = [_beside(path, rank) for rank in range(1, processes.size)]
-        with (
-            Progress("generate", len(mine), enabled=progress) as bar,
-            H5adWriter(path, var, overwrite=overwrite) as writer,
-        ):
-            for counts, obs in make_chunks(parts, order):
-                writer.append(counts, obs)
-                bar.advance(len(obs))
+
+        def take_others(writer: H5adWriter) -> None:
             processes.wait()
             for shard in others:
                 writer.take(shard)
-            writer.close(uns)
+
+        write(parts, order, path, var=var, uns=uns, overwrite=overwrite, progress=progress, at_end=take_others)
         processes.wait()
         return path
     own = _beside(path, processes.part.rank)

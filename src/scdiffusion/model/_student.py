@@ -75,8 +75,7 @@ def learn_student(
     """
     device = parts.latent_mean.device
     noise = torch.from_numpy(cell_normals(seed, "paths of a student", np.arange(n_paths), len(parts.latent_mean)))
-    conditions = _conditions(parts, n_paths, seed)
-    conditions = conditions._replace(codes=conditions.codes.to(device), values=conditions.values.to(device))
+    conditions = _conditions(parts, n_paths, seed).to(device)
     paths = walk_paths(parts.denoiser, noise.to(device), conditions, n_steps=n_steps)
     n_held = max(1, n_paths // _EVERY)
     task = StudentTask(new_student(parts.denoiser), paths=paths, conditions=conditions, n_validation=n_held)

@@ -39,6 +39,10 @@ class ConditionTensors(NamedTuple):
         """Return the conditions of some of the cells."""
         return self._replace(codes=self.codes[rows], values=self.values[rows])
 
+    def to(self, device: torch.device) -> Self:
+        """Return the same conditions on a device."""
+        return self._replace(codes=self.codes.to(device), values=self.values.to(device))
+
     def absent(self) -> Self:
         """Return the same cells with every condition missing."""
         codes, values = torch.full_like(self.codes, -1), torch.full_like(self.values, torch.nan)

@@ -41,8 +41,8 @@ def step_rows(n_cells: int, part: Part) -> slice:
     -------
     Positions in the step.
     """
-    bounds, mine = _bounds(n_cells), part.of(_n_slices(n_cells))
-    return slice(bounds[mine.start], bounds[mine.stop])
+    bounds = _bounds(n_cells, _slices(n_cells, part))
+    return slice(bounds[0], bounds[-1])
 
 
 def step_draws(n_cells: int, part: Part, *, seed: int, stage: str, step: int) -> Draws:
@@ -57,9 +57,10 @@ def step_draws(n_cells: int, part: Part, *, seed: int, stage: str, step: int) ->
     seed, stage, step
         What the streams belong to.
     """
-    bounds, mine = _bounds(n_cells), part.of(_n_slices(n_cells))
+    mine = _slices(n_cells, part)
     streams = [generator(seed, stage, "noise", step, at) for at in mine]
-    return Draws(streams, [bounds[at] - bounds[mine.start] for at in range(mine.start, mine.stop + 1)])
+    bounds = _bounds(n_cells, mine)
+    return Draws(streams, [bound - bounds[0] for bound in bounds])
 
 
 def require_enough_cells(n_cells: int, processes: Processes) -> None:
@@ -77,8 +78,8 @@ def require_enough_cells(n_cells: int, processes: Processes) -> None:
     SettingError
         Some would have nothing to do.
     """
-    if processes.size > _n_slices(n_cells):
-        most = _n_slices(n_cells)
+    most = _n_slices(n_cells)
+    if processes.size > most:
         msg = f"A step of {n_cells} cells can be shared by {most} processes at most, got {processes.size}."
         raise SettingError(msg + f" Start fewer, or raise `batch_size` to {_LARGEST_SLICE} cells a process.")
 
@@ -124,6 +125,12 @@ def _n_slices(n_cells: int) -> int:
     return min(n_cells, max(_FEWEST_SLICES, n_cells // _LARGEST_SLICE))
 
 
-def _bounds(n_cells: int) -> list[int]:
+def _slices(n_cells: int, part: Part) -> range:
+    """List the slices of a step that one process takes."""
+    return part.of(_n_slices(n_cells))
+
+
+def _bounds(n_cells: int, slices: range) -> list[int]:
+    """Find where neighbouring slices begin, and where the last one ends."""
     n = _n_slices(n_cells)
-    return [n_cells * at // n for at in range(n + 1)]
+    return [n_cells * at // n for at in range(slices.start, slices.stop + 1)]
