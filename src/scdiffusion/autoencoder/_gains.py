@@ -12,6 +12,7 @@ from scdiffusion.autoencoder._terms import Counted
 __all__ = ["burst_gain", "plain_gain", "rising", "rising_slope"]
 
 _SHIFT = 4  # Stirling's series is exact to single precision from here on
+_FEW = 1e-3  # expected bursts below which the slope of their number is a series
 _LEAST = 1e-30  # expected bursts: keeps the logarithm of the chance of one finite
 
 
@@ -163,23 +164,33 @@ def _plain(of: _Counts) -> _Part:
     return _Part(value, left, by_size.sub_(left))
 
 
-def _burst(of: _Counts, bursts: Tensor, burst: Tensor) -> tuple[_Part, Tensor]:
-    """Compare a burst with a plain zero; derivatives by the logs of mean, of size and (last) of the burst's size."""
+def _burst(of: _Counts, bursts: Tensor, burst: Tensor) -> tuple[_Part, Tensor, Tensor]:
+    """Compare bursts with a plain zero; derivatives by the logs of mean, of size, of the rate and of the burst's size."""
     x, mean, size, many = of.x, of.mean, of.size, of.many
-    total, others = mean + burst, x - 1
-    shape = (total / burst).square()
+    added, others = burst + 1, x - 1
+    none = torch.expm1(-bursts).neg_()  # chance of any burst
+    number = bursts / none
+    slope = (none - bursts * (1 - none)) / none.square()
+    slope = torch.where(bursts < _FEW, 0.5 + bursts / 6, slope)
+    rest = 2 + bursts - number
+    total = torch.addcmul(mean - 1, number, added)
+    excess = number * added * (added * rest - 2) + 1
+    shape = total.square() / excess
     both = total + shape
     spread = torch.log1p(total / shape)
     by_shape = total / both - spread - others / both
-    value = others * torch.log(total / both) - shape * spread - torch.lgamma(x) + torch.log(-torch.expm1(-bursts))
+    value = others * torch.log(total / both) - shape * spread - torch.lgamma(x) + torch.log(none)
     value[many] += rising(others[many], shape[many])
     by_shape[many] += rising_slope(others[many], shape[many])
-    by_total = shape / both * (others / total - 1.0)
-    turn = by_shape * (2.0 * shape * mean / total)
+    by_excess = -by_shape * shape / excess
+    by_total = shape / both * (others / total - 1.0) + by_shape * (2.0 * shape / total)
     log_ratio = torch.log1p(mean / size)
     value += size * log_ratio + bursts
-    by_mean = bursts / torch.expm1(bursts) + bursts + by_total * mean + turn + mean * size / (mean + size)
-    return _Part(value, by_mean, size * (log_ratio - mean / (mean + size))), by_total * burst - turn
+    more = bursts * (by_total * added * slope + by_excess * added * (added * (slope * rest + number * (1 - slope)) - 2 * slope))
+    by_rate = bursts / torch.expm1(bursts) + bursts + more
+    by_mean = by_rate + by_total * mean + mean * size / (mean + size)
+    by_burst = burst * number * (by_total + by_excess * 2 * (added * rest - 1))
+    return _Part(value, by_mean, size * (log_ratio - mean / (mean + size))), by_rate, by_burst
 
 
 class _PlainGain(torch.autograd.Function):
@@ -215,12 +226,12 @@ class _BurstGain(torch.autograd.Function):
         of = _counts(log_mean, log_size, cells)
         bursts = (log_rate.exp()[cells.genes] * of.mean).clamp_(min=_LEAST)
         plain = _plain(of)
-        burst, by_burst = _burst(of, bursts, log_burst.exp()[cells.genes])
+        burst, by_rate, by_burst = _burst(of, bursts, log_burst.exp()[cells.genes])
         chance = torch.sigmoid(burst.value - plain.value)
         ctx.save_for_backward(
             torch.lerp(plain.by_mean, burst.by_mean, chance),
             torch.lerp(plain.by_size, burst.by_size, chance),
-            chance * (bursts / torch.expm1(bursts) + bursts),
+            chance * by_rate,
             chance * by_burst,
             cells.genes,
         )

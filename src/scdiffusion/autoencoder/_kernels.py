@@ -76,14 +76,12 @@ def draw_cells(cells: Cells, genes: Genes, drawn: Drawn) -> None:
     """
     n_cells, n_genes = cells.shares.shape
     dense = np.zeros(n_genes, np.int64)
-    near = np.empty(n_genes, np.int64)
     state = np.zeros(1, np.uint64)
     end = 0
     for cell in range(n_cells):
         share, target = cells.shares[cell], cells.library_size[cell]
         state[0] = cells.keys[cell]
-        mean = _fill(share, float(target), genes, near)
-        excess = _place(dense, share, mean, genes, state) - target
+        excess = _place(dense, share, float(target), genes, state) - target
         if excess > 0:
             _lose(dense, excess, excess + target, state)
         elif excess < 0:
@@ -108,35 +106,6 @@ def _uniform(state: State) -> float:
 
 
 @compiled
-def _fill(share: NDArray[np.float32], target: float, genes: Genes, near: Ints) -> float:
-    """Find the counts without bursts that fill the library together with bursts, by Newton's rule.
-
-    The expected total is concave in them: from below a step never passes the solution, from above it may pass zero.
-    """
-    linear, steepest, n_near = 1.0, 1.0, 0
-    for gene in range(share.size):
-        pace = genes.rate[gene] * share[gene]
-        if pace * target > _FREQUENT:
-            near[n_near] = gene
-            n_near += 1
-            steepest += pace * (1.0 + genes.burst_size[gene])
-        else:
-            linear += pace * (1.0 + genes.burst_size[gene])
-    mean, lowest = target, target / (steepest + linear - 1.0)
-    for _ in range(_NEWTON_STEPS):
-        made, slope = linear * mean, linear
-        for gene in near[:n_near]:
-            pace = genes.rate[gene] * share[gene]
-            none, added = math.exp(-pace * mean), 1.0 + genes.burst_size[gene]
-            made += (1.0 - none) * added
-            slope += pace * none * added
-        before, mean = mean, max(mean + (target - made) / slope, lowest)
-        if abs(mean - before) <= _CLOSE * mean:
-            break
-    return mean
-
-
-@compiled
 def _place(dense: Ints, share: NDArray[np.float32], total: float, genes: Genes, state: State) -> int:
     r"""Draw the counts of all genes; return their sum.
 
@@ -145,7 +114,7 @@ def _place(dense: Ints, share: NDArray[np.float32], total: float, genes: Genes, 
     """
     held, gap = 0, -math.log(_uniform(state))
     for gene in range(share.size):
-        mean = total * share[gene]
+        mean = total * share[gene] / (1.0 + genes.rate[gene] * (1.0 + genes.burst_size[gene]))
         bound = mean * (1.0 + genes.rate[gene])
         if bound > _MANY:
             dense[gene] = _draw_often(mean, gene, genes, state)
@@ -174,22 +143,25 @@ def _draw_points(n_points: int, mean: float, gene: int, genes: Genes, state: Sta
             is_burst = True
         elif level < bursts + size * spread:
             count += _logarithmic(mean / (mean + size), spread, state)
-    return _draw_burst(mean, genes.burst_size[gene], state) if is_burst else count
+    return _draw_burst(mean, bursts, genes.burst_size[gene], state) if is_burst else count
 
 
 @compiled
 def _draw_often(mean: float, gene: int, genes: Genes, state: State) -> int:
     """Draw the count of a gene of many clumps."""
-    if _uniform(state) < -math.expm1(-genes.rate[gene] * mean):
-        return _draw_burst(mean, genes.burst_size[gene], state)
+    bursts = genes.rate[gene] * mean
+    if _uniform(state) < -math.expm1(-bursts):
+        return _draw_burst(mean, bursts, genes.burst_size[gene], state)
     return _negative_binomial(mean, genes.size[gene], state)
 
 
 @compiled
-def _draw_burst(mean: float, burst_size: float, state: State) -> int:
-    """Draw a count that is a burst."""
-    total = mean + burst_size
-    return 1 + _negative_binomial(total, (total / burst_size) ** 2, state)
+def _draw_burst(mean: float, bursts: float, burst_size: float, state: State) -> int:
+    """Draw a count with at least one burst, of as many as are expected then."""
+    number, added = -bursts / math.expm1(-bursts), 1.0 + burst_size
+    total = mean + number * added - 1.0
+    excess = number * added * (added * (2.0 + bursts - number) - 2.0) + 1.0
+    return 1 + _negative_binomial(total, total * total / excess, state)
 
 
 @compiled

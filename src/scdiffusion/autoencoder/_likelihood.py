@@ -72,7 +72,7 @@ class NegativeBinomial(nn.Module):
         Minus the log probability in nats, shape ``(B,)``.
         """
         no_bursts = torch.zeros_like(self.log_size)
-        zero_cost, log_mean = dense_terms(logits, self.log_size, no_bursts, cells.totals.log(), cells)
+        zero_cost, log_mean = dense_terms(logits, self.log_size, no_bursts, no_bursts, cells)
         return zero_cost.index_add(0, cells.rows, -plain_gain(log_mean, self.log_size, cells))
 
     def penalty(self) -> Tensor:
@@ -149,8 +149,8 @@ class BurstNegativeBinomial(NegativeBinomial):
         if not outliers:
             return super().neg_log_prob(logits, cells)
         rate = self.log_burst_rate.exp()
-        log_totals = self._log_without_bursts(cells)
-        zero_cost, log_mean = dense_terms(logits, self.log_size, rate, log_totals, cells)
+        log_part = -torch.log1p(rate * (1 + self.log_burst_size.exp()))
+        zero_cost, log_mean = dense_terms(logits, self.log_size, rate, log_part, cells)
         gain = burst_gain(log_mean, self.log_size, self.log_burst_rate, self.log_burst_size, cells)
         return zero_cost.index_add(0, cells.rows, -gain)
 
@@ -181,11 +181,3 @@ class BurstNegativeBinomial(NegativeBinomial):
         rate = self.log_burst_rate.detach().double().exp().cpu().numpy()
         size = self.log_burst_size.detach().double().exp().cpu().numpy()
         return draw_counts(shares, library_size, size=self._sizes(), bursts=BurstRates(rate, size), keys=keys)
-
-    def _log_without_bursts(self, cells: Counted) -> Tensor:
-        """Take what bursts are expected to add off the library sizes, so that shares are shares of the rest."""
-        rate, added = self.log_burst_rate.exp()[cells.genes], 1 + self.log_burst_size.exp()[cells.genes]
-        mean = cells.counts / (1 + rate * added)  # what the count would be on average without its bursts
-        of_bursts = -torch.expm1(-rate * mean) * added
-        per_cell = torch.zeros_like(cells.totals).index_add(0, cells.rows, of_bursts[:, None])
-        return cells.totals.log() + torch.log1p(-(per_cell / cells.totals).clamp(max=_MOST_OF_BURSTS))

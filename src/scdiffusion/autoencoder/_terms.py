@@ -54,34 +54,34 @@ class _DenseTerms(torch.autograd.Function):
         logits: Tensor,
         log_size: Tensor,
         burst_rate: Tensor,
-        log_totals: Tensor,
+        log_part: Tensor,
         cells: Counted,
     ) -> tuple[Tensor, Tensor]:
-        log_scale = log_totals - torch.logsumexp(logits, dim=1, keepdim=True)
+        log_scale = cells.totals.log() - torch.logsumexp(logits, dim=1, keepdim=True)
         flat = cells.rows * logits.shape[1] + cells.genes
-        log_mean = logits.view(-1)[flat] + log_scale.view(-1)[cells.rows]
-        mean = (logits + log_scale).exp_()
+        log_mean = logits.view(-1)[flat] + log_scale.view(-1)[cells.rows] + log_part[cells.genes]
+        mean = (logits + log_scale).add_(log_part).exp_()
         size = log_size.exp()
         log_ratio = (mean / size).log1p_()
-        ctx.save_for_backward(mean, log_ratio, size, burst_rate, flat, log_totals.exp())
+        ctx.save_for_backward(mean, log_ratio, size, burst_rate, flat, log_part.exp(), cells.totals)
         return log_ratio @ size + mean @ burst_rate, log_mean
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:  # noqa: ANN401
         grad_cell, grad_nonzero = grads
-        mean, log_ratio, size, burst_rate, flat, totals = ctx.saved_tensors
+        mean, log_ratio, size, burst_rate, flat, part, totals = ctx.saved_tensors
         share = mean / (mean + size)
         grad_rate = grad_cell @ mean
         grad_size = size * (grad_cell @ (log_ratio - share))
         grad = share.mul_(size).addcmul_(mean, burst_rate).mul_(grad_cell[:, None])
         grad.view(-1).index_add_(0, flat, grad_nonzero)
-        grad_totals = grad.sum(dim=1, keepdim=True)
-        grad.addcmul_(mean, grad_totals / totals, value=-1)
-        return grad, grad_size, grad_rate, grad_totals, None
+        grad_part = grad.sum(dim=0)
+        grad.addcmul_(mean / part, grad.sum(dim=1, keepdim=True) / totals, value=-1)
+        return grad, grad_size, grad_rate, grad_part, None
 
 
 def dense_terms(  # noqa: PLR0917 - four tensors and what they are of
-    logits: Tensor, log_size: Tensor, burst_rate: Tensor, log_totals: Tensor, cells: Counted
+    logits: Tensor, log_size: Tensor, burst_rate: Tensor, log_part: Tensor, cells: Counted
 ) -> tuple[Tensor, Tensor]:
     r"""Sum what a cell without any count would cost, and find the means at the non-zeros.
 
@@ -107,5 +107,5 @@ def dense_terms(  # noqa: PLR0917 - four tensors and what they are of
     -------
     The sum, shape ``(B,)``, and :math:`\log \mu` at the non-zeros, shape ``(nnz,)``; both differentiable.
     """
-    zero_cost, log_mean = _DenseTerms.apply(logits, log_size, burst_rate, log_totals, cells)  # type: ignore[no-untyped-call]
+    zero_cost, log_mean = _DenseTerms.apply(logits, log_size, burst_rate, log_part, cells)  # type: ignore[no-untyped-call]
     return zero_cost, log_mean
