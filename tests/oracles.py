@@ -1,9 +1,11 @@
-"""Denoisers whose answer is known exactly."""
+"""Denoisers whose answer is known exactly, and moments from their definition."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,3 +73,25 @@ class MixtureDenoiser:
             return (posterior[..., None] * (self.centers + alpha * self.std**2 / variance * offset)).sum(1)
 
         return estimate
+
+
+class BurstMoments(NamedTuple):
+    """What a count with bursts is like."""
+
+    chance: Any
+    """Of any burst."""
+    mean: Any
+    """Of the count less one, where there is a burst."""
+    excess: Any
+    """Its variance less its mean."""
+
+
+def burst_moments(mean: Any, rate: Any, size: Any) -> BurstMoments:
+    """Add up Poisson counts and a Poisson number, above zero, of ones with a geometric number of counts on top."""
+    expected = np.asarray(rate * mean)
+    chance = -np.expm1(-expected)
+    number = np.divide(expected, chance, out=np.ones_like(chance), where=chance > 0)
+    spread = number * (1 + expected) - number**2  # variance of a Poisson number that is not zero
+    variance = mean + number * (size + size**2) + spread * (1 + size) ** 2
+    total = mean + number * (1 + size) - 1
+    return BurstMoments(chance, total, variance - total)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
+from tests.oracles import burst_moments
 
 from scdiffusion._core.random import cell_keys
 from scdiffusion.autoencoder import _kernels
@@ -29,10 +30,11 @@ def _state(key: int = 0) -> NDArray[np.uint64]:
 
 def _placed(means: Floats, bursts: BurstRates) -> NDArray[np.int64]:
     """Draw the genes of many cells, before their totals are settled."""
-    state, share = _state(), (means / means.sum()).astype(np.float32)
+    part = 1 / (1 + bursts.rate * (1 + bursts.size))
+    state, share = _state(), (means / part / (means / part).sum()).astype(np.float32)
     counts = np.zeros((N_DRAWS, 4), dtype=np.int64)
     for row in counts:
-        assert _kernels._place(row, share, means.sum(), Genes(SIZES, *bursts), state) == row.sum()
+        assert _kernels._place(row, share, (means / part).sum(), Genes(SIZES, *bursts, part), state) == row.sum()
     return counts
 
 
@@ -49,8 +51,8 @@ def _mixture(gene: int, mean: float, bursts: BurstRates) -> Callable[[Floats], F
     def negative_binomial(x: Floats, mean: float, size: float) -> Floats:
         return np.asarray(stats.nbinom.cdf(x, size, size / (size + mean)))
 
-    chance, total = -np.expm1(-bursts.rate[gene] * mean), mean + bursts.size[gene]
-    shape = (total / bursts.size[gene]) ** 2
+    chance, total, excess = burst_moments(mean, bursts.rate[gene], bursts.size[gene])
+    shape = total**2 / excess
     return lambda x: (
         (1 - chance) * negative_binomial(x, mean, SIZES[gene]) + chance * negative_binomial(x - 1, total, shape)
     )
@@ -74,7 +76,7 @@ def test_genes_of_a_cell_are_independent() -> None:
 def test_rare_genes_are_found_as_often_as_told() -> None:
     n, share = 300, np.full(1000, 1e-3, np.float32)
     state, found = _state(), 0
-    genes = Genes(np.full(1000, 3.0), np.full(1000, 0.1), np.full(1000, 2.0))
+    genes = Genes(np.full(1000, 3.0), np.full(1000, 0.1), np.full(1000, 2.0), np.ones(1000))
     for _ in range(n):
         row = np.zeros(1000, np.int64)
         _kernels._place(row, share, 5.0, genes, state)
@@ -148,27 +150,12 @@ def test_a_cell_is_the_same_alone_and_among_others() -> None:
     assert together.has_canonical_format
 
 
-def _filled(shares: Floats, total: int, bursts: BurstRates) -> Floats:
-    """Return the means that fill a library."""
-    genes, near = Genes(np.ones(shares.size), *bursts), np.empty(shares.size, np.int64)
-    return shares * _kernels._fill(shares.astype(np.float32), float(total), genes, near)
-
-
-@pytest.mark.parametrize("total", [500, 20])
-def test_counts_and_bursts_are_expected_to_fill_the_library(total: int) -> None:
-    bursts = BurstRates(rate=np.array([1e-3, 0.05, 0.3, 1e-4]), size=np.array([10.0, 20.0, 5.0, 15.0]))
-    means = _filled(np.array([0.1, 0.2, 0.3, 0.4]), total, bursts)
-    expected = means - np.expm1(-bursts.rate * means) * (1 + bursts.size)
-    assert expected.sum() == pytest.approx(total, rel=1e-3)
-
-
-@pytest.mark.parametrize("total", [2_000, 500_000, 3_000_000])
-def test_bursts_that_would_overfill_a_deep_library_leave_room_for_the_rest(total: int) -> None:
-    bursts = BurstRates(rate=np.full(300, 2.0), size=np.geomspace(10, 11_000, 300))
-    means = _filled(np.full(300, 1 / 300), total, bursts)
-    expected = means - np.expm1(-bursts.rate * means) * (1 + bursts.size)
-    assert np.all(means > 0)
-    assert expected.sum() == pytest.approx(total, rel=1e-3)
+def test_counts_and_bursts_are_expected_to_fill_the_library() -> None:
+    bursts = BurstRates(np.array([2.0, 0.1, 0.5, 0.01]), np.array([20.0, 5.0, 30.0, 9.0]))
+    part = 1 / (1 + bursts.rate * (1 + bursts.size))
+    counts = _placed(MEANS, bursts)
+    error = counts.std(axis=0) / np.sqrt(N_DRAWS)
+    assert np.all(np.abs(counts.mean(axis=0) - MEANS / part) < 4 * error)
 
 
 def test_an_extreme_total_is_kept() -> None:

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 import torch
 from scipy.special import digamma
 from scipy.stats import nbinom
+from tests.oracles import burst_moments
 
 from scdiffusion.autoencoder import Counted, read_counts
 from scdiffusion.autoencoder._gains import burst_gain, plain_gain, rising, rising_slope
@@ -54,9 +55,10 @@ def test_the_plain_gain_is_that_of_scipy(cells: Counted) -> None:
 def test_the_gain_with_bursts_is_a_mixture(cells: Counted) -> None:
     shapes = (_shapes(0, 0.0), _shapes(1, -2.0), _shapes(2, 1.5))
     size, rate, burst = (one.detach().exp().numpy()[cells.genes.numpy()] for one in shapes)
-    counts, total = cells.counts.numpy(), MEANS + burst
+    counts = cells.counts.numpy()
+    _, total, excess = burst_moments(MEANS, rate, burst)
     none = size * np.log1p(MEANS / size) + rate * MEANS
-    k = (total / burst) ** 2
+    k = total**2 / excess
     bursting = np.log(-np.expm1(-rate * MEANS)) + nbinom.logpmf(counts - 1, k, k / (k + total)) + none
     found = burst_gain(torch.from_numpy(MEANS).log(), *shapes, cells).detach().numpy()
     np.testing.assert_allclose(found, np.logaddexp(_ratio(counts, MEANS, size), bursting), rtol=1e-7, atol=1e-7)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import nbinom, poisson
+from tests.oracles import burst_moments
 
 from scdiffusion._core.random import cell_keys
 from scdiffusion.autoencoder import BurstNegativeBinomial, Counted, Likelihood, NegativeBinomial, read_counts
@@ -71,36 +72,24 @@ def test_a_large_size_is_poisson_in_single_precision() -> None:
 
 def test_bursts_mix_two_negative_binomials(bursting: BurstNegativeBinomial) -> None:
     rate, burst = bursting.log_burst_rate.detach().exp().numpy(), bursting.log_burst_size.detach().exp().numpy()
-    totals = COUNTS.sum(axis=1, keepdims=True)
-    without = COUNTS / (1 + rate * (1 + burst))
-    added = (-np.expm1(-rate * without) * (1 + burst)).sum(axis=1, keepdims=True)
-    mean = _shares(LOGITS) * (totals - added)
-    total = mean + burst
-    burst_log_prob = np.where(COUNTS > 0, _nb(COUNTS - 1, total, (total / burst) ** 2), -np.inf)
+    mean = _shares(LOGITS) * COUNTS.sum(axis=1, keepdims=True) / (1 + rate * (1 + burst))
+    _, total, excess = burst_moments(mean, rate, burst)
+    burst_log_prob = np.where(COUNTS > 0, _nb(COUNTS - 1, total, total**2 / excess), -np.inf)
     both = np.logaddexp(-rate * mean + _nb(COUNTS, mean, SIZES), np.log(-np.expm1(-rate * mean)) + burst_log_prob)
     found = bursting.neg_log_prob(torch.from_numpy(LOGITS), _cells(COUNTS))
     np.testing.assert_allclose(found.detach().numpy(), -both.sum(axis=1), atol=1e-5)
 
 
 @pytest.mark.parametrize("mean", [0.02, 1.0, 30.0])
-def test_probabilities_with_bursts_sum_to_one(mean: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probabilities_with_bursts_sum_to_one(mean: float) -> None:
     likelihood = BurstNegativeBinomial(1).double()
     likelihood.log_size.data.fill_(1.0)
     likelihood.log_burst_rate.data.fill_(-2.0)
-    log_mean = torch.full((3000, 1), mean, dtype=torch.float64).log()
-    monkeypatch.setattr(likelihood, "_log_without_bursts", lambda _: log_mean)
+    part = 1 / (1 + likelihood.log_burst_rate.exp() * (1 + likelihood.log_burst_size.exp()))
     cells = _cells(np.arange(3000)[:, None])
+    cells = cells._replace(totals=torch.full((3000, 1), mean, dtype=torch.float64) / part.detach())
     log_prob = -likelihood.neg_log_prob(torch.zeros(3000, 1, dtype=torch.float64), cells)
     assert float(log_prob.detach().exp().sum()) == pytest.approx(1.0, abs=1e-6)
-
-
-def test_what_bursts_add_is_taken_off_the_library(bursting: BurstNegativeBinomial) -> None:
-    rate, burst = bursting.log_burst_rate.detach().exp(), bursting.log_burst_size.detach().exp()
-    mean = torch.tensor([0.5, 3.0, 20.0, 0.2], dtype=torch.float64)
-    counts = mean * (1 + rate * (1 + burst))
-    expected = (-torch.expm1(-rate * mean) * (1 + burst)).sum()
-    left = bursting._log_without_bursts(_cells(counts.numpy()[None])).detach().exp()
-    assert float(left) == pytest.approx(float(counts.sum() - expected))
 
 
 def test_gradients_with_bursts_are_those_of_finite_differences(bursting: BurstNegativeBinomial) -> None:

@@ -19,7 +19,7 @@ class BurstRates(NamedTuple):
     rate: Floats
     """Bursts a count, shape ``(G,)``."""
     size: Floats
-    """Mean counts a burst, shape ``(G,)``."""
+    """Mean counts a burst beyond the first, shape ``(G,)``."""
 
 
 def draw_counts(
@@ -64,6 +64,6 @@ def draw_counts(
     n_most = int(np.minimum(library_size, n_genes).sum())
     drawn = Drawn(np.zeros(n_cells + 1, np.int64), np.empty(n_most, np.int32), np.empty(n_most, np.int32))
     cells = Cells(np.ascontiguousarray(shares), np.ascontiguousarray(library_size, dtype=np.int64), keys)
-    draw_cells(cells, Genes(size, rate, burst_size), drawn)
+    draw_cells(cells, Genes(size, rate, burst_size, 1.0 / (1.0 + rate * (1.0 + burst_size))), drawn)
     end = drawn.starts[-1]
     return sp.csr_matrix((drawn.counts[:end].copy(), drawn.genes[:end].copy(), drawn.starts), shape=shares.shape)

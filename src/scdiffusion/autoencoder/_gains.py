@@ -12,6 +12,7 @@ from scdiffusion.autoencoder._terms import Counted
 __all__ = ["burst_gain", "plain_gain", "rising", "rising_slope"]
 
 _SHIFT = 4  # Stirling's series is exact to single precision from here on
+_LEAST_EXCESS = 1e-6  # variance above the mean: bursts of hardly more than one count round to less
 _FEW = 1e-3  # expected bursts below which the slope of their number is a series
 _LEAST = 1e-30  # expected bursts: keeps the logarithm of the chance of one finite
 
@@ -43,10 +44,16 @@ def burst_gain(  # noqa: PLR0917 - the shapes of a likelihood
 ) -> Tensor:
     r"""Compare the counts with zeros under a negative binomial with bursts.
 
-    With :math:`P_0` the negative binomial, :math:`\beta = \rho \mu` and :math:`t = \mu + s`,
+    With :math:`P_0` the negative binomial, a Poisson number of bursts of mean :math:`\beta = \rho \mu` and
+    :math:`a = 1 + s` counts a burst on average, a count with any burst has :math:`\kappa = \beta / (1 - e^{-\beta})` of
+    them, and
 
     .. math:: \log \frac{P(x)}{P(0)} = \log \left[ \frac{P_0(x)}{P_0(0)} + \frac{1 - e^{-\beta}}{P_0(0)\, e^{-\beta}}
-              \mathrm{NB}(x - 1;\, t,\, t^2 / s^2) \right].
+              \mathrm{NB}(x - 1;\, m,\, m^2 / q) \right]
+
+    with the moments of the sum of what was there and the bursts,
+
+    .. math:: m = \mu + \kappa a - 1, \qquad q = \kappa a^2 (2 + \beta - \kappa) - 2 \kappa a + 1 .
 
     Parameters
     ----------
@@ -165,7 +172,7 @@ def _plain(of: _Counts) -> _Part:
 
 
 def _burst(of: _Counts, bursts: Tensor, burst: Tensor) -> tuple[_Part, Tensor, Tensor]:
-    """Compare bursts with a plain zero; derivatives by the logs of mean, of size, of the rate and of the burst's size."""
+    """Compare bursts with a plain zero; derivatives by the logs of mean and size, then of rate and size of bursts."""
     x, mean, size, many = of.x, of.mean, of.size, of.many
     added, others = burst + 1, x - 1
     none = torch.expm1(-bursts).neg_()  # chance of any burst
@@ -174,7 +181,7 @@ def _burst(of: _Counts, bursts: Tensor, burst: Tensor) -> tuple[_Part, Tensor, T
     slope = torch.where(bursts < _FEW, 0.5 + bursts / 6, slope)
     rest = 2 + bursts - number
     total = torch.addcmul(mean - 1, number, added)
-    excess = number * added * (added * rest - 2) + 1
+    excess = (number * added * (added * rest - 2) + 1).clamp_(min=_LEAST_EXCESS)
     shape = total.square() / excess
     both = total + shape
     spread = torch.log1p(total / shape)
@@ -186,7 +193,8 @@ def _burst(of: _Counts, bursts: Tensor, burst: Tensor) -> tuple[_Part, Tensor, T
     by_total = shape / both * (others / total - 1.0) + by_shape * (2.0 * shape / total)
     log_ratio = torch.log1p(mean / size)
     value += size * log_ratio + bursts
-    more = bursts * (by_total * added * slope + by_excess * added * (added * (slope * rest + number * (1 - slope)) - 2 * slope))
+    more = slope * (added * rest - 2) + number * added * (1 - slope)
+    more = bursts * added * (by_total * slope + by_excess * more)
     by_rate = bursts / torch.expm1(bursts) + bursts + more
     by_mean = by_rate + by_total * mean + mean * size / (mean + size)
     by_burst = burst * number * (by_total + by_excess * 2 * (added * rest - 1))

@@ -21,9 +21,6 @@ Ints = NDArray[np.int64]
 State = NDArray[np.uint64]
 
 _MANY = 64.0  # clumps expected above which a gene is drawn at once: never by the number drawn, which would bias it
-_FREQUENT = 0.01  # bursts expected below which a second one in the same gene may be neglected in the total
-_NEWTON_STEPS = 32  # at most: 3 or 4 do for most cells
-_CLOSE = 1e-6  # relative change of the mean below which it stands
 _SINGLY = 10.0  # mean below which a Poisson number is counted up
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -49,7 +46,9 @@ class Genes(NamedTuple):
     rate: Floats
     """Bursts a count; 0 for none."""
     burst_size: Floats
-    """Mean counts a burst, positive."""
+    """Mean counts a burst beyond the first, positive."""
+    part: Floats
+    """Part of a gene's counts that is of no burst; 1 without any."""
 
 
 class Drawn(NamedTuple):
@@ -114,7 +113,7 @@ def _place(dense: Ints, share: NDArray[np.float32], total: float, genes: Genes, 
     """
     held, gap = 0, -math.log(_uniform(state))
     for gene in range(share.size):
-        mean = total * share[gene] / (1.0 + genes.rate[gene] * (1.0 + genes.burst_size[gene]))
+        mean = total * share[gene] * genes.part[gene]
         bound = mean * (1.0 + genes.rate[gene])
         if bound > _MANY:
             dense[gene] = _draw_often(mean, gene, genes, state)

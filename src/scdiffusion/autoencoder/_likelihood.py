@@ -109,13 +109,14 @@ class BurstNegativeBinomial(NegativeBinomial):
 
     In real UMI data most genes are Poisson around the state of their cell but for a few isolated counts, one in
     thousands, of ten times the mean and more. A negative binomial can only take them in by a dispersion that is wrong
-    for all other cells. Here a gene bursts with probability :math:`1 - e^{-\rho_g \mu_g}`, proportional to its mean,
-    and then
+    for all other cells. Reads come in such clumps throughout. Here a gene has a Poisson number of bursts, of mean
+    :math:`\beta_g = \rho_g \mu_g`, each of :math:`1 + s_g` counts on average, so that its counts are expected to be
+    :math:`\mu_g (1 + \rho_g (1 + s_g))`, which is its share of the library. With any burst,
 
-    .. math:: x_g - 1 \sim \mathrm{NB}(\mu_g + s_g,\; (\mu_g + s_g)^2 / s_g^2),
+    .. math:: x_g - 1 \sim \mathrm{NB}(m_g,\; m_g^2 / q_g),
 
-    the sum of what was there and a geometric burst of size :math:`s_g`, moments matched. :math:`\log \rho_g` and
-    :math:`\log s_g` have Gaussian priors.
+    with the moments of the sum of what was there and geometric bursts, see `scdiffusion.autoencoder._gains.burst_gain`.
+    :math:`\log \rho_g` and :math:`\log s_g` have Gaussian priors.
 
     Parameters
     ----------
@@ -149,7 +150,7 @@ class BurstNegativeBinomial(NegativeBinomial):
         if not outliers:
             return super().neg_log_prob(logits, cells)
         rate = self.log_burst_rate.exp()
-        log_part = -torch.log1p(rate * (1 + self.log_burst_size.exp()))
+        log_part = -torch.log1p(rate * (1 + self.log_burst_size.exp()))  # of a gene's counts, those of no burst
         zero_cost, log_mean = dense_terms(logits, self.log_size, rate, log_part, cells)
         gain = burst_gain(log_mean, self.log_size, self.log_burst_rate, self.log_burst_size, cells)
         return zero_cost.index_add(0, cells.rows, -gain)

@@ -85,8 +85,8 @@ def dense_terms(  # noqa: PLR0917 - four tensors and what they are of
 ) -> tuple[Tensor, Tensor]:
     r"""Sum what a cell without any count would cost, and find the means at the non-zeros.
 
-    With shares :math:`p = \mathrm{softmax}(\text{logits})` and means :math:`\mu = p \ell` for a library size
-    :math:`\ell`,
+    With shares :math:`p = \mathrm{softmax}(\text{logits})` and means :math:`\mu = p \ell f` for a library size
+    :math:`\ell` and the part :math:`f` of a gene's counts that is of no burst,
 
     .. math:: -\log P(x = 0) = \sum_g r_g \log(1 + \mu_g / r_g) + \rho_g \mu_g .
 
@@ -98,8 +98,8 @@ def dense_terms(  # noqa: PLR0917 - four tensors and what they are of
         Log of the inverse dispersion :math:`r`, shape ``(G,)``.
     burst_rate
         Bursts a count, :math:`\rho`, shape ``(G,)``; zeros for none.
-    log_totals
-        Log of the counts that are not of bursts, :math:`\log \ell`, shape ``(B, 1)``.
+    log_part
+        Log of the part of counts that is of no burst, :math:`\log f`, shape ``(G,)``; zeros without bursts.
     cells
         The non-zero counts of the cells.
 
