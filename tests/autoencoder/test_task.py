@@ -110,3 +110,23 @@ def test_bends_and_shapes_of_a_tuned_network_do_not_wait(adata: ad.AnnData, task
     assert max(group["begin"] for group in task.parameter_groups()) > 0.0
     losses = [one.loss(cells[:50], Draws.of(generator(0), 50), progress=0.0).item() for one in (task, tuned)]
     assert losses[0] != losses[1]
+
+
+def test_shapes_are_fitted_to_their_optimum_and_nothing_else_moves() -> None:
+    rng, n, means = np.random.default_rng(0), 600, np.array([4.0, 9.0, 30.0, 60.0])
+    size = np.array([0.7, 2.0, 5.0, 1e6])
+    counts = rng.poisson(rng.gamma(size, means / size, (n, 4)))
+    counts[:, 3] += 200  # most of a library, so that shares hardly depend on the others
+    cells = ad.AnnData(sp.csr_matrix(counts.astype(np.float32)))
+    network = CountAutoencoder(
+        torch.from_numpy(counts.mean(axis=0) / counts.sum(axis=1).mean()).float(),
+        AutoencoderConfig(n_latent=2, n_hidden=8),
+    )
+    network.decoder.loadings.data.zero_()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    task = AutoencoderTask(network, open_source(cells), training=np.arange(n), validation=np.arange(n))
+    task.fit_shapes()
+    np.testing.assert_allclose(network.likelihood.log_size.detach()[:3], np.log(size[:3]), atol=0.25)
+    moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {f"likelihood.{name}" for name in ("log_size", "log_burst_rate", "log_burst_size")}
+    assert all(weight.requires_grad and weight.grad is None for weight in network.parameters())
