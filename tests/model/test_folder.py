@@ -143,6 +143,12 @@ def test_a_newer_version_is_told(folder: Path) -> None:
         load(folder)
 
 
+def test_an_earlier_version_whose_decoder_meant_something_else_is_told(folder: Path) -> None:
+    _change_config(folder, lambda facts: facts.update(format=room.FORMAT - 1, version="0.0.9"))
+    with pytest.raises(ModelFolderError, match=r"saved by an earlier version, 0.0.9, of scdiffusion, .* Fit it again"):
+        load(folder)
+
+
 def test_settings_that_do_not_fit_the_weights_are_told(folder: Path) -> None:
     _change_config(folder, lambda facts: facts["settings"]["diffusion"].update(width=99))
     with pytest.raises(ModelFolderError, match=r"The settings and weights in .* do not belong together"):

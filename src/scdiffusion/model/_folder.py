@@ -45,7 +45,7 @@ __all__ = [
     "write_training",
 ]
 
-FORMAT = 1
+FORMAT = 2  # since 2, shares are of all counts of a gene, those of bursts too
 """Layout of the folder; a higher one was written by a newer version."""
 
 _AGAIN = " Copy the whole folder again from where it was saved."
@@ -258,12 +258,15 @@ def _read_config(folder: Path) -> dict[str, Any]:
     _require(folder, CONFIG_FILE)
     try:
         facts: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        newer = int(facts["format"]) > FORMAT
+        version = int(facts["format"])
         checksum = facts.pop("checksum", "")
     except (ValueError, KeyError, TypeError) as error:
         msg = f"`{CONFIG_FILE}` in {str(folder)!r} is damaged ({error}); expected what `save` wrote.{_AGAIN}"
         raise ModelFolderError(msg) from error
-    if newer:
+    if version < FORMAT:
+        msg = f"The model in {str(folder)!r} was saved by an earlier version, {facts.get('version')}, of scdiffusion, whose"
+        raise ModelFolderError(msg + " decoder had another meaning; expected one of this version. Fit it again.")
+    if version > FORMAT:
         msg = f"The model in {str(folder)!r} was saved by a newer version, {facts.get('version')}, of scdiffusion;"
         raise ModelFolderError(msg + " this one cannot read it. Update with `pip install -U scdiffusion`.")
     if checksum != _checksum(facts):
