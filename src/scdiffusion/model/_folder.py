@@ -264,8 +264,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
         msg = f"`{CONFIG_FILE}` in {str(folder)!r} is damaged ({error}); expected what `save` wrote.{_AGAIN}"
         raise ModelFolderError(msg) from error
     if version < FORMAT:
-        msg = f"The model in {str(folder)!r} was saved by an earlier version, {facts.get('version')}, of scdiffusion, whose"
-        raise ModelFolderError(msg + " decoder had another meaning; expected one of this version. Fit it again.")
+        msg = f"The model in {str(folder)!r} was saved by an earlier version, {facts.get('version')}, of scdiffusion,"
+        raise ModelFolderError(msg + " whose decoder meant something else; expected one of this version. Fit it again.")
     if version > FORMAT:
         msg = f"The model in {str(folder)!r} was saved by a newer version, {facts.get('version')}, of scdiffusion;"
         raise ModelFolderError(msg + " this one cannot read it. Update with `pip install -U scdiffusion`.")
