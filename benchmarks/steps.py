@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from scdiffusion import CellGenerator
 
 STEPS_FILE, FIGURE_FILE = "steps.csv", "steps.png"
-STEPS = (1, 2, 4, 8, 16, 32, 100)
+STEPS = (1, 2, 4, 8, 10, 16, 32, 100)
 STUDENTS = (1, 2, 4)
-DEFAULT, MOST = 16, 100
+DEFAULT, MOST = 10, 100
 TOLERANCE = 0.02
 ERROR = "root mean square distance to 100 steps, latents"
 _KEY = "cell_type"

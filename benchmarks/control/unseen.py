@@ -101,6 +101,12 @@ def _stronger(question: Question) -> AnnData:
     return question.model.generate(N_CELLS, where=question.where, guidance=asked, seed=question.seed, progress=False)
 
 
+def _stronger_in_all(question: Question) -> AnnData:
+    return question.model.generate(
+        N_CELLS, where=question.where, guidance=_STRONGER, seed=question.seed, progress=False
+    )
+
+
 def _additive(question: Question) -> AnnData:
     return question.model.generate(
         N_CELLS, where=question.where, composition="additive", seed=question.seed, progress=False
@@ -133,6 +139,7 @@ ANSWERS: dict[str, Callable[[Question], AnnData]] = {
     "ours": _generated,
     "ours, additive": _additive,
     "ours, guidance 1.5": _stronger,
+    "ours, guidance 1.5 of all": _stronger_in_all,
     "ours, transfer": _transferred,
     "latent arithmetic": _latent_arithmetic,
     "autoencoder alone": _reconstructed,
