@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scdiffusion._core.processes import ALONE, WHOLE, Part, Processes
+from scdiffusion._core.progress import Progress
 from scdiffusion._core.random import Draws, generator
 from scdiffusion.autoencoder._autoencoder import CountAutoencoder
 from scdiffusion.cells import Source
@@ -112,7 +113,7 @@ class AutoencoderTask:
             {"params": list(self.module.likelihood.parameters()), "rate": _SHAPE_RATE, "begin": self._wake},
         ]
 
-    def fit_shapes(self, processes: Processes = ALONE) -> None:
+    def fit_shapes(self, processes: Processes = ALONE, *, progress: bool = False) -> None:
         """Bring the shapes of the likelihood to their optimum at the latents that were learnt.
 
         Near Poisson the gradient of a dispersion is small beside its noise over the cells of one step, so that training
@@ -122,26 +123,29 @@ class AutoencoderTask:
         ----------
         processes
             Who shares the cells.
+        progress
+            Show a bar.
         """
         rows = np.sort(generator(0, "cells of shapes").permutation(self._training)[:_FITTED_CELLS])
         parts = processes.part.of(-(-len(rows) // _BLOCK))
         blocks = {at: self._source.rows(rows[at * _BLOCK : (at + 1) * _BLOCK]) for at in parts}
         shapes = list(self.module.likelihood.parameters())
         optimiser = torch.optim.Adam(shapes, lr=_FITTING_RATE)
-        for step in range(_FITTING_STEPS):
-            optimiser.param_groups[0]["lr"] = _FITTING_RATE * (1 - step / _FITTING_STEPS)
-            gradients = [torch.zeros_like(shape) for shape in shapes]
-            for shape, gradient in zip(shapes, gradients, strict=True):
-                shape.grad = gradient
-            for at, counts in blocks.items():
-                noise = self._noise(Draws.of(generator(0, "latents of shapes", at), counts.shape[0]))
-                misfit, _ = self.module.terms(counts, noise)
-                loss = (self._weights(counts) * misfit).sum()
-                loss = (loss + self.module.likelihood.penalty() * (counts.shape[0] / self.n_cells)) / len(rows)
-                loss.backward(inputs=shapes)
-            for gradient in gradients:
-                processes.sum_(gradient)
-            optimiser.step()
+        with Progress("dispersions", _FITTING_STEPS * len(rows), enabled=progress) as bar:
+            for step in range(_FITTING_STEPS):
+                optimiser.param_groups[0]["lr"] = _FITTING_RATE * (1 - step / _FITTING_STEPS)
+                gradients = [torch.zeros_like(shape) for shape in shapes]
+                for shape, gradient in zip(shapes, gradients, strict=True):
+                    shape.grad = gradient  # what a block finds is added to it
+                for at, counts in blocks.items():
+                    noise = self._noise(Draws.of(generator(0, "latents of shapes", at), counts.shape[0]))
+                    misfit, _ = self.module.terms(counts, noise)
+                    prior = self.module.likelihood.penalty() * (counts.shape[0] / self.n_cells)
+                    (((self._weights(counts) * misfit).sum() + prior) / len(rows)).backward(inputs=shapes)
+                for gradient in gradients:
+                    processes.sum_(gradient)
+                optimiser.step()
+                bar.advance(len(rows))
         optimiser.zero_grad()
 
     def _weights(self, counts: sp.csr_matrix) -> Tensor:

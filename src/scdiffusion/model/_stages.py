@@ -85,7 +85,7 @@ class Fit:
                 counts_task = self._counts_task(saved, reading)
                 stopped = counts_task is not None and self._train("autoencoder", counts_task, saved)
                 if counts_task is not None and not stopped:
-                    counts_task.fit_shapes(self.processes)
+                    counts_task.fit_shapes(self.processes, progress=self.progress)
             means, stds = self._encode()
             self._standardise(means, stds)
             saved = None
