@@ -100,7 +100,11 @@ class Processes:
 
         if self.size > 1:
             with _loss_told(self.part):
-                dist.all_reduce(tensor, group=None if tensor.is_cuda else self._group)
+                dist.all_reduce(tensor, group=self._reach(tensor))
+
+    def _reach(self, tensor: Tensor) -> ProcessGroup | None:
+        """Choose the way to the others: that of the accelerator for what lives there."""
+        return None if tensor.is_cuda else self._group
 
     def total(self, number: float) -> float:
         """Add up a number over all processes.
@@ -128,17 +132,59 @@ class Processes:
         Parameters
         ----------
         rows
-            In main memory, shape ``(N, ...)``; those of the blocks of this process are set.
+            Shape ``(N, ...)``; those of the blocks of this process are set.
         block
             Rows of a block; blocks are divided as `Part.of` does.
         """
         import torch.distributed as dist
 
         n_blocks = -(-len(rows) // block)
-        for rank in range(self.size if self.size > 1 else 0):
-            blocks = Part(rank, self.size).of(n_blocks)
+        running = []
+        with _loss_told(self.part):
+            for rank in range(self.size if self.size > 1 else 0):
+                blocks = Part(rank, self.size).of(n_blocks)
+                mine = rows[blocks.start * block : blocks.stop * block]
+                running.append(dist.broadcast(mine, rank, group=self._reach(rows), async_op=True))
+            for one in running:
+                one.wait()
+
+    def collect(self, rows: Tensor) -> Tensor:
+        """Get from every process the row that it has for this one.
+
+        Parameters
+        ----------
+        rows
+            One for each process, shape ``(processes, ...)``.
+
+        Returns
+        -------
+        What each has for this one, same shape.
+        """
+        import torch
+        import torch.distributed as dist
+
+        if self.size == 1:
+            return rows
+        received = torch.empty_like(rows)
+        with _loss_told(self.part):
+            dist.all_to_all_single(received, rows, group=self._reach(rows))
+        return received
+
+    def from_first(self, text: str | None) -> str | None:
+        """Tell all processes what the first one says.
+
+        Parameters
+        ----------
+        text
+            What this one would say.
+        """
+        import torch.distributed as dist
+
+        held = [text]
+        if self.size > 1:
             with _loss_told(self.part):
-                dist.broadcast(rows[blocks.start * block : blocks.stop * block], rank, group=self._group)
+                dist.broadcast_object_list(held, 0, group=self._group)
+        return held[0]
 
     def share_first(self, tensors: Iterable[Tensor]) -> None:
         """Give all processes what the first one holds.

@@ -1,0 +1,70 @@
+"""Rows that are added up and handed round; two processes meet in tests/train/test_learner.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from scdiffusion._core import exchange
+from scdiffusion._core.exchange import Exchange, open_exchange
+from scdiffusion._core.processes import Part, Processes
+
+CPU = torch.device("cpu")
+
+
+class Lonely(Processes):
+    """The first of two, whose other one says what it is told to."""
+
+    def __init__(self, *, can_share: bool) -> None:
+        super().__init__(Part(0, 2))
+        self.can_share = can_share
+        self.path: str | None = None
+
+    def sum_(self, tensor: Tensor) -> None:
+        tensor += float(self.can_share)
+
+    def from_first(self, text: str | None) -> str | None:
+        self.path = text
+        return text
+
+    def collect(self, rows: Tensor) -> Tensor:
+        return torch.stack([rows[0], torch.full_like(rows[0], 2.0)])
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in place of the memory that processes share."""
+    monkeypatch.setattr(exchange, "_SHARED_MEMORY", tmp_path)
+    return tmp_path
+
+
+def test_rows_in_memory_are_seen_by_all_who_map_it_and_its_file_is_gone_at_once(memory: Path) -> None:
+    one = open_exchange(Lonely(can_share=True), 3, CPU)
+    assert type(one) is not Exchange
+    assert not list(memory.iterdir())
+    one.given[0] = torch.tensor([1.0, 2.0, 3.0])
+    one.hand_round()
+    assert one.add_up().tolist() == [1.0, 2.0, 3.0]
+    assert one.known.shape == one.given.shape == (2, 3)
+
+
+def test_messages_are_sent_where_another_process_cannot_see_the_memory(memory: Path) -> None:
+    one = open_exchange(Lonely(can_share=False), 3, CPU)
+    assert type(one) is Exchange
+    assert not list(memory.iterdir())
+    one.given[0] = torch.tensor([1.0, 2.0, 3.0])
+    assert one.add_up().tolist() == [3.0, 4.0, 5.0]
+
+
+def test_messages_are_sent_where_memory_is_short(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(handle: int, begin: int, n_bytes: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", refuse)
+    processes = Lonely(can_share=True)
+    assert type(open_exchange(processes, 3, CPU)) is Exchange
+    assert processes.path is None
+    assert not list(memory.iterdir())
