@@ -214,9 +214,9 @@ def _time_steps(record: Path, factor: int) -> None:
     taken: dict[str, tuple[int, list[float]]] = {}
     take_step = loop._take_step
 
-    def timed(learning: Learner, batches: Batches, run: Run, *, pressed: Sequence[int], due: bool) -> Summed:
+    def timed(learner: Learner, batches: Batches, run: Run, *, pressed: Sequence[int], due: bool) -> Summed:
         begin = time.perf_counter()
-        summed = take_step(learning, batches, run, pressed=pressed, due=due)
+        summed = take_step(learner, batches, run, pressed=pressed, due=due)
         taken.setdefault(run.stage, (batches.batch_size, []))[1].append(time.perf_counter() - begin)
         return summed
 

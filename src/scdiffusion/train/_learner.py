@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from scdiffusion._core.exchange import open_exchange
+from scdiffusion._core.exchange import Exchange, open_exchange
 from scdiffusion._core.processes import Part, Processes
 from scdiffusion.nn import WeightAverage
 from scdiffusion.train._state import TrainState
 
-__all__ = ["Learner", "Summed", "learner"]
+__all__ = ["Learner", "Summed", "learning"]
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -87,52 +88,53 @@ class _SharingLearner(Learner):
     that the pieces work in; those of the other processes are out of date there until `collect`.
     """
 
-    def __init__(self, state: TrainState, processes: Processes) -> None:
+    def __init__(
+        self, state: TrainState, processes: Processes, *, pieces: list[list[_Piece]], exchange: Exchange
+    ) -> None:
         super().__init__(state)
-        self._processes, rank = processes, processes.part.rank
-        weights = state.parameters
-        pieces = _divide([weight.numel() for weight in weights], processes.size)
-        width = max(sum(piece.end - piece.begin for piece in own) for own in pieces)
-        self._exchange = open_exchange(processes, width + len(Summed._fields), weights[0].device)
-        self._pieces, self._mine = pieces, pieces[rank]
+        self._processes, self._exchange, weights = processes, exchange, state.parameters
+        self._pieces, self._mine = pieces, pieces[processes.part.rank]
         self._own = [nn.Parameter(piece.of(weights[piece.at]), requires_grad=False) for piece in self._mine]
         self._moments = [_moments(state, weight) for weight in weights]
         self.optimiser = self._pieces_optimiser()
         self._average = WeightAverage(self._own, state.average.decay)
         self._average.values = [piece.of(state.average.values[piece.at]) for piece in self._mine]
         self._average.n_updates = state.average.n_updates
-        self._given = [place for row, own in zip(self._exchange.given, pieces, strict=True) for place in _cut(row, own)]
+        given = [place for row, own in zip(self._exchange.given, pieces, strict=True) for place in _cut(row, own)]
+        self._given = list(zip([piece for own in pieces for piece in own], given, strict=True))
         self._known = [_cut(row, own) for row, own in zip(self._exchange.known, pieces, strict=True)]
+        self._summed = _cut(self._exchange.summed, self._mine)
+        self._weights = self._views(weights)  # made once: it takes as long as copying
 
     def add_up(self, loss: float, *, stop: bool, save: bool) -> Summed:
-        gradients = [None if weight.grad is None else weight.grad.reshape(-1) for weight in self.state.parameters]
+        gradients = [weight.grad if weight.grad is None else weight.grad.view(-1) for weight in self.state.parameters]
         found, places = [], []
-        for place, piece in zip(self._given, (piece for own in self._pieces for piece in own), strict=True):
+        for piece, place in self._given:
             gradient = gradients[piece.at]
             if gradient is None:
                 place.zero_()
             else:
-                found.append(gradient[piece.begin : piece.end])
+                found.append(gradient if len(gradient) == len(place) else gradient[piece.begin : piece.end])
                 places.append(place)
         torch._foreach_copy_(places, found)
         told = Summed(loss, stop, save)
         self._exchange.given[:, -len(told) :] = torch.tensor([float(word) for word in told])
-        summed = self._exchange.add_up()
-        for weight, piece, gradient in zip(self._own, self._mine, _cut(summed, self._mine), strict=True):
+        self._exchange.add_up()
+        for weight, piece, gradient in zip(self._own, self._mine, self._summed, strict=True):
             weight.grad = None if gradients[piece.at] is None else gradient
-        loss, n_stopped, n_due = summed[-len(told) :].tolist()
+        loss, n_stopped, n_due = self._exchange.summed[-len(told) :].tolist()
         return Summed(loss, n_stopped > 0, n_due > 0)
 
     def update(self) -> None:
         self.optimiser.step()
         self._average.update()
         self.state.average.n_updates = self._average.n_updates
-        self._complete(self.state.parameters)
+        self._complete(self._weights)
 
     def collect(self) -> None:
         for tensors in (self.state.average.values, *([held[name] for held in self._moments] for name in _MOMENTS)):
             self._processes.wait()  # the others may still read what was handed round last
-            self._complete(tensors)
+            self._complete(self._views(tensors))
         steps = torch.zeros(len(self._moments))
         for weight, piece in zip(self._own, self._mine, strict=True):
             if piece.begin == 0:
@@ -143,23 +145,27 @@ class _SharingLearner(Learner):
                 self.state.optimiser.state[weight] = moments | {"step": step.to(weight.device).clone()}
 
     @torch.no_grad()
-    def _complete(self, tensors: Sequence[Tensor]) -> None:
-        """Fill in what the other processes hold of tensors that are shaped like the weights."""
+    def _complete(self, views: list[list[Tensor]]) -> None:
+        """Fill in the numbers that other processes hold, given those of each."""
         rank = self._processes.part.rank
-        torch._foreach_copy_(self._known[rank], [piece.of(tensors[piece.at]) for piece in self._mine])
+        torch._foreach_copy_(self._known[rank], views[rank])
         self._exchange.hand_round()
-        for at, pieces in enumerate(self._pieces):
-            if at != rank and pieces:
-                torch._foreach_copy_([piece.of(tensors[piece.at]) for piece in pieces], self._known[at])
+        for at, theirs in enumerate(views):
+            if at != rank and theirs:
+                torch._foreach_copy_(theirs, self._known[at])
+
+    def _views(self, tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+        """Find the numbers of each process in tensors that are shaped like the weights."""
+        return [[piece.of(tensors[piece.at]) for piece in pieces] for pieces in self._pieces]
 
     def _pieces_optimiser(self) -> torch.optim.Adam:
         """Make an optimiser like that of the state, which goes on with the pieces of this process."""
         owner = {weight: at for at, weight in enumerate(self.state.parameters)}
-        groups = [
-            group | {"params": [own for own, piece in zip(self._own, self._mine, strict=True) if piece.at in held]}
-            for group in self.state.optimiser.param_groups
-            for held in [{owner[weight] for weight in group["params"]}]
-        ]
+        groups = []
+        for group in self.state.optimiser.param_groups:
+            held = {owner[weight] for weight in group["params"]}
+            mine = [own for own, piece in zip(self._own, self._mine, strict=True) if piece.at in held]
+            groups.append(group | {"params": mine})
         optimiser = torch.optim.Adam(groups, fused=True)
         for own, piece in zip(self._own, self._mine, strict=True):
             moments = self._moments[piece.at]
@@ -168,8 +174,9 @@ class _SharingLearner(Learner):
         return optimiser
 
 
-def learner(state: TrainState, processes: Processes) -> Learner:
-    """Choose who changes the weights.
+@contextmanager
+def learning(state: TrainState, processes: Processes) -> Iterator[Learner]:
+    """Choose who changes the weights while the context lasts.
 
     Parameters
     ----------
@@ -178,7 +185,13 @@ def learner(state: TrainState, processes: Processes) -> Learner:
     processes
         Who shares it.
     """
-    return Learner(state) if processes.size == 1 else _SharingLearner(state, processes)
+    if processes.size == 1:
+        yield Learner(state)
+        return
+    pieces = _divide([weight.numel() for weight in state.parameters], processes.size)
+    width = max(sum(piece.end - piece.begin for piece in own) for own in pieces) + len(Summed._fields)
+    with open_exchange(processes, width, state.parameters[0].device) as exchange:
+        yield _SharingLearner(state, processes, pieces=pieces, exchange=exchange)
 
 
 def _divide(sizes: Sequence[int], n: int) -> list[list[_Piece]]:

@@ -16,7 +16,7 @@ from scdiffusion._core.processes import ALONE, Processes
 from scdiffusion._core.progress import Progress
 from scdiffusion.cells import Batches, Blocks
 from scdiffusion.train._config import TrainConfig
-from scdiffusion.train._learner import Learner, Summed, learner
+from scdiffusion.train._learner import Learner, Summed, learning
 from scdiffusion.train._sharing import require_enough_cells, step_draws, step_rows
 from scdiffusion.train._state import TrainState
 
@@ -81,38 +81,41 @@ def train(state: TrainState, run: Run) -> bool:
     every = max(1, run.n_steps // run.config.n_validations)
     saved = time.monotonic()
     stopped = False
-    learning = learner(state, run.processes)
-    with Progress(run.stage, run.n_steps * batches.batch_size, enabled=run.progress) as bar, _held_back() as pressed:
+    with (
+        Progress(run.stage, run.n_steps * batches.batch_size, enabled=run.progress) as bar,
+        learning(state, run.processes) as learner,
+        _held_back() as pressed,
+    ):
         bar.advance(state.step * batches.batch_size)
         try:
             while state.step < run.n_steps and state.stale < run.config.patience and not stopped:
                 due = run.checkpoint is not None and time.monotonic() - saved > _CHECKPOINT_SECONDS
-                loss, stopped, due = _take_step(learning, batches, run, pressed=pressed, due=due)
+                loss, stopped, due = _take_step(learner, batches, run, pressed=pressed, due=due)
                 if state.step % every == 0 or state.step == run.n_steps:
-                    learning.collect()
+                    learner.collect()
                     state.judge(loss, processes=run.processes)
                     _require_finite(state.history[-1][-1], "validation loss", run=run, step=state.step)
                 bar.advance(batches.batch_size, note=f"loss {loss:,.2f}, validation {state.best_loss:,.2f}")
                 if run.checkpoint and due:
-                    learning.collect()
+                    learner.collect()
                     run.checkpoint(state)
                     saved = time.monotonic()
             stopped = run.processes.total(stopped or bool(pressed)) > 0
         except KeyboardInterrupt:
             stopped = True
-        learning.collect()
+        learner.collect()
         if stopped and run.checkpoint:
             run.checkpoint(state)
     state.settle()
     return stopped
 
 
-def _take_step(learning: Learner, batches: Batches, run: Run, *, pressed: Sequence[int], due: bool) -> Summed:
+def _take_step(learner: Learner, batches: Batches, run: Run, *, pressed: Sequence[int], due: bool) -> Summed:
     """Change the weights once; returns the loss, whether Ctrl-C was pressed, and whether the state shall be saved."""
-    state = learning.state
+    state = learner.state
     progress = state.step / run.n_steps
     warm = min(1.0, (state.step + 1) / _WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * progress))
-    for group in learning.optimiser.param_groups:
+    for group in learner.optimiser.param_groups:
         awake = 1.0 if not group["begin"] else min(1.0, max(0.0, (progress - group["begin"]) / _WAKE_UP))
         group["lr"] = run.config.learning_rate * group["rate"] * warm * awake
     n_cells, part = batches.batch_size, run.processes.part
@@ -121,9 +124,9 @@ def _take_step(learning: Learner, batches: Batches, run: Run, *, pressed: Sequen
     loss = state.task.loss(cells, draws, progress=progress) * (len(cells) / n_cells)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    summed = learning.add_up(float(loss.detach()), stop=bool(pressed), save=due)
+    summed = learner.add_up(float(loss.detach()), stop=bool(pressed), save=due)
     _require_finite(summed.loss, "loss", run=run, step=state.step)
-    learning.update()
+    learner.update()
     state.step += 1
     return summed
 
