@@ -122,7 +122,8 @@ def _take_step(learner: Learner, batches: Batches, run: Run, *, pressed: Sequenc
     cells = np.sort(batches.at(state.step))[step_rows(n_cells, part)]  # sorted: a process needs a part of a buffer
     draws = step_draws(n_cells, part, seed=run.seed, stage=run.stage, step=state.step)
     loss = state.task.loss(cells, draws, progress=progress) * (len(cells) / n_cells)
-    state.optimiser.zero_grad(set_to_none=True)
+    for weight in state.parameters:  # `zero_grad` of the optimiser takes ten times as long
+        weight.grad = None
     loss.backward()  # type: ignore[no-untyped-call]
     summed = learner.add_up(float(loss.detach()), stop=bool(pressed), save=due)
     _require_finite(summed.loss, "loss", run=run, step=state.step)
