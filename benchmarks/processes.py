@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from scdiffusion.cells import Batches
-    from scdiffusion.train import Run, TrainState
-    from scdiffusion.train._sharing import Summed
+    from scdiffusion.train import Run
+    from scdiffusion.train._learner import Learner, Summed
 
 SPEED_FILE, KILLS_FILE = "processes.csv", "processes_killed.csv"
 _HERE = Path(__file__).resolve().parent
@@ -214,9 +214,9 @@ def _time_steps(record: Path, factor: int) -> None:
     taken: dict[str, tuple[int, list[float]]] = {}
     take_step = loop._take_step
 
-    def timed(state: TrainState, batches: Batches, run: Run, *, pressed: Sequence[int]) -> Summed:
+    def timed(learner: Learner, batches: Batches, run: Run, *, pressed: Sequence[int], due: bool) -> Summed:
         begin = time.perf_counter()
-        summed = take_step(state, batches, run, pressed=pressed)
+        summed = take_step(learner, batches, run, pressed=pressed, due=due)
         taken.setdefault(run.stage, (batches.batch_size, []))[1].append(time.perf_counter() - begin)
         return summed
 

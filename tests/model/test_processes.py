@@ -29,10 +29,10 @@ if dies:
     stage, step = dies.split()
     loop._CHECKPOINT_SECONDS, take_step = 0.0, loop._take_step
 
-    def take_step_or_die(state, batches, run, *, pressed):
-        if (run.stage, state.step, run.processes.part.rank) == (stage, int(step), 1):
+    def take_step_or_die(learner, batches, run, **how):
+        if (run.stage, learner.state.step, run.processes.part.rank) == (stage, int(step), 1):
             os.kill(os.getpid(), signal.SIGKILL)
-        return take_step(state, batches, run, pressed=pressed)
+        return take_step(learner, batches, run, **how)
 
     loop._take_step = take_step_or_die
 with joined("cpu"):

@@ -1,25 +1,13 @@
-"""How a step is divided, and that its parts are put together again."""
+"""How the cells of a step are divided."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
 
 from scdiffusion._core.errors import SettingError
-from scdiffusion._core.processes import ALONE, WHOLE, Part, Processes
-from scdiffusion.train._sharing import require_enough_cells, step_draws, step_rows, sum_gradients
-
-
-class Twins(Processes):
-    """Two processes that always hold the same."""
-
-    def __init__(self) -> None:
-        super().__init__(Part(0, 2))
-
-    def sum_(self, tensor: Tensor) -> None:
-        tensor *= 2
+from scdiffusion._core.processes import WHOLE, Part, Processes
+from scdiffusion.train._sharing import require_enough_cells, step_draws, step_rows
 
 
 @pytest.mark.parametrize("n_cells", [9, 32, 128, 1000])
@@ -43,17 +31,3 @@ def test_a_large_step_is_shared_by_many() -> None:
 def test_more_processes_than_slices_are_refused() -> None:
     with pytest.raises(SettingError, match=r"A step of 128 cells can be shared by 8 processes at most, got 9. Start"):
         require_enough_cells(128, Processes(Part(0, 9)))
-
-
-def test_gradients_losses_and_wishes_are_summed_and_weights_without_gradient_left_out() -> None:
-    used, unused = nn.Linear(2, 3), nn.Parameter(torch.ones(2))
-    weight, bias = used.weight, used.bias
-    assert isinstance(weight, nn.Parameter)
-    assert isinstance(bias, nn.Parameter)
-    used(torch.ones(1, 2)).sum().backward()
-    summed = sum_gradients([weight, unused, bias], 1.5, stop=True, processes=Twins())
-    assert summed == (3.0, True)
-    assert unused.grad is None
-    assert torch.equal(weight.grad, torch.full((3, 2), 2.0))  # type: ignore[arg-type]
-    assert torch.equal(bias.grad, torch.full((3,), 2.0))  # type: ignore[arg-type]
-    assert sum_gradients([weight], 1.5, stop=False, processes=ALONE) == (1.5, False)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributed import ProcessGroup
 
-__all__ = ["ALONE", "WHOLE", "Part", "Processes", "joined", "speaks"]
+__all__ = ["ALONE", "WHOLE", "Part", "Processes", "joined", "loss_told", "speaks"]
 
 _PATIENCE = timedelta(minutes=10)
 
@@ -51,10 +51,15 @@ class Processes:
         The part of this process.
     group
         How it reaches the others from main memory; `None` where there are none.
+    patience
+        How long to wait for one that says nothing.
     """
 
-    def __init__(self, part: Part = WHOLE, group: ProcessGroup | None = None) -> None:
+    def __init__(
+        self, part: Part = WHOLE, group: ProcessGroup | None = None, *, patience: timedelta = _PATIENCE
+    ) -> None:
         self.part = part
+        self.patience = patience
         self._group = group
 
     @classmethod
@@ -71,8 +76,8 @@ class Processes:
         if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
             return cls()
         part = Part(dist.get_rank(), dist.get_world_size())
-        with _loss_told(part):
-            return cls(part, dist.new_group(backend="gloo", timeout=patience))
+        with loss_told(part):
+            return cls(part, dist.new_group(backend="gloo", timeout=patience), patience=patience)
 
     @property
     def size(self) -> int:
@@ -99,8 +104,12 @@ class Processes:
         import torch.distributed as dist
 
         if self.size > 1:
-            with _loss_told(self.part):
-                dist.all_reduce(tensor, group=None if tensor.is_cuda else self._group)
+            with loss_told(self.part):
+                dist.all_reduce(tensor, group=self._reach(tensor))
+
+    def _reach(self, tensor: Tensor) -> ProcessGroup | None:
+        """Choose the way to the others: that of the accelerator for what lives there."""
+        return None if tensor.is_cuda else self._group
 
     def total(self, number: float) -> float:
         """Add up a number over all processes.
@@ -128,17 +137,59 @@ class Processes:
         Parameters
         ----------
         rows
-            In main memory, shape ``(N, ...)``; those of the blocks of this process are set.
+            Shape ``(N, ...)``; those of the blocks of this process are set.
         block
             Rows of a block; blocks are divided as `Part.of` does.
         """
         import torch.distributed as dist
 
         n_blocks = -(-len(rows) // block)
-        for rank in range(self.size if self.size > 1 else 0):
-            blocks = Part(rank, self.size).of(n_blocks)
-            with _loss_told(self.part):
-                dist.broadcast(rows[blocks.start * block : blocks.stop * block], rank, group=self._group)
+        running = []
+        with loss_told(self.part):
+            for rank in range(self.size if self.size > 1 else 0):
+                blocks = Part(rank, self.size).of(n_blocks)
+                mine = rows[blocks.start * block : blocks.stop * block]
+                running.append(dist.broadcast(mine, rank, group=self._reach(rows), async_op=True))
+            for one in running:
+                one.wait()
+
+    def collect(self, rows: Tensor) -> Tensor:
+        """Get from every process the row that it has for this one.
+
+        Parameters
+        ----------
+        rows
+            One for each process, shape ``(processes, ...)``.
+
+        Returns
+        -------
+        What each has for this one, same shape.
+        """
+        import torch
+        import torch.distributed as dist
+
+        if self.size == 1:
+            return rows
+        received = torch.empty_like(rows)
+        with loss_told(self.part):
+            dist.all_to_all_single(received, rows, group=self._reach(rows))
+        return received
+
+    def from_first(self, text: str | None) -> str | None:
+        """Tell all processes what the first one says.
+
+        Parameters
+        ----------
+        text
+            What this one would say.
+        """
+        import torch.distributed as dist
+
+        held = [text]
+        if self.size > 1:
+            with loss_told(self.part):
+                dist.broadcast_object_list(held, 0, group=self._group)
+        return held[0]
 
     def share_first(self, tensors: Iterable[Tensor]) -> None:
         """Give all processes what the first one holds.
@@ -152,7 +203,7 @@ class Processes:
 
         for tensor in tensors if self.size > 1 else ():
             held = tensor.detach().cpu().contiguous()
-            with _loss_told(self.part):
+            with loss_told(self.part):
                 dist.broadcast(held, 0, group=self._group)
             tensor.detach().copy_(held)
 
@@ -164,7 +215,7 @@ class Processes:
 
         names: list[str | None] = [None] * self.size
         if self.size > 1:
-            with _loss_told(self.part):
+            with loss_told(self.part):
                 dist.all_gather_object(names, platform.node(), group=self._group)
         return len(set(names)) == 1
 
@@ -210,18 +261,29 @@ def joined(device: str) -> Iterator[None]:
             raise SettingError(msg + " expected one GPU for each process. Start fewer processes a machine.")
         torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
-    with _loss_told(part):
+    with loss_told(part):
         dist.init_process_group(backend, rank=part.rank, world_size=size, timeout=_PATIENCE)
     yield
     dist.destroy_process_group()
 
 
 @contextmanager
-def _loss_told(part: Part) -> Iterator[None]:
-    """Say in plain words that the other processes do not answer."""
+def loss_told(part: Part) -> Iterator[None]:
+    """Say in plain words that the other processes do not answer.
+
+    Parameters
+    ----------
+    part
+        Which one this is.
+
+    Raises
+    ------
+    LostProcessError
+        In place of what the means of talking to them raise.
+    """
     try:
         yield
-    except (RuntimeError, ValueError) as error:  # gloo, NCCL and the store all report so
+    except (RuntimeError, ValueError, OSError) as error:  # gloo, NCCL, the store and sockets report so
         reason = str(error).splitlines()[0][:200]
         msg = f"Process {part.rank} of {part.size} lost the others ({reason}); expected all to run to the end. See what"
         raise LostProcessError(msg + " ended one of them; a fit goes on with `--resume` or `resume=True`.") from error

@@ -16,7 +16,8 @@ from scdiffusion._core.processes import ALONE, Processes
 from scdiffusion._core.progress import Progress
 from scdiffusion.cells import Batches, Blocks
 from scdiffusion.train._config import TrainConfig
-from scdiffusion.train._sharing import Summed, require_enough_cells, step_draws, step_rows, sum_gradients
+from scdiffusion.train._learner import Learner, Summed, learning
+from scdiffusion.train._sharing import require_enough_cells, step_draws, step_rows
 from scdiffusion.train._state import TrainState
 
 __all__ = ["Run", "TrainingError", "train"]
@@ -80,44 +81,53 @@ def train(state: TrainState, run: Run) -> bool:
     every = max(1, run.n_steps // run.config.n_validations)
     saved = time.monotonic()
     stopped = False
-    with Progress(run.stage, run.n_steps * batches.batch_size, enabled=run.progress) as bar, _held_back() as pressed:
+    with (
+        Progress(run.stage, run.n_steps * batches.batch_size, enabled=run.progress) as bar,
+        learning(state, run.processes) as learner,
+        _held_back() as pressed,
+    ):
         bar.advance(state.step * batches.batch_size)
         try:
             while state.step < run.n_steps and state.stale < run.config.patience and not stopped:
-                loss, stopped = _take_step(state, batches, run, pressed=pressed)
+                due = run.checkpoint is not None and time.monotonic() - saved > _CHECKPOINT_SECONDS
+                loss, stopped, due = _take_step(learner, batches, run, pressed=pressed, due=due)
                 if state.step % every == 0 or state.step == run.n_steps:
+                    learner.collect()
                     state.judge(loss, processes=run.processes)
                     _require_finite(state.history[-1][-1], "validation loss", run=run, step=state.step)
                 bar.advance(batches.batch_size, note=f"loss {loss:,.2f}, validation {state.best_loss:,.2f}")
-                if run.checkpoint and time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                if run.checkpoint and due:
+                    learner.collect()
                     run.checkpoint(state)
                     saved = time.monotonic()
             stopped = run.processes.total(stopped or bool(pressed)) > 0
         except KeyboardInterrupt:
             stopped = True
+        learner.collect()
         if stopped and run.checkpoint:
             run.checkpoint(state)
     state.settle()
     return stopped
 
 
-def _take_step(state: TrainState, batches: Batches, run: Run, *, pressed: Sequence[int]) -> Summed:
-    """Change the weights once; returns the loss, and whether Ctrl-C was pressed."""
+def _take_step(learner: Learner, batches: Batches, run: Run, *, pressed: Sequence[int], due: bool) -> Summed:
+    """Change the weights once; returns the loss, whether Ctrl-C was pressed, and whether the state shall be saved."""
+    state = learner.state
     progress = state.step / run.n_steps
     warm = min(1.0, (state.step + 1) / _WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * progress))
-    for group in state.optimiser.param_groups:
+    for group in learner.optimiser.param_groups:
         awake = 1.0 if not group["begin"] else min(1.0, max(0.0, (progress - group["begin"]) / _WAKE_UP))
         group["lr"] = run.config.learning_rate * group["rate"] * warm * awake
     n_cells, part = batches.batch_size, run.processes.part
     cells = np.sort(batches.at(state.step))[step_rows(n_cells, part)]  # sorted: a process needs a part of a buffer
     draws = step_draws(n_cells, part, seed=run.seed, stage=run.stage, step=state.step)
     loss = state.task.loss(cells, draws, progress=progress) * (len(cells) / n_cells)
-    state.optimiser.zero_grad(set_to_none=True)
+    for weight in state.parameters:  # `zero_grad` of the optimiser takes ten times as long
+        weight.grad = None
     loss.backward()  # type: ignore[no-untyped-call]
-    summed = sum_gradients(state.parameters, float(loss.detach()), stop=bool(pressed), processes=run.processes)
+    summed = learner.add_up(float(loss.detach()), stop=bool(pressed), save=due)
     _require_finite(summed.loss, "loss", run=run, step=state.step)
-    state.optimiser.step()
-    state.average.update()
+    learner.update()
     state.step += 1
     return summed
 

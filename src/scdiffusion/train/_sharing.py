@@ -1,30 +1,15 @@
-"""How processes share a step: its cells in slices, its gradient as one sum."""
+"""How processes share the cells of a step: in slices, each with its own numbers."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import NamedTuple
-
-import torch
-from torch import Tensor, nn
 
 from scdiffusion._core.errors import SettingError
 from scdiffusion._core.processes import Part, Processes
 from scdiffusion._core.random import Draws, generator
 
-__all__ = ["require_enough_cells", "step_draws", "step_rows", "sum_gradients"]
+__all__ = ["require_enough_cells", "step_draws", "step_rows"]
 
 _FEWEST_SLICES = 8
 _LARGEST_SLICE = 64  # cells; opening a random stream costs as much as a cell or two
-
-
-class Summed(NamedTuple):
-    """What all processes together have found in a step."""
-
-    loss: float
-    """Mean loss of all cells."""
-    is_stopped: bool
-    """Whether one of them was asked to stop."""
 
 
 def step_rows(n_cells: int, part: Part) -> slice:
@@ -82,43 +67,6 @@ def require_enough_cells(n_cells: int, processes: Processes) -> None:
     if processes.size > most:
         msg = f"A step of {n_cells} cells can be shared by {most} processes at most, got {processes.size}."
         raise SettingError(msg + f" Start fewer, or raise `batch_size` to {_LARGEST_SLICE} cells a process.")
-
-
-def sum_gradients(parameters: Sequence[nn.Parameter], loss: float, *, stop: bool, processes: Processes) -> Summed:
-    """Add up gradients, losses and wishes to stop over all processes, in one message.
-
-    Parameters
-    ----------
-    parameters
-        Weights with the gradient of this process's summand of the loss; they get the gradient of the sum.
-    loss
-        The summand.
-    stop
-        Whether this process was asked to stop.
-    processes
-        Who shares the step.
-
-    Returns
-    -------
-    The same everywhere.
-    """
-    if processes.size == 1:
-        return Summed(loss, stop)
-    held = [weight for weight in parameters if weight.grad is not None]
-    gradients = [weight.grad for weight in held if weight.grad is not None]
-    told = gradients[0].new_tensor([loss, float(stop)])
-    flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), told])
-    processes.sum_(flat)
-    for weight, gradient in zip(held, _pieces(flat, gradients), strict=True):
-        weight.grad = gradient
-    loss, n_stopped = flat[-2:].tolist()
-    return Summed(loss, n_stopped > 0)
-
-
-def _pieces(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    sizes = [tensor.numel() for tensor in like]
-    parts = torch.split(flat[: sum(sizes)], sizes)
-    return [part.view(tensor.shape) for part, tensor in zip(parts, like, strict=True)]
 
 
 def _n_slices(n_cells: int) -> int:
