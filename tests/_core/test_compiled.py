@@ -21,11 +21,11 @@ def test_a_compiled_function_returns_the_same() -> None:
 def test_it_compiles_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, asked = numba.njit, []
 
-    def no_place(*, nogil: bool, cache: bool = False) -> object:
+    def no_place(*, cache: bool = False, nogil: bool, error_model: str, fastmath: set[str]) -> object:
         asked.append(cache)
         if cache:
             raise RuntimeError
-        return whole(nogil=nogil)
+        return whole(nogil=nogil, error_model="numpy", fastmath=fastmath)
 
     monkeypatch.setattr(numba, "njit", no_place)
     assert compiled(_twice)(21) == _twice(21)

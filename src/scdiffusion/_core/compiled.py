@@ -15,6 +15,7 @@ _ANY_ORDER = {"reassoc", "nsz", "contract"}
 def compiled(function: Function) -> Function:
     """Compile a function of numbers and arrays with numba, which frees other threads while it runs.
 
+    As in numpy, a number divided by 0 is infinite: checks would keep the processor from dividing several at once.
     The machine code is kept beside the source, or in the user's cache folder, so that only the first call on a machine
     waits for the compiler. Where no folder can be written, each process compiles anew.
 
@@ -27,7 +28,7 @@ def compiled(function: Function) -> Function:
     -------
     The same function, faster.
     """
-    return _compile(function)
+    return _compile(function, loosened=set())
 
 
 def compiled_sums(function: Function) -> Function:
@@ -44,13 +45,13 @@ def compiled_sums(function: Function) -> Function:
     -------
     The same function up to the rounding of sums, faster.
     """
-    return _compile(function, fastmath=_ANY_ORDER)
+    return _compile(function, loosened=_ANY_ORDER)
 
 
-def _compile(function: Function, **options: set[str] | bool) -> Function:
+def _compile(function: Function, *, loosened: set[str]) -> Function:
     from numba import njit
 
     try:
-        return cast("Function", njit(cache=True, nogil=True, **options)(function))
+        return cast("Function", njit(cache=True, nogil=True, error_model="numpy", fastmath=loosened)(function))
     except RuntimeError:  # no folder to keep machine code in
-        return cast("Function", njit(nogil=True, **options)(function))
+        return cast("Function", njit(nogil=True, error_model="numpy", fastmath=loosened)(function))
