@@ -14,7 +14,7 @@ from tests.oracles import burst_moments
 from scdiffusion._core.random import cell_keys
 from scdiffusion.autoencoder import _kernels
 from scdiffusion.autoencoder._draw import BurstRates, draw_counts
-from scdiffusion.autoencoder._kernels import Genes
+from scdiffusion.autoencoder._kernels import Genes, Room
 
 Floats = NDArray[np.float64]
 MEANS = np.array([0.05, 0.8, 3.0, 12.0])
@@ -28,13 +28,17 @@ def _state(key: int = 0) -> NDArray[np.uint64]:
     return cell_keys(key, "tests", np.arange(1))
 
 
+def _room(n_genes: int) -> Room:
+    return Room(*np.empty((6, n_genes)))
+
+
 def _placed(means: Floats, bursts: BurstRates) -> NDArray[np.int64]:
     """Draw the genes of many cells, before their totals are settled."""
     part = 1 / (1 + bursts.rate * (1 + bursts.size))
     state, share = _state(), (means / part / (means / part).sum()).astype(np.float32)
-    counts = np.zeros((N_DRAWS, 4), dtype=np.int64)
+    counts, genes = np.zeros((N_DRAWS, 4), dtype=np.int64), Genes(SIZES, *bursts, part)
     for row in counts:
-        assert _kernels._place(row, share, (means / part).sum(), Genes(SIZES, *bursts, part), state) == row.sum()
+        assert _kernels._place(row, share, (means / part).sum(), genes, _room(4), state) == row.sum()
     return counts
 
 
@@ -79,7 +83,7 @@ def test_rare_genes_are_found_as_often_as_told() -> None:
     genes = Genes(np.full(1000, 3.0), np.full(1000, 0.1), np.full(1000, 2.0), np.ones(1000))
     for _ in range(n):
         row = np.zeros(1000, np.int64)
-        _kernels._place(row, share, 5.0, genes, state)
+        _kernels._place(row, share, 5.0, genes, _room(1000), state)
         found += int(np.count_nonzero(row))
     expected = -np.expm1(-3.0 * np.log1p(0.005 / 3.0) - 0.1 * 0.005) * 1000 * n
     assert found == pytest.approx(expected, abs=4 * np.sqrt(expected))
@@ -92,6 +96,17 @@ def test_poisson_numbers_follow_their_distribution(mean: float) -> None:
     assert _p_value(drawn, stats.poisson(mean).cdf) > 0.01
 
 
+def test_several_genes_at_once_are_drawn_as_each_alone() -> None:
+    means = np.repeat([1e-4, 0.3, 2.0, 9.0, 60.0], 8)
+    genes, room, state = Genes(np.full(40, 1e12), np.zeros(40), np.ones(40), np.ones(40)), _room(40), _state()
+    drawn = np.zeros((3000, 40), np.int64)
+    for row in drawn:
+        _kernels._place(row, (means / means.sum()).astype(np.float32), means.sum(), genes, room, state)
+    for first in range(0, 40, 8):
+        of_mean = drawn[:, first : first + 8].ravel()
+        assert _p_value(of_mean, stats.poisson(means[first]).cdf) > 0.01
+
+
 @pytest.mark.parametrize("shape", [0.05, 0.9, 1.0, 4.0, 1e6])
 def test_gamma_numbers_follow_their_distribution(shape: float) -> None:
     state = _state()
@@ -99,18 +114,19 @@ def test_gamma_numbers_follow_their_distribution(shape: float) -> None:
     assert stats.kstest(drawn, stats.gamma(shape).cdf).pvalue > 0.01
 
 
-@pytest.mark.parametrize("chance", [1e-6, 0.1, 0.6, 0.999])
-def test_clumps_are_logarithmic(chance: float) -> None:
-    state = _state()
-    drawn = np.array([_kernels._logarithmic(chance, -np.log1p(-chance), state) for _ in range(20_000)])
-    assert _p_value(drawn, stats.logser(chance).cdf) > 0.01
+@pytest.mark.parametrize("chance", [1e-4, 0.1, 0.6, 0.999])
+def test_clumps_of_several_are_logarithmic(chance: float) -> None:
+    state, single = _state(), stats.logser(chance).pmf(1)
+    drawn = np.array([_kernels._several(chance, -np.log1p(-chance), state) for _ in range(20_000)])
+    assert drawn.min() == 2
+    assert _p_value(drawn, lambda x: np.maximum(stats.logser(chance).cdf(x) - single, 0.0) / (1.0 - single)) > 0.01
 
 
 def test_lost_counts_are_drawn_without_being_put_back() -> None:
     state, held = _state(), np.array([1, 0, 5, 30, 4])
     left = np.tile(held, (N_DRAWS, 1))
     for row in left:
-        _kernels._lose(row, 13, 40, state)
+        _kernels._lose(row, 13, np.empty(5), state)
     assert (left.sum(axis=1) == 27).all()
     for gene in np.flatnonzero(held):
         assert _p_value(left[:, gene], stats.hypergeom(40, held[gene], 27).cdf) > 0.01
@@ -120,7 +136,7 @@ def test_gained_counts_follow_the_shares() -> None:
     state, share = _state(), np.array([0.2, 0.0, 0.05, 0.75, 0.0], np.float32)
     gained = np.zeros((N_DRAWS, 5), np.int64)
     for row in gained:
-        _kernels._gain(row, 9, share, state)
+        _kernels._gain(row, 9, share, np.empty(5), state)
     assert (gained.sum(axis=1) == 9).all()
     assert not gained[:, [1, 4]].any()
     for gene in (0, 2, 3):

@@ -74,3 +74,10 @@ def test_rows_are_taken_in_the_order_given() -> None:
 def test_a_model_without_conditions_embeds_as_zero_columns() -> None:
     none = ConditionTensors(torch.zeros(4, 0, dtype=torch.int64), torch.zeros(4, 0))
     assert ConditionEmbedding([], 0, 8)(none).shape == (4, 8)
+
+
+def test_rows_that_fill_up_have_no_conditions() -> None:
+    filled = conditions((0, 1, 2.0)).padded(3)
+    assert filled.codes.tolist() == [[0, 1], [-1, -1], [-1, -1]]
+    assert filled.values[0].tolist() == [2.0]
+    assert filled.values[1:].isnan().all()

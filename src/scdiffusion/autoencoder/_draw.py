@@ -1,4 +1,4 @@
-"""Counts drawn at a cost of the number of counts, not of the number of genes."""
+"""Counts drawn for several genes at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def draw_counts(
     r"""Draw the counts of cells from a negative binomial, with bursts or without, then bring them to their total.
 
     A negative binomial is a Poisson number of clumps, :math:`r \log(1 + \mu / r)` on average, each of a logarithmic
-    number of counts; all clumps of a cell are placed in one walk over its genes.
+    number of counts. Those of one count are drawn for several genes at once; a walk places larger ones and bursts.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def draw_counts(
 
     n_cells, n_genes = shares.shape
     rate, burst_size = bursts or BurstRates(np.zeros_like(size), np.ones_like(size))
-    n_most = int(np.minimum(library_size, n_genes).sum())
+    n_most = int(np.minimum(library_size, n_genes).sum()) + 1
     drawn = Drawn(np.zeros(n_cells + 1, np.int64), np.empty(n_most, np.int32), np.empty(n_most, np.int32))
     cells = Cells(np.ascontiguousarray(shares), np.ascontiguousarray(library_size, dtype=np.int64), keys)
     draw_cells(cells, Genes(size, rate, burst_size, 1.0 / (1.0 + rate * (1.0 + burst_size))), drawn)

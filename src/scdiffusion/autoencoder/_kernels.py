@@ -21,7 +21,13 @@ Ints = NDArray[np.int64]
 State = NDArray[np.uint64]
 
 _MANY = 64.0  # clumps expected above which a gene is drawn at once: never by the number drawn, which would bias it
+_FEW = 5  # counts of a gene up to which several genes are drawn at once
+_PARTS = tuple(1.0 / n for n in range(1, _FEW + 2))
+_NEVER = 256  # counts that no gene reaches which is not drawn at once; rounding could count on for ever
 _SINGLY = 10.0  # mean below which a Poisson number is counted up
+_LOG2_E, _LN_2 = 1.0 / math.log(2.0), math.log(2.0)
+_2, _6, _24, _120, _720, _5040, _40320 = (1.0 / math.factorial(n) for n in range(2, 9))
+_ROUND = 1.5 * 2.0**52  # numbers beside it are whole
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _12, _27, _30, _31 = np.uint64(12), np.uint64(27), np.uint64(30), np.uint64(31)
@@ -52,7 +58,7 @@ class Genes(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Counts of cells, row by row; room for all that can come."""
+    """Counts of cells, row by row; room for all that can come and one more."""
 
     starts: Ints
     """Where each cell starts, and one end more, shape ``(B + 1,)``; the first is 0."""
@@ -60,6 +66,23 @@ class Drawn(NamedTuple):
     """Numbers of the found genes, rising in each cell, shape ``(M,)``."""
     counts: NDArray[np.int32]
     """Their counts, shape ``(M,)``."""
+
+
+class Room(NamedTuple):
+    """What is known of the genes of a cell while it is drawn, each of shape ``(G,)``."""
+
+    mean: Floats
+    """Counts expected without bursts."""
+    single: Floats
+    """Clumps of one count expected."""
+    bound: Floats
+    """No fewer than larger clumps and bursts expected."""
+    level: Floats
+    """Uniform numbers that stand for the number of single counts."""
+    power: Floats
+    """Powers of 2."""
+    factor: Floats
+    """What makes them the chance of no single count."""
 
 
 @compiled
@@ -75,22 +98,22 @@ def draw_cells(cells: Cells, genes: Genes, drawn: Drawn) -> None:
     """
     n_cells, n_genes = cells.shares.shape
     dense = np.zeros(n_genes, np.int64)
+    each = np.empty((6, n_genes))
+    room = Room(each[0], each[1], each[2], each[3], each[4], each[5])
     state = np.zeros(1, np.uint64)
     end = 0
     for cell in range(n_cells):
         share, target = cells.shares[cell], cells.library_size[cell]
         state[0] = cells.keys[cell]
-        excess = _place(dense, share, float(target), genes, state) - target
+        excess = _place(dense, share, float(target), genes, room, state) - target
         if excess > 0:
-            _lose(dense, excess, excess + target, state)
+            _lose(dense, excess, room.level, state)
         elif excess < 0:
-            _gain(dense, -excess, share, state)
+            _gain(dense, -excess, share, room.level, state)
         for gene in range(n_genes):
-            if dense[gene] > 0:
-                drawn.genes[end] = gene
-                drawn.counts[end] = dense[gene]
-                dense[gene] = 0
-                end += 1
+            drawn.genes[end], drawn.counts[end] = gene, dense[gene]
+            end += dense[gene] > 0  # what is not found is written over, which is quicker than to ask
+        dense[:] = 0
         drawn.starts[cell + 1] = end
 
 
@@ -98,50 +121,101 @@ def draw_cells(cells: Cells, genes: Genes, drawn: Drawn) -> None:
 def _uniform(state: State) -> float:
     """Draw the next number within 0 to 1: SplitMix64, Steele et al. 2014, https://doi.org/10.1145/2660193.2660195."""
     state[0] += _GOLDEN
-    word = state[0]
+    return _read(state[0])
+
+
+@compiled
+def _read(word: np.uint64) -> float:
+    """Mix the word of a stream and read it as a number."""
     word = (word ^ (word >> _30)) * _FIRST
     word = (word ^ (word >> _27)) * _SECOND
     return (np.float64((word ^ (word >> _31)) >> _12) + 0.5) * 2.0**-52
 
 
 @compiled
-def _place(dense: Ints, share: NDArray[np.float32], total: float, genes: Genes, state: State) -> int:
-    r"""Draw the counts of all genes; return their sum.
+def _place(dense: Ints, share: NDArray[np.float32], total: float, genes: Genes, room: Room, state: State) -> int:
+    """Draw the counts of all genes; return their sum.
 
-    The walk meets points of a Poisson process, which has :math:`(1 + \rho) \mu` of them in a gene: at least as many as
-    there are clumps and bursts, so that each point is one of these, or nothing, by the ratio of the rates.
+    Single counts come first. Then a walk meets the points of a process that bounds the larger clumps and the bursts.
     """
+    _draw_singles(dense, share, total, genes, room, state)
     held, gap = 0, -math.log(_uniform(state))
     for gene in range(share.size):
-        mean = total * share[gene] * genes.part[gene]
-        bound = mean * (1.0 + genes.rate[gene])
-        if bound > _MANY:
+        mean = room.mean[gene]
+        if mean * (1.0 + genes.rate[gene]) > _MANY:
             dense[gene] = _draw_often(mean, gene, genes, state)
         else:
-            gap -= bound
-            if gap > 0.0:
-                continue
-            n_points = 0
-            while gap <= 0.0:
-                n_points += 1
-                gap -= math.log(_uniform(state))
-            dense[gene] = _draw_points(n_points, mean, gene, genes, state)
+            if dense[gene] > _FEW:
+                dense[gene] = _count_up(room.level[gene], room.single[gene])
+            gap -= room.bound[gene]
+            if gap <= 0.0:
+                n_points = 0
+                while gap <= 0.0:
+                    n_points += 1
+                    gap -= math.log(_uniform(state))
+                dense[gene] = _draw_points(n_points, dense[gene], gene, genes, room, state)
         held += dense[gene]
     return held
 
 
 @compiled
-def _draw_points(n_points: int, mean: float, gene: int, genes: Genes, state: State) -> int:
-    """Turn the points of a gene into clumps or a burst; return the count."""
-    size, count, is_burst = genes.size[gene], 0, False
-    spread = math.log1p(mean / size)
-    bursts = genes.rate[gene] * mean
+def _draw_singles(
+    dense: Ints, share: NDArray[np.float32], total: float, genes: Genes, room: Room, state: State
+) -> None:
+    r"""Draw the clumps of one count, at the rate :math:`\mu r / (\mu + r)`; more than `_FEW` only as more.
+
+    Larger clumps hold what is left of the mean, two counts or more each, so that half of it bounds their rate. There
+    is no branch here, so that the processor takes several genes at once.
+    """
+    first, size, rate, part_of = state[0], genes.size, genes.rate, genes.part
+    means, singles, bounds, levels, powers, factors = room
+    words = powers.view(np.int64)
+    for gene in range(share.size):
+        mean = total * share[gene] * part_of[gene]
+        single = mean * size[gene] / (mean + size[gene])
+        means[gene], singles[gene] = mean, single
+        bounds[gene] = 0.5 * (mean - single) + rate[gene] * mean
+        levels[gene] = _read(first + _GOLDEN * np.uint64(gene + 1))
+        exponent = -single * _LOG2_E
+        powers[gene] = exponent + _ROUND
+        part = (exponent - (powers[gene] - _ROUND)) * _LN_2
+        series = _24 + part * (_120 + part * (_720 + part * (_5040 + part * _40320)))
+        factors[gene] = 1.0 + part * (1.0 + part * (_2 + part * (_6 + part * series)))
+    for gene in range(share.size):
+        words[gene] = (words[gene] + 1023) << 52  # the whole part of the exponent, as a power of 2
+    for gene in range(share.size):
+        chance, level, mean = factors[gene] * powers[gene], levels[gene], singles[gene]
+        count = 0
+        for at in range(_FEW + 1):
+            count += level > chance
+            level -= chance
+            chance *= mean * _PARTS[at]
+        dense[gene] = count
+    state[0] = first + _GOLDEN * np.uint64(share.size)
+
+
+@compiled
+def _count_up(level: float, mean: float) -> int:
+    """Find the Poisson number that a uniform number stands for."""
+    count, chance = 0, math.exp(-mean)
+    while level > chance and count < _NEVER:
+        level -= chance
+        count += 1
+        chance *= mean / count
+    return count
+
+
+@compiled
+def _draw_points(n_points: int, count: int, gene: int, genes: Genes, room: Room, state: State) -> int:
+    """Turn points of a gene into clumps of several counts, a burst, or nothing, by the ratio of the rates."""
+    mean, size, is_burst = room.mean[gene], genes.size[gene], False
+    bursts, spread = genes.rate[gene] * mean, math.log1p(mean / size)
     for _ in range(n_points):
-        level = _uniform(state) * (mean + bursts)
+        level = _uniform(state) * room.bound[gene]
         if level < bursts:
             is_burst = True
-        elif level < bursts + size * spread:
-            count += _logarithmic(mean / (mean + size), spread, state)
+        elif level < bursts + size * spread - room.single[gene]:
+            count += _several(mean / (mean + size), spread, state)
     return _draw_burst(mean, bursts, genes.burst_size[gene], state) if is_burst else count
 
 
@@ -164,52 +238,50 @@ def _draw_burst(mean: float, bursts: float, burst_size: float, state: State) -> 
 
 
 @compiled
-def _lose(dense: Ints, n: int, total: int, state: State) -> None:
-    """Take `n` of `total` single counts away, each set of them as likely (Knuth's selection sampling)."""
+def _lose(dense: Ints, n: int, ends: Floats, state: State) -> None:
+    """Take `n` single counts away, each set of them as likely."""
+    total = 0.0
     for gene in range(dense.size):
-        for _ in range(dense[gene]):
-            if _uniform(state) * total < n:
-                dense[gene] -= 1
-                n -= 1
-            total -= 1
-        if n == 0:
-            break
+        total += dense[gene]
+        ends[gene] = total
+    while n > 0:
+        at = _uniform(state) * total
+        gene = _find(ends, at)
+        # Those taken away count as the last of their gene; who meets one of them tries again.
+        if at - (ends[gene - 1] if gene > 0 else 0.0) < dense[gene]:
+            dense[gene] -= 1
+            n -= 1
 
 
 @compiled
-def _gain(dense: Ints, n: int, share: NDArray[np.float32], state: State) -> None:
-    """Add `n` single counts by the shares of genes: uniform numbers in rising order, laid along the shares."""
+def _gain(dense: Ints, n: int, share: NDArray[np.float32], ends: Floats, state: State) -> None:
+    """Add `n` single counts by the shares of genes."""
     whole = 0.0
     for gene in range(share.size):
         whole += share[gene]
-    above = math.exp(math.log(_uniform(state)) / n)
-    passed, last = 0.0, 0
-    for gene in range(share.size):
-        passed += share[gene]
-        while n > 0 and passed > whole * (1.0 - above):
-            dense[gene] += 1
-            n -= 1
-            if n > 0:
-                above *= math.exp(math.log(_uniform(state)) / n)
-        if n == 0:
-            return
-        last = gene if share[gene] > 0.0 else last
-    dense[last] += n  # what rounding left over
+        ends[gene] = whole
+    for _ in range(n):
+        dense[_find(ends, _uniform(state) * whole)] += 1
 
 
 @compiled
-def _logarithmic(chance: float, spread: float, state: State) -> int:
-    """Draw the size of a clump: Kemp 1981, https://doi.org/10.2307/2346348, algorithm LK."""
-    first = _uniform(state)
-    if first >= chance:
-        return 1
-    past = math.exp(-spread * _uniform(state))
-    other = 1.0 - past
-    if first >= other:
-        return 1
-    if first >= other * other:
-        return 2
-    return 1 + int(math.log(first) / math.log1p(-past))
+def _find(ends: Floats, at: float) -> int:
+    """Find the first gene that ends beyond a place, which the last one does."""
+    begin, length = 0, ends.size
+    while length > 1:
+        half = length // 2
+        begin += half if ends[begin + half - 1] <= at else 0
+        length -= half
+    return begin
+
+
+@compiled
+def _several(chance: float, spread: float, state: State) -> int:
+    """Draw the size of a clump of several: Kemp 1981, https://doi.org/10.2307/2346348, where not geometrically 1."""
+    while True:
+        other = -math.expm1(-spread * _uniform(state))
+        if _uniform(state) * chance < other:
+            return 2 + int(math.log(_uniform(state)) / math.log(other))
 
 
 @compiled

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from scdiffusion.diffusion._config import DiffusionConfig
 from scdiffusion.diffusion._path import angle, scales
+from scdiffusion.diffusion._settled import SettledEstimate
 from scdiffusion.nn import (
     ConditionCentre,
     ConditionEmbedding,
@@ -124,7 +125,7 @@ class LatentDenoiser(nn.Module):
         ``F``, shape ``(B, D)``.
         """
         embedding = self.time(theta) + self.conditions(conditions)
-        refined = self._refine(y, [block.steer(embedding) for block in self._steered])
+        refined = self._refine(y, [block.steer(embedding) for block in self.steered])
         return torch.addcmul(refined + self.shift(embedding), self.gain(embedding), y)
 
     def given(self, conditions: ConditionTensors) -> Estimate:
@@ -139,15 +140,31 @@ class LatentDenoiser(nn.Module):
         -------
         The estimate of those cells' clean latents.
         """
+        weight = self.read.weight
+        if weight.device.type != "cpu" or weight.dtype != torch.float32:
+            return self._anywhere(conditions)
+        settled = None
+
+        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+            nonlocal settled
+            if t.ndim or torch.is_grad_enabled():
+                return self._anywhere(conditions)(z_t, t)
+            settled = settled or SettledEstimate(self, conditions)
+            return settled(z_t, t)
+
+        return estimate
+
+    def _anywhere(self, conditions: ConditionTensors) -> Estimate:
+        """Settle conditions on any device, for times that may differ between cells, and with gradients."""
         embedding, centre = self.conditions(conditions), self.centre(conditions)
-        settled = [block.steer(embedding) for block in self._steered]
+        settled = [block.steer(embedding) for block in self.steered]
         settled_gain, settled_shift = self.gain(embedding), self.shift(embedding)
 
         def estimate(z_t: Tensor, t: Tensor) -> Tensor:
             theta = angle(t)[..., None]
             y = z_t / scales(t).norm[..., None] - theta.cos() * centre
             of_time = self.time(theta.reshape(-1))
-            by = [part.plus(block.share(of_time)) for block, part in zip(self._steered, settled, strict=True)]
+            by = [part.plus(block.share(of_time)) for block, part in zip(self.steered, settled, strict=True)]
             gain = settled_gain + nn.functional.linear(of_time, self.gain.weight)
             shift = settled_shift + nn.functional.linear(of_time, self.shift.weight)
             network = torch.addcmul(self._refine(y, by) + shift, gain, y)
@@ -157,7 +174,8 @@ class LatentDenoiser(nn.Module):
         return estimate
 
     @property
-    def _steered(self) -> list[ModulatedBlock]:
+    def steered(self) -> list[ModulatedBlock]:
+        """The blocks."""
         return [block for block in self.blocks if isinstance(block, ModulatedBlock)]
 
     def _refine(self, y: Tensor, by: list[Modulation]) -> Tensor:

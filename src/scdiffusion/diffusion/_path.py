@@ -5,6 +5,7 @@ Time ``t`` runs from 0, clean latents, to 1, pure noise. Everything that speaks 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -92,22 +93,22 @@ def angle(t: Tensor) -> Tensor:
     return torch.atan2(sigma, alpha)
 
 
-def time(theta: Tensor) -> Tensor:
+def time(theta: float) -> float:
     """Return the time of an angle; the inverse of `angle`.
 
     Parameters
     ----------
     theta
-        Angles from 0 to pi / 2, any shape ``(*)``.
+        Angle from 0 to pi / 2.
 
     Returns
     -------
-    Times, shape ``(*)``.
+    The time.
 
     Examples
     --------
-    >>> time(angle(torch.tensor(0.25)))
-    tensor(0.2500)
+    >>> round(time(float(angle(torch.tensor(0.25)))), 6)
+    0.25
     """
-    sine = theta.sin()
-    return sine / (sine + theta.cos())
+    sine = math.sin(theta)
+    return sine / (sine + math.cos(theta))

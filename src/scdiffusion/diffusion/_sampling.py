@@ -80,7 +80,7 @@ def sample(
         n_rows = rows.stop - begin
         block = z_t.new_zeros(SAMPLED_AT_ONCE, n_latent)
         block[:n_rows] = z_t[rows]
-        slope = _slope(denoiser, _padded(conditions.rows(rows), SAMPLED_AT_ONCE - n_rows))
+        slope = _slope(denoiser, conditions.rows(rows).padded(SAMPLED_AT_ONCE))
         y = block / first
         past: tuple[Known, ...] = ()
         for leg in pairwise(angles):
@@ -116,14 +116,9 @@ def _slope(denoiser: Denoiser, conditions: ConditionTensors) -> Slope:
     estimate = denoiser.given(conditions)
 
     def slope(y: Tensor, theta: float) -> Tensor:
-        t = time(torch.tensor(theta, dtype=torch.float64)).to(y)
+        t = torch.tensor(time(theta), dtype=y.dtype, device=y.device)
         mean = estimate(scales(t).norm * y, t)
-        return (math.cos(theta) * y - mean) / math.sin(theta)
+        sine = math.sin(theta)
+        return torch.add((math.cos(theta) / sine) * y, mean, alpha=-1.0 / sine)
 
     return slope
-
-
-def _padded(conditions: ConditionTensors, n_rows: int) -> ConditionTensors:
-    """Add rows without conditions."""
-    codes = torch.nn.functional.pad(conditions.codes, (0, 0, 0, n_rows), value=-1)
-    return ConditionTensors(codes, torch.nn.functional.pad(conditions.values, (0, 0, 0, n_rows), value=math.nan))

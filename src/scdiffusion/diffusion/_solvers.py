@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -134,12 +135,20 @@ class Multistep:
         """Carry latents along the integral of the extended slopes."""
         now, to = leg
         known = (Known(slope(y, now), now), *past)[: self.n_slopes]
-        powers = np.arange(len(known))
-        nodes = np.array([one.angle - now for one in known])
-        weights = np.linalg.solve(nodes ** powers[:, None], (to - now) ** (powers + 1) / (powers + 1))
+        weights = _weights(tuple(one.angle - now for one in known), to - now)
         for weight, one in zip(weights, known, strict=True):
-            y = torch.add(y, one.slope, alpha=float(weight))
+            y = torch.add(y, one.slope, alpha=weight)
         return Step(y, known)
+
+
+@lru_cache(maxsize=256)  # all blocks of cells take the same steps
+def _weights(nodes: tuple[float, ...], width: float) -> list[float]:
+    """Weigh slopes at the nodes so that their polynomial is integrated from 0 to `width`."""
+    powers = np.arange(len(nodes))
+    weights: list[float] = np.linalg.solve(
+        np.array(nodes) ** powers[:, None], width ** (powers + 1) / (powers + 1)
+    ).tolist()
+    return weights
 
 
 SOLVERS: dict[str, Solver] = {"euler": Euler(), "heun": Heun(), "multistep": Multistep()}

@@ -43,6 +43,12 @@ class ConditionTensors(NamedTuple):
         """Return the same conditions on a device."""
         return self._replace(codes=self.codes.to(device), values=self.values.to(device))
 
+    def padded(self, n_cells: int) -> Self:
+        """Return the same conditions, and cells without conditions after them until there are `n_cells`."""
+        room = (0, 0, 0, n_cells - self.n_cells)
+        codes = nn.functional.pad(self.codes, room, value=-1)
+        return self._replace(codes=codes, values=nn.functional.pad(self.values, room, value=torch.nan))
+
     def absent(self) -> Self:
         """Return the same cells with every condition missing."""
         codes, values = torch.full_like(self.codes, -1), torch.full_like(self.values, torch.nan)
