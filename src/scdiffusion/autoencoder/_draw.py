@@ -33,7 +33,7 @@ def draw_counts(
     r"""Draw the counts of cells from a negative binomial, with bursts or without, then bring them to their total.
 
     A negative binomial is a Poisson number of clumps, :math:`r \log(1 + \mu / r)` on average, each of a logarithmic
-    number of counts. Those of one count are drawn for several genes at once, larger ones and bursts are placed in a walk.
+    number of counts. Those of one are drawn for several genes at once, larger ones and bursts are placed in a walk.
 
     Parameters
     ----------
