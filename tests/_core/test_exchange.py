@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,6 @@ import torch
 from torch import Tensor
 
 from scdiffusion._core import exchange
-from scdiffusion._core.errors import LostProcessError
 from scdiffusion._core.exchange import Exchange, open_exchange
 from scdiffusion._core.processes import Part, Processes
 
@@ -25,15 +22,12 @@ class Lonely(Processes):
         super().__init__(Part(0, 2))
         self.can_share = can_share
         self.path: str | None = None
-        self.other = socket.socket(socket.AF_UNIX)
 
     def sum_(self, tensor: Tensor) -> None:
         tensor += float(self.can_share)
 
     def from_first(self, text: str | None) -> str | None:
         self.path = text
-        if text is not None:
-            self.other.connect(f"{text}/door")
         return text
 
     def collect(self, rows: Tensor) -> Tensor:
@@ -49,36 +43,24 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_rows_are_added_up_in_memory_that_has_no_name_any_more(memory: Path) -> None:
     processes = Lonely(can_share=True)
-    with processes.other, open_exchange(processes, 3, CPU) as one:
-        assert type(one) is not Exchange
-        assert not list(memory.iterdir())
-        processes.other.sendall(b"..")
-        one.given[0] = torch.tensor([1.0, 2.0, 3.0])
-        one.hand_round()
-        one.add_up()
-        assert processes.other.recv(2) == b".."
-        assert one.summed.tolist() == [1.0, 2.0, 3.0]
-        assert one.known.shape == one.given.shape == (2, 3)
-
-
-def test_a_process_that_is_silent_or_gone_is_told(memory: Path) -> None:
-    processes = Lonely(can_share=True)
-    processes.patience = timedelta(seconds=0.01)
-    with open_exchange(processes, 3, CPU) as one:
-        with processes.other, pytest.raises(LostProcessError, match=r"Process 0 of 2 lost the others \(timed out\)"):
-            one.add_up()
-        with pytest.raises(LostProcessError, match=r"lost the others \(Connection closed by another process\)"):
-            one.add_up()
+    one = open_exchange(processes, 3, CPU)
+    assert type(one) is not Exchange
+    assert not list(memory.iterdir())
+    one.given[0] = torch.tensor([1.0, 2.0, 3.0])
+    one.hand_round()
+    one.add_up()
+    assert one.summed.tolist() == [1.0, 2.0, 3.0]
+    assert one.known.shape == one.given.shape == (2, 3)
 
 
 def test_messages_are_sent_where_another_process_cannot_see_the_memory(memory: Path) -> None:
     processes = Lonely(can_share=False)
-    with processes.other, open_exchange(processes, 3, CPU) as one:
-        assert type(one) is Exchange
-        assert not list(memory.iterdir())
-        one.given[0] = torch.tensor([1.0, 2.0, 3.0])
-        one.add_up()
-        assert one.summed.tolist() == [3.0, 4.0, 5.0]
+    one = open_exchange(processes, 3, CPU)
+    assert type(one) is Exchange
+    assert not list(memory.iterdir())
+    one.given[0] = torch.tensor([1.0, 2.0, 3.0])
+    one.add_up()
+    assert one.summed.tolist() == [3.0, 4.0, 5.0]
 
 
 def test_messages_are_sent_where_memory_is_short(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +69,7 @@ def test_messages_are_sent_where_memory_is_short(memory: Path, monkeypatch: pyte
 
     monkeypatch.setattr("os.posix_fallocate", refuse)
     processes = Lonely(can_share=True)
-    with processes.other, open_exchange(processes, 3, CPU) as one:
-        assert type(one) is Exchange
+    one = open_exchange(processes, 3, CPU)
+    assert type(one) is Exchange
     assert processes.path is None
     assert not list(memory.iterdir())

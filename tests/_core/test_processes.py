@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scdiffusion._core.errors import LostProcessError, SettingError
-from scdiffusion._core.processes import ALONE, Part, Processes, joined, loss_told, speaks
+from scdiffusion._core.processes import ALONE, Part, Processes, _loss_told, joined, speaks
 
 
 @pytest.mark.parametrize(("n", "size"), [(0, 3), (2, 3), (10, 3), (1000, 7)])
@@ -53,5 +53,5 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_process_that_is_gone_is_told_with_what_to_do() -> None:
     words = r"Process 1 of 2 lost the others \(Connection closed\).*`--resume`"
-    with pytest.raises(LostProcessError, match=words), loss_told(Part(1, 2)):
+    with pytest.raises(LostProcessError, match=words), _loss_told(Part(1, 2)):
         raise RuntimeError(*["Connection closed"])

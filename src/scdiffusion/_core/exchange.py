@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from scdiffusion._core.processes import loss_told
 
 if TYPE_CHECKING:
     import torch
@@ -69,36 +65,23 @@ class Exchange:
 
 
 class _SharedExchange(Exchange):
-    """The same in memory that all can see."""
+    """The same in memory that all can see; the only messages say that everybody has written."""
 
-    def __init__(self, processes: Processes, memory: Tensor, lines: Sequence[socket.socket]) -> None:
+    def __init__(self, processes: Processes, memory: Tensor) -> None:
         rank = processes.part.rank
-        self._processes, self._lines = processes, lines
+        self._processes = processes
         self._mine = memory[:-1, rank]
         self.given, self.known, self.summed = memory[rank], memory[-1], self._mine[0].clone()
 
     def add_up(self) -> None:
-        self._meet()
+        self._processes.wait()
         self._sum(self._mine)
 
     def hand_round(self) -> None:
-        self._meet()
-
-    def _meet(self) -> None:
-        """Go on when all have come here: a byte to the first process and one back, a fifth of the time of a message."""
-        with loss_told(self._processes.part):
-            if not self._processes.is_first:
-                self._lines[0].sendall(b".")
-            for line in self._lines:
-                if not line.recv(1):
-                    msg = "Connection closed by another process"
-                    raise ConnectionError(msg)
-            for line in self._lines if self._processes.is_first else ():
-                line.sendall(b".")
+        self._processes.wait()
 
 
-@contextmanager
-def open_exchange(processes: Processes, width: int, device: torch.device) -> Iterator[Exchange]:
+def open_exchange(processes: Processes, width: int, device: torch.device) -> Exchange:
     """Choose how rows are exchanged: through memory, if all processes run on one machine with enough to share.
 
     Parameters
@@ -106,45 +89,35 @@ def open_exchange(processes: Processes, width: int, device: torch.device) -> Ite
     processes, width, device
         As for `Exchange`.
     """
-    with ExitStack() as lines:
-        shared = _share(processes, width, lines) if device.type == "cpu" and hasattr(socket, "AF_UNIX") else None
-        yield shared or Exchange(processes, width, device)
+    memory = _share(processes, width) if device.type == "cpu" else None
+    return Exchange(processes, width, device) if memory is None else _SharedExchange(processes, memory)
 
 
-def _share(processes: Processes, width: int, opened: ExitStack) -> Exchange | None:
-    """Map one file of zeros everywhere, and connect all to the first process; `None` unless all can."""
+def _share(processes: Processes, width: int) -> Tensor | None:
+    """Map one file of zeros everywhere, shape ``(processes + 1, processes, width)``; `None` unless all can."""
     import torch
 
     shape = (processes.size + 1, processes.size, width)
     n_numbers = shape[0] * shape[1] * width
-    door = opened.enter_context(socket.socket(socket.AF_UNIX))
-    memory, lines = None, [door]
-    with ExitStack() as named:  # what is mapped and connected needs no name any more
-        folder = processes.from_first(_prepare(4 * n_numbers, door, named) if processes.is_first else None)
-        if folder is not None:
-            with suppress(OSError):  # it is not on another machine, nor open to another user
-                if not processes.is_first:
-                    door.connect(f"{folder}/door")
-                memory = torch.from_file(f"{folder}/rows", shared=True, size=n_numbers).view(shape)
-        if processes.total(float(memory is not None)) < processes.size or memory is None:
-            return None
-        if processes.is_first:
-            lines = [opened.enter_context(door.accept()[0]) for _ in range(1, processes.size)]
-    for line in lines:
-        line.settimeout(processes.patience.total_seconds())
-    return _SharedExchange(processes, memory, lines)
+    memory = None
+    with ExitStack() as named:  # what is mapped needs no name any more
+        path = processes.from_first(_new_file(4 * n_numbers, named) if processes.is_first else None)
+        if path is not None and Path(path).is_file():  # it is not on another machine
+            with suppress(RuntimeError):  # nor open to another user
+                memory = torch.from_file(path, shared=True, size=n_numbers).view(shape)
+        is_shared = processes.total(float(memory is not None)) == processes.size
+    return memory if is_shared else None
 
 
-def _prepare(n_bytes: int, door: socket.socket, named: ExitStack) -> str | None:
-    """Make a folder with rows, whose space is really there so that writing cannot fail, and with a door to knock at."""
+def _new_file(n_bytes: int, named: ExitStack) -> str | None:
+    """Make a file in memory whose space is really there, so that writing to it cannot fail later."""
     if not (_SHARED_MEMORY.is_dir() and hasattr(os, "posix_fallocate")):
         return None
     try:
-        folder = named.enter_context(tempfile.TemporaryDirectory(prefix="scdiffusion-", dir=_SHARED_MEMORY))
-        with Path(folder, "rows").open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, n_bytes)
-        door.bind(f"{folder}/door")
-        door.listen()
+        handle, path = tempfile.mkstemp(prefix="scdiffusion-", dir=_SHARED_MEMORY)
+        named.callback(os.unlink, path)
+        named.callback(os.close, handle)
+        os.posix_fallocate(handle, 0, n_bytes)
     except OSError:
         return None
-    return folder
+    return path

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributed import ProcessGroup
 
-__all__ = ["ALONE", "WHOLE", "Part", "Processes", "joined", "loss_told", "speaks"]
+__all__ = ["ALONE", "WHOLE", "Part", "Processes", "joined", "speaks"]
 
 _PATIENCE = timedelta(minutes=10)
 
@@ -51,15 +51,10 @@ class Processes:
         The part of this process.
     group
         How it reaches the others from main memory; `None` where there are none.
-    patience
-        How long to wait for one that says nothing.
     """
 
-    def __init__(
-        self, part: Part = WHOLE, group: ProcessGroup | None = None, *, patience: timedelta = _PATIENCE
-    ) -> None:
+    def __init__(self, part: Part = WHOLE, group: ProcessGroup | None = None) -> None:
         self.part = part
-        self.patience = patience
         self._group = group
 
     @classmethod
@@ -76,8 +71,8 @@ class Processes:
         if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
             return cls()
         part = Part(dist.get_rank(), dist.get_world_size())
-        with loss_told(part):
-            return cls(part, dist.new_group(backend="gloo", timeout=patience), patience=patience)
+        with _loss_told(part):
+            return cls(part, dist.new_group(backend="gloo", timeout=patience))
 
     @property
     def size(self) -> int:
@@ -104,7 +99,7 @@ class Processes:
         import torch.distributed as dist
 
         if self.size > 1:
-            with loss_told(self.part):
+            with _loss_told(self.part):
                 dist.all_reduce(tensor, group=self._reach(tensor))
 
     def _reach(self, tensor: Tensor) -> ProcessGroup | None:
@@ -145,7 +140,7 @@ class Processes:
 
         n_blocks = -(-len(rows) // block)
         running = []
-        with loss_told(self.part):
+        with _loss_told(self.part):
             for rank in range(self.size if self.size > 1 else 0):
                 blocks = Part(rank, self.size).of(n_blocks)
                 mine = rows[blocks.start * block : blocks.stop * block]
@@ -171,7 +166,7 @@ class Processes:
         if self.size == 1:
             return rows
         received = torch.empty_like(rows)
-        with loss_told(self.part):
+        with _loss_told(self.part):
             dist.all_to_all_single(received, rows, group=self._reach(rows))
         return received
 
@@ -187,7 +182,7 @@ class Processes:
 
         held = [text]
         if self.size > 1:
-            with loss_told(self.part):
+            with _loss_told(self.part):
                 dist.broadcast_object_list(held, 0, group=self._group)
         return held[0]
 
@@ -203,7 +198,7 @@ class Processes:
 
         for tensor in tensors if self.size > 1 else ():
             held = tensor.detach().cpu().contiguous()
-            with loss_told(self.part):
+            with _loss_told(self.part):
                 dist.broadcast(held, 0, group=self._group)
             tensor.detach().copy_(held)
 
@@ -215,7 +210,7 @@ class Processes:
 
         names: list[str | None] = [None] * self.size
         if self.size > 1:
-            with loss_told(self.part):
+            with _loss_told(self.part):
                 dist.all_gather_object(names, platform.node(), group=self._group)
         return len(set(names)) == 1
 
@@ -261,29 +256,18 @@ def joined(device: str) -> Iterator[None]:
             raise SettingError(msg + " expected one GPU for each process. Start fewer processes a machine.")
         torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
-    with loss_told(part):
+    with _loss_told(part):
         dist.init_process_group(backend, rank=part.rank, world_size=size, timeout=_PATIENCE)
     yield
     dist.destroy_process_group()
 
 
 @contextmanager
-def loss_told(part: Part) -> Iterator[None]:
-    """Say in plain words that the other processes do not answer.
-
-    Parameters
-    ----------
-    part
-        Which one this is.
-
-    Raises
-    ------
-    LostProcessError
-        In place of what the means of talking to them raise.
-    """
+def _loss_told(part: Part) -> Iterator[None]:
+    """Say in plain words that the other processes do not answer."""
     try:
         yield
-    except (RuntimeError, ValueError, OSError) as error:  # gloo, NCCL, the store and sockets report so
+    except (RuntimeError, ValueError) as error:  # gloo, NCCL and the store all report so
         reason = str(error).splitlines()[0][:200]
         msg = f"Process {part.rank} of {part.size} lost the others ({reason}); expected all to run to the end. See what"
         raise LostProcessError(msg + " ended one of them; a fit goes on with `--resume` or `resume=True`.") from error

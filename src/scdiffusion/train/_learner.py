@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -174,9 +173,8 @@ class _SharingLearner(Learner):
         return optimiser
 
 
-@contextmanager
-def learning(state: TrainState, processes: Processes) -> Iterator[Learner]:
-    """Choose who changes the weights while the context lasts.
+def learning(state: TrainState, processes: Processes) -> Learner:
+    """Choose who changes the weights.
 
     Parameters
     ----------
@@ -186,12 +184,11 @@ def learning(state: TrainState, processes: Processes) -> Iterator[Learner]:
         Who shares it.
     """
     if processes.size == 1:
-        yield Learner(state)
-        return
+        return Learner(state)
     pieces = _divide([weight.numel() for weight in state.parameters], processes.size)
     width = max(sum(piece.end - piece.begin for piece in own) for own in pieces) + len(Summed._fields)
-    with open_exchange(processes, width, state.parameters[0].device) as exchange:
-        yield _SharingLearner(state, processes, pieces=pieces, exchange=exchange)
+    exchange = open_exchange(processes, width, state.parameters[0].device)
+    return _SharingLearner(state, processes, pieces=pieces, exchange=exchange)
 
 
 def _divide(sizes: Sequence[int], n: int) -> list[list[_Piece]]:

@@ -81,11 +81,8 @@ def train(state: TrainState, run: Run) -> bool:
     every = max(1, run.n_steps // run.config.n_validations)
     saved = time.monotonic()
     stopped = False
-    with (
-        Progress(run.stage, run.n_steps * batches.batch_size, enabled=run.progress) as bar,
-        learning(state, run.processes) as learner,
-        _held_back() as pressed,
-    ):
+    learner = learning(state, run.processes)
+    with Progress(run.stage, run.n_steps * batches.batch_size, enabled=run.progress) as bar, _held_back() as pressed:
         bar.advance(state.step * batches.batch_size)
         try:
             while state.step < run.n_steps and state.stale < run.config.patience and not stopped:
