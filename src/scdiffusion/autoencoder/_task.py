@@ -27,6 +27,7 @@ _SHAPE_RATE = 20.0  # dispersions move on a log scale of many units
 _FITTED_CELLS = 2_048  # of which shapes are fitted in the end
 _FITTING_STEPS = 40
 _FITTING_RATE = 0.3
+_EVIDENCE = 0.5  # nats: what speaks less for a direction hardly moves a shape, as rounding would
 
 
 class AutoencoderTask:
@@ -130,7 +131,7 @@ class AutoencoderTask:
         parts = processes.part.of(-(-len(rows) // _BLOCK))
         blocks = {at: self._source.rows(rows[at * _BLOCK : (at + 1) * _BLOCK]) for at in parts}
         shapes = list(self.module.likelihood.parameters())
-        optimiser = torch.optim.Adam(shapes, lr=_FITTING_RATE)
+        optimiser = torch.optim.Adam(shapes, lr=_FITTING_RATE, eps=_EVIDENCE / len(rows))
         with Progress("dispersions", _FITTING_STEPS * len(rows), enabled=progress) as bar:
             for step in range(_FITTING_STEPS):
                 optimiser.param_groups[0]["lr"] = _FITTING_RATE * (1 - step / _FITTING_STEPS)

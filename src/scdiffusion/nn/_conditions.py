@@ -13,6 +13,8 @@ from scdiffusion.nn._time import fourier_features
 __all__ = ["ConditionEmbedding", "ConditionTensors"]
 
 _FREQUENCIES = 8
+# Zeros beside the features of a number: in narrow products of other lengths, a row depends on its place among the rows.
+_ROOM = (0, -(2 * _FREQUENCIES + 1) % 8)
 _HIGHEST = 8.0  # radians per standard deviation: finer wiggles of a condition are noise
 _SPREAD = 4.0  # beyond this many standard deviations a number reads as the bound
 
@@ -119,7 +121,9 @@ class ConditionEmbedding(nn.Module):
             missing = values[:, at].isnan()
             bounded = values[:, at].nan_to_num(0.0).clamp(-_SPREAD, _SPREAD)
             features = fourier_features(bounded / 2, _FREQUENCIES, highest=_HIGHEST)
-            present = linear(torch.cat([bounded[:, None], features], dim=1))
+            features = nn.functional.pad(torch.cat([bounded[:, None], features], dim=1), _ROOM)
+            weight, bias = linear.get_parameter("weight"), linear.get_parameter("bias")
+            present = nn.functional.linear(features, nn.functional.pad(weight, _ROOM), bias)
             total = total + torch.where(missing[:, None], self.missing_numbers[at], present)
         mixed: Tensor = total + self.outer(nn.functional.silu(self.inner(total)))
         return mixed
