@@ -123,9 +123,9 @@ def scores(judge: Benchmark, cells: AnnData) -> Record:
     return values
 
 
-def section() -> str:
+def section(results: Path = RESULTS) -> str:
     """Write the part of the results page; empty before the first run."""
-    path = RESULTS / "curves.json"
+    path = results / "curves.json"
     if not path.exists():
         return ""
     records: list[Record] = json.loads(path.read_text(encoding="utf-8"))
@@ -163,6 +163,8 @@ def draw(records: list[Record], path: Path) -> None:
             if kind == GENERATED:
                 axis.plot([row[0] for row in rows], [row[2] for row in rows], "k--", label="floor, real against real")
         axis.set(xscale="log", xlabel=f"{along} fitted, {data_set}", ylabel=title)
+        axis.set_xticks([row[0] for row in rows], [f"{row[0]:,}" for row in rows])
+        axis.minorticks_off()
         axis.legend(frameon=False)
     figure.savefig(path, dpi=110)
 

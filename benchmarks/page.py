@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmarks.control.page import section as control_section
+from benchmarks.curves import section as curves_section
 from benchmarks.data import DATA_SETS, MIN_CELLS_PER_GENE, MIN_CELLS_PER_LABEL
 from benchmarks.evaluation_speed import section as speed_section
 from benchmarks.faults import section as faults_section
@@ -65,7 +66,7 @@ def write(table: pd.DataFrame, folder: Path) -> None:
     parts = [_INTRODUCTION, _provenance(table), _missing(table), _main_job(read_records(results / MAIN_JOB_FILE))]
     parts += [_generators(), _overview(table)]
     parts += [_data_set(table[table["data_set"] == name]) for name in table["data_set"].unique()]
-    parts += [_costs(table), _failures(table), faults_section(results), speed_section(results)]
+    parts += [_costs(table), _failures(table), curves_section(results), faults_section(results), speed_section(results)]
     parts += [
         fit_speed_section(results),
         generate_speed_section(results),
