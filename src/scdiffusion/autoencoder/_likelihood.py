@@ -17,7 +17,6 @@ from scdiffusion.autoencoder._terms import Counted, dense_terms
 __all__ = ["BurstNegativeBinomial", "Likelihood", "NegativeBinomial"]
 
 _BURST_RATE, _BURST_SIZE = -6.5, 2.5  # logs of bursts a count and counts a burst, as most UMI data have them
-_MOST_OF_BURSTS = 0.9  # share of a library
 _START_LOG_SIZE = 5.0  # nearly Poisson: latents explain first, dispersion takes what they leave
 
 

@@ -129,7 +129,11 @@ class AutoencoderTask:
         """
         rows = np.sort(generator(0, "cells of shapes").permutation(self._training)[:_FITTED_CELLS])
         parts = processes.part.of(-(-len(rows) // _BLOCK))
-        blocks = {at: self._source.rows(rows[at * _BLOCK : (at + 1) * _BLOCK]) for at in parts}
+        blocks = []
+        for at in parts:
+            counts = self._source.rows(rows[at * _BLOCK : (at + 1) * _BLOCK])
+            noise = self._noise(Draws.of(generator(0, "latents of shapes", at), counts.shape[0]))
+            blocks.append((counts, noise, self._weights(counts)))
         shapes = list(self.module.likelihood.parameters())
         optimiser = torch.optim.Adam(shapes, lr=_FITTING_RATE, eps=_EVIDENCE / len(rows))
         with Progress("dispersions", _FITTING_STEPS * len(rows), enabled=progress) as bar:
@@ -138,11 +142,10 @@ class AutoencoderTask:
                 gradients = [torch.zeros_like(shape) for shape in shapes]
                 for shape, gradient in zip(shapes, gradients, strict=True):
                     shape.grad = gradient  # what a block finds is added to it
-                for at, counts in blocks.items():
-                    noise = self._noise(Draws.of(generator(0, "latents of shapes", at), counts.shape[0]))
+                for counts, noise, weights in blocks:
                     misfit, _ = self.module.terms(counts, noise)
                     prior = self.module.likelihood.penalty() * (counts.shape[0] / self.n_cells)
-                    (((self._weights(counts) * misfit).sum() + prior) / len(rows)).backward(inputs=shapes)
+                    (((weights * misfit).sum() + prior) / len(rows)).backward(inputs=shapes)
                 for gradient in gradients:
                     processes.sum_(gradient)
                 optimiser.step()
