@@ -22,15 +22,12 @@ from benchmarks import runs
 from benchmarks.control.tables import grid
 from benchmarks.cost import machine, today
 from benchmarks.data import DATA_SETS, data_folder, prepare
-from benchmarks.protocol import GENERATORS
+from benchmarks.protocol import GENERATORS, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anndata import AnnData
-
-    from benchmarks.protocol import Entry
-
 SPEED_FILE = "fit_speed.json"
 EFFORTS = (0.1, 0.2, 0.4, 1.0)
 SCVI, ORIGINAL = "scvi-posterior", "original"

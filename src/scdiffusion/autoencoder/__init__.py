@@ -12,5 +12,6 @@ from scdiffusion.autoencoder._network import AutoencoderConfig as AutoencoderCon
 from scdiffusion.autoencoder._network import StandardisingDecoder as StandardisingDecoder
 from scdiffusion.autoencoder._network import gene_product as gene_product
 from scdiffusion.autoencoder._task import AutoencoderTask as AutoencoderTask
+from scdiffusion.autoencoder._task import Labelled as Labelled
 from scdiffusion.autoencoder._terms import Counted as Counted
 from scdiffusion.autoencoder._terms import read_counts as read_counts

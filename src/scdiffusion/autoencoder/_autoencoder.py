@@ -81,7 +81,13 @@ class CountAutoencoder(nn.Module):
         return self.decoder.bias.numel()
 
     def terms(
-        self, counts: sp.csr_matrix, noise: Tensor, *, seen: sp.csr_matrix | None = None, outliers: bool = True
+        self,
+        counts: sp.csr_matrix,
+        noise: Tensor,
+        *,
+        seen: sp.csr_matrix | None = None,
+        prior_mean: Tensor | None = None,
+        outliers: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """Compute the two terms of the bound with one draw of the latents.
 
@@ -93,6 +99,8 @@ class CountAutoencoder(nn.Module):
             Standard normal numbers, shape ``(B, D)``.
         seen
             What the encoder sees of the cells; all of `counts` unless given.
+        prior_mean
+            Where the latents of these cells are expected, shape ``(B, D)``; at 0 unless given.
         outliers
             Whether the likelihood may take counts for outliers.
 
@@ -102,7 +110,8 @@ class CountAutoencoder(nn.Module):
         """
         mean, log_variance = self.encoder(counts if seen is None else seen)
         latent = mean + (0.5 * log_variance).exp() * noise
-        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
+        away = mean if prior_mean is None else mean - prior_mean
+        divergence = 0.5 * (away.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
         cells = read_counts(counts, latent.device)
         return self.likelihood.neg_log_prob(self.decoder(latent), cells, outliers=outliers), divergence
 

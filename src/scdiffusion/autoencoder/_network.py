@@ -40,6 +40,9 @@ class AutoencoderConfig:
     thinning: float = 0.6
     """Largest share of a cell's counts that is hidden from the encoder in training, so that it learns the state of a
     cell and not its noise."""
+    balance: float = 0.25
+    """How far rare combinations of labels are brought up to frequent ones in training: a cell of a combination of ``n``
+    cells weighs as ``n ** -balance``. At 0 all cells weigh the same, at 1 all combinations."""
 
     def __post_init__(self) -> None:
         if min(self.n_latent, self.n_hidden, self.n_bends) < 1:
@@ -48,6 +51,9 @@ class AutoencoderConfig:
             raise SettingError(msg)
         if not 0 <= self.thinning < 1:
             msg = f"`thinning` must be at least 0 and below 1, got {self.thinning}; 0.6 suits most data."
+            raise SettingError(msg)
+        if not 0 <= self.balance <= 1:
+            msg = f"`balance` must be between 0 and 1, got {self.balance}; 0.25 suits most data."
             raise SettingError(msg)
         weights = (self.kl_weight, self.shrinkage, self.bend_shrinkage)
         if min(weights) < 0:

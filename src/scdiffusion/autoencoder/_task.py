@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,19 +15,33 @@ from scdiffusion._core.progress import Progress
 from scdiffusion._core.random import Draws, generator
 from scdiffusion.autoencoder._autoencoder import CountAutoencoder
 from scdiffusion.cells import Source
+from scdiffusion.nn import ConditionPrior, ConditionTensors
 
-__all__ = ["AutoencoderTask"]
+__all__ = ["AutoencoderTask", "Labelled"]
 
 _VALIDATION_CELLS = 2_000
 _BLOCK = 256
 _HEAVY = 10.0  # times the usual counts
 _WAKE = 0.2  # share of the steps after which bends and the shapes of the likelihood are learnt
 _LINEAR_RATE = 4.0  # the linear path learns ahead of the rest, so that effects of conditions add up
+_PRIOR_SHRINKAGE = 2.0  # precision of the Gaussian prior on what a condition adds to latents
+_LARGEST_BALANCE = 4.0  # times the usual weight: no single cell of its kind rules
 _SHAPE_RATE = 20.0  # dispersions move on a log scale of many units
 _FITTED_CELLS = 2_048  # of which shapes are fitted in the end
 _FITTING_STEPS = 40
 _FITTING_RATE = 0.3
 _EVIDENCE = 0.5  # nats: what speaks less for a direction hardly moves a shape, as rounding would
+
+
+class Labelled(NamedTuple):
+    """What is known of the cells beside their counts."""
+
+    prior: ConditionPrior
+    """Where their latents are expected; it is learnt with the network."""
+    training: ConditionTensors
+    """Conditions of the training cells."""
+    validation: ConditionTensors
+    """Conditions of the validation cells."""
 
 
 class AutoencoderTask:
@@ -41,8 +55,14 @@ class AutoencoderTask:
         Raw counts of the genes that the network knows.
     training, validation
         Cells to learn from and to stop by, indices into the source.
+    labelled
+        Conditions of the cells, which help latents to tell them apart; not needed.
     is_tuned
         Whether the network has learnt from other cells before, so that bends and shapes need not wait for latents.
+
+    References
+    ----------
+    Cui et al. 2019, https://arxiv.org/abs/1901.05555, section 4 (weights between those of cells and of labels).
     """
 
     def __init__(
@@ -52,6 +72,7 @@ class AutoencoderTask:
         *,
         training: NDArray[np.int64],
         validation: NDArray[np.int64],
+        labelled: Labelled | None = None,
         is_tuned: bool = False,
     ) -> None:
         self.module = autoencoder
@@ -59,7 +80,13 @@ class AutoencoderTask:
         self.n_cells = len(training)
         self._source = source
         self._training = training
-        self._held = source.rows(np.sort(validation[:_VALIDATION_CELLS]))
+        order = np.argsort(validation[:_VALIDATION_CELLS])
+        self._held = source.rows(validation[order])
+        self._labelled = labelled
+        self._balance = torch.ones(len(training), device=autoencoder.decoder.bias.device)
+        if labelled is not None:
+            self._labelled = labelled._replace(validation=labelled.validation.rows(torch.from_numpy(order)))
+            self._balance *= balancing_weights(labelled.training.codes, autoencoder.config.balance)
         self._heavy = _HEAVY * float(np.median(np.asarray(self._held.sum(axis=1))))
 
     def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
@@ -80,8 +107,13 @@ class AutoencoderTask:
         """
         counts = self._source.rows(self._training[cells])
         seen = thin(counts, self.module.config.thinning, draws=draws)
-        misfit, divergence = self.module.terms(counts, self._noise(draws), seen=seen, outliers=progress >= self._wake)
-        bound = (self._weights(counts) * (misfit + self.module.config.kl_weight * divergence)).mean()
+        at = torch.from_numpy(cells)
+        mean = None if self._labelled is None else self._labelled.prior(self._labelled.training.rows(at))
+        misfit, divergence = self.module.terms(
+            counts, self._noise(draws), seen=seen, prior_mean=mean, outliers=progress >= self._wake
+        )
+        weights = self._weights(counts) * self._balance[at]
+        bound = (weights * (misfit + self.module.config.kl_weight * divergence)).mean()
         return bound + self.module.likelihood.penalty() / self.n_cells
 
     @torch.no_grad()
@@ -96,9 +128,11 @@ class AutoencoderTask:
         n_cells = int(self._held.shape[0])
         total = 0.0
         for at in part.of(-(-n_cells // _BLOCK)):
-            counts: sp.csr_matrix = self._held[at * _BLOCK : (at + 1) * _BLOCK]
+            rows = slice(at * _BLOCK, (at + 1) * _BLOCK)
+            counts: sp.csr_matrix = self._held[rows]
             noise = self._noise(Draws.of(generator(0, "validation of counts", at), counts.shape[0]))
-            misfit, divergence = self.module.terms(counts, noise)
+            mean = None if self._labelled is None else self._labelled.prior(self._labelled.validation.rows(rows))
+            misfit, divergence = self.module.terms(counts, noise, prior_mean=mean)
             total += float((self._weights(counts) * (misfit + divergence)).sum())
         return total / n_cells
 
@@ -107,12 +141,17 @@ class AutoencoderTask:
         decoder, config = self.module.decoder, self.module.config
         others = [*self.module.encoder.parameters(), decoder.bias, *decoder.body.parameters()]
         straight, bent = (2 * shrinkage / self.n_cells for shrinkage in (config.shrinkage, config.bend_shrinkage))
-        return [
+        groups: list[dict[str, Any]] = [
             {"params": others, "rate": 1.0, "begin": 0.0},
             {"params": [decoder.loadings], "rate": _LINEAR_RATE, "begin": 0.0, "weight_decay": straight},
             {"params": [decoder.bent_loadings], "rate": 1.0, "begin": self._wake, "weight_decay": bent},
             {"params": list(self.module.likelihood.parameters()), "rate": _SHAPE_RATE, "begin": self._wake},
         ]
+        if self._labelled is not None:
+            decay = 2 * _PRIOR_SHRINKAGE / self.n_cells
+            prior = list(self._labelled.prior.parameters())
+            groups.append({"params": prior, "rate": _LINEAR_RATE, "begin": 0.0, "weight_decay": decay})
+        return groups
 
     def fit_shapes(self, processes: Processes = ALONE, *, progress: bool = False) -> None:
         """Bring the shapes of the likelihood to their optimum at the latents that were learnt.
@@ -160,6 +199,26 @@ class AutoencoderTask:
 
     def _noise(self, draws: Draws) -> Tensor:
         return torch.from_numpy(draws.normals(self.module.config.n_latent)).to(self.module.decoder.bias.device)
+
+
+def balancing_weights(codes: Tensor, balance: float) -> Tensor:
+    """Weigh cells of rare combinations of labels more than those of frequent ones.
+
+    Parameters
+    ----------
+    codes
+        Code of each label, shape ``(N, C)``.
+    balance
+        0 weighs all cells the same, 1 all combinations.
+
+    Returns
+    -------
+    Weights of mean 1, shape ``(N,)``.
+    """
+    _, which, n_cells = torch.unique(codes, dim=0, return_inverse=True, return_counts=True)
+    sizes = n_cells[which].float()
+    weights: Tensor = (sizes.mean() / sizes).pow(balance).clamp(max=_LARGEST_BALANCE)
+    return weights / weights.mean()
 
 
 def thin(counts: sp.csr_matrix, most: float, *, draws: Draws) -> sp.csr_matrix:

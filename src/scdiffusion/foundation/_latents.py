@@ -72,7 +72,13 @@ class DecodedLatent(CountAutoencoder):
         return Posterior(*(part.to(self.decoder.bias.device) for part in posterior))
 
     def terms(
-        self, counts: sp.csr_matrix, noise: Tensor, *, seen: sp.csr_matrix | None = None, outliers: bool = True
+        self,
+        counts: sp.csr_matrix,
+        noise: Tensor,
+        *,
+        seen: sp.csr_matrix | None = None,
+        prior_mean: Tensor | None = None,
+        outliers: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """Score counts given the code of their cell; there is no prior of codes, so no divergence.
 
@@ -80,7 +86,7 @@ class DecodedLatent(CountAutoencoder):
         ----------
         counts
             Counts, shape ``(B, G)``; codes that they carry are taken instead of being inferred.
-        noise, seen
+        noise, seen, prior_mean
             Not used: codes are those of all counts, without noise.
         outliers
             Whether the likelihood may take counts for outliers.

@@ -45,7 +45,7 @@ __all__ = [
     "write_training",
 ]
 
-FORMAT = 2  # since 2, shares are of all counts of a gene, those of bursts too
+FORMAT = 3  # since 2, shares are of all counts of a gene, bursts too; since 3, pairs of conditions have a centre
 """Layout of the folder; a higher one was written by a newer version."""
 
 _AGAIN = " Copy the whole folder again from where it was saved."
@@ -265,7 +265,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise ModelFolderError(msg) from error
     if version < FORMAT:
         msg = f"The model in {str(folder)!r} was saved by an earlier version, {facts.get('version')}, of scdiffusion,"
-        raise ModelFolderError(msg + " whose decoder meant something else; expected one of this version. Fit it again.")
+        raise ModelFolderError(msg + " which held something else; expected one of this version. Fit it again.")
     if version > FORMAT:
         msg = f"The model in {str(folder)!r} was saved by a newer version, {facts.get('version')}, of scdiffusion;"
         raise ModelFolderError(msg + " this one cannot read it. Update with `pip install -U scdiffusion`.")

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from scdiffusion._core.processes import ALONE, Processes
 from scdiffusion._core.progress import Progress
 from scdiffusion._core.random import generator
-from scdiffusion.autoencoder import AutoencoderTask, CountAutoencoder
+from scdiffusion.autoencoder import AutoencoderTask, CountAutoencoder, Labelled
 from scdiffusion.cells import Batches, Blocks, ConditionTable, ReadAhead, Source
 from scdiffusion.diffusion import LatentTask, condition_tensors
 from scdiffusion.foundation import DecodedLatent, DecoderTask, EmbeddedSource
 from scdiffusion.model._config import ModelConfig
 from scdiffusion.model._parts import Parts
-from scdiffusion.nn import computing_in
+from scdiffusion.nn import ConditionPrior, computing_in
 from scdiffusion.train import Run, Task, TrainState, step_rows, train
 
 __all__ = ["Fit", "History", "Saved", "Stage", "gene_shares"]
@@ -148,7 +148,17 @@ class Fit:
         if not isinstance(latent, CountAutoencoder):
             return None
         source = reading.enter_context(self._ahead(self.source, training, saved))
-        return AutoencoderTask(latent, source, training=training, validation=held, is_tuned=self.is_tuned)
+        labelled = self._labelled() if self.table.codes.size or self.table.values.size else None
+        return AutoencoderTask(
+            latent, source, training=training, validation=held, labelled=labelled, is_tuned=self.is_tuned
+        )
+
+    def _labelled(self) -> Labelled:
+        """Say what is known of the cells beside their counts."""
+        denoiser, width = self.parts.denoiser, self.config.autoencoder.n_latent
+        prior = ConditionPrior(denoiser.n_labels, denoiser.n_continuous, width).to(self.parts.latent_mean.device)
+        conditions = condition_tensors(self.table)
+        return Labelled(prior, *(conditions.rows(torch.from_numpy(rows)) for rows in self._split()))
 
     def _ahead(self, source: Source, rows: NDArray[np.int64], saved: Saved | None) -> AbstractContextManager[Source]:
         """Read the rows of the steps that are left before they are used, if they are on disk."""

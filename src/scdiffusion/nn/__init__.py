@@ -7,6 +7,7 @@ from scdiffusion.nn._conditions import ConditionTensors as ConditionTensors
 from scdiffusion.nn._draws import draw_tensors as draw_tensors
 from scdiffusion.nn._precision import Precision as Precision
 from scdiffusion.nn._precision import computing_in as computing_in
+from scdiffusion.nn._prior import ConditionPrior as ConditionPrior
 from scdiffusion.nn._residual import ModulatedBlock as ModulatedBlock
 from scdiffusion.nn._residual import Modulation as Modulation
 from scdiffusion.nn._time import TimeEmbedding as TimeEmbedding

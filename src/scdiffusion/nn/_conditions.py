@@ -37,6 +37,24 @@ class ConditionTensors(NamedTuple):
         """Conditions of both kinds."""
         return int(self.codes.shape[1] + self.values.shape[1])
 
+    def columns(self, n_labels: Sequence[int]) -> Tensor:
+        """Write labels as columns of zeros and ones, and numbers as they are, behind them; missing ones are zeros.
+
+        Parameters
+        ----------
+        n_labels
+            Number of labels of each categorical condition.
+
+        Returns
+        -------
+        Columns, ``float32``, shape ``(B, sum(n_labels) + C_continuous)``.
+        """
+        found = []
+        for at, n in enumerate(n_labels):
+            code = self.codes[:, at]
+            found.append(nn.functional.one_hot(torch.where(code < 0, n, code), n + 1)[:, :n].to(self.values.dtype))
+        return torch.cat([*found, self.values.nan_to_num(0.0)], dim=1)
+
     def rows(self, rows: Tensor | slice) -> Self:
         """Return the conditions of some of the cells."""
         return self._replace(codes=self.codes[rows], values=self.values[rows])
