@@ -147,7 +147,7 @@ def _fit_and_generate(run: Run, settings: Settings, wanted: dict[str, Any]) -> d
     }
     interpreter = str(PEERS_PYTHON) if run.entry.environment == "peers" else sys.executable
     limit = settings.timeout
-    finished = _call("worker", job, interpreter=interpreter, folder=folder, settings=settings, timeout=limit)
+    finished = call("worker", job, interpreter=interpreter, folder=folder, settings=settings, timeout=limit)
     record |= _verdict(finished, folder / "worker.log", folder / COST_FILE) | {"process": finished.cost.to_json()}
     if record["status"] == "done":
         record["cost"] = json.loads((folder / COST_FILE).read_text(encoding="utf-8"))
@@ -179,7 +179,7 @@ def score(runs: Sequence[Run], settings: Settings) -> str:
     folder = settings.work / slug(first.data_set.name, settings.max_cells) / f"scores-seed{first.seed}"
     folder.mkdir(parents=True, exist_ok=True)
     limit = settings.timeout * len(waiting)
-    finished = _call("score", job, interpreter=sys.executable, folder=folder, settings=settings, timeout=limit)
+    finished = call("score", job, interpreter=sys.executable, folder=folder, settings=settings, timeout=limit)
     verdict = _verdict(finished, folder / "score.log", waiting[-1].folder(settings) / SCORES_FILE)
     cost = f"{finished.cost.seconds:.0f} s, {finished.cost.cpu_seconds:.0f} CPU s"
     if verdict["status"] != "done":
@@ -193,9 +193,10 @@ def _waits(folder: Path, settings: Settings) -> bool:
     return done and (settings.rescore or not (folder / SCORES_FILE).exists())
 
 
-def _call(
+def call(
     module: str, job: dict[str, Any], *, interpreter: str, folder: Path, settings: Settings, timeout: float
 ) -> Finished:
+    """Give a job to a module of the benchmarks, in a process of its own."""
     job_file = folder / f"{module}-job.json"
     job_file.write_text(json.dumps(job, indent=1), encoding="utf-8")
     environment = thread_environment(settings.n_threads) | {"PYTHONPATH": _python_path(interpreter)}

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks import runs
 from benchmarks.control import spaces
 from benchmarks.control.models import Fit, is_fitted, model_of, read
+from benchmarks.protocol import GENERATORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,13 +25,15 @@ if TYPE_CHECKING:
 Array = Any
 SIZES = (5, 10, 25, 50)
 DONOR_KEYS: dict[str, str | None] = {"pbmc3k": None, "kang_ctrl_8donors": "donor"}
-OURS = "ours"
+OURS, SCVI = "ours", "scVI per type"
 _N_RARE = 2
 _FEWEST_HELD_OUT = 5
 _N_TRAINING = 2_500
 _N_GENES = 1_000
 _N_HELD_OUT_DONORS = 3
 _UNLABELLED = "unlabelled"
+_REST = "all other genes"
+_SCVI_SECONDS = 1_800.0
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,48 @@ def generated(model: CellGenerator, training: Training, genes: Array) -> tuple[A
     return training.with_more(cells, made.obs["cell_type"].astype(str).to_numpy())
 
 
+def drawn_by_scvi(
+    training: Training, setting: Setting, adata: AnnData, *, genes: list[str], work: Path
+) -> tuple[Array, Array] | None:
+    """Add cells of the rare types from the posterior predictive of scVI; nothing without the peers' environment.
+
+    It is fitted to the genes that classifiers see, and one more of all other counts, so that depths are whole.
+    """
+    import anndata
+    import pandas as pd
+    from scipy import sparse
+
+    if not runs.PEERS_PYTHON.exists():
+        return None
+    folder = work / "scvi" / setting.fit.key
+    folder.mkdir(parents=True, exist_ok=True)
+    cells = adata[setting.train]
+    seen = sparse.csr_matrix(cells[:, genes].X)
+    rest = np.asarray(cells.X.sum(axis=1)).ravel() - np.asarray(seen.sum(axis=1)).ravel()
+    counts = sparse.hstack([seen, sparse.csr_matrix(rest[:, None])], format="csr").astype(np.float32)
+    var = pd.DataFrame(index=[*genes, _REST])
+    anndata.AnnData(counts, obs=cells.obs[["cell_type"]].astype(str), var=var).write_h5ad(folder / "fit.h5ad")
+    labels = [label for label, n in training.missing().items() for _ in range(n)]
+    asked = pd.DataFrame({"cell_type": labels}, index=[str(at) for at in range(len(labels))])
+    empty = sparse.csr_matrix((len(labels), len(var)), dtype=np.float32)
+    anndata.AnnData(empty, obs=asked, var=var).write_h5ad(folder / "held_out.h5ad")
+    files = {"fit": "fit.h5ad", "held_out": "held_out.h5ad", "cells": "cells.h5ad", "cost": "cost.json"}
+    job: dict[str, Any] = {name: str(folder / file) for name, file in files.items()}
+    job |= {"target": GENERATORS["scvi-posterior"].target, "options": {}, "condition_keys": ["cell_type"]}
+    done = runs.call(
+        "worker",
+        job | {"seed": setting.seed},
+        interpreter=str(runs.PEERS_PYTHON),
+        folder=folder,
+        settings=runs.Settings(work=work),
+        timeout=_SCVI_SECONDS,
+    )
+    if done.exit_code != 0:
+        raise SystemExit((folder / "worker.log").read_text(encoding="utf-8"))
+    logs = spaces.log_normalise(anndata.read_h5ad(folder / "cells.h5ad"))[:, :-1]
+    return training.with_more(logs, np.asarray(labels))
+
+
 def judge(
     training: tuple[Array, Array],
     test: tuple[Array, Array],
@@ -187,7 +233,7 @@ def judge(
     return numbers
 
 
-def score(setting: Setting, adata: AnnData, model: CellGenerator) -> dict[str, dict[str, float]]:
+def score(setting: Setting, adata: AnnData, model: CellGenerator, *, work: Path) -> dict[str, dict[str, float]]:
     """Score all ways to help a classifier."""
     labels = adata.obs["cell_type"].astype(str).to_numpy()
     logs = {name: spaces.log_normalise(adata[rows], model.genes) for name, rows in _parts(setting)}
@@ -203,6 +249,9 @@ def score(setting: Setting, adata: AnnData, model: CellGenerator) -> dict[str, d
         for name, make in METHODS.items()
     }
     scores[OURS] = judge(generated(model, training, genes), test, setting, project=components, weigh=False)
+    drawn = drawn_by_scvi(training, setting, adata, genes=model.genes[genes].tolist(), work=work)
+    if drawn is not None:
+        scores[SCVI] = judge(drawn, test, setting, project=components, weigh=False)
     return scores
 
 
@@ -226,6 +275,6 @@ def run(data: Path, work: Path, seed: int) -> list[dict[str, Any]]:
             "rare": ", ".join(setting.rare),
             "rare_held_out": int(np.isin(labels[setting.test], setting.rare).sum()),
         }
-        for name, numbers in score(setting, adata, model).items():
+        for name, numbers in score(setting, adata, model, work=work).items():
             records.append(about | {"answer": name, **numbers})
     return records

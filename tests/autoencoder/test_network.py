@@ -28,6 +28,7 @@ def _encoder(n_genes: int) -> Encoder:
         ({"n_latent": 0}, "must be at least 1"),
         ({"kl_weight": -1.0}, "must not be negative"),
         ({"thinning": 1.0}, "`thinning` must be at least 0 and below 1, got 1.0"),
+        ({"balance": 1.5}, "`balance` must be between 0 and 1, got 1.5"),
         ({"likelihood": "poisson"}, "must be 'burst' or 'negative_binomial', got 'poisson'"),
     ],
 )

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from scdiffusion._core.processes import WHOLE, Part
 from scdiffusion._core.random import Draws, generator
-from scdiffusion.autoencoder import AutoencoderConfig, AutoencoderTask, CountAutoencoder
-from scdiffusion.autoencoder._task import thin
+from scdiffusion.autoencoder import AutoencoderConfig, AutoencoderTask, CountAutoencoder, Labelled
+from scdiffusion.autoencoder._task import balancing_weights, thin
 from scdiffusion.cells import open_source
+from scdiffusion.nn import ConditionPrior, ConditionTensors
 
 
 @pytest.fixture
@@ -130,3 +131,60 @@ def test_shapes_are_fitted_to_their_optimum_and_nothing_else_moves() -> None:
     moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == {f"likelihood.{name}" for name in ("log_size", "log_burst_rate", "log_burst_size")}
     assert all(weight.requires_grad and weight.grad is None for weight in network.parameters())
+
+
+@pytest.mark.parametrize(("balance", "ratio"), [(0.0, 1.0), (0.5, 2.0), (1.0, 4.0)])
+def test_rare_combinations_weigh_more(balance: float, ratio: float) -> None:
+    codes = torch.tensor([[0, 0]] * 80 + [[0, 1]] * 20)
+    weights = balancing_weights(codes, balance)
+    assert weights.mean().item() == pytest.approx(1.0)
+    assert (weights[-1] / weights[0]).item() == pytest.approx(ratio)
+
+
+def test_without_labels_all_cells_weigh_the_same() -> None:
+    assert (balancing_weights(torch.zeros(5, 0, dtype=torch.long), 1.0) == 1).all()
+
+
+def test_no_single_cell_of_its_kind_rules() -> None:
+    weights = balancing_weights(torch.tensor([[0]] * 9999 + [[1]]), 1.0)
+    assert weights[-1].item() == pytest.approx(4.0, rel=0.5)
+
+
+def _of_labels(adata: ad.AnnData, task: AutoencoderTask, codes: list[int]) -> AutoencoderTask:
+    """Give labels to the fifty training cells, and the same ones backwards to those that it is stopped by."""
+    prior = ConditionPrior([2], 0, 2)
+    training, validation = (
+        ConditionTensors(torch.tensor(part)[:, None], torch.zeros(len(part), 0)) for part in (codes, codes[:10][::-1])
+    )
+    return AutoencoderTask(
+        task.module,
+        open_source(adata),
+        training=np.arange(50),
+        validation=np.arange(50, 60)[::-1].copy(),
+        labelled=Labelled(prior, training, validation),
+    )
+
+
+def test_latents_are_expected_where_labels_say(adata: ad.AnnData, task: AutoencoderTask) -> None:
+    labelled = _of_labels(adata, task, [0, 1] * 25)
+    cells = np.array([4, 7])
+    same = [one.loss(cells, Draws.of(generator(0), 2)).item() for one in (task, labelled)]
+    assert same[0] == pytest.approx(same[1])
+    assert labelled.validate() == pytest.approx(task.validate())
+    assert labelled._labelled is not None
+    with torch.no_grad():
+        labelled._labelled.prior.weights[:] = torch.tensor([[3.0, 0.0], [0.0, 0.0]])
+    rows = labelled._held
+    mean = task.module.encode(rows).mean[:, 0]
+    first = torch.tensor([0, 1] * 5) == 0  # both cells and labels were given backwards
+    extra = (0.5 * (3.0 - mean[first]) ** 2 - 0.5 * mean[first] ** 2).sum() / 10
+    assert labelled.validate() - task.validate() == pytest.approx(extra.item(), rel=1e-3)
+
+
+def test_the_prior_learns_beside_the_network(adata: ad.AnnData, task: AutoencoderTask) -> None:
+    labelled = _of_labels(adata, task, [0, 1] * 25)
+    assert labelled._labelled is not None
+    assert any(labelled._labelled.prior.weights is weight for weight in labelled.parameter_groups()[-1]["params"])
+    labelled.loss(np.arange(50), Draws.of(generator(0), 50)).backward()  # type: ignore[no-untyped-call]
+    assert labelled._labelled.prior.weights.grad is not None
+    assert (labelled._labelled.prior.weights.grad != 0).all()

@@ -81,3 +81,9 @@ def test_rows_that_fill_up_have_no_conditions() -> None:
     assert filled.codes.tolist() == [[0, 1], [-1, -1], [-1, -1]]
     assert filled.values[0].tolist() == [2.0]
     assert filled.values[1:].isnan().all()
+
+
+def test_columns_are_labels_then_numbers_and_missing_ones_are_zeros() -> None:
+    conditions = ConditionTensors(torch.tensor([[1, 0], [-1, 2]]), torch.tensor([[0.5], [torch.nan]]))
+    expected = torch.tensor([[0.0, 1.0, 1.0, 0.0, 0.0, 0.5], [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]])
+    assert torch.equal(conditions.columns([2, 3]), expected)

@@ -215,7 +215,8 @@ def balancing_weights(codes: Tensor, balance: float) -> Tensor:
     -------
     Weights of mean 1, shape ``(N,)``.
     """
-    _, which, n_cells = torch.unique(codes, dim=0, return_inverse=True, return_counts=True)
+    alike = torch.nn.functional.pad(codes, (1, 0))  # without labels, all cells are of one combination
+    _, which, n_cells = torch.unique(alike, dim=0, return_inverse=True, return_counts=True)
     sizes = n_cells[which].float()
     weights: Tensor = (sizes.mean() / sizes).pow(balance).clamp(max=_LARGEST_BALANCE)
     return weights / weights.mean()
