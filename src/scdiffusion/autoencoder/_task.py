@@ -14,6 +14,7 @@ from scdiffusion._core.processes import ALONE, WHOLE, Part, Processes
 from scdiffusion._core.progress import Progress
 from scdiffusion._core.random import Draws, generator
 from scdiffusion.autoencoder._autoencoder import CountAutoencoder
+from scdiffusion.autoencoder._terms import read_counts
 from scdiffusion.cells import Source
 from scdiffusion.nn import ConditionPrior, ConditionTensors
 
@@ -27,7 +28,8 @@ _LINEAR_RATE = 4.0  # the linear path learns ahead of the rest, so that effects 
 _PRIOR_SHRINKAGE = 2.0  # precision of the Gaussian prior on what a condition adds to latents
 _LARGEST_BALANCE = 4.0  # times the usual weight: no single cell of its kind rules
 _SHAPE_RATE = 20.0  # dispersions move on a log scale of many units
-_FITTED_CELLS = 2_048  # of which shapes are fitted in the end
+_FITTED_CELLS, _FITTED_VALUES = 2_048, 1 << 25  # cells that shapes are fitted to in the end, and logits of them kept
+_FITTED_BLOCK = 64  # cells whose logits stay in the cache of a processor
 _FITTING_STEPS = 40
 _FITTING_RATE = 0.3
 _EVIDENCE = 0.5  # nats: what speaks less for a direction hardly moves a shape, as rounding would
@@ -166,14 +168,16 @@ class AutoencoderTask:
         progress
             Show a bar.
         """
-        rows = np.sort(generator(0, "cells of shapes").permutation(self._training)[:_FITTED_CELLS])
-        parts = processes.part.of(-(-len(rows) // _BLOCK))
+        likelihood, n_cells = self.module.likelihood, min(_FITTED_CELLS, max(1, _FITTED_VALUES // self.module.n_genes))
+        rows = np.sort(generator(0, "cells of shapes").permutation(self._training)[:n_cells])
         blocks = []
-        for at in parts:
-            counts = self._source.rows(rows[at * _BLOCK : (at + 1) * _BLOCK])
+        for at in processes.part.of(-(-len(rows) // _FITTED_BLOCK)):
+            counts = self._source.rows(rows[at * _FITTED_BLOCK : (at + 1) * _FITTED_BLOCK])
             noise = self._noise(Draws.of(generator(0, "latents of shapes", at), counts.shape[0]))
-            blocks.append((counts, noise, self._weights(counts)))
-        shapes = list(self.module.likelihood.parameters())
+            with torch.no_grad():
+                logits = self.module.decoder(self.module.infer(counts, noise)[0])
+            blocks.append((logits, read_counts(counts, logits.device), self._weights(counts)))
+        shapes = list(likelihood.parameters())
         optimiser = torch.optim.Adam(shapes, lr=_FITTING_RATE, eps=_EVIDENCE / len(rows))
         with Progress("dispersions", _FITTING_STEPS * len(rows), enabled=progress) as bar:
             for step in range(_FITTING_STEPS):
@@ -181,10 +185,11 @@ class AutoencoderTask:
                 gradients = [torch.zeros_like(shape) for shape in shapes]
                 for shape, gradient in zip(shapes, gradients, strict=True):
                     shape.grad = gradient  # what a block finds is added to it
-                for counts, noise, weights in blocks:
-                    misfit, _ = self.module.terms(counts, noise)
-                    prior = self.module.likelihood.penalty() * (counts.shape[0] / self.n_cells)
-                    (((weights * misfit).sum() + prior) / len(rows)).backward(inputs=shapes)
+                for logits, cells, weights in blocks:
+                    misfit = likelihood.neg_log_prob(logits, cells)
+                    prior = likelihood.penalty() * (len(logits) / self.n_cells)
+                    total: Tensor = ((weights * misfit).sum() + prior) / len(rows)
+                    total.backward(inputs=shapes)  # type: ignore[no-untyped-call]
                 for gradient in gradients:
                     processes.sum_(gradient)
                 optimiser.step()

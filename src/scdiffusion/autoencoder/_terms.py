@@ -76,7 +76,8 @@ class _DenseTerms(torch.autograd.Function):
         grad = share.mul_(size).addcmul_(mean, burst_rate).mul_(grad_cell[:, None])
         grad.view(-1).index_add_(0, flat, grad_nonzero)
         grad_part = grad.sum(dim=0)
-        grad.addcmul_(mean / part, grad.sum(dim=1, keepdim=True) / totals, value=-1)
+        if ctx.needs_input_grad[0]:
+            grad.addcmul_(mean / part, grad.sum(dim=1, keepdim=True) / totals, value=-1)
         return grad, grad_size, grad_rate, grad_part, None
 
 

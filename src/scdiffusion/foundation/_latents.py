@@ -15,7 +15,6 @@ from scdiffusion.autoencoder import (
     CountAutoencoder,
     Posterior,
     StandardisingDecoder,
-    read_counts,
 )
 
 __all__ = ["DecodedLatent", "DecoderTask", "freeze"]
@@ -71,34 +70,29 @@ class DecodedLatent(CountAutoencoder):
         posterior = super().encode(counts)
         return Posterior(*(part.to(self.decoder.bias.device) for part in posterior))
 
-    def terms(
+    def infer(
         self,
         counts: sp.csr_matrix,
         noise: Tensor,
         *,
-        seen: sp.csr_matrix | None = None,
         prior_mean: Tensor | None = None,
-        outliers: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """Score counts given the code of their cell; there is no prior of codes, so no divergence.
+        """Take the codes of cells.
 
         Parameters
         ----------
         counts
             Counts, shape ``(B, G)``; codes that they carry are taken instead of being inferred.
-        noise, seen, prior_mean
-            Not used: codes are those of all counts, without noise.
-        outliers
-            Whether the likelihood may take counts for outliers.
+        noise, prior_mean
+            Not used.
 
         Returns
         -------
-        Minus the log probability of the counts, and zeros, each ``(B,)`` in nats.
+        Codes, shape ``(B, D)``, and zeros for a divergence, shape ``(B,)``.
         """
         carried: NDArray[Any] | None = getattr(counts, "embedding", None)
         codes = self.encoder(counts)[0] if carried is None else torch.from_numpy(carried).to(self.decoder.bias.device)
-        misfit = self.likelihood.neg_log_prob(self.decoder(codes), read_counts(counts, codes.device), outliers=outliers)
-        return misfit, torch.zeros_like(misfit)
+        return codes, codes.new_zeros(len(codes))
 
 
 class DecoderTask(AutoencoderTask):
