@@ -157,6 +157,16 @@ def test_added_cells_bring_rare_types_to_the_size_and_keep_the_others() -> None:
     assert np.isin(cells[grown == "rare"], training.cells[labels == "rare"]).all()
 
 
+def test_cells_of_the_peer_are_left_out_without_its_environment(
+    donors: anndata.AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rare.runs, "PEERS_PYTHON", tmp_path / "nothing")
+    setting = rare.make_setting("kang_ctrl_8donors", donors, k=10, seed=0)
+    training = rare.Training(np.zeros((2, 4)), np.array(["common", "rare"]), ("rare",), 1, 0)
+    genes = donors.var_names[:4].tolist()
+    assert rare.drawn_by_scvi(training, setting, donors, genes=genes, work=tmp_path) is None
+
+
 def test_a_seed_replaces_its_own_records_only(tmp_path: Path) -> None:
     records.write("toy", [{"seed": 0, "value": 1.0}], seed=0, folder=tmp_path)
     records.write("toy", [{"seed": 1, "value": 2.0}], seed=1, folder=tmp_path)
