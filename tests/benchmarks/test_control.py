@@ -160,7 +160,7 @@ def test_added_cells_bring_rare_types_to_the_size_and_keep_the_others() -> None:
 def test_cells_of_the_peer_are_left_out_without_its_environment(
     donors: anndata.AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rare.runs, "PEERS_PYTHON", tmp_path / "nothing")
+    monkeypatch.setattr("benchmarks.runs.PEERS_PYTHON", tmp_path / "nothing")
     setting = rare.make_setting("kang_ctrl_8donors", donors, k=10, seed=0)
     training = rare.Training(np.zeros((2, 4)), np.array(["common", "rare"]), ("rare",), 1, 0)
     genes = donors.var_names[:4].tolist()
