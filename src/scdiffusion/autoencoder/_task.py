@@ -84,11 +84,11 @@ class AutoencoderTask:
         self._training = training
         order = np.argsort(validation[:_VALIDATION_CELLS])
         self._held = source.rows(validation[order])
-        self._labelled = labelled
-        self._balance = torch.ones(len(training), device=autoencoder.decoder.bias.device)
+        self._labelled, balance = labelled, torch.ones(len(training))
         if labelled is not None:
             self._labelled = labelled._replace(validation=labelled.validation.rows(torch.from_numpy(order)))
-            self._balance *= balancing_weights(labelled.training.codes, autoencoder.config.balance)
+            balance = balancing_weights(labelled.training.codes, autoencoder.config.balance)
+        self._balance = balance.to(autoencoder.decoder.bias.device)
         self._heavy = _HEAVY * float(np.median(np.asarray(self._held.sum(axis=1))))
 
     def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
