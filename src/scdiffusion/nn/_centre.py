@@ -15,7 +15,7 @@ __all__ = ["ConditionCentre"]
 
 _BLOCK = 8_192
 _RIDGE = 2.0  # in cells: the mean of a label of n cells counts for n / (n + 2)
-_PAIR_RIDGE = 20.0  # the same of what a pair of conditions does beyond their sum
+_PAIR_RIDGE = 200.0  # the same of what a pair of conditions does beyond their sum
 _LEAST = 1e-3  # the sum takes all that it can before pairs are asked
 _RANK = 8  # directions in which the labels of a condition differ that may change what another condition does
 
