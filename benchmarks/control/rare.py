@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,7 +101,16 @@ def settings(data: Path, seed: int) -> Iterator[Setting]:
 
 
 def fits(data: Path, seed: int) -> list[Fit]:
-    """List all fits of the study."""
+    """List all fits of the study.
+
+    Raises
+    ------
+    SystemExit
+        SMOTE is not installed, which is better known before the fits than after them.
+    """
+    if find_spec("imblearn") is None:
+        msg = "The study of rare types compares with SMOTE of imbalanced-learn. Run `pip install '.[bench]'` first."
+        raise SystemExit(msg)
     return [setting.fit for setting in settings(data, seed)]
 
 
