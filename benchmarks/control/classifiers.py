@@ -91,7 +91,8 @@ def run(data: Path, work: Path, seed: int) -> list[dict[str, Any]]:
     model = model_of(fit, data=data, work=work)
     adata, found = labelled(data), []
     for key in SETS[-1]:
-        model.add_classifier(key, adata, obs_key=key, seed=seed, progress=False)
+        reads_depth = key == "depth"  # the other labels are no matter of library size
+        model.add_classifier(key, adata, obs_key=key, library_size=reads_depth, seed=seed, progress=False)
     for keys in SETS:
         judges, combos = Judges(adata, model.genes, keys), combinations(adata, keys)
         about = {"data_set": DATA_SET, "classifiers": " + ".join(keys), "seed": seed}
