@@ -108,25 +108,30 @@ class CountAutoencoder(nn.Module):
         -------
         Minus the log probability of the counts and the divergence from the prior, each ``(B,)`` in nats.
         """
-        latent, divergence = self.infer(counts if seen is None else seen, noise, prior_mean=prior_mean)
+        latent, divergence = self.infer(counts, noise, seen=seen, prior_mean=prior_mean)
         cells = read_counts(counts, latent.device)
         return self.likelihood.neg_log_prob(self.decoder(latent), cells, outliers=outliers), divergence
 
-    def infer(self, counts: sp.csr_matrix, noise: Tensor, *, prior_mean: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def infer(
+        self,
+        counts: sp.csr_matrix,
+        noise: Tensor,
+        *,
+        seen: sp.csr_matrix | None = None,
+        prior_mean: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Draw latents from their posterior.
 
         Parameters
         ----------
-        counts
-            What the encoder sees of the cells, shape ``(B, G)``.
-        noise, prior_mean
+        counts, noise, seen, prior_mean
             As in `terms`.
 
         Returns
         -------
         Latents, shape ``(B, D)``, and the divergence of the posterior from the prior, shape ``(B,)``, in nats.
         """
-        mean, log_variance = self.encoder(counts)
+        mean, log_variance = self.encoder(counts if seen is None else seen)
         away = mean if prior_mean is None else mean - prior_mean
         divergence = 0.5 * (away.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
         return mean + (0.5 * log_variance).exp() * noise, divergence

@@ -75,15 +75,16 @@ class DecodedLatent(CountAutoencoder):
         counts: sp.csr_matrix,
         noise: Tensor,
         *,
+        seen: sp.csr_matrix | None = None,
         prior_mean: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Take the codes of cells.
+        """Take the codes of cells, of all their counts and without noise.
 
         Parameters
         ----------
         counts
             Counts, shape ``(B, G)``; codes that they carry are taken instead of being inferred.
-        noise, prior_mean
+        noise, seen, prior_mean
             Not used.
 
         Returns
