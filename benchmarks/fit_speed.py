@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anndata import AnnData
+
 SPEED_FILE = "fit_speed.json"
 EFFORTS = (0.1, 0.2, 0.4, 1.0)
 SCVI, ORIGINAL = "scvi-posterior", "original"

@@ -86,10 +86,12 @@ class ConditionCentre(nn.Module):
         conditions
             Their conditions.
         """
-        n_alone = len(self.weights)
-        traits = torch.zeros(self.traits.shape)
-        gram, moment = self._sums(latents, conditions, traits)
-        alone = torch.linalg.solve(_raised(gram[:n_alone, :n_alone], _RIDGE), moment[:n_alone])
+        gram, moment = self._sums(latents, conditions)
+        alone = torch.linalg.solve(_raised(gram, _RIDGE), moment)
+        self.weights.copy_(alone)
+        if not len(self.pair_weights):
+            return
+        n_alone, traits = len(alone), torch.zeros(self.traits.shape)
         for at, span in enumerate(self._spans):
             if at < len(self.n_labels):
                 traits[span] = _traits(alone[span], gram.diagonal()[span]).float()
@@ -105,15 +107,19 @@ class ConditionCentre(nn.Module):
         for found, kept in ((traits, self.traits), (alone, self.weights), (pairs, self.pair_weights)):
             kept.copy_(found)
 
-    def _sums(self, latents: Tensor, conditions: ConditionTensors, traits: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum the products of columns and pairs with one another and with the latents."""
-        n_columns = len(self.weights) + len(self.pair_weights)
+    def _sums(
+        self, latents: Tensor, conditions: ConditionTensors, traits: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Sum the products of columns, and of pairs where labels have traits, with one another and with the latents."""
+        n_columns = len(self.weights) + (0 if traits is None else len(self.pair_weights))
         gram = torch.zeros(n_columns, n_columns, dtype=torch.float64)
         moment = torch.zeros(n_columns, latents.shape[1], dtype=torch.float64)
         for begin in range(0, len(latents), _BLOCK):
             rows = slice(begin, begin + _BLOCK)
-            columns = conditions.rows(rows).columns(self.n_labels)
-            design = torch.cat([columns, self._pairs(columns, traits)], dim=1).double()
+            design = conditions.rows(rows).columns(self.n_labels)
+            if traits is not None:
+                design = torch.cat([design, self._pairs(design, traits)], dim=1)
+            design = design.double()
             gram += design.T @ design
             moment += design.T @ latents[rows].double()
         return gram, moment
