@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 from scdiffusion._core.errors import ModelFolderError
 from scdiffusion.cells import Conditions
 from scdiffusion.cli import run
+from scdiffusion.cli._app import main
 
 Calls = dict[str, Any]
 
@@ -181,3 +183,16 @@ def test_a_model_that_is_none_ends_with_2(calls: Calls, tmp_path: Path, capsys: 
     assert run(["generate", str(tmp_path / "absent"), "-o", str(tmp_path / "c.h5ad")]) == 2
     assert "is not a saved model" in capsys.readouterr().err
     assert not calls
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"), [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "PASSIVE"}, None)]
+)
+def test_waiting_threads_spin_for_a_moment_unless_the_user_says_how(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], spins: str | None
+) -> None:
+    monkeypatch.setattr("os.environ", dict(given))
+    monkeypatch.setattr("scdiffusion.cli._app.run", lambda: 0)
+    with pytest.raises(SystemExit):
+        main()
+    assert os.environ.get("GOMP_SPINCOUNT") == spins

@@ -88,5 +88,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Run the command of this process and end it."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait slow other processes down
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # Threads that sleep at once wake too late for the next of many small products (fits take twice as long), and
+        # threads that spin for a long time slow other processes down; those of macOS have no such middle way.
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+        os.environ.setdefault("KMP_BLOCKTIME", "0")
     raise SystemExit(run())

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from scdiffusion._core.processes import ALONE, Processes
 from scdiffusion._core.progress import Progress
@@ -25,6 +26,8 @@ __all__ = ["Run", "TrainingError", "train"]
 _WARM_UP_STEPS = 50
 _WAKE_UP = 0.15  # share of the steps over which a group that begins late comes to its rate
 _CHECKPOINT_SECONDS = 20.0
+_PRODUCTS_A_THREAD = 1 << 26  # of a weight and a cell: below, threads wait longer for each other than they work
+_MOST_THREADS = 8
 
 
 class TrainingError(RuntimeError):
@@ -82,7 +85,12 @@ def train(state: TrainState, run: Run) -> bool:
     saved = time.monotonic()
     stopped = False
     learner = learning(state, run.processes)
-    with Progress(run.stage, run.n_steps * batches.batch_size, enabled=run.progress) as bar, _held_back() as pressed:
+    products = batches.batch_size * sum(weight.numel() for weight in state.parameters)
+    with (
+        Progress(run.stage, run.n_steps * batches.batch_size, enabled=run.progress) as bar,
+        _held_back() as pressed,
+        _few_threads(products),
+    ):
         bar.advance(state.step * batches.batch_size)
         try:
             while state.step < run.n_steps and state.stale < run.config.patience and not stopped:
@@ -133,6 +141,17 @@ def _require_finite(value: float, term: str, *, run: Run, step: int) -> None:
     if not math.isfinite(value):
         msg = f"The {term} of stage {run.stage!r} is {value} at step {step}; expected a finite number."
         raise TrainingError(msg + " Lower `learning_rate`, or look for extreme counts in the data.")
+
+
+@contextmanager
+def _few_threads(n_products: int) -> Iterator[None]:
+    """Use as many threads as a step of so many products keeps busy: with more it takes longer, not less."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, _MOST_THREADS, n_products // _PRODUCTS_A_THREAD)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
