@@ -56,7 +56,8 @@ def plan_blocks(source: Source, rows: NDArray[np.int64]) -> Blocks:
 class ReadAhead(WrappedSource):
     """A source that holds the rows of the coming steps in memory, and reads those after them in the background.
 
-    Used as a context manager. Rows that were not announced are read when asked for.
+    Used as a context manager. Rows are quickest in the order in which they were announced; those that were not are read
+    when asked for.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ class ReadAhead(WrappedSource):
 
     def _begin_next(self) -> None:
         wanted = next(self._coming, None)
-        self._next = None if wanted is None or not wanted.size else self._thread.submit(self._read, np.sort(wanted))
+        self._next = None if wanted is None or not wanted.size else self._thread.submit(self._read, wanted)
 
     def _read(self, rows: NDArray[np.int64]) -> Loaded:
         if isinstance(self._source, StoredSource):

@@ -11,18 +11,20 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from scdiffusion.cells._kernels import deal
 from scdiffusion.cells._rows import Named, Stored, slices, sparse_rows
 
 __all__ = ["DenseSource", "Loaded", "SparseRows", "SparseSource", "StoredSource"]
 
 _GAP_VALUES = 1 << 14  # reading this many unwanted values is quicker than one more request to the file
+_SPAN_VALUES = 1 << 18  # values that are read before they are dealt out; they stay in the cache of the processor
 
 
 class Loaded(NamedTuple):
-    """Some rows in memory as they are stored, to be given in any order."""
+    """Some rows in memory as they are stored, to be given in any order, quickest in that in which they lie."""
 
     rows: NDArray[np.int64]
-    """Which, ascending; those between rows that were asked for may be among them."""
+    """Which, in their order."""
     counts: sp.csr_matrix
     """Every stored gene of these rows."""
     finish: Callable[[sp.csr_matrix], sp.csr_matrix]
@@ -30,8 +32,20 @@ class Loaded(NamedTuple):
 
     def find(self, wanted: NDArray[np.integer]) -> sp.csr_matrix | None:
         """Return rows in the order given, or nothing where one is missing."""
-        at = np.minimum(np.searchsorted(self.rows, wanted), len(self.rows) - 1)
+        for begin in np.flatnonzero(self.rows == wanted[0])[:1] if len(wanted) else ():
+            end = int(begin) + len(wanted)
+            if np.array_equal(self.rows[begin:end], wanted):
+                return self.finish(self._stretch(int(begin), end))
+        order = np.argsort(self.rows)
+        at = order[np.minimum(np.searchsorted(self.rows, wanted, sorter=order), len(order) - 1)]
         return self.finish(self.counts[at]) if (self.rows[at] == wanted).all() else None
+
+    def _stretch(self, begin: int, end: int) -> sp.csr_matrix:
+        """Return neighbouring rows, without copying their values."""
+        starts = self.counts.indptr[begin : end + 1]
+        values = slice(starts[0], starts[-1])
+        held = self.counts.data[values], self.counts.indices[values], starts - starts[0]
+        return sp.csr_matrix(held, shape=(end - begin, self.counts.shape[1]))
 
 
 class StoredSource(Named, ABC):
@@ -71,37 +85,36 @@ class StoredSource(Named, ABC):
         """Memory of the counts of one loaded cell in the mean."""
         return self._value_bytes * float(self._starts[-1]) / max(1, self.n_cells)
 
+    @abstractmethod
     def load(self, rows: NDArray[np.int64]) -> Loaded:
         """Read rows into memory, neighbours together.
 
         Parameters
         ----------
         rows
-            Which, ascending, none twice, at least one.
-
-        Returns
-        -------
-        The rows, and those in gaps that are quicker to read than to skip.
+            Which, in the order in which they shall lie, none twice, at least one.
         """
-        gaps = self._starts[rows[1:]] - self._starts[rows[:-1] + 1]
-        runs = np.split(rows, np.flatnonzero(gaps > _GAP_VALUES) + 1)
-        spans = [slice(int(run[0]), int(run[-1]) + 1) for run in runs]
-        held = np.concatenate([np.arange(span.start, span.stop) for span in spans])
-        return Loaded(held, self._read(spans), self._finish)
 
     def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
         """Return the counts of some cells in the order given."""
         asked = np.asarray(indices, dtype=np.int64) % max(self.n_cells, 1)
         if asked.size == 0:
             return sp.csr_matrix((0, self.n_genes), dtype=np.float32)
-        found = self.load(np.unique(asked)).find(asked)
-        assert found is not None
-        return found
+        held, back = np.unique(asked, return_inverse=True)
+        loaded = self.load(asked if len(held) == len(asked) else held)
+        return self._finish(loaded.counts if len(held) == len(asked) else loaded.counts[back])
 
     def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
         """Visit all cells in order."""
         for where in slices(self.n_cells, n_rows):
-            yield where, self._finish(self._read([where]))
+            yield where, self._finish(self._read(where))
+
+    def _spans(self, rows: NDArray[np.int64]) -> list[slice]:
+        """Find stretches to read for ascending rows: with gaps that are quicker to read than to skip."""
+        gaps = self._starts[rows[1:]] - self._starts[rows[:-1] + 1]
+        pieces = (self._starts[rows] - self._starts[rows[0]]) // _SPAN_VALUES
+        cuts = np.flatnonzero((gaps > _GAP_VALUES) | (np.diff(pieces) > 0)) + 1
+        return [slice(int(run[0]), int(run[-1]) + 1) for run in np.split(rows, cuts)]
 
     def _finish(self, rows: sp.csr_matrix) -> sp.csr_matrix:
         """Choose the genes of stored rows and make their counts numbers that networks take."""
@@ -121,8 +134,8 @@ class StoredSource(Named, ABC):
         return chosen if self._place is not None else self.select(chosen)
 
     @abstractmethod
-    def _read(self, spans: Sequence[slice]) -> sp.csr_matrix:
-        """Read stretches of rows as they are stored."""
+    def _read(self, span: slice) -> sp.csr_matrix:
+        """Read a stretch of rows as they are stored."""
 
 
 class DenseSource(StoredSource):
@@ -141,8 +154,16 @@ class DenseSource(StoredSource):
         super().__init__(obs, var, starts=starts, value_bytes=8, genes=genes)
         self._element = element
 
-    def _read(self, spans: Sequence[slice]) -> sp.csr_matrix:
-        return sp.vstack([sparse_rows(self._element[span]) for span in spans], format="csr")
+    def load(self, rows: NDArray[np.int64]) -> Loaded:
+        """Read rows into memory, neighbours together."""
+        held = np.sort(rows)
+        spans = self._spans(held)
+        mine = np.split(held, np.searchsorted(held, [span.stop for span in spans[:-1]]))
+        parts = [self._read(span)[rows - span.start] for span, rows in zip(spans, mine, strict=True)]
+        return Loaded(rows, sp.vstack(parts, format="csr")[np.searchsorted(held, rows)], self._finish)
+
+    def _read(self, span: slice) -> sp.csr_matrix:
+        return sparse_rows(self._element[span])
 
 
 class SparseRows(StoredSource, ABC):
@@ -168,16 +189,33 @@ class SparseRows(StoredSource, ABC):
         super().__init__(obs, var, starts=starts, value_bytes=sum(one.itemsize for one in types), genes=genes)
         self._types = types
 
-    def _read(self, spans: Sequence[slice]) -> sp.csr_matrix:
-        lengths = [np.diff(self._starts[span.start : span.stop + 1]) for span in spans]
-        starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
-        data, indices = (np.empty(starts[-1], dtype=one) for one in self._types)
-        at = 0
+    def load(self, rows: NDArray[np.int64]) -> Loaded:
+        """Read rows into memory, neighbours together, and deal each out to its place."""
+        lengths = self._starts[rows + 1] - self._starts[rows]
+        places = np.concatenate([[0], np.cumsum(lengths)])
+        dealt = [np.empty(places[-1], dtype=one) for one in self._types]
+        order = np.argsort(rows)
+        held, done = rows[order], 0
+        spans = self._spans(held)
+        room = [np.empty(max(map(self._n_values, spans)), dtype=one) for one in self._types]
         for span in spans:
-            begin, end = int(self._starts[span.start]), int(self._starts[span.stop])
-            self._fill(begin, data[at : at + end - begin], indices[at : at + end - begin])
-            at += end - begin
-        return sp.csr_matrix((data, indices, starts), shape=(starts.size - 1, self._width))
+            values = [one[: self._n_values(span)] for one in room]
+            self._fill(int(self._starts[span.start]), *values)
+            end = int(np.searchsorted(held, span.stop))
+            mine, begins = order[done:end], self._starts[held[done:end]] - self._starts[span.start]
+            for stored, whole in zip(values, dealt, strict=True):
+                deal(stored, begins, lengths[mine], places[mine], whole)
+            done = end
+        return Loaded(rows, sp.csr_matrix((*dealt, places), shape=(len(rows), self._width)), self._finish)
+
+    def _read(self, span: slice) -> sp.csr_matrix:
+        data, indices = (np.empty(self._n_values(span), dtype=one) for one in self._types)
+        starts = self._starts[span.start : span.stop + 1]
+        self._fill(int(starts[0]), data, indices)
+        return sp.csr_matrix((data, indices, starts - starts[0]), shape=(starts.size - 1, self._width))
+
+    def _n_values(self, span: slice) -> int:
+        return int(self._starts[span.stop] - self._starts[span.start])
 
     @abstractmethod
     def _fill(self, begin: int, data: NDArray[np.generic], indices: NDArray[np.generic]) -> None:
