@@ -58,7 +58,7 @@ def test_at_most_two_buffers_are_held(watched: Watched) -> None:
         for at in range(0, 60, 10):
             ahead.rows(np.array([at, at + 9]))
             assert ahead._present is not None
-            assert ahead._present.counts.shape[0] == 10
+            assert len(ahead._present.rows) == 10
             assert sum(rows.size for rows in watched.asked) <= at + 20
     assert ahead._present is None
 

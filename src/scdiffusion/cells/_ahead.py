@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from scdiffusion.cells._batches import Blocks
 from scdiffusion.cells._rows import Source, WrappedSource
 from scdiffusion.cells._shards import ShardSource
-from scdiffusion.cells._stored import Loaded, StoredSource
+from scdiffusion.cells._stored import Loaded, Room, StoredSource, unchecked
 
 __all__ = ["BUFFER_BYTES", "ReadAhead", "plan_blocks"]
 
@@ -71,6 +72,7 @@ class ReadAhead(WrappedSource):
         super().__init__(source)
         self._coming = coming
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
+        self._rooms = Room(), Room()
         self._present: Loaded | None = None
         self._next: Future[Loaded] | None = None
 
@@ -105,10 +107,8 @@ class ReadAhead(WrappedSource):
         self._next = None if wanted is None or not wanted.size else self._thread.submit(self._read, wanted)
 
     def _read(self, rows: NDArray[np.int64]) -> Loaded:
+        self._rooms = self._rooms[::-1]  # that of the buffer before the present one is free
         if isinstance(self._source, StoredSource):
-            return self._source.load(rows)
-        return Loaded(rows, self._source.rows(rows), _keep)
-
-
-def _keep(rows: sp.csr_matrix) -> sp.csr_matrix:
-    return rows
+            return self._source.load(rows, self._rooms[0])
+        found = self._source.rows(rows)
+        return Loaded(rows, found.data, found.indices, found.indptr, partial(unchecked, width=self.n_genes))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -68,14 +69,31 @@ class ShardSource(SparseRows):
         self._ends = np.array([part.end for part in parts])
 
     def _fill(self, begin: int, data: NDArray[np.generic], indices: NDArray[np.generic]) -> None:
-        done, at = 0, int(np.searchsorted(self._ends, begin, side="right"))
-        while done < data.size:
-            part, before = self._parts[at], self._parts[at - 1].end if at else 0
-            n = min(data.size - done, part.end - begin - done)
+        done = 0
+        for part, values in self._pieces(begin, begin + data.size):
+            n = values.stop - values.start
             with part.path.open("rb", buffering=0) as file:
                 for first, whole in ((part.data, data), (part.indices, indices)):
-                    _read_into(file, first + (begin + done - before) * whole.itemsize, whole[done : done + n])
-            done, at = done + n, at + 1
+                    _read_into(file, first + values.start * whole.itemsize, whole[done : done + n])
+            done += n
+
+    def _expect(self, span: slice) -> None:
+        if not hasattr(os, "posix_fadvise"):  # macOS and Windows fetch without being told
+            return
+        for part, values in self._pieces(int(self._starts[span.start]), int(self._starts[span.stop])):
+            with part.path.open("rb", buffering=0) as file:
+                for first, dtype in zip((part.data, part.indices), self._types, strict=True):
+                    begin, size = first + values.start * dtype.itemsize, (values.stop - values.start) * dtype.itemsize
+                    os.posix_fadvise(file.fileno(), begin, size, os.POSIX_FADV_WILLNEED)
+
+    def _pieces(self, begin: int, end: int) -> Iterator[tuple[_Part, slice]]:
+        """Find in which shards values lie, and where among those of the shard."""
+        at = int(np.searchsorted(self._ends, begin, side="right"))
+        while begin < end:
+            part, before = self._parts[at], self._parts[at - 1].end if at else 0
+            stop = min(end, part.end)
+            yield part, slice(begin - before, stop - before)
+            begin, at = stop, at + 1
 
 
 def _read_into(file: io.RawIOBase, offset: int, values: NDArray[np.generic]) -> None:

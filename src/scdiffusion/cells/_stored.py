@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,27 @@ from numpy.typing import NDArray
 from scdiffusion.cells._kernels import deal
 from scdiffusion.cells._rows import Named, Stored, slices, sparse_rows
 
-__all__ = ["DenseSource", "Loaded", "SparseRows", "SparseSource", "StoredSource"]
+__all__ = ["DenseSource", "Loaded", "Room", "SparseRows", "SparseSource", "StoredSource", "unchecked"]
+
+Finish: TypeAlias = Callable[[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]], sp.csr_matrix]
 
 _GAP_VALUES = 1 << 14  # reading this many unwanted values is quicker than one more request to the file
+_AHEAD = 8  # stretches that the system is told to fetch while others are dealt out
 _SPAN_VALUES = 1 << 18  # values that are read before they are dealt out; they stay in the cache of the processor
+
+
+class Room:
+    """Memory for stored values, used again and again: new memory costs as much as filling it."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, NDArray[np.generic]] = {}
+
+    def take(self, name: str, n: int, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+        """Return memory for `n` values; what was taken under the same name before is overwritten."""
+        held = self._held.get(name)
+        if held is None or len(held) < n or held.dtype != dtype:
+            held = self._held[name] = np.empty(n + n // 16, dtype=dtype)
+        return held[:n]
 
 
 class Loaded(NamedTuple):
@@ -25,27 +42,51 @@ class Loaded(NamedTuple):
 
     rows: NDArray[np.int64]
     """Which, in their order."""
-    counts: sp.csr_matrix
-    """Every stored gene of these rows."""
-    finish: Callable[[sp.csr_matrix], sp.csr_matrix]
-    """Makes ``float32`` of stored rows, with the genes asked for."""
+    data: NDArray[np.generic]
+    """Stored counts, row after row."""
+    columns: NDArray[np.generic]
+    """Their columns."""
+    starts: NDArray[np.integer]
+    """Where each row begins among them, and the last one ends."""
+    finish: Finish
+    """Makes ``float32`` of such rows, with the genes asked for."""
 
     def find(self, wanted: NDArray[np.integer]) -> sp.csr_matrix | None:
-        """Return rows in the order given, or nothing where one is missing."""
+        """Return a copy of rows in the order given, or nothing where one is missing."""
         for begin in np.flatnonzero(self.rows == wanted[0])[:1] if len(wanted) else ():
-            end = int(begin) + len(wanted)
-            if np.array_equal(self.rows[begin:end], wanted):
-                return self.finish(self._stretch(int(begin), end))
+            if np.array_equal(self.rows[begin : begin + len(wanted)], wanted):
+                starts = self.starts[begin : begin + len(wanted) + 1]
+                values = slice(starts[0], starts[-1])
+                return self.finish(
+                    self.data[values].astype(np.float32), self.columns[values].copy(), starts - starts[0]
+                )
         order = np.argsort(self.rows)
         at = order[np.minimum(np.searchsorted(self.rows, wanted, sorter=order), len(order) - 1)]
-        return self.finish(self.counts[at]) if (self.rows[at] == wanted).all() else None
+        if (self.rows[at] != wanted).any():
+            return None
+        width = 1 + int(self.columns.max(initial=0))
+        rows = sp.csr_matrix((self.data, self.columns, self.starts), shape=(len(self.rows), width))[at]
+        return self.finish(rows.data, rows.indices, rows.indptr)
 
-    def _stretch(self, begin: int, end: int) -> sp.csr_matrix:
-        """Return neighbouring rows, without copying their values."""
-        starts = self.counts.indptr[begin : end + 1]
-        values = slice(starts[0], starts[-1])
-        held = self.counts.data[values], self.counts.indices[values], starts - starts[0]
-        return sp.csr_matrix(held, shape=(end - begin, self.counts.shape[1]))
+
+def unchecked(
+    data: NDArray[np.generic], columns: NDArray[np.generic], starts: NDArray[np.integer], *, width: int
+) -> sp.csr_matrix:
+    """Make a CSR matrix of arrays that are right: scipy's own checks take longer than the copying of a batch.
+
+    Parameters
+    ----------
+    data, columns, starts
+        Values, their columns, which ascend in each row, and where rows begin.
+    width
+        Number of columns.
+    """
+    matrix = sp.csr_matrix((len(starts) - 1, width), dtype=data.dtype)
+    index_type = np.int32 if starts[-1] <= np.iinfo(np.int32).max else np.int64
+    matrix.data = data
+    matrix.indices, matrix.indptr = (index.astype(index_type, copy=False) for index in (columns, starts))
+    matrix.has_canonical_format = True
+    return matrix
 
 
 class StoredSource(Named, ABC):
@@ -86,13 +127,15 @@ class StoredSource(Named, ABC):
         return self._value_bytes * float(self._starts[-1]) / max(1, self.n_cells)
 
     @abstractmethod
-    def load(self, rows: NDArray[np.int64]) -> Loaded:
+    def load(self, rows: NDArray[np.int64], room: Room) -> Loaded:
         """Read rows into memory, neighbours together.
 
         Parameters
         ----------
         rows
             Which, in the order in which they shall lie, none twice, at least one.
+        room
+            Where they lie until it is used for others.
         """
 
     def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
@@ -100,14 +143,15 @@ class StoredSource(Named, ABC):
         asked = np.asarray(indices, dtype=np.int64) % max(self.n_cells, 1)
         if asked.size == 0:
             return sp.csr_matrix((0, self.n_genes), dtype=np.float32)
-        held, back = np.unique(asked, return_inverse=True)
-        loaded = self.load(asked if len(held) == len(asked) else held)
-        return self._finish(loaded.counts if len(held) == len(asked) else loaded.counts[back])
+        held = np.unique(asked)
+        found = self.load(asked if len(held) == len(asked) else held, Room()).find(asked)
+        assert found is not None
+        return found
 
     def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
         """Visit all cells in order."""
         for where in slices(self.n_cells, n_rows):
-            yield where, self._finish(self._read(where))
+            yield where, self._finish(*self._read(where))
 
     def _spans(self, rows: NDArray[np.int64]) -> list[slice]:
         """Find stretches to read for ascending rows: with gaps that are quicker to read than to skip."""
@@ -116,26 +160,27 @@ class StoredSource(Named, ABC):
         cuts = np.flatnonzero((gaps > _GAP_VALUES) | (np.diff(pieces) > 0)) + 1
         return [slice(int(run[0]), int(run[-1]) + 1) for run in np.split(rows, cuts)]
 
-    def _finish(self, rows: sp.csr_matrix) -> sp.csr_matrix:
+    def _finish(
+        self, data: NDArray[np.generic], columns: NDArray[np.generic], starts: NDArray[np.integer]
+    ) -> sp.csr_matrix:
         """Choose the genes of stored rows and make their counts numbers that networks take."""
         if not self._is_canonical:
-            rows = sparse_rows(rows)
-        data, columns, starts = rows.data.astype(np.float32, copy=False), rows.indices, rows.indptr
-        width = rows.shape[1]
-        if self._place is not None:
-            columns, width = self._place[columns], self.n_genes
-            dropped = np.flatnonzero(columns < 0)
-            if dropped.size:
-                kept = columns >= 0
-                data, columns = data[kept], columns[kept]
-                starts = starts - np.searchsorted(dropped, starts).astype(starts.dtype)
-        chosen = sp.csr_matrix((data, columns, starts), shape=(rows.shape[0], width))
-        chosen.has_canonical_format = True
-        return chosen if self._place is not None else self.select(chosen)
+            rows = sparse_rows(sp.csr_matrix((data, columns, starts), shape=(len(starts) - 1, self._width)))
+            data, columns, starts = rows.data, rows.indices, rows.indptr
+        data = data.astype(np.float32, copy=False)
+        if self._place is None:
+            return self.select(unchecked(data, columns, starts, width=self._width))
+        places = self._place[columns]
+        dropped = np.flatnonzero(places < 0)
+        if dropped.size:
+            kept = places >= 0
+            data, places = data[kept], places[kept]
+            starts = starts - np.searchsorted(dropped, starts).astype(starts.dtype)
+        return unchecked(data, places, starts, width=self.n_genes)
 
     @abstractmethod
-    def _read(self, span: slice) -> sp.csr_matrix:
-        """Read a stretch of rows as they are stored."""
+    def _read(self, span: slice) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]]:
+        """Read a stretch of rows as they are stored: counts, columns, and where rows begin."""
 
 
 class DenseSource(StoredSource):
@@ -154,16 +199,18 @@ class DenseSource(StoredSource):
         super().__init__(obs, var, starts=starts, value_bytes=8, genes=genes)
         self._element = element
 
-    def load(self, rows: NDArray[np.int64]) -> Loaded:
+    def load(self, rows: NDArray[np.int64], room: Room) -> Loaded:
         """Read rows into memory, neighbours together."""
         held = np.sort(rows)
         spans = self._spans(held)
         mine = np.split(held, np.searchsorted(held, [span.stop for span in spans[:-1]]))
-        parts = [self._read(span)[rows - span.start] for span, rows in zip(spans, mine, strict=True)]
-        return Loaded(rows, sp.vstack(parts, format="csr")[np.searchsorted(held, rows)], self._finish)
+        parts = [sparse_rows(self._element[span])[rows - span.start] for span, rows in zip(spans, mine, strict=True)]
+        found = sp.vstack(parts, format="csr")[np.searchsorted(held, rows)]
+        return Loaded(rows, found.data, found.indices, found.indptr, self._finish)
 
-    def _read(self, span: slice) -> sp.csr_matrix:
-        return sparse_rows(self._element[span])
+    def _read(self, span: slice) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]]:
+        found = sparse_rows(self._element[span])
+        return found.data, found.indices, found.indptr
 
 
 class SparseRows(StoredSource, ABC):
@@ -189,30 +236,40 @@ class SparseRows(StoredSource, ABC):
         super().__init__(obs, var, starts=starts, value_bytes=sum(one.itemsize for one in types), genes=genes)
         self._types = types
 
-    def load(self, rows: NDArray[np.int64]) -> Loaded:
+    def load(self, rows: NDArray[np.int64], room: Room) -> Loaded:
         """Read rows into memory, neighbours together, and deal each out to its place."""
         lengths = self._starts[rows + 1] - self._starts[rows]
         places = np.concatenate([[0], np.cumsum(lengths)])
-        dealt = [np.empty(places[-1], dtype=one) for one in self._types]
+        data, columns = (
+            room.take(name, places[-1], dtype) for name, dtype in zip(("data", "columns"), self._types, strict=True)
+        )
         order = np.argsort(rows)
         held, done = rows[order], 0
         spans = self._spans(held)
-        room = [np.empty(max(map(self._n_values, spans)), dtype=one) for one in self._types]
-        for span in spans:
-            values = [one[: self._n_values(span)] for one in room]
+        most = max(map(self._n_values, spans))
+        for at, span in enumerate(spans):
+            for coming in spans[at + _AHEAD if at else 0 : at + _AHEAD + 1]:
+                self._expect(coming)
+            values = [
+                room.take(f"a stretch of {name}", most, dtype)[: self._n_values(span)]
+                for name, dtype in zip(("data", "columns"), self._types, strict=True)
+            ]
             self._fill(int(self._starts[span.start]), *values)
             end = int(np.searchsorted(held, span.stop))
             mine, begins = order[done:end], self._starts[held[done:end]] - self._starts[span.start]
-            for stored, whole in zip(values, dealt, strict=True):
-                deal(stored, begins, lengths[mine], places[mine], whole)
+            for stored, dealt in zip(values, (data, columns), strict=True):
+                deal(stored, begins, lengths[mine], places[mine], dealt)
             done = end
-        return Loaded(rows, sp.csr_matrix((*dealt, places), shape=(len(rows), self._width)), self._finish)
+        return Loaded(rows, data, columns, places, self._finish)
 
-    def _read(self, span: slice) -> sp.csr_matrix:
-        data, indices = (np.empty(self._n_values(span), dtype=one) for one in self._types)
+    def _read(self, span: slice) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]]:
+        data, columns = (np.empty(self._n_values(span), dtype=one) for one in self._types)
         starts = self._starts[span.start : span.stop + 1]
-        self._fill(int(starts[0]), data, indices)
-        return sp.csr_matrix((data, indices, starts - starts[0]), shape=(starts.size - 1, self._width))
+        self._fill(int(starts[0]), data, columns)
+        return data, columns, starts - starts[0]
+
+    def _expect(self, span: slice) -> None:
+        """Announce a stretch that will be read soon."""
 
     def _n_values(self, span: slice) -> int:
         return int(self._starts[span.stop] - self._starts[span.start])
