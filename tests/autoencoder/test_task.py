@@ -13,6 +13,7 @@ from scdiffusion._core.processes import WHOLE, Part
 from scdiffusion._core.random import Draws, generator
 from scdiffusion.autoencoder import AutoencoderConfig, AutoencoderTask, CountAutoencoder, Labelled
 from scdiffusion.autoencoder._task import balancing_weights, thin
+from scdiffusion.autoencoder._terms import read_counts
 from scdiffusion.cells import open_source
 from scdiffusion.nn import ConditionPrior, ConditionTensors
 
@@ -113,6 +114,16 @@ def test_bends_and_shapes_of_a_tuned_network_do_not_wait(adata: ad.AnnData, task
     assert losses[0] != losses[1]
 
 
+def _slopes(task: AutoencoderTask, n: int) -> torch.Tensor:
+    """Derivatives of the fit by all shapes of the likelihood."""
+    network, rows = task.module, task._source.rows(np.arange(n))
+    with torch.no_grad():
+        logits = network.decoder(network.infer(rows, torch.zeros(n, network.config.n_latent))[0])
+    misfit = network.likelihood.neg_log_prob(logits, read_counts(rows, logits.device))
+    loss = (task._weights(rows) * misfit).sum() + network.likelihood.penalty()
+    return torch.stack(torch.autograd.grad(loss, list(network.likelihood.parameters())))
+
+
 def test_shapes_are_fitted_to_their_optimum_and_nothing_else_moves() -> None:
     rng, n, means = np.random.default_rng(0), 600, np.array([4.0, 9.0, 30.0, 60.0])
     size = np.array([0.7, 2.0, 5.0, 1e6])
@@ -127,7 +138,9 @@ def test_shapes_are_fitted_to_their_optimum_and_nothing_else_moves() -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     task = AutoencoderTask(network, open_source(cells), training=np.arange(n), validation=np.arange(n))
     task.fit_shapes()
-    np.testing.assert_allclose(network.likelihood.log_size.detach()[:3], np.log(size[:3]), atol=0.25)
+    np.testing.assert_allclose(network.likelihood.log_size.detach()[:3], np.log(size[:3]), atol=0.4)
+    slopes = _slopes(task, n)
+    assert slopes.abs().max() < 2.0  # nats for a shape e times as large; a sixth of a unit off would be 50
     moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == {f"likelihood.{name}" for name in ("log_size", "log_burst_rate", "log_burst_size")}
     assert all(weight.requires_grad and weight.grad is None for weight in network.parameters())

@@ -30,9 +30,9 @@ _LARGEST_BALANCE = 4.0  # times the usual weight: no single cell of its kind rul
 _SHAPE_RATE = 20.0  # dispersions move on a log scale of many units
 _FITTED_CELLS, _FITTED_VALUES = 2_048, 1 << 25  # cells that shapes are fitted to in the end, and logits of them kept
 _FITTED_BLOCK = 64  # cells whose logits stay in the cache of a processor
-_FITTING_STEPS = 40
-_FITTING_RATE = 0.3
-_EVIDENCE = 0.5  # nats: what speaks less for a direction hardly moves a shape, as rounding would
+_FITTING_STEPS = 32
+_FITTING_RATES = 0.3, (0.5, 1.3), (1e-3, 1.0)  # first step, its factors where the slope has turned or not, and bounds
+_EVIDENCE = 0.5  # nats: what speaks less for a direction does not move a shape, as rounding would
 
 
 class Labelled(NamedTuple):
@@ -159,7 +159,8 @@ class AutoencoderTask:
         """Bring the shapes of the likelihood to their optimum at the latents that were learnt.
 
         Near Poisson the gradient of a dispersion is small beside its noise over the cells of one step, so that training
-        leaves dispersions where they began; each step here is over all of the cells it looks at.
+        leaves dispersions where they began; each step here is over all of the cells it looks at. Genes do not depend on
+        each other then, and each shape has a step of its own that follows the sign of its slope.
 
         Parameters
         ----------
@@ -167,6 +168,10 @@ class AutoencoderTask:
             Who shares the cells.
         progress
             Show a bar.
+
+        References
+        ----------
+        Riedmiller & Braun 1993, https://doi.org/10.1109/ICNN.1993.298623 (steps by the sign of the slope).
         """
         likelihood, n_cells = self.module.likelihood, min(_FITTED_CELLS, max(1, _FITTED_VALUES // self.module.n_genes))
         rows = np.sort(generator(0, "cells of shapes").permutation(self._training)[:n_cells])
@@ -178,20 +183,21 @@ class AutoencoderTask:
                 logits = self.module.decoder(self.module.infer(counts, noise)[0])
             blocks.append((logits, read_counts(counts, logits.device), self._weights(counts)))
         shapes = list(likelihood.parameters())
-        optimiser = torch.optim.Adam(shapes, lr=_FITTING_RATE, eps=_EVIDENCE / len(rows))
+        first, factors, bounds = _FITTING_RATES
+        optimiser = torch.optim.Rprop(shapes, lr=first, etas=factors, step_sizes=bounds)
         with Progress("dispersions", _FITTING_STEPS * len(rows), enabled=progress) as bar:
-            for step in range(_FITTING_STEPS):
-                optimiser.param_groups[0]["lr"] = _FITTING_RATE * (1 - step / _FITTING_STEPS)
+            for _ in range(_FITTING_STEPS):
                 gradients = [torch.zeros_like(shape) for shape in shapes]
                 for shape, gradient in zip(shapes, gradients, strict=True):
                     shape.grad = gradient  # what a block finds is added to it
                 for logits, cells, weights in blocks:
                     misfit = likelihood.neg_log_prob(logits, cells)
                     prior = likelihood.penalty() * (len(logits) / self.n_cells)
-                    total: Tensor = ((weights * misfit).sum() + prior) / len(rows)
+                    total: Tensor = (weights * misfit).sum() + prior
                     total.backward(inputs=shapes)  # type: ignore[no-untyped-call]
                 for gradient in gradients:
                     processes.sum_(gradient)
+                    gradient[gradient.abs() < _EVIDENCE] = 0.0
                 optimiser.step()
                 bar.advance(len(rows))
         optimiser.zero_grad()
