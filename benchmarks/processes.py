@@ -1,9 +1,10 @@
 """Several processes: how much faster, and whether a fit survives ``kill -9``: ``python -m benchmarks.processes``.
 
 `speed` times the steps of both stages in one process of one thread and in two, at the default number of cells a step
-and at twice as many, in turn, so that all meet the same machine. `kill` ends one process of two, or both, at random
-moments, resumes the fit, and compares its weights with those of the fit that was never interrupted. Cells are the
-embedded pbmc68k. Processes are forked, so that none of the time goes into starting them.
+and at twice as many, in turn, so that all meet the same machine; with ``--data FOLDER`` on other data sets than the
+embedded one too. `kill` ends one process of two, or both, at random moments, resumes the fit, and compares its weights
+with those of the fit that was never interrupted. Processes are forked, so that none of the time goes into starting
+them.
 """
 
 from __future__ import annotations
@@ -24,9 +25,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.cost import machine, today
+from benchmarks.data import DATA_SETS, data_folder, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from anndata import AnnData
 
     from scdiffusion.cells import Batches
     from scdiffusion.train import Run
@@ -35,29 +39,34 @@ if TYPE_CHECKING:
 SPEED_FILE, KILLS_FILE = "processes.csv", "processes_killed.csv"
 _HERE = Path(__file__).resolve().parent
 _STAGES = ("autoencoder", "diffusion")
+_SETS = ("pbmc68k", "pbmc3k", "cell_lines_mixology")
 _N_STEPS = 60
 _N_WARM = 10
+_N_CELLS = 3_000
 _GOAL = 1.7
 _CHECKPOINT_SECONDS = 0.2
 
 
-def measure_speed(repeats: int) -> list[dict[str, object]]:
-    """Time the steps of one process and of two; those of all repeats give the medians."""
+def measure_speed(name: str, repeats: int, *, data: Path | None) -> list[dict[str, object]]:
+    """Time the steps of one process and of two on one data set; those of all repeats give the medians."""
     taken: dict[tuple[str, int, int], list[float]] = {}
     cells: dict[tuple[str, int], int] = {}
+    many = _many_cells(name, data)
     with tempfile.TemporaryDirectory() as place:
         for repeat in range(repeats):
             for factor in (1, 2):
                 for n in (1, 2):
                     record = Path(place) / f"{repeat}-{factor}-{n}.json"
-                    _end(_start(n, partial(_time_steps, record, factor)))
+                    _end(_start(n, partial(_time_steps, record, factor, many)))
                     for stage, (n_cells, seconds) in json.loads(record.read_text()).items():
                         taken.setdefault((stage, factor, n), []).extend(seconds[_N_WARM:])
                         cells[stage, factor] = n_cells
-                    sys.stdout.write(f"repeat {repeat}, {factor} x the cells a step, {n} processes: done\n")
+                    sys.stdout.write(f"{name}, repeat {repeat}, {factor} x the cells a step, {n} processes: done\n")
     rate = {(stage, factor, n): cells[stage, factor] / np.median(held) for (stage, factor, n), held in taken.items()}
     return [
         {
+            "data_set": name,
+            "genes": many.n_vars,
             "stage": stage,
             "cells_a_step": cells[stage, factor],
             "processes": n,
@@ -123,16 +132,17 @@ def section(results: Path) -> str:
     parts = []
     if (results / SPEED_FILE).exists():
         table = pd.read_csv(results / SPEED_FILE)
-        lines = ["| stage | cells a step | processes | ms a step | cells/s | times one process |", "|" + " --- |" * 6]
+        header = "| data set | genes | stage | cells a step | processes | ms a step | cells/s | times one process |"
+        lines = [header, "|" + " --- |" * 8]
         lines += [
-            f"| {row.stage} | {row.cells_a_step} | {row.processes} | {row.milliseconds_a_step:.1f} "
-            f"| {row.cells_a_second:,} | {row.times_one_process:.2f} |"
+            f"| {row.data_set} | {row.genes} | {row.stage} | {row.cells_a_step} | {row.processes} "
+            f"| {row.milliseconds_a_step:.1f} | {row.cells_a_second:,} | {row.times_one_process:.2f} |"
             for row in table.itertuples()
         ]
         parts.append(
-            f"`python -m benchmarks.processes speed`, on {table['machine'][0]}, {table['date'][0]}: the embedded "
-            f"pbmc68k, one thread a process, medians over the steps of several runs in turn. Goal: {_GOAL} with two "
-            "processes.\n\n" + "\n".join(lines)
+            f"`python -m benchmarks.processes speed`, on {table['machine'][0]}, {table['date'][0]}: one "
+            f"thread a process, medians over the steps of several runs in turn. Goal: {_GOAL} with two processes.\n\n"
+            + "\n".join(lines)
         )
     if (results / KILLS_FILE).exists():
         table = pd.read_csv(results / KILLS_FILE)
@@ -194,12 +204,20 @@ def _fit(folder: Path, epochs: int, *, resume: bool = False) -> None:
         model.fit(folder, resume=resume, max_epochs=epochs, progress=False)
 
 
-def _time_steps(record: Path, factor: int) -> None:
-    """Fit for some steps with a clock around each."""
+def _many_cells(name: str, data: Path | None) -> AnnData:
+    """Repeat the cells of a data set until there are enough for the larger steps."""
     from anndata import AnnData
 
+    adata = load(DATA_SETS[name], data)
+    rows = np.arange(max(adata.n_obs, _N_CELLS)) % adata.n_obs
+    labels = adata.obs[["cell_type"]].iloc[rows].set_index(np.arange(rows.size).astype(str))
+    return AnnData(adata.X[rows], obs=labels, var=adata.var[[]])
+
+
+def _time_steps(record: Path, factor: int, many: AnnData) -> None:
+    """Fit for some steps with a clock around each."""
     import scdiffusion.train._loop as loop
-    from scdiffusion import CellGenerator, datasets
+    from scdiffusion import CellGenerator
     from scdiffusion._core.processes import Processes, joined
     from scdiffusion.model import ModelConfig
 
@@ -208,9 +226,6 @@ def _time_steps(record: Path, factor: int) -> None:
         part = tree[f"{stage}_training"]
         part |= {"batch_size": part["batch_size"] * factor, "max_steps": _N_STEPS, "n_validations": 1}
         part |= {"largest_share": 1.0}
-    adata = datasets.pbmc68k()
-    rows = np.arange(4 * adata.n_obs) % adata.n_obs  # enough of them for the larger steps
-    many = AnnData(adata.X[rows], obs=adata.obs.iloc[rows].set_index(np.arange(rows.size).astype(str)), var=adata.var)
     taken: dict[str, tuple[int, list[float]]] = {}
     take_step = loop._take_step
 
@@ -250,6 +265,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.processes", description=__doc__)
     parser.add_argument("what", choices=["speed", "kill"])
     parser.add_argument("--repeats", type=int, default=5, help="runs of each kind, for speed")
+    parser.add_argument("--data", type=Path, help="folder of further data sets, for speed")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=6, help="passes over the cells of a killed fit")
     parser.add_argument("--seed", type=int, default=0, help="of the moments to kill at")
@@ -262,7 +278,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     if options.what == "speed":
-        pd.DataFrame(measure_speed(options.repeats)).to_csv(options.out / SPEED_FILE, index=False)
+        data = data_folder(options.data)
+        names = _SETS[:1] if data is None else _SETS
+        found = [one for name in names for one in measure_speed(name, options.repeats, data=data)]
+        pd.DataFrame(found).to_csv(options.out / SPEED_FILE, index=False)
     else:
         records = []
         for record in measure_kills(options.kills, epochs=options.epochs, seed=options.seed):

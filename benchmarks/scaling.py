@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.control.tables import grid
 from benchmarks.cost import machine, today
+from benchmarks.floor import measure_rates, work_of_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +95,10 @@ def measure(size: Size) -> dict[str, Any]:
     before = time.process_time()
     model.generate(_N_GENERATED, seed=0, library_size=int(1.5 * size.found), progress=False)
     generated = (time.process_time() - before) / _N_GENERATED
-    about = {"genes": size.genes, "found": size.found, "batch": size.batch}
+    about: dict[str, Any] = {"genes": size.genes, "found": size.found, "batch": size.batch}
+    rates = measure_rates()
+    for stage, work in work_of_steps(model, found=size.found, batch=size.batch).items():
+        about[f"{stage}_floor"] = work.seconds(rates)
     return about | per_step | {"generate": generated, "assemble": _assemble(cells, size)}
 
 
@@ -165,7 +169,27 @@ def section(results: Path) -> str:
     )
     check = "Sizes that the law was not fitted to; beside them a step of the diffusion and cells generated a second:"
     parts = ["## Cost against size", about, grid(("microseconds for", ""), costs), check, grid(header, rows)]
-    return "\n\n".join([*parts, *_whole_fits(held, results)])
+    return "\n\n".join([*parts, *_floors(held), *_whole_fits(held, results)])
+
+
+def _floors(held: dict[str, Any]) -> list[str]:
+    """Set steps beside the least time that they can take."""
+    stages = ("autoencoder", "diffusion")
+    if f"{stages[0]}_floor" not in held["grid"][0]:
+        return []
+    rows = []
+    for one in sorted((*held["grid"], *held["unseen"]), key=lambda one: (one["genes"], one["found"], one["batch"])):
+        row: list[object] = [one[key] for key in ("genes", "found", "batch")]
+        for stage in stages:
+            row += [f"{1e3 * one[f'{stage}_floor']:.1f}", f"{one[f'{stage}_floor'] / one[stage]:.0%}"]
+        rows.append(row)
+    told = (
+        "The least time of a step, its products at the rate of a large one and its bytes at that of a large copy on "
+        "the same thread (what is counted stands in `benchmarks/floor.py`), and the share of it in the measured one:"
+    )
+    sizes = ("genes", "found in a cell", "cells a step")
+    header = [*sizes, *(word for stage in stages for word in (f"{stage}, least ms", "share"))]
+    return [told, grid(header, rows)]
 
 
 def _whole_fits(held: dict[str, Any], results: Path) -> list[str]:
