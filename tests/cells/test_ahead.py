@@ -96,10 +96,15 @@ def test_shards_are_read_in_longer_blocks_than_files(adata: ad.AnnData, tmp_path
 
 @pytest.mark.parametrize("every", [1, 2])
 @pytest.mark.parametrize("order", ["as announced", "another"])
-def test_rows_come_in_the_order_given(adata: ad.AnnData, tmp_path: Path, *, order: str, every: int) -> None:
+@pytest.mark.parametrize("place", ["tall.h5ad", "shards"])
+def test_rows_come_in_the_order_given(adata: ad.AnnData, tmp_path: Path, *, place: str, order: str, every: int) -> None:
     tall = ad.concat([adata] * 40, index_unique="-", merge="same")
     tall.write_h5ad(tmp_path / "tall.h5ad")
-    source = open_source(tmp_path / "tall.h5ad", genes=[f"gene-{at}" for at in range(0, 30, every)])
+    if place == "shards":
+        shard(tmp_path / "tall.h5ad", tmp_path / "shards", cells_per_shard=700, progress=False)
+        tall = ad.concat([ad.read_h5ad(path) for path in sorted((tmp_path / "shards").glob("*.h5ad"))], merge="same")
+    genes = None if every == 1 else [f"gene-{at}" for at in range(0, 30, every)]
+    source = open_source(tmp_path / place, genes=genes)
     batches = Batches(2400, 50, seed=0, blocks=Blocks(300, 5))
     asked = [
         batches.at(step) if order == "as announced" or step % 3 else np.sort(batches.at(step)) for step in range(96)
