@@ -240,27 +240,24 @@ class SparseRows(StoredSource, ABC):
         """Read rows into memory, neighbours together, and deal each out to its place."""
         lengths = self._starts[rows + 1] - self._starts[rows]
         places = np.concatenate([[0], np.cumsum(lengths)])
-        data, columns = (
-            room.take(name, places[-1], dtype) for name, dtype in zip(("data", "columns"), self._types, strict=True)
-        )
         order = np.argsort(rows)
         held, done = rows[order], 0
         spans = self._spans(held)
         most = max(map(self._n_values, spans))
+        whole = [room.take(f"whole {at}", places[-1], dtype) for at, dtype in enumerate(self._types)]
+        piece = [room.take(f"piece {at}", most, dtype) for at, dtype in enumerate(self._types)]
         for at, span in enumerate(spans):
             for coming in spans[at + _AHEAD if at else 0 : at + _AHEAD + 1]:
                 self._expect(coming)
-            values = [
-                room.take(f"a stretch of {name}", most, dtype)[: self._n_values(span)]
-                for name, dtype in zip(("data", "columns"), self._types, strict=True)
-            ]
-            self._fill(int(self._starts[span.start]), *values)
+            stored = [values[: self._n_values(span)] for values in piece]
+            self._fill(int(self._starts[span.start]), *stored)
             end = int(np.searchsorted(held, span.stop))
             mine, begins = order[done:end], self._starts[held[done:end]] - self._starts[span.start]
-            for stored, dealt in zip(values, (data, columns), strict=True):
-                deal(stored, begins, lengths[mine], places[mine], dealt)
+            for values, dealt in zip(stored, whole, strict=True):
+                bits = f"u{values.itemsize}"  # one compiled loop serves all types of a size
+                deal(values.view(bits), begins, lengths[mine], places[mine], dealt.view(bits))
             done = end
-        return Loaded(rows, data, columns, places, self._finish)
+        return Loaded(rows, whole[0], whole[1], places, self._finish)
 
     def _read(self, span: slice) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]]:
         data, columns = (np.empty(self._n_values(span), dtype=one) for one in self._types)
@@ -291,7 +288,7 @@ class SparseSource(SparseRows):
     """
 
     def __init__(self, element: Stored, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Sequence[str] | None) -> None:
-        types = element["data"].dtype, element["indices"].dtype
+        types = tuple(element[name].dtype.newbyteorder("=") for name in ("data", "indices"))
         super().__init__(types, obs, var, starts=element["indptr"][:].astype(np.int64), genes=genes)
         self._data, self._indices = element["data"], element["indices"]
 
