@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from benchmarks.clock import clocked
 from benchmarks.cost import machine, today
 from benchmarks.data import DATA_SETS, data_folder, load
 
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
-    from scdiffusion.cells import Batches
-    from scdiffusion.train import Run
-    from scdiffusion.train._learner import Learner, Summed
 
 SPEED_FILE, KILLS_FILE = "processes.csv", "processes_killed.csv"
 _HERE = Path(__file__).resolve().parent
@@ -216,7 +214,6 @@ def _many_cells(name: str, data: Path | None) -> AnnData:
 
 def _time_steps(record: Path, factor: int, many: AnnData) -> None:
     """Fit for some steps with a clock around each."""
-    import scdiffusion.train._loop as loop
     from scdiffusion import CellGenerator
     from scdiffusion._core.processes import Processes, joined
     from scdiffusion.model import ModelConfig
@@ -226,17 +223,7 @@ def _time_steps(record: Path, factor: int, many: AnnData) -> None:
         part = tree[f"{stage}_training"]
         part |= {"batch_size": part["batch_size"] * factor, "max_steps": _N_STEPS, "n_validations": 1}
         part |= {"largest_share": 1.0}
-    taken: dict[str, tuple[int, list[float]]] = {}
-    take_step = loop._take_step
-
-    def timed(learner: Learner, batches: Batches, run: Run, *, pressed: Sequence[int], due: bool) -> Summed:
-        begin = time.perf_counter()
-        summed = take_step(learner, batches, run, pressed=pressed, due=due)
-        taken.setdefault(run.stage, (batches.batch_size, []))[1].append(time.perf_counter() - begin)
-        return summed
-
-    loop._take_step = timed
-    with joined("cpu"):
+    with joined("cpu"), clocked() as taken:
         CellGenerator(many, conditions=["cell_type"], config=ModelConfig.from_dict(tree)).fit(progress=False)
         if Processes.present().is_first:
             record.write_text(json.dumps(taken))
