@@ -160,7 +160,7 @@ def section(results: Path) -> str:
         f"`python -m benchmarks.steps`, on {table['machine'].iloc[0]}, {table['date'].iloc[0]}, mean over "
         f"{table['seed'].nunique()} seeds. Same noise and same streams of counts for all numbers of steps."
     )
-    header = ("data set", "metric", "solver", *(f"{steps} steps" for steps in wide.columns))
+    header = ("data set", "metric", "solver", *(f"{steps:g} steps" for steps in wide.columns))
     return "\n\n".join(["## Quality against solver steps", about, grid(header, rows), said])
 
 
