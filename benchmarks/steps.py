@@ -156,9 +156,10 @@ def section(results: Path) -> str:
         f"The default of {DEFAULT} steps against {MOST}: {'; '.join(offs)}. Beyond {TOLERANCE:.0%} by more than twice "
     )
     said += f"the standard error: {'; '.join(beyond) or 'none'}."
+    seeds = ", ".join(f"{name}: {n}" for name, n in table.groupby("data_set", sort=False)["seed"].nunique().items())
     about = (
-        f"`python -m benchmarks.steps`, on {table['machine'].iloc[0]}, {table['date'].iloc[0]}, mean over "
-        f"{table['seed'].nunique()} seeds. Same noise and same streams of counts for all numbers of steps."
+        f"`python -m benchmarks.steps`, on {table['machine'].iloc[0]}, {table['date'].iloc[0]}, means over seeds "
+        f"({seeds}). Same noise and same streams of counts for all numbers of steps."
     )
     header = ("data set", "metric", "solver", *(f"{steps:g} steps" for steps in wide.columns))
     return "\n\n".join(["## Quality against solver steps", about, grid(header, rows), said])
