@@ -53,13 +53,11 @@ class Loaded(NamedTuple):
 
     def find(self, wanted: NDArray[np.integer]) -> sp.csr_matrix | None:
         """Return a copy of rows in the order given, or nothing where one is missing."""
-        for begin in np.flatnonzero(self.rows == wanted[0])[:1] if len(wanted) else ():
-            if np.array_equal(self.rows[begin : begin + len(wanted)], wanted):
-                starts = self.starts[begin : begin + len(wanted) + 1]
-                values = slice(starts[0], starts[-1])
-                return self.finish(
-                    self.data[values].astype(np.float32), self.columns[values].copy(), starts - starts[0]
-                )
+        begin = int(np.argmax(self.rows == wanted[0])) if len(wanted) else 0
+        if np.array_equal(self.rows[begin : begin + len(wanted)], wanted):
+            starts = self.starts[begin : begin + len(wanted) + 1]
+            values = slice(starts[0], starts[-1])
+            return self.finish(self.data[values].astype(np.float32), self.columns[values].copy(), starts - starts[0])
         order = np.argsort(self.rows)
         at = order[np.minimum(np.searchsorted(self.rows, wanted, sorter=order), len(order) - 1)]
         if (self.rows[at] != wanted).any():
