@@ -111,5 +111,6 @@ def test_rows_come_in_the_order_given(adata: ad.AnnData, tmp_path: Path, *, plac
     ]
     with ReadAhead(source, batches.buffers(0, 96)) as ahead:
         given = [ahead.rows(wanted) for wanted in asked]
+    assert not any(room._held for room in ahead._rooms)
     for wanted, found in zip(asked, given, strict=True):  # when buffers have been used again
         assert np.array_equal(found.toarray(), tall.X[wanted][:, ::every].toarray())

@@ -87,6 +87,7 @@ class ReadAhead(WrappedSource):
         """Wait for the reading to end and forget all rows."""
         self._thread.shutdown(cancel_futures=True)
         self._present = self._next = None
+        self._rooms = Room(), Room()
 
     def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
         """Return the counts of some cells in the order given, from memory where they were announced."""
