@@ -138,7 +138,8 @@ def test_shapes_are_fitted_to_their_optimum_and_nothing_else_moves() -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     task = AutoencoderTask(network, open_source(cells), training=np.arange(n), validation=np.arange(n))
     task.fit_shapes()
-    np.testing.assert_allclose(network.likelihood.log_size.detach()[:3], np.log(size[:3]), atol=0.4)
+    off = np.abs(network.likelihood.log_size.detach().numpy()[:3] - np.log(size[:3]))
+    assert (off < [0.25, 0.25, 0.4]).all()  # at the optimum a part of the third's variance passes as bursts
     slopes = _slopes(task, n)
     assert slopes.abs().max() < 2.0  # nats for a shape e times as large; a sixth of a unit off would be 50
     moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
