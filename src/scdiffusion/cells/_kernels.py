@@ -1,5 +1,5 @@
 """Moving stored rows, in machine code."""
-# ruff: noqa: PLR0917 - compiled functions take their arguments by position
+# ruff: noqa: PLR0917 - compiled functions take their arguments by position, and that before one as it does
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from scdiffusion._core.compiled import compiled
 __all__ = ["deal"]
 
 
-@compiled
 def deal(
     values: NDArray[np.generic],
     begins: NDArray[np.int64],
@@ -30,8 +29,20 @@ def deal(
     places
         Where each row shall begin, shape ``(B,)``.
     dealt
-        What is filled.
+        What is filled, of the type of the values.
     """
+    bits = f"u{dealt.itemsize}"  # one compiled loop serves all types of a size
+    _deal(values.view(bits), begins, lengths, places, dealt.view(bits))
+
+
+@compiled
+def _deal(
+    values: NDArray[np.generic],
+    begins: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    places: NDArray[np.int64],
+    dealt: NDArray[np.generic],
+) -> None:
     for row in range(len(begins)):
         begin, place, n = begins[row], places[row], lengths[row]
         source, target = values[begin : begin + n], dealt[place : place + n]  # of these, many are copied at once

@@ -26,6 +26,7 @@ from scdiffusion._core.version import __version__
 from scdiffusion.cells._checks import check_names, require_counts
 from scdiffusion.cells._h5ad import label
 from scdiffusion.cells._joined import GeneChoice, join_obs, join_var, name_places
+from scdiffusion.cells._kernels import deal
 from scdiffusion.cells._rows import Source
 from scdiffusion.cells._shards import SHARDS_FORMAT
 from scdiffusion.cells._sources import open_source
@@ -218,10 +219,10 @@ class _Deal:
         with self._file(at).open("rb") as file:
             while (sizes := np.fromfile(file, np.int64, 3)).size:
                 places = np.fromfile(file, np.int64, sizes[0]) - first
-                n = lengths[places]
-                to = np.repeat(starts[places] - np.cumsum(n) + n, n) + np.arange(sizes[1])
-                indices[to] = np.fromfile(file, np.int32, sizes[1])
-                data[to] = np.fromfile(file, f"u{sizes[2]}", sizes[1])
+                n = lengths[places].astype(np.int64)
+                for whole, stored in ((indices, "i4"), (data, f"u{sizes[2]}")):
+                    values = np.fromfile(file, stored, sizes[1]).astype(whole.dtype, copy=False)
+                    deal(values, np.cumsum(n) - n, n, starts[places], whole)
         self._file(at).unlink()
         return sp.csr_matrix((data, indices, starts), shape=(len(lengths), len(self.columns)))
 

@@ -252,8 +252,7 @@ class SparseRows(StoredSource, ABC):
             end = int(np.searchsorted(held, span.stop))
             mine, begins = order[done:end], self._starts[held[done:end]] - self._starts[span.start]
             for values, dealt in zip(stored, whole, strict=True):
-                bits = f"u{values.itemsize}"  # one compiled loop serves all types of a size
-                deal(values.view(bits), begins, lengths[mine], places[mine], dealt.view(bits))
+                deal(values, begins, lengths[mine], places[mine], dealt)
             done = end
         return Loaded(rows, whole[0], whole[1], places, self._finish)
 
