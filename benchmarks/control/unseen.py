@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.control import latents, spaces
+from benchmarks.control import latents, shifts, spaces
 from benchmarks.control.models import Fit, is_fitted, model_of, read
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ ANSWERS: dict[str, Callable[[Question], AnnData]] = {
     "latent arithmetic": _latent_arithmetic,
     "autoencoder alone": _reconstructed,
 }
-TRIVIAL = ("same type, other level", "latent arithmetic", "shift of expression")
+TRIVIAL = ("same type, other level", "latent arithmetic", "shift of expression", "shift of counts")
+BEST_SHIFT = "shift of counts, best weights"
 REAL = "real cells"
 
 
@@ -156,6 +157,24 @@ def answers(question: Question, genes: list[str]) -> Iterator[tuple[str, Array]]
     base = spaces.log_normalise(question.rows(design.base), genes)
     yield "same type, other level", base
     yield "shift of expression", np.maximum(0, base + mean_shift(question, genes))
+    for name, cells in _shifts_of_counts(question, genes):
+        yield name, spaces.log_normalise(cells, genes)
+
+
+def _shifts_of_counts(question: Question, genes: list[str]) -> Iterator[tuple[str, AnnData]]:
+    """Put onto real cells the mean change of the other types, and the best weighing of their changes."""
+    levels = (question.design.target, question.design.base)
+
+    def change(label: str) -> Array:
+        return shifts.log_change(*(shifts.shares(question.rows(level, label)[:, genes]) for level in levels))
+
+    base, changes = question.rows(question.design.base)[:, genes], [change(label) for label in question.others]
+    yield "shift of counts", shifts.shifted(base, np.mean(changes, axis=0), seed=question.seed)
+    target = question.rows(question.design.target)[:, genes]
+    weights = shifts.best_weights(
+        changes, change(question.label), weigh=np.sqrt(shifts.shares(base) + shifts.shares(target))
+    )
+    yield BEST_SHIFT, shifts.shifted(base, np.stack(changes, axis=1) @ weights, seed=question.seed)
 
 
 def mean_shift(question: Question, genes: list[str]) -> Array:

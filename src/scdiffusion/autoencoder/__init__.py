@@ -3,6 +3,7 @@
 from scdiffusion.autoencoder._autoencoder import CountAutoencoder as CountAutoencoder
 from scdiffusion.autoencoder._autoencoder import Latent as Latent
 from scdiffusion.autoencoder._autoencoder import Posterior as Posterior
+from scdiffusion.autoencoder._autoencoder import Tilt as Tilt
 from scdiffusion.autoencoder._autoencoder import draw_in_blocks as draw_in_blocks
 from scdiffusion.autoencoder._autoencoder import in_blocks as in_blocks
 from scdiffusion.autoencoder._likelihood import BurstNegativeBinomial as BurstNegativeBinomial

@@ -15,7 +15,7 @@ from scdiffusion.autoencoder._likelihood import BurstNegativeBinomial, NegativeB
 from scdiffusion.autoencoder._network import AutoencoderConfig, Decoder, Encoder
 from scdiffusion.autoencoder._terms import read_counts
 
-__all__ = ["CountAutoencoder", "Latent", "Posterior", "draw_in_blocks", "in_blocks"]
+__all__ = ["CountAutoencoder", "Latent", "Posterior", "Tilt", "draw_in_blocks", "in_blocks"]
 
 _LIKELIHOODS = {"burst": BurstNegativeBinomial, "negative_binomial": NegativeBinomial}
 _BLOCK = 128  # rows decoded at once, always as many: the last bits of a product depend on its shape
@@ -30,6 +30,24 @@ class Posterior(NamedTuple):
     """Shape ``(B, D)``."""
 
 
+class Tilt(NamedTuple):
+    """Factors of the shares of genes, for some of the cells."""
+
+    factors: NDArray[np.float32]
+    """Shape ``(U, G)``, positive."""
+    row: NDArray[np.int64]
+    """Row of `factors` of each cell, shape ``(B,)``; -1 leaves a cell as it is."""
+
+    def of(self, shares: NDArray[np.float32], cells: slice) -> NDArray[np.float32]:
+        """Multiply the shares of some of the cells, and bring each row to a sum of 1 again; they are changed."""
+        row = self.row[cells]
+        asked = row >= 0
+        if asked.any():
+            tilted = shares[asked] * self.factors[row[asked]]
+            shares[asked] = tilted / tilted.sum(axis=1, keepdims=True)
+        return shares
+
+
 class Latent(Protocol):
     """A space that cells are encoded to and drawn from; all that diffusion and generation know of it."""
 
@@ -40,7 +58,12 @@ class Latent(Protocol):
     def encode(self, counts: sp.csr_matrix) -> Posterior:
         """Infer the latents of cells with counts ``(B, G)``."""
 
-    def decode(self, latent: Tensor, library_size: NDArray[np.int64], keys: NDArray[np.uint64]) -> sp.csr_matrix:
+    def shares(self, latent: Tensor) -> NDArray[np.float32]:
+        """Find the expected share of each gene, shape ``(B, G)``, for latents ``(B, D)``."""
+
+    def decode(
+        self, latent: Tensor, library_size: NDArray[np.int64], keys: NDArray[np.uint64], *, tilt: Tilt | None = None
+    ) -> sp.csr_matrix:
         """Draw counts ``(B, G)`` for latents ``(B, D)``, each cell with its library size and the key of its stream."""
 
 
@@ -167,7 +190,9 @@ class CountAutoencoder(nn.Module):
         """
         return in_blocks(lambda rows: torch.softmax(self.decoder(rows), dim=1), latent, width=self.n_genes)
 
-    def decode(self, latent: Tensor, library_size: NDArray[np.int64], keys: NDArray[np.uint64]) -> sp.csr_matrix:
+    def decode(
+        self, latent: Tensor, library_size: NDArray[np.int64], keys: NDArray[np.uint64], *, tilt: Tilt | None = None
+    ) -> sp.csr_matrix:
         """Draw counts for latents.
 
         Parameters
@@ -178,14 +203,20 @@ class CountAutoencoder(nn.Module):
             Counts a cell shall have, shape ``(B,)``.
         keys
             Key of the random stream of each cell, shape ``(B,)``.
+        tilt
+            Factors of the shares of genes; none if not given.
 
         Returns
         -------
         Counts, shape ``(B, G)``, ``int32``.
         """
-        return draw_in_blocks(
-            lambda rows, sizes, own: self.likelihood.sample(self.shares(rows), sizes, own), latent, library_size, keys
-        )
+
+        def draw(rows: slice) -> sp.csr_matrix:
+            shares = self.shares(latent[rows])
+            shares = shares if tilt is None else tilt.of(shares, rows)
+            return self.likelihood.sample(shares, library_size[rows], keys[rows])
+
+        return draw_in_blocks(draw, len(latent))
 
 
 @torch.no_grad()
@@ -216,31 +247,19 @@ def in_blocks(network: Callable[[Tensor], Tensor], latent: Tensor, *, width: int
     return np.concatenate(blocks) if blocks else np.empty((0, width), np.float32)
 
 
-def draw_in_blocks(  # noqa: PLR0917 - what to draw with, and what `decode` is given
-    draw: Callable[[Tensor, NDArray[np.int64], NDArray[np.uint64]], sp.csr_matrix],
-    latent: Tensor,
-    library_size: NDArray[np.int64],
-    keys: NDArray[np.uint64],
-) -> sp.csr_matrix:
+def draw_in_blocks(draw: Callable[[slice], sp.csr_matrix], n_cells: int) -> sp.csr_matrix:
     """Draw counts block by block, in memory for the shares of one.
 
     Parameters
     ----------
     draw
-        From latents, library sizes and keys of some cells to their counts.
-    latent
-        Latent codes, shape ``(N, D)``.
-    library_size
-        Counts a cell, shape ``(N,)``.
-    keys
-        Key of the random stream of each cell, shape ``(N,)``.
+        From some of the cells to their counts.
+    n_cells
+        Number of cells ``N``.
 
     Returns
     -------
     Counts, shape ``(N, G)``.
     """
-    blocks = []
-    for begin in range(0, max(1, len(latent)), _BLOCK):
-        rows, sizes = latent[begin : begin + _BLOCK], library_size[begin : begin + _BLOCK]
-        blocks.append(draw(rows, sizes, keys[begin : begin + _BLOCK]))
-    return sp.vstack(blocks, format="csr")
+    begins = range(0, max(1, n_cells), _BLOCK)
+    return sp.vstack([draw(slice(begin, begin + _BLOCK)) for begin in begins], format="csr")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from scdiffusion._core.random import keyed_generators
-from scdiffusion.autoencoder import NegativeBinomial, Posterior, draw_in_blocks, gene_product, in_blocks
+from scdiffusion.autoencoder import NegativeBinomial, Posterior, Tilt, draw_in_blocks, gene_product, in_blocks
 
 __all__ = ["ScviLatent", "Stack"]
 
@@ -137,7 +137,9 @@ class ScviLatent(nn.Module):
         """
         return self._mean_over_ways(self._shares, latent)
 
-    def decode(self, latent: Tensor, library_size: NDArray[np.int64], keys: NDArray[np.uint64]) -> sp.csr_matrix:
+    def decode(
+        self, latent: Tensor, library_size: NDArray[np.int64], keys: NDArray[np.uint64], *, tilt: Tilt | None = None
+    ) -> sp.csr_matrix:
         """Draw counts for latents.
 
         Parameters
@@ -148,22 +150,31 @@ class ScviLatent(nn.Module):
             Counts a cell shall have, shape ``(B,)``.
         keys
             Key of the random stream of each cell, shape ``(B,)``.
+        tilt
+            Factors of the shares of genes; none if not given.
 
         Returns
         -------
         Counts, shape ``(B, G)``, ``int32``.
         """
-        return draw_in_blocks(self._draw, latent, library_size, keys)
 
-    def _draw(self, latent: Tensor, library_size: NDArray[np.int64], keys: NDArray[np.uint64]) -> sp.csr_matrix:
-        shares = self.shares(latent)
+        def draw(rows: slice) -> sp.csr_matrix:
+            shares = self.shares(latent[rows])
+            shares = shares if tilt is None else tilt.of(shares, rows)
+            shares = self._inflated(shares, latent[rows], keys[rows])
+            return self.likelihood.sample(shares, library_size[rows], keys[rows])
+
+        return draw_in_blocks(draw, len(latent))
+
+    def _inflated(self, shares: NDArray[np.float32], latent: Tensor, keys: NDArray[np.uint64]) -> NDArray[np.float32]:
+        """Take genes away by chance, where the model has zeros of their own; the shares are changed."""
         if self.dropout is None or not len(latent):
-            return self.likelihood.sample(shares, library_size, keys)
+            return shares
         kept = self._mean_over_ways(self._kept, latent)
         for share, chance, rng in zip(shares, kept, keyed_generators(keys), strict=True):
             seen = np.where(rng.random(self.n_genes) < chance, share, 0.0)
             share[:] = seen / seen.sum() if seen.any() else share / share.sum()
-        return self.likelihood.sample(shares, library_size, keys)
+        return shares
 
     def _mean_over_ways(self, network: Callable[..., Tensor], latent: Tensor) -> NDArray[np.float32]:
         """Apply a network as each batch and take the mean, shape ``(B, G)``."""

@@ -19,6 +19,7 @@ from scdiffusion._core.errors import ConditionError, SettingError
 from scdiffusion._core.random import cell_keys, cell_normals
 from scdiffusion._core.slots import OBSM_LATENT, UNS_KEY
 from scdiffusion._core.version import __version__
+from scdiffusion.autoencoder import Tilt
 from scdiffusion.cells import ConditionPlan, ConditionTable, build_anndata, plan_conditions
 from scdiffusion.diffusion import Denoiser, Heun, Solver, condition_tensors, sample, solver_named
 from scdiffusion.guidance import ALWAYS
@@ -135,13 +136,18 @@ class Carrier:
         return self.walk(denoiser, latents, conditions, start=0.0, end=1.0, solver=Heun())
 
     def draw_counts(
-        self, latents: Tensor, cells: NDArray[np.int64], *, sizes: NDArray[np.int64] | None, stream: str
+        self,
+        latents: Tensor,
+        cells: NDArray[np.int64],
+        *,
+        sizes: NDArray[np.int64] | None,
+        stream: str,
+        tilt: Tilt | None = None,
     ) -> sp.csr_matrix:
         """Draw counts of clean latents, shape ``(B, G)``, with the library sizes given or generated."""
         codes, own = self.parts.to_latent(latents)
-        return self.parts.autoencoder.decode(
-            codes, own if sizes is None else sizes, cell_keys(self.seed, stream, cells)
-        )
+        sizes = own if sizes is None else sizes
+        return self.parts.autoencoder.decode(codes, sizes, cell_keys(self.seed, stream, cells), tilt=tilt)
 
     def finish(
         self, counts: sp.csr_matrix, obs: pd.DataFrame, latents: Tensor, *, settings: Mapping[str, Any]

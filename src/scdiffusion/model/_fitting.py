@@ -28,10 +28,11 @@ from scdiffusion.cells import (
     select_genes,
 )
 from scdiffusion.foundation import Foundation, open_cells
+from scdiffusion.model._expected import pool_counts
 from scdiffusion.model._facts import Known
 from scdiffusion.model._folder import Held, read_folder, read_training, write_start, write_training
 from scdiffusion.model._parts import Parts
-from scdiffusion.model._stages import Fit, History, Saved, Stage, gene_shares
+from scdiffusion.model._stages import Fit, History, Saved, Stage
 from scdiffusion.train import TrainState
 
 __all__ = ["Data", "Fitted", "fit_parts", "read_data", "require_startable"]
@@ -259,14 +260,18 @@ class _Log:
 
 def _new_parts(data: Data, known: Known, seed: int) -> Parts:
     """Build networks with random weights, without touching the global random state."""
+    n_labels = [len(labels) for labels in known.conditions.categorical.values()]
+    pooled = pool_counts(data.source, data.cells, data.table, n_labels=n_labels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(seed, "weights").integers(2**62)))
         parts = Parts(
             known.config,
             conditions=known.conditions,
-            shares=gene_shares(data.source, data.cells),
+            shares=torch.from_numpy(pooled.shares.astype(np.float32)),
             training=data.table.distinct(),
         )
+    if parts.expected is not None:
+        parts.expected.learn(pooled)
     if data.latent is not None:
         data.latent.fill(parts.autoencoder, data.var)
     if data.start is not None:

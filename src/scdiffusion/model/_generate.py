@@ -22,6 +22,7 @@ from scdiffusion._core.progress import Progress
 from scdiffusion._core.random import cell_keys, cell_normals
 from scdiffusion.cells import ConditionPlan, Conditions, ConditionTable, H5adWriter, build_anndata
 from scdiffusion.diffusion import SAMPLED_AT_ONCE, Denoiser, Solver, condition_tensors, sample
+from scdiffusion.model._expected import Tilts
 from scdiffusion.model._parts import Parts
 from scdiffusion.model._steering import Targets
 from scdiffusion.model._support import with_unseen
@@ -41,6 +42,7 @@ class Order:
     seed: int
     sizes: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]
     chunk: int
+    tilts: Tilts
     targets: Targets | None = None
     """Where classifiers guide the cells."""
     cells: range | None = None
@@ -84,7 +86,7 @@ def _make(parts: Parts, order: Order, cells: NDArray[np.int64]) -> tuple[sp.csr_
     table = order.plan.table(cells)
     codes, own = parts.to_latent(_solve(parts, order, table=table, cells=cells))
     keys = cell_keys(order.seed, "counts", cells)
-    counts = parts.autoencoder.decode(codes, order.sizes(cells, own), keys)
+    counts = parts.autoencoder.decode(codes, order.sizes(cells, own), keys, tilt=order.tilts.of(table))
     obs = order.conditions.decode(table)
     return counts, with_unseen(obs, table, conditions=order.conditions, training=parts.trained_on)
 

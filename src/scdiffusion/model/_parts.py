@@ -16,6 +16,7 @@ from scdiffusion.cells import Conditions, ConditionTable
 from scdiffusion.diffusion import LatentDenoiser
 from scdiffusion.foundation import build_latent
 from scdiffusion.model._config import ModelConfig
+from scdiffusion.model._expected import ExpectedShares, Tilts, can_be_unseen
 
 __all__ = ["Parts"]
 
@@ -47,13 +48,15 @@ class Parts(nn.Module):
     ) -> None:
         super().__init__()
         width = config.autoencoder.n_latent + 1
+        n_labels = [len(labels) for labels in conditions.categorical.values()]
         self.autoencoder = build_latent(config.latent, shares=shares, config=config.autoencoder)
         self.denoiser = LatentDenoiser(
             width,
-            n_labels=[len(labels) for labels in conditions.categorical.values()],
+            n_labels=n_labels,
             n_continuous=len(conditions.continuous),
             config=config.diffusion,
         )
+        self.expected = ExpectedShares(n_labels, shares.numel()) if can_be_unseen(n_labels, training) else None
         self.register_buffer("latent_mean", torch.zeros(width))
         self.register_buffer("latent_std", torch.ones(width))
         self.register_buffer("size_range", torch.ones(2))
@@ -66,6 +69,24 @@ class Parts(nn.Module):
         """Distinct condition rows of the training cells, with their numbers."""
         held = (self.conditions_codes, self.conditions_values, self.conditions_counts)
         return ConditionTable(*(part.cpu().numpy() for part in held))
+
+    def tilts(self, *, n_steps: int) -> Tilts:
+        """Prepare to find how cells with labels never seen together shall differ from what is decoded.
+
+        Parameters
+        ----------
+        n_steps
+            Solver steps.
+        """
+        return Tilts(
+            expected=self.expected,
+            space=self.autoencoder,
+            denoiser=self.denoiser,
+            latent_mean=self.latent_mean,
+            latent_std=self.latent_std,
+            n_steps=n_steps,
+            training=self.conditions_codes.cpu().numpy(),
+        )
 
     def from_posterior(self, posterior: Posterior, sizes: NDArray[np.number]) -> Posterior:
         """Join the posterior of codes with library sizes, as the diffusion sees cells; `to_latent` goes back.

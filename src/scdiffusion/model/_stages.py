@@ -21,10 +21,10 @@ from scdiffusion.diffusion import LatentTask, condition_tensors
 from scdiffusion.foundation import DecodedLatent, DecoderTask, EmbeddedSource
 from scdiffusion.model._config import ModelConfig
 from scdiffusion.model._parts import Parts
-from scdiffusion.nn import ConditionPrior, computing_in
+from scdiffusion.nn import ConditionPrior, compiled_steps, computing_in
 from scdiffusion.train import Run, Task, TrainState, step_rows, train
 
-__all__ = ["Fit", "History", "Saved", "Stage", "gene_shares"]
+__all__ = ["Fit", "History", "Saved", "Stage"]
 
 Stage = Literal["autoencoder", "diffusion"]
 History = dict[str, list[tuple[int, float, float]]]
@@ -127,7 +127,11 @@ class Fit:
         )
         if self.save and saved is None:
             self.save(stage, state, self.history)
-        with computing_in(config.precision, self._networks(stage), device=self.parts.latent_mean.device):
+        device = self.parts.latent_mean.device
+        with (
+            computing_in(config.precision, self._networks(stage), device=device),
+            compiled_steps(self._dense(stage) if config.compiled else (), device=device),
+        ):
             stopped = train(state, run)
         self.history[stage] = state.history
         return stopped
@@ -138,6 +142,13 @@ class Fit:
         if stage == "diffusion" or not isinstance(latent, CountAutoencoder):
             return [self.parts.denoiser]
         return [latent.encoder, latent.decoder.body]
+
+    def _dense(self, stage: Stage) -> list[nn.Module]:
+        """Name those that can be compiled: they read nothing sparse."""
+        latent = self.parts.autoencoder
+        if stage == "diffusion" or not isinstance(latent, CountAutoencoder):
+            return [self.parts.denoiser]
+        return [latent.decoder]
 
     def _counts_task(self, saved: Saved | None, reading: ExitStack) -> AutoencoderTask | None:
         """Say what there is to learn between latents and counts, if anything."""
@@ -228,25 +239,3 @@ class Fit:
             validation=held,
             seed=self.seed,
         )
-
-
-def gene_shares(source: Source, cells: NDArray[np.int64]) -> Tensor:
-    """Find the mean share of each gene.
-
-    Parameters
-    ----------
-    source
-        Counts.
-    cells
-        Rows to use.
-
-    Returns
-    -------
-    Shares, shape ``(G,)``, positive: half a count is added to each gene.
-    """
-    used = np.zeros(source.n_cells, dtype=bool)
-    used[cells] = True
-    totals = np.full(source.n_genes, 0.5)
-    for rows, block in source.blocks():
-        totals += np.asarray(block[used[rows]].sum(axis=0)).ravel()
-    return torch.from_numpy((totals / totals.sum()).astype(np.float32))

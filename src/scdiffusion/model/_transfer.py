@@ -89,16 +89,19 @@ def transfer_cells(
     conditions = carrier.known.conditions
     require_none_avoided(others, carrier.steering.avoided(conditions, carrier.classifiers), conditions)
     counts, latents = [], []
+    tilts = carrier.parts.tilts(n_steps=carrier.known.config.diffusion.n_steps)
     with Progress("transfer", len(given), enabled=progress) as bar:
         for begin in range(0, len(given), chunk):
             cells = np.arange(begin, min(begin + chunk, len(given)), dtype=np.int64)
             some = given.take(cells)
             here = carrier.tensors(some.table, cells, targets=carrier.own)
-            there = carrier.tensors(others.take(cells), cells, targets=carrier.wanted)
+            asked = others.take(cells)
+            there = carrier.tensors(asked, cells, targets=carrier.wanted)
             start = some.draw(carrier.noise("posterior", cells))
             noise = carrier.to_noise(resting, start, here)
             made = carrier.walk(arriving, noise, there, solver=solver)
-            counts.append(carrier.draw_counts(made, cells, sizes=sizes.of(cells), stream="counts"))
+            own = sizes.of(cells)
+            counts.append(carrier.draw_counts(made, cells, sizes=own, stream="counts", tilt=tilts.of(asked)))
             latents.append(made)
             bar.advance(len(cells))
     obs = _obs(carrier, given, others, wanted=wanted)

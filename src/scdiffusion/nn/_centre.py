@@ -76,7 +76,7 @@ class ConditionCentre(nn.Module):
         return torch.addmm(columns @ self.weights, self._pairs(columns, self.traits), self.pair_weights)
 
     @torch.no_grad()
-    def learn(self, latents: Tensor, conditions: ConditionTensors) -> None:
+    def learn(self, latents: Tensor, conditions: ConditionTensors, *, n_cells: Tensor | None = None) -> None:
         """Find what each condition adds, and each pair of them.
 
         Parameters
@@ -85,8 +85,11 @@ class ConditionCentre(nn.Module):
             Latents of the training cells, shape ``(N, D)``.
         conditions
             Their conditions.
+        n_cells
+            Cells that each row stands for, shape ``(N,)``; one each unless given.
         """
-        gram, moment = self._sums(latents, conditions)
+        weights = latents.new_ones(len(latents)) if n_cells is None else n_cells
+        gram, moment = self._sums(latents, conditions, n_cells=weights)
         alone = torch.linalg.solve(_raised(gram, _RIDGE), moment)
         self.weights.copy_(alone)
         if not len(self.pair_weights):
@@ -97,7 +100,7 @@ class ConditionCentre(nn.Module):
                 traits[span] = _traits(alone[span], gram.diagonal()[span]).float()
             else:
                 traits[span, 0] = 1.0
-        gram, moment = self._sums(latents, conditions, traits)
+        gram, moment = self._sums(latents, conditions, n_cells=weights, traits=traits)
         of_alone, shared = gram[:n_alone, :n_alone], gram[:n_alone, n_alone:]
         both = torch.cat([shared, moment[:n_alone]], dim=1)
         left = torch.cat([gram[n_alone:, n_alone:], moment[n_alone:]], dim=1)
@@ -108,7 +111,7 @@ class ConditionCentre(nn.Module):
             kept.copy_(found)
 
     def _sums(
-        self, latents: Tensor, conditions: ConditionTensors, traits: Tensor | None = None
+        self, latents: Tensor, conditions: ConditionTensors, *, n_cells: Tensor, traits: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Sum the products of columns, and of pairs where labels have traits, with one another and with the latents."""
         n_columns = len(self.weights) + (0 if traits is None else len(self.pair_weights))
@@ -120,8 +123,9 @@ class ConditionCentre(nn.Module):
             if traits is not None:
                 design = torch.cat([design, self._pairs(design, traits)], dim=1)
             design = design.double()
-            gram += design.T @ design
-            moment += design.T @ latents[rows].double()
+            weighed = n_cells[rows, None].double() * design
+            gram += weighed.T @ design
+            moment += weighed.T @ latents[rows].double()
         return gram, moment
 
     def _pairs(self, columns: Tensor, traits: Tensor) -> Tensor:

@@ -1,0 +1,153 @@
+"""What labels never seen together express: exact where effects multiply, untouched where labels were seen together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from scdiffusion.cells import ConditionTable, open_source
+from scdiffusion.model import CellGenerator, ModelConfig, load
+from scdiffusion.model import _expected as expected_module
+from scdiffusion.model._expected import ExpectedShares, PooledCounts, can_be_unseen, pool_counts
+
+UNSEEN = {"cell_type": "B", "treated": True}
+
+
+def cells_of(model: CellGenerator, n: int | None = None, **asked: Any) -> ad.AnnData:
+    made = model.generate(n, progress=False, **asked)
+    assert isinstance(made, ad.AnnData)
+    return made
+
+
+def table_of(codes: list[list[int]], counts: list[int] | None = None) -> ConditionTable:
+    rows = np.array(codes, dtype=np.int64)
+    sizes = np.ones(len(rows), np.int64) if counts is None else np.array(counts)
+    return ConditionTable(rows, np.zeros((len(rows), 0), np.float32), sizes)
+
+
+@pytest.fixture(scope="module")
+def crossed(simulated: ad.AnnData) -> ad.AnnData:
+    """Cells of three types, treated or not, but for treated B cells; treatment raises the first genes threefold."""
+    draw, cells = np.random.default_rng(1), simulated[simulated.obs["cell_type"].notna()].copy()
+    counts = cells.X.toarray()
+    treated = cells.obs["treated"].to_numpy()
+    counts[np.ix_(treated, np.arange(8))] += draw.poisson(2.0 * counts[np.ix_(treated, np.arange(8))])
+    cells.X = sp.csr_matrix(counts, dtype=np.float32)
+    return cells[~((cells.obs["cell_type"] == "B") & treated)].copy()
+
+
+@pytest.fixture(scope="module")
+def model(crossed: ad.AnnData, small: ModelConfig) -> CellGenerator:
+    """A model of two conditions that saw all but one combination; read only."""
+    return CellGenerator(crossed, conditions=["cell_type", "treated"], config=small).fit(progress=False)
+
+
+def test_counts_are_pooled_by_combination_and_the_rest_apart(simulated: ad.AnnData) -> None:
+    cells = np.array([3, 4, 5, 70, 149])
+    codes = table_of([[0, 1], [1, 0], [0, 1], [-1, 1], [1, 0]])
+    pooled = pool_counts(open_source(simulated), cells, codes, n_labels=[2, 2])
+    assert pooled.labels.codes.tolist() == [[0, 1], [1, 0]]
+    assert pooled.labels.counts.tolist() == [2, 2]
+    totals = [np.asarray(simulated.X[rows].sum(axis=0)).ravel() for rows in ([3, 5], [4, 149], [70])]
+    np.testing.assert_array_equal(pooled.counts, totals)
+    shares = np.sum(totals, axis=0) + 0.5
+    np.testing.assert_allclose(pooled.shares, shares / shares.sum())
+
+
+def test_only_the_most_frequent_combinations_are_pooled(simulated: ad.AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expected_module, "_MOST", 1)
+    codes = table_of([[0, 0], [1, 1], [1, 1]])
+    pooled = pool_counts(open_source(simulated), np.array([0, 1, 2]), codes, n_labels=[2, 2])
+    assert pooled.labels.codes.tolist() == [[1, 1]]
+    np.testing.assert_array_equal(pooled.counts[1], simulated.X[0].toarray().ravel())
+
+
+def test_nothing_can_be_unseen_of_one_condition_of_all_pairs_or_with_numbers() -> None:
+    some = table_of([[0, 0], [0, 1], [1, 0], [-1, 1]])
+    assert can_be_unseen([2, 2], some)
+    assert not can_be_unseen([2, 2], table_of([[0, 0], [0, 1], [1, 0], [1, 1]]))
+    assert not can_be_unseen([2], table_of([[0]]))
+    assert not can_be_unseen([2, 2], ConditionTable(some.codes, np.zeros((4, 1), np.float32)))
+
+
+def test_effects_that_multiply_are_multiplied_for_labels_never_seen_together() -> None:
+    genes = np.array([1.0, 2.0, 3.0, 4.0])
+    of_type, of_stimulus = np.array([1.0, 3.0, 1.0, 0.5]), np.array([2.0, 1.0, 1.0, 0.25])
+    made = [genes * of_type**kind * of_stimulus**stimulus for kind, stimulus in ((0, 0), (1, 0), (0, 1))]
+    counts = np.array([1e8 * one / one.sum() for one in made])
+    pooled = PooledCounts(table_of([[0, 0], [1, 0], [0, 1]], [5_000] * 3), np.vstack([counts, np.zeros(4)]))
+    shares = ExpectedShares([2, 2], 4)
+    shares.learn(pooled)
+    wanted = genes * of_type * of_stimulus
+    found, doubt = shares(table_of([[1, 1], [0, 0]]))
+    np.testing.assert_allclose(found.exp(), [wanted / wanted.sum(), genes / genes.sum()], rtol=0.01)
+    np.testing.assert_allclose(doubt, [2 / 1e8, 1 / 1e8], rtol=1e-5)
+
+
+def test_labels_never_seen_together_come_towards_what_is_expected(model: CellGenerator) -> None:
+    parts = model._parts
+    assert parts is not None
+    assert parts.expected is not None
+    asked = model.conditions.encode(cells_of(model, 1, where=UNSEEN).obs)
+    tilt = parts.tilts(n_steps=4).of(asked)
+    assert tilt is not None
+    made = np.asarray(cells_of(model, 4_000, where=UNSEEN, library_size=2_000).X.sum(axis=0)).ravel()
+    plain = made / tilt.factors[0]
+    logs, doubt = (held[0].numpy() for held in parts.expected(asked))
+    plain_logs = np.log(plain / plain.sum())
+    weight = 0.6 * 0.3 / (0.3 + doubt / np.exp((logs + plain_logs) / 2))
+    assert np.ptp(weight) > 0.05
+    between = np.exp(weight * logs + (1 - weight) * plain_logs)
+    assert np.abs(np.log(tilt.factors[0])).max() > 0.05
+    np.testing.assert_allclose(made / made.sum(), between / between.sum(), rtol=0.1)
+
+
+def test_labels_seen_together_or_missing_are_left_as_they_are(model: CellGenerator) -> None:
+    parts = model._parts
+    assert parts is not None
+    tilts = parts.tilts(n_steps=4)
+    seen = parts.trained_on
+    assert tilts.of(seen) is None
+    assert tilts.of(ConditionTable(np.array([[-1, 1], [2, -1]]), seen.values[:2])) is None
+
+
+def test_a_cell_does_not_depend_on_the_combinations_beside_it(model: CellGenerator) -> None:
+    alone = cells_of(model, 5, where=UNSEEN)
+    table = alone.obs[["cell_type", "treated"]].copy()
+    table.iloc[[1, 3]] = ["T", True]
+    mixed = cells_of(model, where=table)
+    assert mixed.obs["unseen"].tolist() == [True, False, True, False, True]
+    assert (mixed.X[[0, 2, 4]] != alone.X[[0, 2, 4]]).nnz == 0
+    seen = cells_of(model, 5, where={"cell_type": "T", "treated": True})
+    assert (mixed.X[[1, 3]] != seen.X[[1, 3]]).nnz == 0
+
+
+def test_cells_carried_to_labels_never_seen_together_are_tilted_too(
+    model: CellGenerator, crossed: ad.AnnData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = crossed[crossed.obs["cell_type"] == "B"].copy()
+    made = model.transfer(cells, {"treated": True}, progress=False)
+    assert made.obs["unseen"].all()
+    monkeypatch.setattr(expected_module, "_WEIGHT", 0.0)
+    plain = model.transfer(cells, {"treated": True}, progress=False)
+    np.testing.assert_array_equal(made.obsm["X_scdiffusion"], plain.obsm["X_scdiffusion"])
+    assert (made.X != plain.X).nnz > 0
+
+
+def test_a_saved_model_expects_the_same(model: CellGenerator, tmp_path: Path) -> None:
+    again = load(model.save(tmp_path / "model"))
+    before, after = (cells_of(one, 20, where=UNSEEN) for one in (model, again))
+    assert (before.X != after.X).nnz == 0
+
+
+def test_factors_keep_the_sum_of_shares() -> None:
+    from scdiffusion.autoencoder import Tilt
+
+    shares = np.array([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]], np.float32)
+    tilt = Tilt(np.array([[1.0, 3.0]], np.float32), np.array([5, 0, -1, 0]))
+    np.testing.assert_allclose(tilt.of(shares, slice(1, 4)), [[0.25, 0.75], [0.2, 0.8], [0.75, 0.25]], rtol=1e-6)
