@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmarks.compiled import section as compiled_section
 from benchmarks.control.page import section as control_section
 from benchmarks.curves import section as curves_section
 from benchmarks.data import DATA_SETS, MIN_CELLS_PER_GENE, MIN_CELLS_PER_LABEL
@@ -18,6 +19,7 @@ from benchmarks.fit_speed import section as fit_speed_section
 from benchmarks.generate_speed import section as generate_speed_section
 from benchmarks.headline import BIOLOGY, MAIN, PAPER, REALISM, present
 from benchmarks.lisi_check import section as mixing_section
+from benchmarks.machines import section as machines_section
 from benchmarks.pretraining import section as pretraining_section
 from benchmarks.processes import section as processes_section
 from benchmarks.protocol import GENERATORS
@@ -71,8 +73,10 @@ def write(table: pd.DataFrame, folder: Path) -> None:
         fit_speed_section(results),
         generate_speed_section(results),
         steps_section(results),
+        compiled_section(results),
         small_jobs_section(results),
         processes_section(results),
+        machines_section(results),
         scaling_section(results),
         scale_section(results),
         shuffle_section(results),

@@ -1,0 +1,63 @@
+"""Networks that are compiled for the steps of a fit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from os import environ
+from typing import Any
+
+import torch
+from torch import nn
+
+from scdiffusion._core.errors import SettingError
+
+__all__ = ["compiled_steps"]
+
+
+@contextmanager
+def compiled_steps(networks: Sequence[nn.Module], *, device: torch.device) -> Iterator[None]:
+    """Compile networks for as long as the context lasts, where gradients are taken: there shapes stay the same.
+
+    Parameters
+    ----------
+    networks
+        What to compile: tensors in, tensors out.
+    device
+        Where they are.
+
+    Raises
+    ------
+    SettingError
+        There is nothing to compile with.
+    """
+    if networks:
+        _require_compiler(device)
+    before = [network.__dict__.get("forward") for network in networks]
+    for network in networks:
+        setattr(network, "forward", _compiled(network.forward))  # noqa: B010 - a method for mypy
+    try:
+        yield
+    finally:
+        for network, own in zip(networks, before, strict=True):
+            delattr(network, "forward")
+            if own is not None:
+                setattr(network, "forward", own)  # noqa: B010
+
+
+def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
+    quick = torch.compile(forward)
+    return lambda *given: quick(*given) if torch.is_grad_enabled() else forward(*given)
+
+
+def _require_compiler(device: torch.device) -> None:
+    """Refuse early what would fail at the first step, in words that help."""
+    if device.type == "cuda":
+        found, needed = find_spec("triton") is not None, "the package `triton`"
+    else:
+        found, needed = shutil.which(environ.get("CXX", "g++")) is not None, "a C++ compiler, such as `g++`"
+    if not found:
+        msg = f"`compiled` is True, and there is nothing to compile with on {device.type!r}; expected {needed}."
+        raise SettingError(msg + " Install it, or leave `compiled` out.")
