@@ -7,13 +7,15 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
 from scdiffusion.cells import ConditionTable, open_source
 from scdiffusion.model import CellGenerator, ModelConfig, load
 from scdiffusion.model import _expected as expected_module
-from scdiffusion.model._expected import ExpectedShares, PooledCounts, can_be_unseen, pool_counts
+from scdiffusion.model._expected import ExpectedShares, PooledCounts, pool_counts
+from scdiffusion.model._levels import Levels
 
 UNSEEN = {"cell_type": "B", "treated": True}
 
@@ -24,10 +26,8 @@ def cells_of(model: CellGenerator, n: int | None = None, **asked: Any) -> ad.Ann
     return made
 
 
-def table_of(codes: list[list[int]], counts: list[int] | None = None) -> ConditionTable:
-    rows = np.array(codes, dtype=np.int64)
-    sizes = np.ones(len(rows), np.int64) if counts is None else np.array(counts)
-    return ConditionTable(rows, np.zeros((len(rows), 0), np.float32), sizes)
+def table_of(codes: list[list[int]]) -> ConditionTable:
+    return ConditionTable(np.array(codes, dtype=np.int64), np.zeros((len(codes), 0), np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,9 @@ def model(crossed: ad.AnnData, small: ModelConfig) -> CellGenerator:
 def test_counts_are_pooled_by_combination_and_the_rest_apart(simulated: ad.AnnData) -> None:
     cells = np.array([3, 4, 5, 70, 149])
     codes = table_of([[0, 1], [1, 0], [0, 1], [-1, 1], [1, 0]])
-    pooled = pool_counts(open_source(simulated), cells, codes, n_labels=[2, 2])
-    assert pooled.labels.codes.tolist() == [[0, 1], [1, 0]]
-    assert pooled.labels.counts.tolist() == [2, 2]
+    pooled = pool_counts(open_source(simulated), cells, codes, levels=Levels.of([2, 2], codes))
+    assert pooled.codes.tolist() == [[0, 1], [1, 0]]
+    assert pooled.n_cells.tolist() == [2, 2]
     totals = [np.asarray(simulated.X[rows].sum(axis=0)).ravel() for rows in ([3, 5], [4, 149], [70])]
     np.testing.assert_array_equal(pooled.counts, totals)
     shares = np.sum(totals, axis=0) + 0.5
@@ -62,17 +62,14 @@ def test_counts_are_pooled_by_combination_and_the_rest_apart(simulated: ad.AnnDa
 def test_only_the_most_frequent_combinations_are_pooled(simulated: ad.AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expected_module, "_MOST", 1)
     codes = table_of([[0, 0], [1, 1], [1, 1]])
-    pooled = pool_counts(open_source(simulated), np.array([0, 1, 2]), codes, n_labels=[2, 2])
-    assert pooled.labels.codes.tolist() == [[1, 1]]
+    pooled = pool_counts(open_source(simulated), np.array([0, 1, 2]), codes, levels=Levels.of([2, 2], codes))
+    assert pooled.codes.tolist() == [[1, 1]]
     np.testing.assert_array_equal(pooled.counts[1], simulated.X[0].toarray().ravel())
 
 
-def test_nothing_can_be_unseen_of_one_condition_of_all_pairs_or_with_numbers() -> None:
-    some = table_of([[0, 0], [0, 1], [1, 0], [-1, 1]])
-    assert can_be_unseen([2, 2], some)
-    assert not can_be_unseen([2, 2], table_of([[0, 0], [0, 1], [1, 0], [1, 1]]))
-    assert not can_be_unseen([2], table_of([[0]]))
-    assert not can_be_unseen([2, 2], ConditionTable(some.codes, np.zeros((4, 1), np.float32)))
+def test_without_levels_all_cells_are_added_up(simulated: ad.AnnData) -> None:
+    pooled = pool_counts(open_source(simulated), np.arange(10), table_of([[0]] * 10), levels=None)
+    np.testing.assert_array_equal(pooled.counts, simulated.X[:10].sum(axis=0))
 
 
 def test_effects_that_multiply_are_multiplied_for_labels_never_seen_together() -> None:
@@ -80,11 +77,12 @@ def test_effects_that_multiply_are_multiplied_for_labels_never_seen_together() -
     of_type, of_stimulus = np.array([1.0, 3.0, 1.0, 0.5]), np.array([2.0, 1.0, 1.0, 0.25])
     made = [genes * of_type**kind * of_stimulus**stimulus for kind, stimulus in ((0, 0), (1, 0), (0, 1))]
     counts = np.array([1e8 * one / one.sum() for one in made])
-    pooled = PooledCounts(table_of([[0, 0], [1, 0], [0, 1]], [5_000] * 3), np.vstack([counts, np.zeros(4)]))
+    codes = np.array([[0, 0], [1, 0], [0, 1]])
+    pooled = PooledCounts(codes, np.full(3, 5_000), np.vstack([counts, np.zeros(4)]))
     shares = ExpectedShares([2, 2], 4)
     shares.learn(pooled)
     wanted = genes * of_type * of_stimulus
-    found, doubt = shares(table_of([[1, 1], [0, 0]]))
+    found, doubt = shares(np.array([[1, 1], [0, 0]]))
     np.testing.assert_allclose(found.exp(), [wanted / wanted.sum(), genes / genes.sum()], rtol=0.01)
     np.testing.assert_allclose(doubt, [2 / 1e8, 1 / 1e8], rtol=1e-5)
 
@@ -94,11 +92,13 @@ def test_labels_never_seen_together_come_towards_what_is_expected(model: CellGen
     assert parts is not None
     assert parts.expected is not None
     asked = model.conditions.encode(cells_of(model, 1, where=UNSEEN).obs)
-    tilt = parts.tilts(n_steps=4).of(asked)
+    tilts = parts.tilts(n_steps=4)
+    assert tilts is not None
+    tilt = tilts.of(asked)
     assert tilt is not None
     made = np.asarray(cells_of(model, 4_000, where=UNSEEN, library_size=2_000).X.sum(axis=0)).ravel()
     plain = made / tilt.factors[0]
-    logs, doubt = (held[0].numpy() for held in parts.expected(asked))
+    logs, doubt = (held[0].numpy() for held in parts.expected(asked.codes))
     plain_logs = np.log(plain / plain.sum())
     weight = 0.6 * 0.3 / (0.3 + doubt / np.exp((logs + plain_logs) / 2))
     assert np.ptp(weight) > 0.05
@@ -110,8 +110,8 @@ def test_labels_never_seen_together_come_towards_what_is_expected(model: CellGen
 def test_labels_seen_together_or_missing_are_left_as_they_are(model: CellGenerator) -> None:
     parts = model._parts
     assert parts is not None
-    tilts = parts.tilts(n_steps=4)
-    seen = parts.trained_on
+    tilts, seen = parts.tilts(n_steps=4), parts.trained_on
+    assert tilts is not None
     assert tilts.of(seen) is None
     assert tilts.of(ConditionTable(np.array([[-1, 1], [2, -1]]), seen.values[:2])) is None
 
@@ -151,3 +151,38 @@ def test_factors_keep_the_sum_of_shares() -> None:
     shares = np.array([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]], np.float32)
     tilt = Tilt(np.array([[1.0, 3.0]], np.float32), np.array([5, 0, -1, 0]))
     np.testing.assert_allclose(tilt.of(shares, slice(1, 4)), [[0.25, 0.75], [0.2, 0.8], [0.75, 0.25]], rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def timed(simulated: ad.AnnData, small: ModelConfig) -> CellGenerator:
+    """A model of a number measured at five points; read only."""
+    return CellGenerator(simulated, continuous=["day"], config=small).fit(progress=False)
+
+
+def test_between_two_times_genes_are_interpolated_and_at_measured_ones_left(timed: CellGenerator) -> None:
+    parts = timed._parts
+    assert parts is not None
+    tilts = parts.tilts(n_steps=4)
+    assert tilts is not None
+    days = pd.DataFrame({"day": [0.5, 0.75, 0.51, 1.0, 3.0, np.nan]})
+    tilt = tilts.of(timed.conditions.encode(days))
+    assert tilt is not None
+    assert tilt.row.tolist() == [-1, 0, -1, -1, -1, -1]
+    assert parts.expected is not None
+    logs = parts.expected(np.array([[1], [2]]))[0].double().numpy()
+    between = tilts._find((12,))
+    assert between is not None
+    made = np.log(tilts._generated(timed.conditions.encode(days[1:2])))
+    ratio = np.log(between) / (logs.mean(axis=0) - made)
+    assert (ratio > 0.3).all()
+    assert (ratio < 0.6).all()
+
+
+def test_the_pull_between_two_times_fades_towards_them(timed: CellGenerator) -> None:
+    parts = timed._parts
+    assert parts is not None
+    tilts = parts.tilts(n_steps=4)
+    assert tilts is not None
+    sizes = [np.abs(np.log(found)).sum() for at in (9, 10, 12) if (found := tilts._find((at,))) is not None]
+    assert len(sizes) == 3
+    assert sizes[0] < sizes[1] < sizes[2]

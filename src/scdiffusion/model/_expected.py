@@ -1,8 +1,7 @@
-"""What cells with labels never seen together express, learnt gene by gene beside what the latents say."""
+"""What cells of combinations never seen express, learnt gene by gene beside what the latents say."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
@@ -18,9 +17,10 @@ from scdiffusion._core.random import cell_normals
 from scdiffusion.autoencoder import Latent, Tilt
 from scdiffusion.cells import ConditionTable, Source
 from scdiffusion.diffusion import SAMPLED_AT_ONCE, Denoiser, condition_tensors, sample
-from scdiffusion.nn import ConditionCentre
+from scdiffusion.model._levels import Levels
+from scdiffusion.nn import ConditionCentre, ConditionTensors
 
-__all__ = ["ExpectedShares", "PooledCounts", "Tilts", "can_be_unseen", "pool_counts"]
+__all__ = ["ExpectedShares", "PooledCounts", "Tilts", "pool_counts"]
 
 _MOST = 1_024  # combinations that are pooled, the most frequent ones: their counts are dense
 _WEIGHT = 0.6  # of the log share that is expected of a gene counted often, beside what the latents say
@@ -28,10 +28,12 @@ _SPREAD = 0.3  # variance of the log share of a gene that an expectation has whe
 
 
 class PooledCounts(NamedTuple):
-    """Counts of the training cells, added up within combinations of labels."""
+    """Counts of the training cells, added up within combinations."""
 
-    labels: ConditionTable
-    """The ``M`` most frequent combinations of labels, none missing, with their numbers of cells."""
+    codes: NDArray[np.int64]
+    """The ``M`` most frequent combinations, none missing, shape ``(M, C)``."""
+    n_cells: NDArray[np.int64]
+    """Cells of each, shape ``(M,)``."""
     counts: NDArray[np.float64]
     """Shape ``(M + 1, G)``; the last row is all other cells."""
 
@@ -43,25 +45,8 @@ class PooledCounts(NamedTuple):
         return shares
 
 
-def can_be_unseen(n_labels: Sequence[int], training: ConditionTable) -> bool:
-    """Tell whether labels can be asked for together that no training cell has.
-
-    Parameters
-    ----------
-    n_labels
-        Number of labels of each categorical condition.
-    training
-        Conditions of the training cells. Models that know numbers as well have no expected shares: cells of the same
-        labels differ by their numbers, too.
-    """
-    if len(n_labels) < 2 or training.values.shape[1]:
-        return False
-    seen = training.codes[(training.codes >= 0).all(axis=1)]
-    return len(np.unique(seen, axis=0)) < math.prod(n_labels)
-
-
 def pool_counts(
-    source: Source, cells: NDArray[np.int64], table: ConditionTable, *, n_labels: Sequence[int]
+    source: Source, cells: NDArray[np.int64], table: ConditionTable, *, levels: Levels | None
 ) -> PooledCounts:
     """Add up the counts of the training cells, in one pass.
 
@@ -73,40 +58,35 @@ def pool_counts(
         Rows to use.
     table
         Conditions of those rows.
-    n_labels
-        Number of labels of each categorical condition.
+    levels
+        What combinations there are; `None` adds up all cells in one row.
 
     Returns
     -------
-    Counts by combination of labels; all in one row where no combination can be unseen.
+    Counts by combination.
     """
-    row = np.zeros(len(cells), dtype=np.int64)
-    labels = ConditionTable(table.codes[:0], table.values[:0])
-    if can_be_unseen(n_labels, table):
-        complete = (table.codes >= 0).all(axis=1)
-        codes, which, sizes = np.unique(table.codes, axis=0, return_inverse=True, return_counts=True)
-        kept = np.flatnonzero((codes >= 0).all(axis=1))
-        kept = np.sort(kept[np.argsort(-sizes[kept], kind="stable")[:_MOST]])
-        place = np.full(len(codes), len(kept))
-        place[kept] = np.arange(len(kept))
-        row = np.where(complete, place[which.ravel()], len(kept))
-        labels = ConditionTable(codes[kept], np.zeros((len(kept), 0), np.float32), sizes[kept])
-    place_of = np.full(source.n_cells, -1, dtype=np.int64)
-    place_of[cells] = row
-    counts = np.zeros((len(labels) + 1, source.n_genes))
+    codes = np.full((len(cells), 1), -1, dtype=np.int64) if levels is None else levels.encode(table)
+    found, which, sizes = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
+    complete = np.flatnonzero((found >= 0).all(axis=1))
+    kept = np.sort(complete[np.argsort(-sizes[complete], kind="stable")[:_MOST]])
+    row = np.full(len(found), len(kept), dtype=np.int64)
+    row[kept] = np.arange(len(kept))
+    row_of = np.full(source.n_cells, -1, dtype=np.int64)
+    row_of[cells] = row[which.ravel()]
+    counts = np.zeros((len(kept) + 1, source.n_genes))
     for at, block in source.blocks():
-        own = place_of[at]
+        own = row_of[at]
         used = np.flatnonzero(own >= 0)
         member = sp.csr_matrix((np.ones(len(used)), (own[used], used)), shape=(len(counts), len(own)))
         pooled = sp.csr_matrix(member @ block)
         for group in np.flatnonzero(np.diff(pooled.indptr)):
             entries = slice(pooled.indptr[group], pooled.indptr[group + 1])
             counts[group, pooled.indices[entries]] += pooled.data[entries]
-    return PooledCounts(labels, counts)
+    return PooledCounts(found[kept], sizes[kept], counts)
 
 
 class ExpectedShares(nn.Module):
-    r"""Share of each gene by labels, from the pooled counts of every combination that was trained.
+    r"""Share of each gene by combination, from the pooled counts of all that were trained.
 
     .. math:: \log p_g(c) = \mu_g + m_g(c)
 
@@ -117,7 +97,7 @@ class ExpectedShares(nn.Module):
     Parameters
     ----------
     n_labels
-        Number of labels of each categorical condition.
+        Number of labels of each condition, levels of numbers among them.
     n_genes
         Number of genes ``G``.
     """
@@ -141,12 +121,12 @@ class ExpectedShares(nn.Module):
             Counts of the training cells.
         """
         shares, counts = pooled.shares, pooled.counts[:-1]
-        n_cells, weight = pooled.labels.counts.astype(np.float64), np.sqrt(shares)
+        n_cells, weight = pooled.n_cells.astype(np.float64), np.sqrt(shares)
         cell = counts.sum() / n_cells.sum()
         logs = np.log((counts + cell * shares) / (counts.sum(axis=1, keepdims=True) + cell) / shares)
         mean = np.average(logs, axis=0, weights=n_cells)
         centred = torch.from_numpy(((logs - mean) * weight).astype(np.float32))
-        conditions = condition_tensors(pooled.labels)
+        conditions = _labels(pooled.codes)
         self.centre.learn(centred, conditions, n_cells=torch.from_numpy(n_cells))
         scale = torch.from_numpy(weight.astype(np.float32))
         self.centre.weights /= scale
@@ -155,44 +135,47 @@ class ExpectedShares(nn.Module):
         of_label = conditions.columns(self.centre.n_labels).T.double() @ torch.from_numpy(counts.sum(axis=1))
         self.doubt.copy_(1.0 / of_label.clamp(min=1.0))
 
-    def forward(self, labels: ConditionTable) -> tuple[Tensor, Tensor]:
+    def forward(self, codes: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Expect the log shares of combinations.
 
         Parameters
         ----------
-        labels
-            ``U`` combinations.
+        codes
+            ``U`` combinations, shape ``(U, C)``.
 
         Returns
         -------
         Log shares, shape ``(U, G)``, and the variance that the log of a share of 1 would have for as many counts as
         the labels have, shape ``(U,)``; that of a smaller share is larger by its inverse.
         """
-        conditions = condition_tensors(labels).to(self.log_mean.device)
+        conditions = _labels(codes).to(self.log_mean.device)
         logs = torch.log_softmax(self.log_mean + self.centre(conditions), dim=1)
         return logs, conditions.columns(self.centre.n_labels) @ self.doubt
 
 
+def _labels(codes: NDArray[np.int64]) -> ConditionTensors:
+    return condition_tensors(ConditionTable(codes, np.zeros((len(codes), 0), np.float32)))
+
+
 @dataclass(kw_only=True)
 class Tilts:
-    r"""Factors that bring the mean of cells with labels never seen together towards their expected shares.
+    r"""Factors that bring the mean of cells of combinations never seen towards their expected shares.
 
     Both are estimates of the same log share of a gene, and they err in different ways. What is expected has the weight
     :math:`0.6\, s^2 / (s^2 + v_g)`, where :math:`v_g` is the variance that the counts of the labels leave: a rare label
-    and a rare gene move little. A combination's factors are found once, when its first cell is made, and depend on the
+    and a rare gene move little. Between two levels of a number, logs are interpolated, and the weight falls to 0 at
+    levels that were trained. Factors are found once for each place, when its first cell is made, and depend on the
     model alone.
     """
 
-    expected: ExpectedShares | None
-    """`None` where no combination can be unseen."""
+    expected: ExpectedShares
+    levels: Levels
     space: Latent
     denoiser: Denoiser
     latent_mean: Tensor
     latent_std: Tensor
     n_steps: int
-    training: NDArray[np.int64]
-    """Codes of the training cells, shape ``(N, C)``."""
-    _found: dict[tuple[int, ...], NDArray[np.float32]] = field(default_factory=dict)
+    _found: dict[tuple[int, ...], NDArray[np.float32] | None] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def of(self, table: ConditionTable) -> Tilt | None:
@@ -207,34 +190,40 @@ class Tilts:
         -------
         Factors, or `None` if no cell needs any.
         """
-        if self.expected is None:
-            return None
-        codes, which = np.unique(table.codes, axis=0, return_inverse=True)
-        is_new = (codes >= 0).all(axis=1) & ~(codes[:, None] == self.training[None]).all(axis=2).any(axis=1)
-        if not is_new.any():
-            return None
-        new = np.flatnonzero(is_new)
-        row = np.full(len(codes), -1, dtype=np.int64)
-        row[new] = np.arange(len(new))
+        places, which = np.unique(self.levels.place(table), axis=0, return_inverse=True)
         with self._lock:
-            factors = [self._factors(tuple(codes[at].tolist())) for at in new]
-        return Tilt(np.stack(factors), row[which.ravel()])
+            factors = [self._factors(tuple(place.tolist())) for place in places]
+        asked = [one for one in factors if one is not None]
+        if not asked:
+            return None
+        row = np.cumsum([one is not None for one in factors]) - 1
+        row[[one is None for one in factors]] = -1
+        return Tilt(np.stack(asked), row[which.ravel()])
 
-    def _factors(self, codes: tuple[int, ...]) -> NDArray[np.float32]:
-        if codes not in self._found:
-            assert self.expected is not None
-            labels = ConditionTable(np.array([codes]), np.zeros((1, 0), np.float32))
-            expected, doubt = (held[0].double().cpu().numpy() for held in self.expected(labels))
-            made = np.log(self._generated(labels))
-            weight = _WEIGHT * _SPREAD / (_SPREAD + doubt / np.exp((expected + made) / 2))
-            self._found[codes] = np.exp(weight * (expected - made)).astype(np.float32)
-        return self._found[codes]
+    def _factors(self, place: tuple[int, ...]) -> NDArray[np.float32] | None:
+        if place not in self._found:
+            self._found[place] = self._find(place) if min(place) >= 0 else None
+        return self._found[place]
 
-    def _generated(self, labels: ConditionTable) -> NDArray[np.float64]:
+    def _find(self, place: tuple[int, ...]) -> NDArray[np.float32] | None:
+        """Find the factors of a place; none where it was trained."""
+        corners = self.levels.corners(place)
+        new = float(corners.shares @ self.levels.unseen(corners.codes))
+        trust = new + (1 - new) * corners.distance
+        if trust == 0:
+            return None
+        logs, doubts = (held.double().cpu().numpy() for held in self.expected(corners.codes))
+        expected, made = corners.shares @ logs, np.log(self._generated(self.levels.conditions(place)))
+        doubt = corners.shares @ doubts / np.exp((expected + made) / 2)
+        weight = trust * _WEIGHT * _SPREAD / (_SPREAD + doubt)
+        factors: NDArray[np.float32] = np.exp(weight * (expected - made)).astype(np.float32)
+        return factors
+
+    def _generated(self, asked: ConditionTable) -> NDArray[np.float64]:
         """Find the mean share of each gene that the model as learnt gives a combination, shape ``(G,)``."""
         cells = np.arange(SAMPLED_AT_ONCE, dtype=np.int64)
         noise = torch.from_numpy(cell_normals(0, "expected shares", cells, self.latent_mean.numel()))
-        conditions = condition_tensors(labels.take(np.zeros(len(cells), dtype=np.int64)))
+        conditions = condition_tensors(asked.take(np.zeros(len(cells), dtype=np.int64)))
         device = self.latent_mean.device
         latents = sample(self.denoiser, noise.to(device), conditions.to(device), n_steps=self.n_steps)
         codes = (latents * self.latent_std + self.latent_mean)[:, :-1]

@@ -31,6 +31,7 @@ from scdiffusion.foundation import Foundation, open_cells
 from scdiffusion.model._expected import pool_counts
 from scdiffusion.model._facts import Known
 from scdiffusion.model._folder import Held, read_folder, read_training, write_start, write_training
+from scdiffusion.model._levels import Levels
 from scdiffusion.model._parts import Parts
 from scdiffusion.model._stages import Fit, History, Saved, Stage
 from scdiffusion.train import TrainState
@@ -260,15 +261,15 @@ class _Log:
 
 def _new_parts(data: Data, known: Known, seed: int) -> Parts:
     """Build networks with random weights, without touching the global random state."""
-    n_labels = [len(labels) for labels in known.conditions.categorical.values()]
-    pooled = pool_counts(data.source, data.cells, data.table, n_labels=n_labels)
+    n_labels, training = [len(labels) for labels in known.conditions.categorical.values()], data.table.distinct()
+    pooled = pool_counts(data.source, data.cells, data.table, levels=Levels.of(n_labels, training))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(seed, "weights").integers(2**62)))
         parts = Parts(
             known.config,
             conditions=known.conditions,
             shares=torch.from_numpy(pooled.shares.astype(np.float32)),
-            training=data.table.distinct(),
+            training=training,
         )
     if parts.expected is not None:
         parts.expected.learn(pooled)

@@ -42,7 +42,8 @@ class Order:
     seed: int
     sizes: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]
     chunk: int
-    tilts: Tilts
+    tilts: Tilts | None = None
+    """What combinations never seen shall differ in from what is decoded."""
     targets: Targets | None = None
     """Where classifiers guide the cells."""
     cells: range | None = None
@@ -86,7 +87,8 @@ def _make(parts: Parts, order: Order, cells: NDArray[np.int64]) -> tuple[sp.csr_
     table = order.plan.table(cells)
     codes, own = parts.to_latent(_solve(parts, order, table=table, cells=cells))
     keys = cell_keys(order.seed, "counts", cells)
-    counts = parts.autoencoder.decode(codes, order.sizes(cells, own), keys, tilt=order.tilts.of(table))
+    tilt = order.tilts.of(table) if order.tilts else None
+    counts = parts.autoencoder.decode(codes, order.sizes(cells, own), keys, tilt=tilt)
     obs = order.conditions.decode(table)
     return counts, with_unseen(obs, table, conditions=order.conditions, training=parts.trained_on)
 

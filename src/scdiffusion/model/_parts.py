@@ -16,7 +16,8 @@ from scdiffusion.cells import Conditions, ConditionTable
 from scdiffusion.diffusion import LatentDenoiser
 from scdiffusion.foundation import build_latent
 from scdiffusion.model._config import ModelConfig
-from scdiffusion.model._expected import ExpectedShares, Tilts, can_be_unseen
+from scdiffusion.model._expected import ExpectedShares, Tilts
+from scdiffusion.model._levels import Levels
 
 __all__ = ["Parts"]
 
@@ -56,7 +57,8 @@ class Parts(nn.Module):
             n_continuous=len(conditions.continuous),
             config=config.diffusion,
         )
-        self.expected = ExpectedShares(n_labels, shares.numel()) if can_be_unseen(n_labels, training) else None
+        self.levels = Levels.of(n_labels, training)
+        self.expected = ExpectedShares(self.levels.n_labels, shares.numel()) if self.levels else None
         self.register_buffer("latent_mean", torch.zeros(width))
         self.register_buffer("latent_std", torch.ones(width))
         self.register_buffer("size_range", torch.ones(2))
@@ -70,22 +72,28 @@ class Parts(nn.Module):
         held = (self.conditions_codes, self.conditions_values, self.conditions_counts)
         return ConditionTable(*(part.cpu().numpy() for part in held))
 
-    def tilts(self, *, n_steps: int) -> Tilts:
-        """Prepare to find how cells with labels never seen together shall differ from what is decoded.
+    def tilts(self, *, n_steps: int) -> Tilts | None:
+        """Prepare to find how cells of combinations never seen shall differ from what is decoded.
 
         Parameters
         ----------
         n_steps
             Solver steps.
+
+        Returns
+        -------
+        `None` where no combination can be unseen.
         """
+        if self.expected is None or self.levels is None:
+            return None
         return Tilts(
             expected=self.expected,
+            levels=self.levels,
             space=self.autoencoder,
             denoiser=self.denoiser,
             latent_mean=self.latent_mean,
             latent_std=self.latent_std,
             n_steps=n_steps,
-            training=self.conditions_codes.cpu().numpy(),
         )
 
     def from_posterior(self, posterior: Posterior, sizes: NDArray[np.number]) -> Posterior:

@@ -101,7 +101,8 @@ def transfer_cells(
             noise = carrier.to_noise(resting, start, here)
             made = carrier.walk(arriving, noise, there, solver=solver)
             own = sizes.of(cells)
-            counts.append(carrier.draw_counts(made, cells, sizes=own, stream="counts", tilt=tilts.of(asked)))
+            tilt = tilts.of(asked) if tilts else None
+            counts.append(carrier.draw_counts(made, cells, sizes=own, stream="counts", tilt=tilt))
             latents.append(made)
             bar.advance(len(cells))
     obs = _obs(carrier, given, others, wanted=wanted)
