@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -276,3 +277,13 @@ def test_a_label_of_one_cell_is_refused(simulated: ad.AnnData) -> None:
     adata.obs["cell_type"] = ["one"] + ["two"] * 149
     with pytest.raises(ConditionError, match="one cell only, such as 'one'"):
         CellGenerator(adata, conditions=["cell_type"])
+
+
+def test_without_a_compiler_a_compiled_fit_leaves_nothing(
+    simulated: ad.AnnData, small: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    config = replace(small, diffusion_training=replace(small.diffusion_training, compiled=True))
+    with pytest.raises(SettingError, match="nothing to compile with"):
+        CellGenerator(simulated, config=config).fit(tmp_path / "model", progress=False)
+    assert not (tmp_path / "model").exists()

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from scdiffusion._core.errors import SettingError
-from scdiffusion.nn import compiled_steps, computing_in
+from scdiffusion.nn import compiled_steps, computing_in, require_compiler
 
 CPU = torch.device("cpu")
 
@@ -34,7 +34,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_steps_are_compiled_and_validations_are_not(calls: list[str]) -> None:
     network, x = nn.Linear(3, 2), torch.ones(4, 3)
-    with compiled_steps([network], device=CPU):
+    with compiled_steps([network]):
         inside = network(x)
         with torch.no_grad():
             network(x)
@@ -47,7 +47,7 @@ def test_fewer_bits_are_kept_while_compiled_and_undone_after(calls: list[str]) -
     network = nn.Linear(3, 2)
     with computing_in("bf16", [network], device=CPU):
         lowered = network.forward
-        with compiled_steps([network], device=CPU):
+        with compiled_steps([network]):
             network(torch.ones(4, 3))
         assert network.forward is lowered
     assert "forward" not in vars(network)
@@ -56,6 +56,5 @@ def test_fewer_bits_are_kept_while_compiled_and_undone_after(calls: list[str]) -
 
 def test_without_a_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
-    says = r"nothing to compile with on 'cpu'.*`g\+\+`.*leave `compiled` out"
-    with pytest.raises(SettingError, match=says), compiled_steps([nn.Linear(1, 1)], device=CPU):
-        pass
+    with pytest.raises(SettingError, match=r"nothing to compile with on 'cpu'.*`g\+\+`.*leave `compiled` out"):
+        require_compiler(CPU)

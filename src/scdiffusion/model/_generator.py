@@ -37,6 +37,7 @@ from scdiffusion.model._request import Request
 from scdiffusion.model._sharding import write_together
 from scdiffusion.model._state import ModelState
 from scdiffusion.model._steering import Steering, Wish
+from scdiffusion.nn import require_compiler
 
 __all__ = ["CellGenerator"]
 
@@ -175,6 +176,8 @@ class CellGenerator(Controls, Augments, WithClassifiers, WithStudent):
         processes = Processes.present()
         device = processes.place(device)
         require_device(device)
+        if self.config.autoencoder_training.compiled or self.config.diffusion_training.compiled:
+            require_compiler(torch.device(device))
         data, known = self._data, replace(self._known, started_from=None)
         if init_from is not None:
             origin = read_origin(init_from)

@@ -127,10 +127,9 @@ class Fit:
         )
         if self.save and saved is None:
             self.save(stage, state, self.history)
-        device = self.parts.latent_mean.device
         with (
-            computing_in(config.precision, self._networks(stage), device=device),
-            compiled_steps(self._dense(stage) if config.compiled else (), device=device),
+            computing_in(config.precision, self._networks(stage), device=self.parts.latent_mean.device),
+            compiled_steps(self._dense(stage) if config.compiled else ()),
         ):
             stopped = train(state, run)
         self.history[stage] = state.history

@@ -3,6 +3,7 @@
 from scdiffusion.nn._averages import WeightAverage as WeightAverage
 from scdiffusion.nn._centre import ConditionCentre as ConditionCentre
 from scdiffusion.nn._compiled import compiled_steps as compiled_steps
+from scdiffusion.nn._compiled import require_compiler as require_compiler
 from scdiffusion.nn._conditions import ConditionEmbedding as ConditionEmbedding
 from scdiffusion.nn._conditions import ConditionTensors as ConditionTensors
 from scdiffusion.nn._draws import draw_tensors as draw_tensors

@@ -14,27 +14,18 @@ from torch import nn
 
 from scdiffusion._core.errors import SettingError
 
-__all__ = ["compiled_steps"]
+__all__ = ["compiled_steps", "require_compiler"]
 
 
 @contextmanager
-def compiled_steps(networks: Sequence[nn.Module], *, device: torch.device) -> Iterator[None]:
+def compiled_steps(networks: Sequence[nn.Module]) -> Iterator[None]:
     """Compile networks for as long as the context lasts, where gradients are taken: there shapes stay the same.
 
     Parameters
     ----------
     networks
         What to compile: tensors in, tensors out.
-    device
-        Where they are.
-
-    Raises
-    ------
-    SettingError
-        There is nothing to compile with.
     """
-    if networks:
-        _require_compiler(device)
     before = [network.__dict__.get("forward") for network in networks]
     for network in networks:
         setattr(network, "forward", _compiled(network.forward))  # noqa: B010 - a method for mypy
@@ -52,8 +43,19 @@ def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *given: quick(*given) if torch.is_grad_enabled() else forward(*given)
 
 
-def _require_compiler(device: torch.device) -> None:
-    """Refuse early what would fail at the first step, in words that help."""
+def require_compiler(device: torch.device) -> None:
+    """Refuse early what would fail at the first step, in words that help.
+
+    Parameters
+    ----------
+    device
+        Where networks shall be compiled.
+
+    Raises
+    ------
+    SettingError
+        There is nothing to compile with.
+    """
     if device.type == "cuda":
         found, needed = find_spec("triton") is not None, "the package `triton`"
     else:
