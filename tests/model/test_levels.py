@@ -30,6 +30,8 @@ def test_there_are_no_levels_where_nothing_can_be_unseen() -> None:
     assert Levels.of([2, 2], rows_of(SOME)) is not None
     assert Levels.of([2, 2], rows_of([[0, 0], [0, 1], [1, 0], [1, 1]])) is None
     assert Levels.of([2], rows_of([[0], [1]])) is None
+    assert Levels.of([], rows_of([[], []])) is None
+    assert Levels.of([2, 2], rows_of([[-1, 0], [1, -1]])) is None
 
 
 def test_a_number_of_many_values_has_no_levels() -> None:

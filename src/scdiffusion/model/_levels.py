@@ -43,7 +43,7 @@ class Levels:
 
     @classmethod
     def of(cls, n_labels: Sequence[int], training: ConditionTable) -> Levels | None:
-        """Find the levels, or nothing if every combination was trained or a number takes too many values.
+        """Find the levels, or nothing if all combinations were trained, or none, or a number takes too many values.
 
         Parameters
         ----------
@@ -59,7 +59,8 @@ class Levels:
         codes = np.unique(found.encode(training), axis=0)
         seen = codes[(codes >= 0).all(axis=1)]
         may_lie_between = any(len(levels) > 1 for levels in values)
-        return replace(found, seen=seen) if may_lie_between or len(seen) < math.prod(found.n_labels) else None
+        can_be_unseen = len(seen) > 0 and (may_lie_between or len(seen) < math.prod(found.n_labels))
+        return replace(found, seen=seen) if can_be_unseen else None
 
     def encode(self, table: ConditionTable) -> NDArray[np.int64]:
         """Write numbers as levels behind the labels, shape ``(N, C)``; -1 is missing or no level."""
