@@ -67,18 +67,18 @@ def interpolate(starts: Array, ends: Array, *, seed: int) -> tuple[Array, Array]
 
 
 def pseudotime(cells: Array, real: Array, *, root: int) -> Array:
-    """Compute the diffusion pseudotime of cells among real ones, from a real root."""
+    """Compute the diffusion pseudotime of cells among real ones, from a real root; of the latter if there are none."""
     import anndata
     import scanpy
 
-    joint = anndata.AnnData(np.concatenate([real, cells]).astype(np.float32))
+    joint = anndata.AnnData(np.concatenate([real, cells]).astype(np.float32))  # no cell twice: it has no distance
     joint.uns["iroot"] = root
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scanpy.pp.neighbors(joint, n_neighbors=15, use_rep="X", random_state=0)
         scanpy.tl.diffmap(joint, random_state=0)
         scanpy.tl.dpt(joint)
-    return joint.obs["dpt_pseudotime"].to_numpy()[len(real) :]
+    return joint.obs["dpt_pseudotime"].to_numpy()[len(real) if len(cells) else 0 :]
 
 
 def score(cells: Array, steps: Array, *, real: Array, stages: Array, must: Sequence[int]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def score(cells: Array, steps: Array, *, real: Array, stages: Array, must: Seque
 
     passed = nearest_stages(cells, steps, real=real, stages=stages)
     root = int(np.flatnonzero(stages == stages.min())[0])
-    times = pseudotime(cells, real, root=root)
+    times = pseudotime(cells[:0] if cells is real else cells, real, root=root)
     finite = np.isfinite(times)
     mean_times = [float(times[(steps == step) & finite].mean()) for step in np.unique(steps)]
     return {

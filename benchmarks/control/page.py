@@ -142,8 +142,8 @@ def _embryo(found: list[Record]) -> tuple[str, str]:
         ]
     return "Stages left out", (
         f"`{embryo.DATA_SET}`: from real 4-cell cells to the time of the late blastocyst; {_ways(embryo.WAYS)}. "
-        "Diffusion pseudotime is that of all real cells together with those of the way; the row *real cells* has "
-        "the stage in place of the step.\n\n"
+        "Diffusion pseudotime is that of all real cells together with those of the way. The row *real cells* has the "
+        "stage in place of the step, and the pseudotime of real cells alone: what it is worth on these few.\n\n"
         f"{grid([*header, 'Spearman of cells', 'of step means'], rows)}\n\n" + "\n".join(goals)
     )
 

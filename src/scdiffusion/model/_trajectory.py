@@ -184,7 +184,7 @@ def _states(
     clean = start.means  # of one cell, what its counts say; a draw would be harder to find again
     for plan, carrier in course.branches.values():
         noisy = _begin(carrier, start, cells, course=course)
-        leaving = carrier.leaving
+        leaving, tilts = carrier.leaving, carrier.parts.tilts(n_steps=carrier.known.config.diffusion.n_steps)
         blend = Blend(leaving, carrier.arriving if carrier.steering.avoid else leaving)
         for step, (weight, (here, there)) in enumerate(_pairs(start.table, plan, course)):
             z = clean
@@ -193,7 +193,9 @@ def _states(
                 own = carrier.tensors(here, cells, targets=carrier.own)
                 wanted = carrier.tensors(there, cells, targets=carrier.wanted)
                 z = carrier.walk(blend, noisy, beside(own, wanted, weights), start=course.level)
-            yield z, carrier.draw_counts(z, cells, sizes=sizes.of(cells), stream=f"counts of step {step}")
+            tilt = tilts.of(_defined((here, there), 0.5)) if tilts and course.via == "inversion" else None
+            own_sizes = sizes.of(cells)
+            yield z, carrier.draw_counts(z, cells, sizes=own_sizes, stream=f"counts of step {step}", tilt=tilt)
 
 
 def _pairs(own: ConditionTable, plan: ConditionPlan, course: Course) -> Iterator[tuple[np.float32, Pair]]:
