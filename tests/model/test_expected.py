@@ -186,3 +186,20 @@ def test_the_pull_between_two_times_fades_towards_them(timed: CellGenerator) -> 
     sizes = [np.abs(np.log(found)).sum() for at in (9, 10, 12) if (found := tilts._find((at,))) is not None]
     assert len(sizes) == 3
     assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_a_way_through_times_between_measured_ones_is_tilted_where_the_state_moves_in_full(
+    timed: CellGenerator, simulated: ad.AnnData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = simulated[(simulated.obs["day"] == 0.0).to_numpy()][:6].copy()
+    ways: dict[float, dict[str, ad.AnnData]] = {}
+    for weight in (0.6, 0.0):
+        monkeypatch.setattr(expected_module, "_WEIGHT", weight)
+        ways[weight] = {
+            via: timed.trajectory(cells, {"day": 2.0}, n_steps=9, via=via, progress=False)
+            for via in ("inversion", "noising")
+        }
+    tilted, plain = ways[0.6]["inversion"], ways[0.0]["inversion"]
+    differs = np.asarray((tilted.X != plain.X).sum(axis=1)).ravel() > 0
+    assert set(tilted.obs["step"][differs]) == {1, 3, 5, 7}
+    assert (ways[0.6]["noising"].X != ways[0.0]["noising"].X).nnz == 0
