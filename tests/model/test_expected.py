@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import scipy.sparse as sp
 from scdiffusion.cells import ConditionTable, open_source
 from scdiffusion.model import CellGenerator, ModelConfig, load
 from scdiffusion.model import _expected as expected_module
+from scdiffusion.model import _levels as levels_module
 from scdiffusion.model._expected import ExpectedShares, PooledCounts, pool_counts
 from scdiffusion.model._levels import Levels
 
@@ -50,26 +52,30 @@ def model(crossed: ad.AnnData, small: ModelConfig) -> CellGenerator:
 def test_counts_are_pooled_by_combination_and_the_rest_apart(simulated: ad.AnnData) -> None:
     cells = np.array([3, 4, 5, 70, 149])
     codes = table_of([[0, 1], [1, 0], [0, 1], [-1, 1], [1, 0]])
-    pooled = pool_counts(open_source(simulated), cells, codes, levels=Levels.of([2, 2], codes))
-    assert pooled.codes.tolist() == [[0, 1], [1, 0]]
-    assert pooled.n_cells.tolist() == [2, 2]
+    levels = Levels.of([2, 2], codes)
+    assert levels is not None
+    assert levels.seen.tolist() == [[0, 1], [1, 0]]
+    assert levels.n_cells.tolist() == [2, 2]
+    pooled = pool_counts(open_source(simulated), cells, codes, levels=levels)
     totals = [np.asarray(simulated.X[rows].sum(axis=0)).ravel() for rows in ([3, 5], [4, 149], [70])]
-    np.testing.assert_array_equal(pooled.counts, totals)
+    np.testing.assert_array_equal(pooled.counts, totals[:2])
+    np.testing.assert_array_equal(pooled.others, totals[2])
     shares = np.sum(totals, axis=0) + 0.5
     np.testing.assert_allclose(pooled.shares, shares / shares.sum())
 
 
 def test_only_the_most_frequent_combinations_are_pooled(simulated: ad.AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expected_module, "_MOST", 1)
+    monkeypatch.setattr(levels_module, "_MOST_POOLED", 1)
     codes = table_of([[0, 0], [1, 1], [1, 1]])
     pooled = pool_counts(open_source(simulated), np.array([0, 1, 2]), codes, levels=Levels.of([2, 2], codes))
-    assert pooled.codes.tolist() == [[1, 1]]
-    np.testing.assert_array_equal(pooled.counts[1], simulated.X[0].toarray().ravel())
+    np.testing.assert_array_equal(pooled.counts, simulated.X[1:3].sum(axis=0))
+    np.testing.assert_array_equal(pooled.others, simulated.X[0].toarray().ravel())
 
 
 def test_without_levels_all_cells_are_added_up(simulated: ad.AnnData) -> None:
     pooled = pool_counts(open_source(simulated), np.arange(10), table_of([[0]] * 10), levels=None)
-    np.testing.assert_array_equal(pooled.counts, simulated.X[:10].sum(axis=0))
+    assert pooled.counts.shape == (0, simulated.n_vars)
+    np.testing.assert_array_equal(pooled.others, np.asarray(simulated.X[:10].sum(axis=0)).ravel())
 
 
 def test_effects_that_multiply_are_multiplied_for_labels_never_seen_together() -> None:
@@ -77,10 +83,10 @@ def test_effects_that_multiply_are_multiplied_for_labels_never_seen_together() -
     of_type, of_stimulus = np.array([1.0, 3.0, 1.0, 0.5]), np.array([2.0, 1.0, 1.0, 0.25])
     made = [genes * of_type**kind * of_stimulus**stimulus for kind, stimulus in ((0, 0), (1, 0), (0, 1))]
     counts = np.array([1e8 * one / one.sum() for one in made])
-    codes = np.array([[0, 0], [1, 0], [0, 1]])
-    pooled = PooledCounts(codes, np.full(3, 5_000), np.vstack([counts, np.zeros(4)]))
-    shares = ExpectedShares([2, 2], 4)
-    shares.learn(pooled)
+    levels = Levels.of([2, 2], replace(table_of([[0, 0], [0, 1], [1, 0]]), counts=np.full(3, 5_000)))
+    assert levels is not None
+    shares = ExpectedShares(levels, 4)
+    shares.learn(PooledCounts(counts[[0, 2, 1]], np.zeros(4)))
     wanted = genes * of_type * of_stimulus
     found, doubt = shares(np.array([[1, 1], [0, 0]]))
     np.testing.assert_allclose(found.exp(), [wanted / wanted.sum(), genes / genes.sum()], rtol=0.01)
@@ -107,7 +113,10 @@ def test_labels_never_seen_together_come_towards_what_is_expected(model: CellGen
     np.testing.assert_allclose(made / made.sum(), between / between.sum(), rtol=0.1)
 
 
-def test_labels_seen_together_or_missing_are_left_as_they_are(model: CellGenerator) -> None:
+def test_labels_of_enough_cells_or_missing_are_left_as_they_are(
+    model: CellGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(levels_module, "_FEW", 0)
     parts = model._parts
     assert parts is not None
     tilts, seen = parts.tilts(n_steps=4), parts.trained_on
@@ -159,7 +168,10 @@ def timed(simulated: ad.AnnData, small: ModelConfig) -> CellGenerator:
     return CellGenerator(simulated, continuous=["day"], config=small).fit(progress=False)
 
 
-def test_between_two_times_genes_are_interpolated_and_at_measured_ones_left(timed: CellGenerator) -> None:
+def test_between_two_times_genes_are_interpolated_and_at_measured_ones_left(
+    timed: CellGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(levels_module, "_FEW", 0)
     parts = timed._parts
     assert parts is not None
     tilts = parts.tilts(n_steps=4)
@@ -203,3 +215,21 @@ def test_a_way_through_times_between_measured_ones_is_tilted_where_the_state_mov
     differs = np.asarray((tilted.X != plain.X).sum(axis=1)).ravel() > 0
     assert set(tilted.obs["step"][differs]) == {1, 3, 5, 7}
     assert (ways[0.6]["noising"].X != ways[0.0]["noising"].X).nnz == 0
+
+
+def test_labels_of_few_cells_come_towards_the_counts_of_these(model: CellGenerator, crossed: ad.AnnData) -> None:
+    parts = model._parts
+    assert parts is not None
+    tilts = parts.tilts(n_steps=model.config.diffusion.n_steps)
+    assert tilts is not None
+    asked = model.conditions.encode(pd.DataFrame({"cell_type": ["B"], "treated": [False]}))
+    tilt = tilts.of(asked)
+    assert tilt is not None
+    own = crossed.X[((crossed.obs["cell_type"] == "B") & ~crossed.obs["treated"]).to_numpy()]
+    counts, n = np.asarray(own.sum(axis=0)).ravel(), own.shape[0]
+    mean = counts.sum() * tilts._generated(asked)
+    worth = 1 / (1 + mean / (2 * n))
+    wanted = ((3 + worth * counts) / (3 + worth * mean)) ** (1 - n / 100)
+    np.testing.assert_allclose(tilt.factors[0], wanted, rtol=1e-4)
+    off = [np.abs(np.log(shares / counts)) for shares in (mean, mean * wanted)]
+    assert off[1].mean() < 0.8 * off[0].mean()

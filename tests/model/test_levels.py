@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from scdiffusion.cells import ConditionTable
+from scdiffusion.model import _levels as levels_module
 from scdiffusion.model._levels import Levels
 
 
@@ -26,10 +29,8 @@ def levels() -> Levels:
     return found
 
 
-def test_there_are_no_levels_where_nothing_can_be_unseen() -> None:
+def test_there_are_no_levels_without_conditions_or_a_cell_that_has_all() -> None:
     assert Levels.of([2, 2], rows_of(SOME)) is not None
-    assert Levels.of([2, 2], rows_of([[0, 0], [0, 1], [1, 0], [1, 1]])) is None
-    assert Levels.of([2], rows_of([[0], [1]])) is None
     assert Levels.of([], rows_of([[], []])) is None
     assert Levels.of([2, 2], rows_of([[-1, 0], [1, -1]])) is None
 
@@ -65,3 +66,22 @@ def test_a_place_is_written_as_conditions_again(levels: Levels) -> None:
     assert asked.codes.tolist() == [[1]]
     assert asked.values.tolist() == [[2.0]]
     assert levels.place(asked).tolist() == [[1, 12]]
+
+
+def test_few_are_the_rarest_that_are_pooled_and_need_help_the_more_the_fewer_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = replace(rows_of([[at] for at in range(5)]), counts=np.array([10, 400, 100, 50, 1]))
+    levels = Levels.of([5], table)
+    assert levels is not None
+    assert levels.few.tolist() == [0, 3, 4]
+    assert levels.need.tolist() == pytest.approx([0.9, 0.5, 0.99])
+    monkeypatch.setattr(levels_module, "_MOST_POOLED", 4)
+    assert levels.pooled.tolist() == [0, 1, 2, 3]
+    monkeypatch.setattr(levels_module, "_MOST_FEW", 1)
+    assert levels.few.tolist() == [0]
+
+
+def test_a_combination_has_a_place(levels: Levels) -> None:
+    row = int(levels.find(np.array([[1, 1]]))[0])
+    assert levels.place_of(row) == [1, 8]

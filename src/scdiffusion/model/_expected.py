@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import NamedTuple
@@ -22,25 +21,24 @@ from scdiffusion.nn import ConditionCentre, ConditionTensors
 
 __all__ = ["ExpectedShares", "PooledCounts", "Tilts", "pool_counts"]
 
-_MOST = 1_024  # combinations that are pooled, the most frequent ones: their counts are dense
 _WEIGHT = 0.6  # of the log share that is expected of a gene counted often, beside what the latents say
 _SPREAD = 0.3  # variance of the log share of a gene that an expectation has where counts are beyond doubt
+_PRIOR = 3.0  # counts of a gene that few cells need to have to move its share half of the way to theirs
+_UNEVEN = 0.5  # variance of a gene's share among cells of a combination, over its square
 
 
 class PooledCounts(NamedTuple):
     """Counts of the training cells, added up within combinations."""
 
-    codes: NDArray[np.int64]
-    """The ``M`` most frequent combinations, none missing, shape ``(M, C)``."""
-    n_cells: NDArray[np.int64]
-    """Cells of each, shape ``(M,)``."""
     counts: NDArray[np.float64]
-    """Shape ``(M + 1, G)``; the last row is all other cells."""
+    """Of each pooled combination, shape ``(M, G)``."""
+    others: NDArray[np.float64]
+    """Of all other cells, shape ``(G,)``."""
 
     @property
     def shares(self) -> NDArray[np.float64]:
         """Share of each gene in all cells, shape ``(G,)``, positive: half a count is added to each gene."""
-        totals = self.counts.sum(axis=0) + 0.5
+        totals = self.counts.sum(axis=0) + self.others + 0.5
         shares: NDArray[np.float64] = totals / totals.sum()
         return shares
 
@@ -65,15 +63,15 @@ def pool_counts(
     -------
     Counts by combination.
     """
-    codes = np.full((len(cells), 1), -1, dtype=np.int64) if levels is None else levels.encode(table)
-    found, which, sizes = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
-    complete = np.flatnonzero((found >= 0).all(axis=1))
-    kept = np.sort(complete[np.argsort(-sizes[complete], kind="stable")[:_MOST]])
-    row = np.full(len(found), len(kept), dtype=np.int64)
-    row[kept] = np.arange(len(kept))
-    row_of = np.full(source.n_cells, -1, dtype=np.int64)
-    row_of[cells] = row[which.ravel()]
-    counts = np.zeros((len(kept) + 1, source.n_genes))
+    row_of, n_pooled = np.full(source.n_cells, -1, dtype=np.int64), 0
+    row_of[cells] = 0
+    if levels is not None:
+        n_pooled = len(levels.pooled)
+        row = np.full(len(levels.seen) + 1, n_pooled)  # the last of them is where -1 points to
+        row[levels.pooled] = np.arange(n_pooled)
+        codes, which = np.unique(levels.encode(table), axis=0, return_inverse=True)
+        row_of[cells] = row[levels.find(codes)][which.ravel()]
+    counts = np.zeros((n_pooled + 1, source.n_genes))
     for at, block in source.blocks():
         own = row_of[at]
         used = np.flatnonzero(own >= 0)
@@ -82,7 +80,7 @@ def pool_counts(
         for group in np.flatnonzero(np.diff(pooled.indptr)):
             entries = slice(pooled.indptr[group], pooled.indptr[group + 1])
             counts[group, pooled.indices[entries]] += pooled.data[entries]
-    return PooledCounts(found[kept], sizes[kept], counts)
+    return PooledCounts(counts[:-1], counts[-1])
 
 
 class ExpectedShares(nn.Module):
@@ -96,20 +94,23 @@ class ExpectedShares(nn.Module):
 
     Parameters
     ----------
-    n_labels
-        Number of labels of each condition, levels of numbers among them.
+    levels
+        The combinations.
     n_genes
         Number of genes ``G``.
     """
 
     log_mean: Tensor
     doubt: Tensor
+    few_factors: Tensor
 
-    def __init__(self, n_labels: Sequence[int], n_genes: int) -> None:
+    def __init__(self, levels: Levels, n_genes: int) -> None:
         super().__init__()
-        self.centre = ConditionCentre(n_labels, 0, n_genes)
+        self.levels = levels
+        self.centre = ConditionCentre(levels.n_labels, 0, n_genes)
         self.register_buffer("log_mean", torch.zeros(n_genes))
-        self.register_buffer("doubt", torch.zeros(sum(n_labels)))
+        self.register_buffer("doubt", torch.zeros(sum(levels.n_labels)))
+        self.register_buffer("few_factors", torch.ones(len(levels.few), n_genes))
 
     @torch.no_grad()
     def learn(self, pooled: PooledCounts) -> None:
@@ -120,13 +121,13 @@ class ExpectedShares(nn.Module):
         pooled
             Counts of the training cells.
         """
-        shares, counts = pooled.shares, pooled.counts[:-1]
-        n_cells, weight = pooled.n_cells.astype(np.float64), np.sqrt(shares)
+        shares, counts, rows = pooled.shares, pooled.counts, self.levels.pooled
+        n_cells, weight = self.levels.n_cells[rows].astype(np.float64), np.sqrt(shares)
         cell = counts.sum() / n_cells.sum()
         logs = np.log((counts + cell * shares) / (counts.sum(axis=1, keepdims=True) + cell) / shares)
         mean = np.average(logs, axis=0, weights=n_cells)
         centred = torch.from_numpy(((logs - mean) * weight).astype(np.float32))
-        conditions = _labels(pooled.codes)
+        conditions = _labels(self.levels.seen[rows])
         self.centre.learn(centred, conditions, n_cells=torch.from_numpy(n_cells))
         scale = torch.from_numpy(weight.astype(np.float32))
         self.centre.weights /= scale
@@ -169,7 +170,6 @@ class Tilts:
     """
 
     expected: ExpectedShares
-    levels: Levels
     space: Latent
     denoiser: Denoiser
     latent_mean: Tensor
@@ -190,7 +190,7 @@ class Tilts:
         -------
         Factors, or `None` if no cell needs any.
         """
-        places, which = np.unique(self.levels.place(table), axis=0, return_inverse=True)
+        places, which = np.unique(self.expected.levels.place(table), axis=0, return_inverse=True)
         with self._lock:
             factors = [self._factors(tuple(place.tolist())) for place in places]
         asked = [one for one in factors if one is not None]
@@ -206,18 +206,41 @@ class Tilts:
         return self._found[place]
 
     def _find(self, place: tuple[int, ...]) -> NDArray[np.float32] | None:
-        """Find the factors of a place; none where it was trained."""
-        corners = self.levels.corners(place)
-        new = float(corners.shares @ self.levels.unseen(corners.codes))
+        """Find the factors of a place; none where it was trained on enough cells."""
+        levels = self.expected.levels
+        corners = levels.corners(place)
+        new = float(corners.shares @ levels.unseen(corners.codes))
         trust = new + (1 - new) * corners.distance
         if trust == 0:
-            return None
+            row = np.flatnonzero(levels.few == levels.find(corners.codes)[0])
+            return self.expected.few_factors[row[0]].cpu().numpy() if len(row) else None
         logs, doubts = (held.double().cpu().numpy() for held in self.expected(corners.codes))
-        expected, made = corners.shares @ logs, np.log(self._generated(self.levels.conditions(place)))
+        expected, made = corners.shares @ logs, np.log(self._generated(levels.conditions(place)))
         doubt = corners.shares @ doubts / np.exp((expected + made) / 2)
         weight = trust * _WEIGHT * _SPREAD / (_SPREAD + doubt)
         factors: NDArray[np.float32] = np.exp(weight * (expected - made)).astype(np.float32)
         return factors
+
+    def settle(self, pooled: PooledCounts) -> None:
+        r"""Find the factors of combinations of few cells, once the networks are as they stay.
+
+        Networks draw such cells towards others. Given the share :math:`q_g` that the model makes of a gene, the counts
+        :math:`x_g` of the :math:`n` training cells have the mean :math:`e_g = q_g \sum_h x_h`. With a gamma prior of
+        mean 1 and shape :math:`a = 3`, the mean of the factor is :math:`(a + x_g u_g) / (a + e_g u_g)`, where
+        :math:`u_g = 1 / (1 + e_g / 2 n)` as cells differ. Its power falls from 1 to 0 at 100 cells.
+
+        Parameters
+        ----------
+        pooled
+            Counts of the training cells.
+        """
+        levels = self.expected.levels
+        for at, (row, need) in enumerate(zip(levels.few, levels.need, strict=True)):
+            counts = pooled.counts[np.searchsorted(levels.pooled, row)]
+            mean = counts.sum() * self._generated(levels.conditions(levels.place_of(row)))
+            worth = 1 / (1 + _UNEVEN * mean / levels.n_cells[row])
+            factors = ((_PRIOR + worth * counts) / (_PRIOR + worth * mean)) ** need
+            self.expected.few_factors[at] = torch.from_numpy(factors.astype(np.float32))
 
     def _generated(self, asked: ConditionTable) -> NDArray[np.float64]:
         """Find the mean share of each gene that the model as learnt gives a combination, shape ``(G,)``."""

@@ -28,7 +28,7 @@ from scdiffusion.cells import (
     select_genes,
 )
 from scdiffusion.foundation import Foundation, open_cells
-from scdiffusion.model._expected import pool_counts
+from scdiffusion.model._expected import PooledCounts, pool_counts
 from scdiffusion.model._facts import Known
 from scdiffusion.model._folder import Held, read_folder, read_training, write_start, write_training
 from scdiffusion.model._levels import Levels
@@ -213,7 +213,9 @@ def fit_parts(  # noqa: PLR0913 - what `CellGenerator.fit` is given
     if held is not None and held.finished:
         return Fitted(held.parts.to(device), held.history, was_stopped=False, scores=held.facts.get("scores"))
     saved = read_training(folder) if held is not None and folder is not None else None
-    parts = _new_parts(data, known, seed)
+    n_labels = [len(labels) for labels in known.conditions.categorical.values()]
+    pooled = pool_counts(data.source, data.cells, data.table, levels=Levels.of(n_labels, data.table.distinct()))
+    parts = _new_parts(data, known, seed, pooled=pooled)
     log = _Log(folder if processes.is_first else None, parts, known, facts, begun=saved is not None)
     blocks = plan_blocks(data.source, data.cells) if data.on_disk else None
     fit = Fit(
@@ -225,6 +227,9 @@ def fit_parts(  # noqa: PLR0913 - what `CellGenerator.fit` is given
     if held is not None and saved is not None and saved.stage != "autoencoder":
         parts.load_state_dict(held.parts.copies())
     was_stopped = fit.run(saved)
+    tilts = parts.tilts(n_steps=known.config.diffusion.n_steps)
+    if tilts is not None:
+        tilts.settle(pooled)
     if was_stopped:
         log.settle()
     return Fitted(parts, fit.history, was_stopped, None)
@@ -259,17 +264,15 @@ class _Log:
             write_training(self.folder, read_training(self.folder), self.parts.copies())
 
 
-def _new_parts(data: Data, known: Known, seed: int) -> Parts:
+def _new_parts(data: Data, known: Known, seed: int, *, pooled: PooledCounts) -> Parts:
     """Build networks with random weights, without touching the global random state."""
-    n_labels, training = [len(labels) for labels in known.conditions.categorical.values()], data.table.distinct()
-    pooled = pool_counts(data.source, data.cells, data.table, levels=Levels.of(n_labels, training))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(seed, "weights").integers(2**62)))
         parts = Parts(
             known.config,
             conditions=known.conditions,
             shares=torch.from_numpy(pooled.shares.astype(np.float32)),
-            training=training,
+            training=data.table.distinct(),
         )
     if parts.expected is not None:
         parts.expected.learn(pooled)

@@ -17,6 +17,9 @@ __all__ = ["Corners", "Levels"]
 
 _MOST_LEVELS = 32  # a number of more values is not measured at points
 _BETWEEN = 8  # parts of the way from one level to the next that are told apart
+_MOST_POOLED = 1_024  # combinations whose counts are held, the most frequent ones
+_FEW = 100  # cells of a combination from which on it needs no help
+_MOST_FEW = 256
 
 
 class Corners(NamedTuple):
@@ -40,10 +43,12 @@ class Levels:
     """Levels of each number, rising."""
     seen: NDArray[np.int64]
     """Codes of the trained combinations, none missing, shape ``(M, C)``."""
+    n_cells: NDArray[np.int64]
+    """Training cells of each, shape ``(M,)``."""
 
     @classmethod
     def of(cls, n_labels: Sequence[int], training: ConditionTable) -> Levels | None:
-        """Find the levels, or nothing if all combinations were trained, or none, or a number takes too many values.
+        """Find the levels, or nothing if no cell has all labels, or a number takes too many values.
 
         Parameters
         ----------
@@ -55,12 +60,31 @@ class Levels:
         values = tuple(np.unique(column[~np.isnan(column)]) for column in training.values.T)
         if any(len(levels) > _MOST_LEVELS for levels in values):
             return None
-        found = cls((*n_labels, *(len(levels) for levels in values)), values, np.zeros((0, 0), np.int64))
-        codes = np.unique(found.encode(training), axis=0)
-        seen = codes[(codes >= 0).all(axis=1)]
-        may_lie_between = any(len(levels) > 1 for levels in values)
-        can_be_unseen = len(seen) > 0 and (may_lie_between or len(seen) < math.prod(found.n_labels))
-        return replace(found, seen=seen) if can_be_unseen else None
+        nothing = np.zeros((0, 0), np.int64)
+        found = cls((*n_labels, *(len(levels) for levels in values)), values, nothing, nothing)
+        if not found.n_labels:
+            return None
+        codes, which = np.unique(found.encode(training), axis=0, return_inverse=True)
+        n_cells = np.bincount(which.ravel(), weights=training.counts, minlength=len(codes)).astype(np.int64)
+        complete = (codes >= 0).all(axis=1)
+        return replace(found, seen=codes[complete], n_cells=n_cells[complete]) if complete.any() else None
+
+    @property
+    def pooled(self) -> NDArray[np.int64]:
+        """Rows of `seen` whose counts are added up, rising."""
+        return np.sort(np.argsort(-self.n_cells, kind="stable")[:_MOST_POOLED])
+
+    @property
+    def few(self) -> NDArray[np.int64]:
+        """Rows of `seen`, among those pooled, with so few cells that networks draw them towards others."""
+        rows = self.pooled[self.n_cells[self.pooled] < _FEW]
+        return np.sort(rows[np.argsort(self.n_cells[rows], kind="stable")[:_MOST_FEW]])
+
+    @property
+    def need(self) -> NDArray[np.float64]:
+        """How much each of the `few` needs help: 1 without cells, 0 with enough."""
+        need: NDArray[np.float64] = 1.0 - self.n_cells[self.few] / _FEW
+        return need
 
     def encode(self, table: ConditionTable) -> NDArray[np.int64]:
         """Write numbers as levels behind the labels, shape ``(N, C)``; -1 is missing or no level."""
@@ -90,6 +114,11 @@ class Levels:
             columns.append(eighths.astype(np.int64)[:, None])
         return np.concatenate(columns, axis=1)
 
+    def place_of(self, row: int) -> list[int]:
+        """Return the place of a combination, a row of `seen`."""
+        n = len(self.n_labels) - len(self.values)
+        return [*self.seen[row, :n].tolist(), *(_BETWEEN * self.seen[row, n:]).tolist()]
+
     def corners(self, place: Sequence[int]) -> Corners:
         """Find the combinations around a place, one of those that `place` returned."""
         n = len(place) - len(self.values)
@@ -105,8 +134,12 @@ class Levels:
 
     def unseen(self, codes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which combinations, shape ``(U, C)``, were not trained."""
-        answer: NDArray[np.bool_] = ~(codes[:, None] == self.seen[None]).all(axis=2).any(axis=1)
-        return answer
+        return self.find(codes) < 0
+
+    def find(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Find combinations, shape ``(U, C)``, among those `seen`; -1 where they were not trained."""
+        same = (codes[:, None] == self.seen[None]).all(axis=2)
+        return np.where(same.any(axis=1), same.argmax(axis=1), -1)
 
     def conditions(self, place: Sequence[int]) -> ConditionTable:
         """Write a place as conditions again, one row."""

@@ -57,8 +57,8 @@ class Parts(nn.Module):
             n_continuous=len(conditions.continuous),
             config=config.diffusion,
         )
-        self.levels = Levels.of(n_labels, training)
-        self.expected = ExpectedShares(self.levels.n_labels, shares.numel()) if self.levels else None
+        levels = Levels.of(n_labels, training)
+        self.expected = ExpectedShares(levels, shares.numel()) if levels else None
         self.register_buffer("latent_mean", torch.zeros(width))
         self.register_buffer("latent_std", torch.ones(width))
         self.register_buffer("size_range", torch.ones(2))
@@ -73,7 +73,7 @@ class Parts(nn.Module):
         return ConditionTable(*(part.cpu().numpy() for part in held))
 
     def tilts(self, *, n_steps: int) -> Tilts | None:
-        """Prepare to find how cells of combinations never seen shall differ from what is decoded.
+        """Prepare to find how cells of combinations never or hardly seen shall differ from what is decoded.
 
         Parameters
         ----------
@@ -82,13 +82,12 @@ class Parts(nn.Module):
 
         Returns
         -------
-        `None` where no combination can be unseen.
+        `None` where combinations are not known.
         """
-        if self.expected is None or self.levels is None:
+        if self.expected is None:
             return None
         return Tilts(
             expected=self.expected,
-            levels=self.levels,
             space=self.autoencoder,
             denoiser=self.denoiser,
             latent_mean=self.latent_mean,
