@@ -98,7 +98,7 @@ def test_labels_never_seen_together_come_towards_what_is_expected(model: CellGen
     assert parts is not None
     assert parts.expected is not None
     asked = model.conditions.encode(cells_of(model, 1, where=UNSEEN).obs)
-    tilts = parts.tilts(n_steps=4)
+    tilts = parts.tilts()
     assert tilts is not None
     tilt = tilts.of(asked)
     assert tilt is not None
@@ -119,7 +119,7 @@ def test_labels_of_enough_cells_or_missing_are_left_as_they_are(
     monkeypatch.setattr(levels_module, "_FEW", 0)
     parts = model._parts
     assert parts is not None
-    tilts, seen = parts.tilts(n_steps=4), parts.trained_on
+    tilts, seen = parts.tilts(), parts.trained_on
     assert tilts is not None
     assert tilts.of(seen) is None
     assert tilts.of(ConditionTable(np.array([[-1, 1], [2, -1]]), seen.values[:2])) is None
@@ -174,7 +174,7 @@ def test_between_two_times_genes_are_interpolated_and_at_measured_ones_left(
     monkeypatch.setattr(levels_module, "_FEW", 0)
     parts = timed._parts
     assert parts is not None
-    tilts = parts.tilts(n_steps=4)
+    tilts = parts.tilts()
     assert tilts is not None
     days = pd.DataFrame({"day": [0.5, 0.75, 0.51, 1.0, 3.0, np.nan]})
     tilt = tilts.of(timed.conditions.encode(days))
@@ -193,7 +193,7 @@ def test_between_two_times_genes_are_interpolated_and_at_measured_ones_left(
 def test_the_pull_between_two_times_fades_towards_them(timed: CellGenerator) -> None:
     parts = timed._parts
     assert parts is not None
-    tilts = parts.tilts(n_steps=4)
+    tilts = parts.tilts()
     assert tilts is not None
     sizes = [np.abs(np.log(found)).sum() for at in (9, 10, 12) if (found := tilts._find((at,))) is not None]
     assert len(sizes) == 3
@@ -220,7 +220,7 @@ def test_a_way_through_times_between_measured_ones_is_tilted_where_the_state_mov
 def test_labels_of_few_cells_come_towards_the_counts_of_these(model: CellGenerator, crossed: ad.AnnData) -> None:
     parts = model._parts
     assert parts is not None
-    tilts = parts.tilts(n_steps=model.config.diffusion.n_steps)
+    tilts = parts.tilts()
     assert tilts is not None
     asked = model.conditions.encode(pd.DataFrame({"cell_type": ["B"], "treated": [False]}))
     tilt = tilts.of(asked)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from scdiffusion._core.random import cell_normals
 from scdiffusion.autoencoder import Latent, Tilt
 from scdiffusion.cells import ConditionTable, Source
-from scdiffusion.diffusion import SAMPLED_AT_ONCE, Denoiser, condition_tensors, sample
+from scdiffusion.diffusion import SAMPLED_AT_ONCE, LatentDenoiser, condition_tensors, sample
 from scdiffusion.model._levels import Levels
 from scdiffusion.nn import ConditionCentre, ConditionTensors
 
@@ -171,10 +171,9 @@ class Tilts:
 
     expected: ExpectedShares
     space: Latent
-    denoiser: Denoiser
+    denoiser: LatentDenoiser
     latent_mean: Tensor
     latent_std: Tensor
-    n_steps: int
     _found: dict[tuple[int, ...], NDArray[np.float32] | None] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -248,7 +247,8 @@ class Tilts:
         noise = torch.from_numpy(cell_normals(0, "expected shares", cells, self.latent_mean.numel()))
         conditions = condition_tensors(asked.take(np.zeros(len(cells), dtype=np.int64)))
         device = self.latent_mean.device
-        latents = sample(self.denoiser, noise.to(device), conditions.to(device), n_steps=self.n_steps)
+        n_steps = self.denoiser.config.n_steps
+        latents = sample(self.denoiser, noise.to(device), conditions.to(device), n_steps=n_steps)
         codes = (latents * self.latent_std + self.latent_mean)[:, :-1]
         shares: NDArray[np.float64] = self.space.shares(codes).mean(axis=0, dtype=np.float64)
         return shares

@@ -227,7 +227,7 @@ def fit_parts(  # noqa: PLR0913 - what `CellGenerator.fit` is given
     if held is not None and saved is not None and saved.stage != "autoencoder":
         parts.load_state_dict(held.parts.copies())
     was_stopped = fit.run(saved)
-    tilts = parts.tilts(n_steps=known.config.diffusion.n_steps)
+    tilts = parts.tilts()
     if tilts is not None:
         tilts.settle(pooled)
     if was_stopped:

@@ -72,13 +72,8 @@ class Parts(nn.Module):
         held = (self.conditions_codes, self.conditions_values, self.conditions_counts)
         return ConditionTable(*(part.cpu().numpy() for part in held))
 
-    def tilts(self, *, n_steps: int) -> Tilts | None:
+    def tilts(self) -> Tilts | None:
         """Prepare to find how cells of combinations never or hardly seen shall differ from what is decoded.
-
-        Parameters
-        ----------
-        n_steps
-            Solver steps.
 
         Returns
         -------
@@ -92,7 +87,6 @@ class Parts(nn.Module):
             denoiser=self.denoiser,
             latent_mean=self.latent_mean,
             latent_std=self.latent_std,
-            n_steps=n_steps,
         )
 
     def from_posterior(self, posterior: Posterior, sizes: NDArray[np.number]) -> Posterior:

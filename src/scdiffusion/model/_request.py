@@ -75,7 +75,7 @@ class Request:
             seed=self.seed,
             sizes=plan_sizes(self.library_size, n=plan.n, seed=self.seed),
             chunk=self.chunk,
-            tilts=parts.tilts(n_steps=known.config.diffusion.n_steps),
+            tilts=parts.tilts(),
         )
 
     def _way(

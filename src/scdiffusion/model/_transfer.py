@@ -89,7 +89,7 @@ def transfer_cells(
     conditions = carrier.known.conditions
     require_none_avoided(others, carrier.steering.avoided(conditions, carrier.classifiers), conditions)
     counts, latents = [], []
-    tilts = carrier.parts.tilts(n_steps=carrier.known.config.diffusion.n_steps)
+    tilts = carrier.parts.tilts()
     with Progress("transfer", len(given), enabled=progress) as bar:
         for begin in range(0, len(given), chunk):
             cells = np.arange(begin, min(begin + chunk, len(given)), dtype=np.int64)
