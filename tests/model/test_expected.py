@@ -233,3 +233,23 @@ def test_labels_of_few_cells_come_towards_the_counts_of_these(model: CellGenerat
     np.testing.assert_allclose(tilt.factors[0], wanted, rtol=1e-4)
     off = [np.abs(np.log(shares / counts)) for shares in (mean, mean * wanted)]
     assert off[1].mean() < 0.8 * off[0].mean()
+
+
+def test_the_pull_of_conditions_asked_for_by_half_is_half(model: CellGenerator) -> None:
+    parts = model._parts
+    assert parts is not None
+    whole, half = parts.tilts(), parts.tilts(power=0.5)
+    assert whole is not None
+    assert half is not None
+    asked = model.conditions.encode(pd.DataFrame({"cell_type": ["B", "T"], "treated": [True, True]}))
+    pair = whole.of(asked), half.of(asked)
+    assert pair[0] is not None
+    assert pair[1] is not None
+    np.testing.assert_allclose(pair[1].factors ** 2, pair[0].factors, rtol=1e-5)
+    assert parts.tilts(power=0.0) is None
+
+
+def test_without_guidance_cells_are_those_without_conditions(model: CellGenerator) -> None:
+    free = cells_of(model, 30, where=UNSEEN, guidance=0.0)
+    none = cells_of(model, 30, where=dict.fromkeys(UNSEEN))
+    assert (free.X != none.X).nnz == 0

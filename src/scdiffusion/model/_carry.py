@@ -25,6 +25,7 @@ from scdiffusion.diffusion import Denoiser, Heun, Solver, condition_tensors, sam
 from scdiffusion.guidance import ALWAYS
 from scdiffusion.model._attached import Attached
 from scdiffusion.model._depth import LibrarySize, plan_sizes
+from scdiffusion.model._expected import Tilts
 from scdiffusion.model._facts import Known
 from scdiffusion.model._limits import call_times
 from scdiffusion.model._parts import Parts
@@ -79,6 +80,11 @@ class Carrier:
     def resting(self) -> Denoiser:
         """The denoiser as learnt, with what classifiers find by Bayes' rule; for conditions with `own` targets."""
         return self.steering.classified(self.parts.denoiser, self.classifiers, interval=ALWAYS)
+
+    @property
+    def tilts(self) -> Tilts | None:
+        """What combinations never or hardly seen shall differ in from what is decoded."""
+        return self.parts.tilts(power=self.steering.least)
 
     @property
     def free(self) -> Denoiser:

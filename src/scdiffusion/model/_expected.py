@@ -174,6 +174,7 @@ class Tilts:
     denoiser: LatentDenoiser
     latent_mean: Tensor
     latent_std: Tensor
+    power: float
     _found: dict[tuple[int, ...], NDArray[np.float32] | None] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -201,7 +202,8 @@ class Tilts:
 
     def _factors(self, place: tuple[int, ...]) -> NDArray[np.float32] | None:
         if place not in self._found:
-            self._found[place] = self._find(place) if min(place) >= 0 else None
+            found = self._find(place) if min(place) >= 0 else None
+            self._found[place] = None if found is None else found**self.power
         return self._found[place]
 
     def _find(self, place: tuple[int, ...]) -> NDArray[np.float32] | None:

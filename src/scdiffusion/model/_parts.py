@@ -72,14 +72,19 @@ class Parts(nn.Module):
         held = (self.conditions_codes, self.conditions_values, self.conditions_counts)
         return ConditionTable(*(part.cpu().numpy() for part in held))
 
-    def tilts(self) -> Tilts | None:
+    def tilts(self, *, power: float = 1.0) -> Tilts | None:
         """Prepare to find how cells of combinations never or hardly seen shall differ from what is decoded.
+
+        Parameters
+        ----------
+        power
+            Of the factors; 0 for cells without conditions.
 
         Returns
         -------
-        `None` where combinations are not known.
+        `None` where nothing differs.
         """
-        if self.expected is None:
+        if self.expected is None or power == 0:
             return None
         return Tilts(
             expected=self.expected,
@@ -87,6 +92,7 @@ class Parts(nn.Module):
             denoiser=self.denoiser,
             latent_mean=self.latent_mean,
             latent_std=self.latent_std,
+            power=power,
         )
 
     def from_posterior(self, posterior: Posterior, sizes: NDArray[np.number]) -> Posterior:

@@ -75,7 +75,7 @@ class Request:
             seed=self.seed,
             sizes=plan_sizes(self.library_size, n=plan.n, seed=self.seed),
             chunk=self.chunk,
-            tilts=parts.tilts(),
+            tilts=parts.tilts(power=self.steering.least),
         )
 
     def _way(

@@ -82,10 +82,18 @@ class Steering:
                 raise SettingError(msg + f" Write it as `{name}={{'cell_type': 'B cell'}}`.")
 
     @property
+    def _strengths(self) -> list[float]:
+        return list(self.guidance.values()) if isinstance(self.guidance, Mapping) else [self.guidance]
+
+    @property
+    def least(self) -> float:
+        """The weakest strength of a condition, 1 at most: 0 is as if that condition had not been asked for."""
+        return min(1.0, *self._strengths, 1.0)
+
+    @property
     def is_steered(self) -> bool:
         """Whether anything is asked for beyond the model as learnt."""
-        strengths = self.guidance.values() if isinstance(self.guidance, Mapping) else [self.guidance]
-        plain = all(strength == 1 for strength in strengths) and self.composition == "joint"
+        plain = all(strength == 1 for strength in self._strengths) and self.composition == "joint"
         return bool(self.guide or self.avoid) or not plain
 
     def avoided(self, conditions: Conditions, classifiers: Mapping[str, Attached]) -> tuple[Avoided, ...]:
@@ -255,9 +263,7 @@ class Steering:
             None of them lies in the interval.
         """
         low, high = self._interval
-        strengths = self.guidance.values() if isinstance(self.guidance, Mapping) else [self.guidance]
-        guides = self.guide or self.avoid or self.composition != "joint" or any(one != 1.0 for one in strengths)
-        if guides and times and not any(low <= t <= high for t in times):
+        if self.is_steered and times and not any(low <= t <= high for t in times):
             msg = f"No step of the solver lies in the `interval` {self.interval}, so that nothing would be guided;"
             msg += f" expected one of the {len(times)} times {max(times):.3g} to {min(times):.3g} within."
             raise SettingError(msg + " Widen the interval, or ask for more `steps`.")

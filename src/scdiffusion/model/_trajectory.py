@@ -184,7 +184,7 @@ def _states(
     clean = start.means  # of one cell, what its counts say; a draw would be harder to find again
     for plan, carrier in course.branches.values():
         noisy = _begin(carrier, start, cells, course=course)
-        leaving, tilts = carrier.leaving, carrier.parts.tilts()
+        leaving, tilts = carrier.leaving, carrier.tilts
         blend = Blend(leaving, carrier.arriving if carrier.steering.avoid else leaving)
         for step, (weight, (here, there)) in enumerate(_pairs(start.table, plan, course)):
             z = clean

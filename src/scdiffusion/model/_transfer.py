@@ -84,12 +84,11 @@ def transfer_cells(
     """
     others, solver = override(given.table, wanted), Heun()
     carrier = carrier.aimed(given.obs)
-    resting, arriving = carrier.resting, carrier.arriving
+    resting, arriving, tilts = carrier.resting, carrier.arriving, carrier.tilts
     carrier.require_steps(solver)
     conditions = carrier.known.conditions
     require_none_avoided(others, carrier.steering.avoided(conditions, carrier.classifiers), conditions)
     counts, latents = [], []
-    tilts = carrier.parts.tilts()
     with Progress("transfer", len(given), enabled=progress) as bar:
         for begin in range(0, len(given), chunk):
             cells = np.arange(begin, min(begin + chunk, len(given)), dtype=np.int64)
