@@ -38,7 +38,7 @@ class TrainConfig:
     precision: Precision = "float32"
     """Of the networks' products: ``"bf16"`` for GPUs that are quicker so; losses and weights stay ``float32``."""
     compiled: bool = False
-    """Compile the networks before the first step, for GPUs: it takes up to a minute, and gains nothing on processors."""
+    """Compile the networks before the first step, for GPUs: takes up to a minute, and gains nothing on processors."""
 
     def __post_init__(self) -> None:
         whole = ("batch_size", "min_steps", "few_cells", "max_steps", "n_validations", "patience")
