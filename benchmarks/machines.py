@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.cost import machine, today
+from benchmarks.processes import largest_difference, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -144,10 +145,7 @@ def _kill(at: int, fit: Sequence[str], place: Path, *, wait: float) -> dict[str,
 
 
 def _difference(one: Path, other: Path) -> float:
-    from safetensors.numpy import load_file
-
-    ours, theirs = (load_file(folder / "weights.safetensors") for folder in (one, other))
-    return max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours if ours[name].size)
+    return largest_difference(weights_of(one), weights_of(other))
 
 
 def _same_cells(place: Path) -> bool:

@@ -85,7 +85,7 @@ def measure_kills(n: int, *, epochs: int, seed: int) -> Iterator[dict[str, objec
     draw = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as place:
         _end(_start(2, lambda: _fit(Path(place) / "whole", epochs)))
-        expected = _weights(Path(place) / "whole")
+        expected = weights_of(Path(place) / "whole")
         curves = json.loads((Path(place) / "whole" / "config.json").read_text())["history"]
         n_steps = [int(curves[stage][-1][0]) for stage in _STAGES]
         for at in range(n):
@@ -101,7 +101,7 @@ def measure_kills(n: int, *, epochs: int, seed: int) -> Iterator[dict[str, objec
             noticed = time.monotonic() - begin
             stage, step = _where(folder)
             _end(_start(resumed_by, partial(_fit, folder, epochs, resume=True)))
-            found = _weights(folder)
+            found = weights_of(folder)
             yield {
                 "killed": "job" if whole_job else f"process {rank}",
                 "exit_codes": " ".join(map(str, codes)),
@@ -109,7 +109,7 @@ def measure_kills(n: int, *, epochs: int, seed: int) -> Iterator[dict[str, objec
                 "saved_stage": stage,
                 "saved_step": step,
                 "resumed_by_processes": resumed_by,
-                "largest_difference": max(float(np.abs(found[key] - expected[key]).max()) for key in expected),
+                "largest_difference": largest_difference(found, expected),
                 "identical": all(np.array_equal(found[key], expected[key]) for key in expected),
                 "date": today(),
             }
@@ -241,10 +241,16 @@ def _where(folder: Path) -> tuple[str, int]:
     return fit["stage"], int(fit["facts"]["step"])
 
 
-def _weights(folder: Path) -> dict[str, np.ndarray]:
+def weights_of(folder: Path) -> dict[str, np.ndarray]:
+    """Read the weights of a model."""
     from safetensors.numpy import load_file
 
     return {name: value for name, value in load_file(folder / "weights.safetensors").items() if value.size}
+
+
+def largest_difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> float:
+    """Find the largest difference between the weights of two models."""
+    return max(float(np.abs(one[name] - other[name]).max()) for name in other)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

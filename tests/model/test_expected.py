@@ -14,10 +14,11 @@ import scipy.sparse as sp
 
 from scdiffusion.cells import ConditionTable, open_source
 from scdiffusion.model import CellGenerator, ModelConfig, load
-from scdiffusion.model import _expected as expected_module
 from scdiffusion.model import _levels as levels_module
+from scdiffusion.model import _tilts as tilts_module
 from scdiffusion.model._expected import ExpectedShares, PooledCounts, pool_counts
 from scdiffusion.model._levels import Levels
+from scdiffusion.model._tilts import tilts_of
 
 UNSEEN = {"cell_type": "B", "treated": True}
 
@@ -98,7 +99,7 @@ def test_labels_never_seen_together_come_towards_what_is_expected(model: CellGen
     assert parts is not None
     assert parts.expected is not None
     asked = model.conditions.encode(cells_of(model, 1, where=UNSEEN).obs)
-    tilts = parts.tilts()
+    tilts = tilts_of(parts)
     assert tilts is not None
     tilt = tilts.of(asked)
     assert tilt is not None
@@ -119,7 +120,7 @@ def test_labels_of_enough_cells_or_missing_are_left_as_they_are(
     monkeypatch.setattr(levels_module, "_FEW", 0)
     parts = model._parts
     assert parts is not None
-    tilts, seen = parts.tilts(), parts.trained_on
+    tilts, seen = tilts_of(parts), parts.trained_on
     assert tilts is not None
     assert tilts.of(seen) is None
     assert tilts.of(ConditionTable(np.array([[-1, 1], [2, -1]]), seen.values[:2])) is None
@@ -142,7 +143,7 @@ def test_cells_carried_to_labels_never_seen_together_are_tilted_too(
     cells = crossed[crossed.obs["cell_type"] == "B"].copy()
     made = model.transfer(cells, {"treated": True}, progress=False)
     assert made.obs["unseen"].all()
-    monkeypatch.setattr(expected_module, "_WEIGHT", 0.0)
+    monkeypatch.setattr(tilts_module, "_WEIGHT", 0.0)
     plain = model.transfer(cells, {"treated": True}, progress=False)
     np.testing.assert_array_equal(made.obsm["X_scdiffusion"], plain.obsm["X_scdiffusion"])
     assert (made.X != plain.X).nnz > 0
@@ -174,7 +175,7 @@ def test_between_two_times_genes_are_interpolated_and_at_measured_ones_left(
     monkeypatch.setattr(levels_module, "_FEW", 0)
     parts = timed._parts
     assert parts is not None
-    tilts = parts.tilts()
+    tilts = tilts_of(parts)
     assert tilts is not None
     days = pd.DataFrame({"day": [0.5, 0.75, 0.51, 1.0, 3.0, np.nan]})
     tilt = tilts.of(timed.conditions.encode(days))
@@ -193,7 +194,7 @@ def test_between_two_times_genes_are_interpolated_and_at_measured_ones_left(
 def test_the_pull_between_two_times_fades_towards_them(timed: CellGenerator) -> None:
     parts = timed._parts
     assert parts is not None
-    tilts = parts.tilts()
+    tilts = tilts_of(parts)
     assert tilts is not None
     sizes = [np.abs(np.log(found)).sum() for at in (9, 10, 12) if (found := tilts._find((at,))) is not None]
     assert len(sizes) == 3
@@ -206,7 +207,7 @@ def test_a_way_through_times_between_measured_ones_is_tilted_where_the_state_mov
     cells = simulated[(simulated.obs["day"] == 0.0).to_numpy()][:6].copy()
     ways: dict[float, dict[str, ad.AnnData]] = {}
     for weight in (0.6, 0.0):
-        monkeypatch.setattr(expected_module, "_WEIGHT", weight)
+        monkeypatch.setattr(tilts_module, "_WEIGHT", weight)
         ways[weight] = {
             via: timed.trajectory(cells, {"day": 2.0}, n_steps=9, via=via, progress=False)
             for via in ("inversion", "noising")
@@ -220,7 +221,7 @@ def test_a_way_through_times_between_measured_ones_is_tilted_where_the_state_mov
 def test_labels_of_few_cells_come_towards_the_counts_of_these(model: CellGenerator, crossed: ad.AnnData) -> None:
     parts = model._parts
     assert parts is not None
-    tilts = parts.tilts()
+    tilts = tilts_of(parts)
     assert tilts is not None
     asked = model.conditions.encode(pd.DataFrame({"cell_type": ["B"], "treated": [False]}))
     tilt = tilts.of(asked)
@@ -238,7 +239,7 @@ def test_labels_of_few_cells_come_towards_the_counts_of_these(model: CellGenerat
 def test_the_pull_of_conditions_asked_for_by_half_is_half(model: CellGenerator) -> None:
     parts = model._parts
     assert parts is not None
-    whole, half = parts.tilts(), parts.tilts(power=0.5)
+    whole, half = tilts_of(parts), tilts_of(parts, power=0.5)
     assert whole is not None
     assert half is not None
     asked = model.conditions.encode(pd.DataFrame({"cell_type": ["B", "T"], "treated": [True, True]}))
@@ -246,7 +247,7 @@ def test_the_pull_of_conditions_asked_for_by_half_is_half(model: CellGenerator) 
     assert pair[0] is not None
     assert pair[1] is not None
     np.testing.assert_allclose(pair[1].factors ** 2, pair[0].factors, rtol=1e-5)
-    assert parts.tilts(power=0.0) is None
+    assert tilts_of(parts, power=0.0) is None
 
 
 def test_without_guidance_cells_are_those_without_conditions(model: CellGenerator) -> None:

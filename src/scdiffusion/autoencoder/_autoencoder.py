@@ -210,13 +210,12 @@ class CountAutoencoder(nn.Module):
         -------
         Counts, shape ``(B, G)``, ``int32``.
         """
-
-        def draw(rows: slice) -> sp.csr_matrix:
-            shares = self.shares(latent[rows])
-            shares = shares if tilt is None else tilt.of(shares, rows)
-            return self.likelihood.sample(shares, library_size[rows], keys[rows])
-
-        return draw_in_blocks(draw, len(latent))
+        return draw_in_blocks(
+            lambda shares, rows: self.likelihood.sample(shares, library_size[rows], keys[rows]),
+            latent,
+            space=self,
+            tilt=tilt,
+        )
 
 
 @torch.no_grad()
@@ -247,19 +246,29 @@ def in_blocks(network: Callable[[Tensor], Tensor], latent: Tensor, *, width: int
     return np.concatenate(blocks) if blocks else np.empty((0, width), np.float32)
 
 
-def draw_in_blocks(draw: Callable[[slice], sp.csr_matrix], n_cells: int) -> sp.csr_matrix:
+def draw_in_blocks(
+    draw: Callable[[NDArray[np.float32], slice], sp.csr_matrix], latent: Tensor, *, space: Latent, tilt: Tilt | None
+) -> sp.csr_matrix:
     """Draw counts block by block, in memory for the shares of one.
 
     Parameters
     ----------
     draw
-        From some of the cells to their counts.
-    n_cells
-        Number of cells ``N``.
+        From the shares of some of the cells, and which they are, to their counts.
+    latent
+        Latent codes, shape ``(N, D)``.
+    space
+        Finds the shares.
+    tilt
+        Factors of the shares, if any.
 
     Returns
     -------
     Counts, shape ``(N, G)``.
     """
-    begins = range(0, max(1, n_cells), _BLOCK)
-    return sp.vstack([draw(slice(begin, begin + _BLOCK)) for begin in begins], format="csr")
+    blocks = []
+    for begin in range(0, max(1, len(latent)), _BLOCK):
+        rows = slice(begin, begin + _BLOCK)
+        shares = space.shares(latent[rows])
+        blocks.append(draw(shares if tilt is None else tilt.of(shares, rows), rows))
+    return sp.vstack(blocks, format="csr")

@@ -78,6 +78,11 @@ class Conditions:
         """All conditions, categorical ones first."""
         return (*self.categorical, *self.continuous)
 
+    @property
+    def n_labels(self) -> tuple[int, ...]:
+        """Number of labels of each categorical condition."""
+        return tuple(len(labels) for labels in self.categorical.values())
+
     @classmethod
     def from_obs(cls, obs: pd.DataFrame, categorical: Sequence[str] = (), continuous: Sequence[str] = ()) -> Self:
         """Learn labels and ranges from training cells.

@@ -158,13 +158,11 @@ class ScviLatent(nn.Module):
         Counts, shape ``(B, G)``, ``int32``.
         """
 
-        def draw(rows: slice) -> sp.csr_matrix:
-            shares = self.shares(latent[rows])
-            shares = shares if tilt is None else tilt.of(shares, rows)
+        def draw(shares: NDArray[np.float32], rows: slice) -> sp.csr_matrix:
             shares = self._inflated(shares, latent[rows], keys[rows])
             return self.likelihood.sample(shares, library_size[rows], keys[rows])
 
-        return draw_in_blocks(draw, len(latent))
+        return draw_in_blocks(draw, latent, space=self, tilt=tilt)
 
     def _inflated(self, shares: NDArray[np.float32], latent: Tensor, keys: NDArray[np.uint64]) -> NDArray[np.float32]:
         """Take genes away by chance, where the model has zeros of their own; the shares are changed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import anndata as ad
@@ -25,11 +26,11 @@ from scdiffusion.diffusion import Denoiser, Heun, Solver, condition_tensors, sam
 from scdiffusion.guidance import ALWAYS
 from scdiffusion.model._attached import Attached
 from scdiffusion.model._depth import LibrarySize, plan_sizes
-from scdiffusion.model._expected import Tilts
 from scdiffusion.model._facts import Known
 from scdiffusion.model._limits import call_times
 from scdiffusion.model._parts import Parts
 from scdiffusion.model._steering import Steering, Targets
+from scdiffusion.model._tilts import Tilts, tilts_of
 from scdiffusion.nn import ConditionTensors
 
 __all__ = ["Carrier", "Depth", "Sizes", "read_wanted", "tell"]
@@ -81,10 +82,10 @@ class Carrier:
         """The denoiser as learnt, with what classifiers find by Bayes' rule; for conditions with `own` targets."""
         return self.steering.classified(self.parts.denoiser, self.classifiers, interval=ALWAYS)
 
-    @property
+    @cached_property
     def tilts(self) -> Tilts | None:
         """What combinations never or hardly seen shall differ in from what is decoded."""
-        return self.parts.tilts(power=self.steering.least)
+        return tilts_of(self.parts, power=self.steering.least)
 
     @property
     def free(self) -> Denoiser:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -12,19 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from scdiffusion._core.random import cell_normals
-from scdiffusion.autoencoder import Latent, Tilt
 from scdiffusion.cells import ConditionTable, Source
-from scdiffusion.diffusion import SAMPLED_AT_ONCE, LatentDenoiser, condition_tensors, sample
+from scdiffusion.diffusion import condition_tensors
 from scdiffusion.model._levels import Levels
 from scdiffusion.nn import ConditionCentre, ConditionTensors
 
-__all__ = ["ExpectedShares", "PooledCounts", "Tilts", "pool_counts"]
-
-_WEIGHT = 0.6  # of the log share that is expected of a gene counted often, beside what the latents say
-_SPREAD = 0.3  # variance of the log share of a gene that an expectation has where counts are beyond doubt
-_PRIOR = 3.0  # counts of a gene that few cells need to have to move its share half of the way to theirs
-_UNEVEN = 0.5  # variance of a gene's share among cells of a combination, over its square
+__all__ = ["ExpectedShares", "PooledCounts", "pool_counts"]
 
 
 class PooledCounts(NamedTuple):
@@ -156,101 +147,3 @@ class ExpectedShares(nn.Module):
 
 def _labels(codes: NDArray[np.int64]) -> ConditionTensors:
     return condition_tensors(ConditionTable(codes, np.zeros((len(codes), 0), np.float32)))
-
-
-@dataclass(kw_only=True)
-class Tilts:
-    r"""Factors that bring the mean of cells of combinations never seen towards their expected shares.
-
-    Both are estimates of the same log share of a gene, and they err in different ways. What is expected has the weight
-    :math:`0.6\, s^2 / (s^2 + v_g)`, where :math:`v_g` is the variance that the counts of the labels leave: a rare label
-    and a rare gene move little. Between two levels of a number, logs are interpolated, and the weight falls to 0 at
-    levels that were trained. Factors are found once for each place, when its first cell is made, and depend on the
-    model alone.
-    """
-
-    expected: ExpectedShares
-    space: Latent
-    denoiser: LatentDenoiser
-    latent_mean: Tensor
-    latent_std: Tensor
-    power: float
-    _found: dict[tuple[int, ...], NDArray[np.float32] | None] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
-
-    def of(self, table: ConditionTable) -> Tilt | None:
-        """Look up the factors of some cells.
-
-        Parameters
-        ----------
-        table
-            Their conditions; cells with a label missing keep their shares.
-
-        Returns
-        -------
-        Factors, or `None` if no cell needs any.
-        """
-        places, which = np.unique(self.expected.levels.place(table), axis=0, return_inverse=True)
-        with self._lock:
-            factors = [self._factors(tuple(place.tolist())) for place in places]
-        asked = [one for one in factors if one is not None]
-        if not asked:
-            return None
-        row = np.cumsum([one is not None for one in factors]) - 1
-        row[[one is None for one in factors]] = -1
-        return Tilt(np.stack(asked), row[which.ravel()])
-
-    def _factors(self, place: tuple[int, ...]) -> NDArray[np.float32] | None:
-        if place not in self._found:
-            found = self._find(place) if min(place) >= 0 else None
-            self._found[place] = None if found is None else found**self.power
-        return self._found[place]
-
-    def _find(self, place: tuple[int, ...]) -> NDArray[np.float32] | None:
-        """Find the factors of a place; none where it was trained on enough cells."""
-        levels = self.expected.levels
-        corners = levels.corners(place)
-        new = float(corners.shares @ levels.unseen(corners.codes))
-        trust = new + (1 - new) * corners.distance
-        if trust == 0:
-            row = np.flatnonzero(levels.few == levels.find(corners.codes)[0])
-            return self.expected.few_factors[row[0]].cpu().numpy() if len(row) else None
-        logs, doubts = (held.double().cpu().numpy() for held in self.expected(corners.codes))
-        expected, made = corners.shares @ logs, np.log(self._generated(levels.conditions(place)))
-        doubt = corners.shares @ doubts / np.exp((expected + made) / 2)
-        weight = trust * _WEIGHT * _SPREAD / (_SPREAD + doubt)
-        factors: NDArray[np.float32] = np.exp(weight * (expected - made)).astype(np.float32)
-        return factors
-
-    def settle(self, pooled: PooledCounts) -> None:
-        r"""Find the factors of combinations of few cells, once the networks are as they stay.
-
-        Networks draw such cells towards others. Given the share :math:`q_g` that the model makes of a gene, the counts
-        :math:`x_g` of the :math:`n` training cells have the mean :math:`e_g = q_g \sum_h x_h`. With a gamma prior of
-        mean 1 and shape :math:`a = 3`, the mean of the factor is :math:`(a + x_g u_g) / (a + e_g u_g)`, where
-        :math:`u_g = 1 / (1 + e_g / 2 n)` as cells differ. Its power falls from 1 to 0 at 100 cells.
-
-        Parameters
-        ----------
-        pooled
-            Counts of the training cells.
-        """
-        levels = self.expected.levels
-        for at, (row, need) in enumerate(zip(levels.few, levels.need, strict=True)):
-            counts = pooled.counts[np.searchsorted(levels.pooled, row)]
-            mean = counts.sum() * self._generated(levels.conditions(levels.place_of(row)))
-            worth = 1 / (1 + _UNEVEN * mean / levels.n_cells[row])
-            factors = ((_PRIOR + worth * counts) / (_PRIOR + worth * mean)) ** need
-            self.expected.few_factors[at] = torch.from_numpy(factors.astype(np.float32))
-
-    def _generated(self, asked: ConditionTable) -> NDArray[np.float64]:
-        """Find the mean share of each gene that the model as learnt gives a combination, shape ``(G,)``."""
-        cells = np.arange(SAMPLED_AT_ONCE, dtype=np.int64)
-        noise = torch.from_numpy(cell_normals(0, "expected shares", cells, self.latent_mean.numel()))
-        conditions = condition_tensors(asked.take(np.zeros(len(cells), dtype=np.int64)))
-        device = self.latent_mean.device
-        n_steps = self.denoiser.config.n_steps
-        latents = sample(self.denoiser, noise.to(device), conditions.to(device), n_steps=n_steps)
-        codes = (latents * self.latent_std + self.latent_mean)[:, :-1]
-        shares: NDArray[np.float64] = self.space.shares(codes).mean(axis=0, dtype=np.float64)
-        return shares

@@ -34,6 +34,7 @@ from scdiffusion.model._folder import Held, read_folder, read_training, write_st
 from scdiffusion.model._levels import Levels
 from scdiffusion.model._parts import Parts
 from scdiffusion.model._stages import Fit, History, Saved, Stage
+from scdiffusion.model._tilts import tilts_of
 from scdiffusion.train import TrainState
 
 __all__ = ["Data", "Fitted", "fit_parts", "read_data", "require_startable"]
@@ -213,9 +214,7 @@ def fit_parts(  # noqa: PLR0913 - what `CellGenerator.fit` is given
     if held is not None and held.finished:
         return Fitted(held.parts.to(device), held.history, was_stopped=False, scores=held.facts.get("scores"))
     saved = read_training(folder) if held is not None and folder is not None else None
-    n_labels = [len(labels) for labels in known.conditions.categorical.values()]
-    pooled = pool_counts(data.source, data.cells, data.table, levels=Levels.of(n_labels, data.table.distinct()))
-    parts = _new_parts(data, known, seed, pooled=pooled)
+    parts, pooled = _new_parts(data, known, seed)
     log = _Log(folder if processes.is_first else None, parts, known, facts, begun=saved is not None)
     blocks = plan_blocks(data.source, data.cells) if data.on_disk else None
     fit = Fit(
@@ -227,7 +226,7 @@ def fit_parts(  # noqa: PLR0913 - what `CellGenerator.fit` is given
     if held is not None and saved is not None and saved.stage != "autoencoder":
         parts.load_state_dict(held.parts.copies())
     was_stopped = fit.run(saved)
-    tilts = parts.tilts()
+    tilts = tilts_of(parts)
     if tilts is not None:
         tilts.settle(pooled)
     if was_stopped:
@@ -264,15 +263,18 @@ class _Log:
             write_training(self.folder, read_training(self.folder), self.parts.copies())
 
 
-def _new_parts(data: Data, known: Known, seed: int, *, pooled: PooledCounts) -> Parts:
-    """Build networks with random weights, without touching the global random state."""
+def _new_parts(data: Data, known: Known, seed: int) -> tuple[Parts, PooledCounts]:
+    """Build networks with random weights, without touching the global random state; and what they start from."""
+    training = data.table.distinct()
+    levels = Levels.of(known.conditions.n_labels, training)
+    pooled = pool_counts(data.source, data.cells, data.table, levels=levels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(seed, "weights").integers(2**62)))
         parts = Parts(
             known.config,
             conditions=known.conditions,
             shares=torch.from_numpy(pooled.shares.astype(np.float32)),
-            training=data.table.distinct(),
+            training=training,
         )
     if parts.expected is not None:
         parts.expected.learn(pooled)
@@ -280,7 +282,7 @@ def _new_parts(data: Data, known: Known, seed: int, *, pooled: PooledCounts) -> 
         data.latent.fill(parts.autoencoder, data.var)
     if data.start is not None:
         data.start(parts)
-    return parts
+    return parts, pooled
 
 
 def _held(folder: Path, known: Known, facts: Mapping[str, Any]) -> Held:

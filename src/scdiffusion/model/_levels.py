@@ -88,12 +88,10 @@ class Levels:
 
     def encode(self, table: ConditionTable) -> NDArray[np.int64]:
         """Write numbers as levels behind the labels, shape ``(N, C)``; -1 is missing or no level."""
-        columns = [table.codes]
-        for column, levels in zip(table.values.T, self.values, strict=True):
-            at = np.searchsorted(levels, column).clip(max=max(0, len(levels) - 1))
-            is_level = levels[at] == column if len(levels) else np.zeros(len(column), dtype=bool)
-            columns.append(np.where(is_level, at, -1)[:, None])
-        return np.concatenate(columns, axis=1)
+        place = self.place(table)
+        numbers = place[:, table.codes.shape[1] :]
+        numbers[:] = np.where(numbers % _BETWEEN == 0, numbers // _BETWEEN, -1)
+        return place
 
     def place(self, table: ConditionTable) -> NDArray[np.int64]:
         """Find where conditions lie: labels, then for each number eighths of the way from level to level, from 0.
@@ -131,10 +129,6 @@ class Levels:
         codes = np.array([[code for code, _ in corner] for corner in found], dtype=np.int64)
         weights = np.array([math.prod(share for _, share in corner) for corner in found])
         return Corners(codes, weights, max((4 * share * (1 - share) for share in shares), default=0.0))
-
-    def unseen(self, codes: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which combinations, shape ``(U, C)``, were not trained."""
-        return self.find(codes) < 0
 
     def find(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Find combinations, shape ``(U, C)``, among those `seen`; -1 where they were not trained."""

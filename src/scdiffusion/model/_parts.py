@@ -16,7 +16,7 @@ from scdiffusion.cells import Conditions, ConditionTable
 from scdiffusion.diffusion import LatentDenoiser
 from scdiffusion.foundation import build_latent
 from scdiffusion.model._config import ModelConfig
-from scdiffusion.model._expected import ExpectedShares, Tilts
+from scdiffusion.model._expected import ExpectedShares
 from scdiffusion.model._levels import Levels
 
 __all__ = ["Parts"]
@@ -49,15 +49,14 @@ class Parts(nn.Module):
     ) -> None:
         super().__init__()
         width = config.autoencoder.n_latent + 1
-        n_labels = [len(labels) for labels in conditions.categorical.values()]
         self.autoencoder = build_latent(config.latent, shares=shares, config=config.autoencoder)
         self.denoiser = LatentDenoiser(
             width,
-            n_labels=n_labels,
+            n_labels=conditions.n_labels,
             n_continuous=len(conditions.continuous),
             config=config.diffusion,
         )
-        levels = Levels.of(n_labels, training)
+        levels = Levels.of(conditions.n_labels, training)
         self.expected = ExpectedShares(levels, shares.numel()) if levels else None
         self.register_buffer("latent_mean", torch.zeros(width))
         self.register_buffer("latent_std", torch.ones(width))
@@ -71,29 +70,6 @@ class Parts(nn.Module):
         """Distinct condition rows of the training cells, with their numbers."""
         held = (self.conditions_codes, self.conditions_values, self.conditions_counts)
         return ConditionTable(*(part.cpu().numpy() for part in held))
-
-    def tilts(self, *, power: float = 1.0) -> Tilts | None:
-        """Prepare to find how cells of combinations never or hardly seen shall differ from what is decoded.
-
-        Parameters
-        ----------
-        power
-            Of the factors; 0 for cells without conditions.
-
-        Returns
-        -------
-        `None` where nothing differs.
-        """
-        if self.expected is None or power == 0:
-            return None
-        return Tilts(
-            expected=self.expected,
-            space=self.autoencoder,
-            denoiser=self.denoiser,
-            latent_mean=self.latent_mean,
-            latent_std=self.latent_std,
-            power=power,
-        )
 
     def from_posterior(self, posterior: Posterior, sizes: NDArray[np.number]) -> Posterior:
         """Join the posterior of codes with library sizes, as the diffusion sees cells; `to_latent` goes back.

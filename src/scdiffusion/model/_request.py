@@ -20,6 +20,7 @@ from scdiffusion.model._limits import call_times, require_none_avoided, warn_bey
 from scdiffusion.model._parts import Parts
 from scdiffusion.model._steering import Steering
 from scdiffusion.model._student import Student
+from scdiffusion.model._tilts import tilts_of
 
 __all__ = ["Request"]
 
@@ -75,7 +76,7 @@ class Request:
             seed=self.seed,
             sizes=plan_sizes(self.library_size, n=plan.n, seed=self.seed),
             chunk=self.chunk,
-            tilts=parts.tilts(power=self.steering.least),
+            tilts=tilts_of(parts, power=self.steering.least),
         )
 
     def _way(

@@ -127,27 +127,24 @@ class Fit:
         )
         if self.save and saved is None:
             self.save(stage, state, self.history)
+        lowered, compiled = self._networks(stage)
         with (
-            computing_in(config.precision, self._networks(stage), device=self.parts.latent_mean.device),
-            compiled_steps(self._dense(stage) if config.compiled else ()),
+            computing_in(config.precision, lowered, device=self.parts.latent_mean.device),
+            compiled_steps(compiled if config.compiled else ()),
         ):
             stopped = train(state, run)
         self.history[stage] = state.history
         return stopped
 
-    def _networks(self, stage: Stage) -> list[nn.Module]:
-        """Name those that may compute with fewer bits; logits of genes may not, whose errors would be of counts."""
-        latent = self.parts.autoencoder
-        if stage == "diffusion" or not isinstance(latent, CountAutoencoder):
-            return [self.parts.denoiser]
-        return [latent.encoder, latent.decoder.body]
+    def _networks(self, stage: Stage) -> tuple[list[nn.Module], list[nn.Module]]:
+        """Name those that may compute with fewer bits, and those that can be compiled.
 
-    def _dense(self, stage: Stage) -> list[nn.Module]:
-        """Name those that can be compiled: they read nothing sparse."""
+        Logits of genes need all bits, as their errors would be of counts; what reads sparse counts cannot be compiled.
+        """
         latent = self.parts.autoencoder
         if stage == "diffusion" or not isinstance(latent, CountAutoencoder):
-            return [self.parts.denoiser]
-        return [latent.decoder]
+            return [self.parts.denoiser], [self.parts.denoiser]
+        return [latent.encoder, latent.decoder.body], [latent.decoder]
 
     def _counts_task(self, saved: Saved | None, reading: ExitStack) -> AutoencoderTask | None:
         """Say what there is to learn between latents and counts, if anything."""

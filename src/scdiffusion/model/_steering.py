@@ -88,7 +88,7 @@ class Steering:
     @property
     def least(self) -> float:
         """The weakest strength of a condition, 1 at most: 0 is as if that condition had not been asked for."""
-        return min(1.0, *self._strengths, 1.0)
+        return min([1.0, *self._strengths])
 
     @property
     def is_steered(self) -> bool:

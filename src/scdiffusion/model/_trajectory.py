@@ -193,7 +193,8 @@ def _states(
                 own = carrier.tensors(here, cells, targets=carrier.own)
                 wanted = carrier.tensors(there, cells, targets=carrier.wanted)
                 z = carrier.walk(blend, noisy, beside(own, wanted, weights), start=course.level)
-            tilt = tilts.of(_defined((here, there), 0.5)) if tilts and course.via == "inversion" else None
+            between = _defined((here, there), 0.5)  # without labels that change: no step shall jump to those of the end
+            tilt = tilts.of(between) if tilts and course.via == "inversion" else None
             own_sizes = sizes.of(cells)
             yield z, carrier.draw_counts(z, cells, sizes=own_sizes, stream=f"counts of step {step}", tilt=tilt)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from os import environ
 from typing import Any
@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from scdiffusion._core.errors import SettingError
+from scdiffusion.nn._forward import changed_forward
 
 __all__ = ["compiled_steps", "require_compiler"]
 
 
-@contextmanager
-def compiled_steps(networks: Sequence[nn.Module]) -> Iterator[None]:
+def compiled_steps(networks: Sequence[nn.Module]) -> AbstractContextManager[None]:
     """Compile networks for as long as the context lasts, where gradients are taken: there shapes stay the same.
 
     Parameters
@@ -26,16 +26,7 @@ def compiled_steps(networks: Sequence[nn.Module]) -> Iterator[None]:
     networks
         What to compile: tensors in, tensors out.
     """
-    before = [network.__dict__.get("forward") for network in networks]
-    for network in networks:
-        setattr(network, "forward", _compiled(network.forward))  # noqa: B010 - a method for mypy
-    try:
-        yield
-    finally:
-        for network, own in zip(networks, before, strict=True):
-            delattr(network, "forward")
-            if own is not None:
-                setattr(network, "forward", own)  # noqa: B010
+    return changed_forward(networks, _compiled)
 
 
 def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from scdiffusion.nn._forward import changed_forward
 
 __all__ = ["Precision", "computing_in"]
 
@@ -29,13 +32,8 @@ def computing_in(precision: Precision, networks: Sequence[nn.Module], *, device:
         Where they are.
     """
     changed = networks if precision == "bf16" else ()
-    for network in changed:
-        setattr(network, "forward", _lowered(network.forward, device.type))  # noqa: B010 - a method for mypy
-    try:
+    with changed_forward(changed, partial(_lowered, kind=device.type)):
         yield
-    finally:
-        for network in changed:
-            delattr(network, "forward")
 
 
 def _lowered(forward: Callable[..., Any], kind: str) -> Callable[..., Any]:
