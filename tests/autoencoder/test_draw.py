@@ -29,7 +29,7 @@ def _state(key: int = 0) -> NDArray[np.uint64]:
 
 
 def _room(n_genes: int) -> Room:
-    return Room(*np.empty((6, n_genes)))
+    return Room(*np.empty((7, n_genes)))
 
 
 def _placed(means: Floats, bursts: BurstRates) -> NDArray[np.int64]:
@@ -132,17 +132,29 @@ def test_lost_counts_are_drawn_without_being_put_back() -> None:
         assert _p_value(left[:, gene], stats.hypergeom(40, held[gene], 27).cdf) > 0.01
 
 
-def test_gained_counts_follow_the_shares() -> None:
-    state, share = _state(), np.array([0.2, 0.0, 0.05, 0.75, 0.0], np.float32)
+def test_counts_that_poisson_genes_gain_follow_their_shares() -> None:
+    state, share, room = _state(), np.array([0.2, 0.0, 0.05, 0.75, 0.0]), _room(5)
+    room.single[:], room.growth[:] = share, 0.0
     gained = np.zeros((N_DRAWS, 5), np.int64)
     for row in gained:
-        _kernels._gain(row, 9, share, np.empty(5), state)
+        _kernels._gain(row, 9, room, state)
     assert (gained.sum(axis=1) == 9).all()
     assert not gained[:, [1, 4]].any()
     for gene in (0, 2, 3):
         assert _p_value(gained[:, gene], stats.binom(9, float(share[gene])).cdf) > 0.01
     covariance = -9 * 0.2 * 0.75
     assert np.cov(gained[:, 0], gained[:, 3])[0, 1] == pytest.approx(covariance, abs=4 * 9 * 0.2 / np.sqrt(N_DRAWS))
+
+
+def test_counts_that_clump_are_gained_where_clumps_are() -> None:
+    n_genes, bursts = 400, BurstRates(np.full(400, 1.0), np.full(400, 60.0))
+    shares, totals = np.full((200, n_genes), 1 / n_genes, np.float32), np.full(200, n_genes * 40)
+    keys = cell_keys(0, "counts", np.arange(200))
+    counts = draw_counts(shares, totals, size=np.full(n_genes, 0.05), bursts=bursts, keys=keys)
+    means = 40 / (1 + 61.0)
+    plain_zero = (1 + means / 0.05) ** -0.05 * np.exp(-means)
+    assert 1 - counts.nnz / counts.shape[0] / n_genes == pytest.approx(plain_zero, abs=0.02)
+    np.testing.assert_array_equal(np.asarray(counts.sum(axis=1)).ravel(), totals)
 
 
 @pytest.mark.parametrize("bursts", [None, BurstRates(np.full(4, 0.05), np.full(4, 10.0))], ids=["plain", "bursts"])

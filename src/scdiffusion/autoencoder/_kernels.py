@@ -75,6 +75,8 @@ class Room(NamedTuple):
     """Counts expected without bursts."""
     single: Floats
     """Clumps of one count expected."""
+    growth: Floats
+    """Counts that come for each that is there, as the counts of all genes grow."""
     bound: Floats
     """No fewer than larger clumps and bursts expected."""
     level: Floats
@@ -98,8 +100,8 @@ def draw_cells(cells: Cells, genes: Genes, drawn: Drawn) -> None:
     """
     n_cells, n_genes = cells.shares.shape
     dense = np.zeros(n_genes, np.int64)
-    each = np.empty((6, n_genes))
-    room = Room(each[0], each[1], each[2], each[3], each[4], each[5])
+    each = np.empty((7, n_genes))
+    room = Room(each[0], each[1], each[2], each[3], each[4], each[5], each[6])
     state = np.zeros(1, np.uint64)
     end = 0
     for cell in range(n_cells):
@@ -109,7 +111,7 @@ def draw_cells(cells: Cells, genes: Genes, drawn: Drawn) -> None:
         if excess > 0:
             _lose(dense, excess, room.level, state)
         elif excess < 0:
-            _gain(dense, -excess, share, room.level, state)
+            _gain(dense, -excess, room, state)
         for gene in range(n_genes):
             drawn.genes[end], drawn.counts[end] = gene, dense[gene]
             end += dense[gene] > 0  # what is not found is written over, which is quicker than to ask
@@ -143,7 +145,7 @@ def _place(dense: Ints, share: NDArray[np.float32], total: float, genes: Genes, 
     for gene in range(share.size):
         mean = room.mean[gene]
         if mean * (1.0 + genes.rate[gene]) > _MANY:
-            dense[gene] = _draw_often(mean, gene, genes, state)
+            dense[gene] = _draw_often(gene, genes, room, state)
         else:
             if dense[gene] > _FEW:
                 dense[gene] = _count_up(room.level[gene], room.single[gene])
@@ -168,12 +170,13 @@ def _draw_singles(
     is no branch here, so that the processor takes several genes at once.
     """
     first, size, rate, part_of = state[0], genes.size, genes.rate, genes.part
-    means, singles, bounds, levels, powers, factors = room
+    means, singles, growths, bounds, levels, powers, factors = room
     words = powers.view(np.int64)
     for gene in range(share.size):
         mean = total * share[gene] * part_of[gene]
-        single = mean * size[gene] / (mean + size[gene])
-        means[gene], singles[gene] = mean, single
+        growth = mean / (mean + size[gene])
+        single = growth * size[gene]
+        means[gene], singles[gene], growths[gene] = mean, single, growth
         bounds[gene] = 0.5 * (mean - single) + rate[gene] * mean
         levels[gene] = _read(first + _GOLDEN * np.uint64(gene + 1))
         exponent = -single * _LOG2_E
@@ -216,24 +219,27 @@ def _draw_points(n_points: int, count: int, gene: int, genes: Genes, room: Room,
             is_burst = True
         elif level < bursts + size * spread - room.single[gene]:
             count += _several(mean / (mean + size), spread, state)
-    return _draw_burst(mean, bursts, genes.burst_size[gene], state) if is_burst else count
+    return _draw_burst(gene, genes, room, state) if is_burst else count
 
 
 @compiled
-def _draw_often(mean: float, gene: int, genes: Genes, state: State) -> int:
+def _draw_often(gene: int, genes: Genes, room: Room, state: State) -> int:
     """Draw the count of a gene of many clumps."""
-    bursts = genes.rate[gene] * mean
-    if _uniform(state) < -math.expm1(-bursts):
-        return _draw_burst(mean, bursts, genes.burst_size[gene], state)
+    mean = room.mean[gene]
+    if _uniform(state) < -math.expm1(-genes.rate[gene] * mean):
+        return _draw_burst(gene, genes, room, state)
     return _negative_binomial(mean, genes.size[gene], state)
 
 
 @compiled
-def _draw_burst(mean: float, bursts: float, burst_size: float, state: State) -> int:
-    """Draw a count with at least one burst, of as many as are expected then."""
-    number, added = -bursts / math.expm1(-bursts), 1.0 + burst_size
+def _draw_burst(gene: int, genes: Genes, room: Room, state: State) -> int:
+    """Draw a count with at least one burst, of as many as are expected then; it grows as its burst does."""
+    mean, added = room.mean[gene], 1.0 + genes.burst_size[gene]
+    bursts = genes.rate[gene] * mean
+    number = -bursts / math.expm1(-bursts)
     total = mean + number * added - 1.0
     excess = number * added * (added * (2.0 + bursts - number) - 2.0) + 1.0
+    room.growth[gene] = excess / (excess + total)
     return 1 + _negative_binomial(total, total * total / excess, state)
 
 
@@ -254,11 +260,15 @@ def _lose(dense: Ints, n: int, ends: Floats, state: State) -> None:
 
 
 @compiled
-def _gain(dense: Ints, n: int, share: NDArray[np.float32], ends: Floats, state: State) -> None:
-    """Add `n` single counts by the shares of genes."""
-    whole = 0.0
-    for gene in range(share.size):
-        whole += share[gene]
+def _gain(dense: Ints, n: int, room: Room, state: State) -> None:
+    r"""Add `n` single counts where they would come if all means grew.
+
+    A negative binomial with the counts :math:`x` grows at the rate :math:`(r + x) \mu / (\mu + r)`: by its mean where
+    it is Poisson, and in clumps that are there where it comes in clumps.
+    """
+    whole, ends = 0.0, room.level
+    for gene in range(dense.size):
+        whole += room.single[gene] + room.growth[gene] * dense[gene]
         ends[gene] = whole
     for _ in range(n):
         dense[_find(ends, _uniform(state) * whole)] += 1
