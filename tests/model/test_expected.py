@@ -87,7 +87,7 @@ def test_effects_that_multiply_are_multiplied_for_labels_never_seen_together() -
     levels = Levels.of([2, 2], replace(table_of([[0, 0], [0, 1], [1, 0]]), counts=np.full(3, 5_000)))
     assert levels is not None
     shares = ExpectedShares(levels, 4)
-    shares.learn(PooledCounts(counts[[0, 2, 1]], np.zeros(4)))
+    shares.learn(PooledCounts(counts[[0, 2, 1]], np.zeros(4), found=np.ones(4), n_cells=15_000))
     wanted = genes * of_type * of_stimulus
     found, doubt = shares(np.array([[1, 1], [0, 0]]))
     np.testing.assert_allclose(found.exp(), [wanted / wanted.sum(), genes / genes.sum()], rtol=0.01)

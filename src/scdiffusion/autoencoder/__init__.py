@@ -9,6 +9,7 @@ from scdiffusion.autoencoder._autoencoder import in_blocks as in_blocks
 from scdiffusion.autoencoder._likelihood import BurstNegativeBinomial as BurstNegativeBinomial
 from scdiffusion.autoencoder._likelihood import Likelihood as Likelihood
 from scdiffusion.autoencoder._likelihood import NegativeBinomial as NegativeBinomial
+from scdiffusion.autoencoder._likelihood import shapes_of as shapes_of
 from scdiffusion.autoencoder._network import AutoencoderConfig as AutoencoderConfig
 from scdiffusion.autoencoder._network import StandardisingDecoder as StandardisingDecoder
 from scdiffusion.autoencoder._network import gene_product as gene_product

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import math
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,14 +15,45 @@ from scdiffusion.autoencoder._draw import BurstRates, draw_counts
 from scdiffusion.autoencoder._gains import burst_gain, plain_gain
 from scdiffusion.autoencoder._terms import Counted, dense_terms
 
-__all__ = ["BurstNegativeBinomial", "Likelihood", "NegativeBinomial"]
+__all__ = ["UMIS", "BurstNegativeBinomial", "Likelihood", "NegativeBinomial", "Shapes", "shapes_of"]
 
-_BURST_RATE, _BURST_SIZE = -6.5, 2.5  # logs of bursts a count and counts a burst, as most UMI data have them
-_START_LOG_SIZE = 5.0  # nearly Poisson: latents explain first, dispersion takes what they leave
+_READS = 4.0  # counts that a gene has each time it is found, from which on counts are reads
+
+
+class Shapes(NamedTuple):
+    """Where the shapes of all genes begin; bursts have their prior there too."""
+
+    log_size: float
+    """Log of the inverse dispersion."""
+    log_burst_rate: float
+    """Log of the bursts a count."""
+    log_burst_size: float
+    """Log of the counts a burst."""
+
+
+UMIS = Shapes(5.0, -6.5, 2.5)
+"""Nearly Poisson, so that latents explain first and dispersion takes what they leave; isolated bursts."""
+
+
+def shapes_of(clump: float) -> Shapes:
+    """Choose where shapes begin.
+
+    Molecules are counted one by one. Reads of one molecule come together, so that a gene is either missed or has many,
+    and a start near Poisson stays where it began: its gradient says nothing about what lies that far.
+
+    Parameters
+    ----------
+    clump
+        Counts that a usual gene has each time it is found: hardly more than 1 for molecules, dozens for reads.
+    """
+    return UMIS if clump < _READS else Shapes(-1.5, -3.0, math.log(clump))
 
 
 class Likelihood(Protocol):
     """A distribution of counts with its own parameters for each gene."""
+
+    def start(self, shapes: Shapes) -> None:
+        """Set the parameters of all genes to where they begin."""
 
     def neg_log_prob(self, logits: Tensor, cells: Counted, *, outliers: bool = True) -> Tensor:
         """Score counts; `logits` has shape ``(B, G)``, the result ``(B,)`` is in nats a cell."""
@@ -52,7 +84,17 @@ class NegativeBinomial(nn.Module):
 
     def __init__(self, n_genes: int) -> None:
         super().__init__()
-        self.log_size = nn.Parameter(torch.full((n_genes,), _START_LOG_SIZE))
+        self.log_size = nn.Parameter(torch.full((n_genes,), UMIS.log_size))
+
+    def start(self, shapes: Shapes) -> None:
+        """Set the parameters of all genes to where they begin.
+
+        Parameters
+        ----------
+        shapes
+            The start.
+        """
+        nn.init.constant_(self.log_size, shapes.log_size)
 
     def neg_log_prob(self, logits: Tensor, cells: Counted, *, outliers: bool = True) -> Tensor:
         """Score counts under the shares that the logits stand for.
@@ -127,8 +169,22 @@ class BurstNegativeBinomial(NegativeBinomial):
 
     def __init__(self, n_genes: int) -> None:
         super().__init__(n_genes)
-        self.log_burst_rate = nn.Parameter(torch.full((n_genes,), _BURST_RATE))
-        self.log_burst_size = nn.Parameter(torch.full((n_genes,), _BURST_SIZE))
+        self._prior = UMIS
+        self.log_burst_rate = nn.Parameter(torch.full((n_genes,), UMIS.log_burst_rate))
+        self.log_burst_size = nn.Parameter(torch.full((n_genes,), UMIS.log_burst_size))
+
+    def start(self, shapes: Shapes) -> None:
+        """Set the parameters of all genes to where they begin, and the prior of bursts to the same.
+
+        Parameters
+        ----------
+        shapes
+            The start.
+        """
+        super().start(shapes)
+        self._prior = shapes
+        nn.init.constant_(self.log_burst_rate, shapes.log_burst_rate)
+        nn.init.constant_(self.log_burst_size, shapes.log_burst_size)
 
     def neg_log_prob(self, logits: Tensor, cells: Counted, *, outliers: bool = True) -> Tensor:
         """Score counts under the shares that the logits stand for.
@@ -156,7 +212,8 @@ class BurstNegativeBinomial(NegativeBinomial):
 
     def penalty(self) -> Tensor:
         """Return minus the log prior of the parameters, in nats for the whole data set."""
-        far = torch.stack([self.log_burst_rate - _BURST_RATE, self.log_burst_size - _BURST_SIZE])
+        prior = self._prior
+        far = torch.stack([self.log_burst_rate - prior.log_burst_rate, self.log_burst_size - prior.log_burst_size])
         return 0.5 * self._prior_precision * far.square().sum()
 
     @torch.no_grad()

@@ -17,6 +17,8 @@ from scdiffusion.nn import ConditionCentre, ConditionTensors
 
 __all__ = ["ExpectedShares", "PooledCounts", "pool_counts"]
 
+_OFTEN = 0.5
+
 
 class PooledCounts(NamedTuple):
     """Counts of the training cells, added up within combinations."""
@@ -25,6 +27,10 @@ class PooledCounts(NamedTuple):
     """Of each pooled combination, shape ``(M, G)``."""
     others: NDArray[np.float64]
     """Of all other cells, shape ``(G,)``."""
+    found: NDArray[np.float64]
+    """Share of all cells that each gene is found in, shape ``(G,)``."""
+    n_cells: int
+    """All cells."""
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -32,6 +38,15 @@ class PooledCounts(NamedTuple):
         totals = self.counts.sum(axis=0) + self.others + 0.5
         shares: NDArray[np.float64] = totals / totals.sum()
         return shares
+
+    @property
+    def clump(self) -> float:
+        """Counts that a usual gene has each time it is found, of the genes that at most half of the cells have."""
+        rare = (self.found > 0) & (self.found <= _OFTEN)
+        if not rare.any():
+            return 1.0
+        means = (self.counts.sum(axis=0) + self.others)[rare] / self.n_cells
+        return float(np.median(means / -np.log1p(-self.found[rare])))
 
 
 def pool_counts(
@@ -62,16 +77,17 @@ def pool_counts(
         row[levels.pooled] = np.arange(n_pooled)
         codes, which = np.unique(levels.encode(table), axis=0, return_inverse=True)
         row_of[cells] = row[levels.find(codes)][which.ravel()]
-    counts = np.zeros((n_pooled + 1, source.n_genes))
+    counts, found = np.zeros((n_pooled + 1, source.n_genes)), np.zeros(source.n_genes)
     for at, block in source.blocks():
         own = row_of[at]
         used = np.flatnonzero(own >= 0)
         member = sp.csr_matrix((np.ones(len(used)), (own[used], used)), shape=(len(counts), len(own)))
         pooled = sp.csr_matrix(member @ block)
+        found += np.asarray(block[used].sign().sum(axis=0)).ravel()
         for group in np.flatnonzero(np.diff(pooled.indptr)):
             entries = slice(pooled.indptr[group], pooled.indptr[group + 1])
             counts[group, pooled.indices[entries]] += pooled.data[entries]
-    return PooledCounts(counts[:-1], counts[-1])
+    return PooledCounts(counts[:-1], counts[-1], found / len(cells), len(cells))
 
 
 class ExpectedShares(nn.Module):

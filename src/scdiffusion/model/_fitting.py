@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scdiffusion._core.errors import CountsError, ModelFolderError, OutputExistsError, SettingError
 from scdiffusion._core.processes import ALONE, Processes
 from scdiffusion._core.random import generator
+from scdiffusion.autoencoder import CountAutoencoder, shapes_of
 from scdiffusion.cells import (
     Cells,
     Conditions,
@@ -278,6 +279,8 @@ def _new_parts(data: Data, known: Known, seed: int) -> tuple[Parts, PooledCounts
         )
     if parts.expected is not None:
         parts.expected.learn(pooled)
+    if isinstance(parts.autoencoder, CountAutoencoder):
+        parts.autoencoder.likelihood.start(shapes_of(pooled.clump))
     if data.latent is not None:
         data.latent.fill(parts.autoencoder, data.var)
     if data.start is not None:
