@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scdiffusion._core.random import cell_keys, cell_normals, cell_uniforms, generator, keyed_generators
+from scdiffusion._core.random import (
+    cell_keys,
+    cell_normals,
+    cell_uniforms,
+    cells_apart,
+    generator,
+    keyed_generators,
+)
 
 CELLS = np.arange(4000)
 GOLDEN_NORMALS = [[0.7491689324378967, -0.12139518558979034], [0.09354003518819809, -1.3364527225494385]]
@@ -85,3 +92,13 @@ def test_a_half_used_generator_does_not_leak_into_the_next_cell() -> None:
 def test_generators_of_cells_are_uniform_across_cells() -> None:
     firsts = [one.random() for one in keyed_generators(cell_keys(0, "counts", CELLS))]
     assert stats.kstest(firsts, "uniform").pvalue > 0.01
+
+
+def test_cells_are_apart_where_they_shall_be_different_things() -> None:
+    cells, nothing = np.arange(50), np.full((50, 2), np.nan)
+    np.testing.assert_array_equal(cells_apart(cells, nothing), cells)
+    asked = [(0.0, np.nan), (1.0, np.nan), (np.nan, 0.0), (np.nan, 1.0), (0.0, 1.0), (1.0, 0.0), (0.5, -3.25)]
+    ids = np.concatenate([cells_apart(cells, np.tile(one, (50, 1))) for one in asked])
+    assert len(np.unique(ids)) == len(ids)
+    np.testing.assert_array_equal(cells_apart(cells[7:9], np.tile(asked[4], (2, 1))), ids[4 * 50 + 7 : 4 * 50 + 9])
+    assert cells_apart(cells, np.full((50, 1), -0.0))[3] == cells_apart(cells, np.zeros((50, 1)))[3]

@@ -83,6 +83,14 @@ def test_chunk_and_number_change_no_cell(wide: CellGenerator, many: ad.AnnData, 
     assert _same(_made(wide, n, chunk=chunk, seed=3, steps=3), many[:n])
 
 
+def test_cells_of_other_conditions_share_no_noise(fitted: CellGenerator) -> None:
+    counts = [_made(fitted, 300, where={**NONE, "cell_type": label}).X.toarray() for label in ("B", "T")]
+    depths = np.corrcoef(*(one.sum(axis=1) for one in counts))
+    z = [(one - one.mean(axis=0)) / (one.std(axis=0) + 1e-9) for one in counts]
+    assert abs(depths[0, 1]) < 0.2
+    assert abs(np.mean(z[0] * z[1])) < 4 / np.sqrt(z[0].size)
+
+
 def test_seeds_give_other_cells(fitted: CellGenerator) -> None:
     assert _same(_made(fitted, 30, seed=1), _made(fitted, 30, seed=1))
     assert not _same(_made(fitted, 30, seed=1), _made(fitted, 30, seed=2))

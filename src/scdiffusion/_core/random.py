@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Draws", "cell_keys", "cell_normals", "cell_uniforms", "generator", "keyed_generators"]
+__all__ = ["Draws", "cell_keys", "cell_normals", "cell_uniforms", "cells_apart", "generator", "keyed_generators"]
 
 _VALUES_AT_ONCE = 1 << 18  # fits the cache: twice as fast as whole arrays
 
@@ -109,6 +109,37 @@ def cell_keys(seed: int, stream: str, cells: NDArray[np.integer]) -> NDArray[np.
     Keys, shape ``(N,)``, no two alike; each depends on ``(seed, stream, cell)`` only.
     """
     return _cell_hashes(_key(seed, stream) & _MASK, np.asarray(cells))
+
+
+def cells_apart(cells: NDArray[np.integer], asked: NDArray[np.floating]) -> NDArray[np.uint64]:
+    """Tell cells of one index that shall be different things apart, so that they have nothing in common.
+
+    Parameters
+    ----------
+    cells
+        Cell indices, shape ``(N,)``, not negative.
+    asked
+        What each cell shall be, as numbers, shape ``(N, K)``; NaN where nothing is asked for.
+
+    Returns
+    -------
+    Numbers to give to `cell_keys` and its sisters in the place of indices, shape ``(N,)``; the index itself where
+    nothing is asked for.
+
+    Examples
+    --------
+    >>> cells_apart(np.array([7, 7]), np.array([[np.nan], [np.nan]]))
+    array([7, 7], dtype=uint64)
+    >>> one, other = cells_apart(np.array([7, 7]), np.array([[0.0], [1.0]]))
+    >>> bool(one == other)
+    False
+    """
+    apart = np.asarray(cells).astype(np.uint64)
+    for at, column in enumerate(np.asarray(asked, dtype=np.float64).T):
+        words = np.ascontiguousarray(column + 0.0).view(np.uint64)  # a negative zero becomes a positive one
+        mixed = _mix(apart ^ _mix(words + np.uint64((at + 1) * int(_GOLDEN) & _MASK)))
+        apart = np.where(np.isnan(column), apart, mixed)
+    return apart
 
 
 def keyed_generators(keys: NDArray[np.uint64]) -> Iterator[np.random.Generator]:

@@ -51,6 +51,12 @@ class ConditionTable:
         """Count the rows."""
         return len(self.codes)
 
+    @property
+    def numbers(self) -> NDArray[np.float64]:
+        """Codes and values side by side, shape ``(N, C)``; NaN is missing."""
+        codes = np.where(self.codes < 0, np.nan, self.codes.astype(np.float64))
+        return np.concatenate([codes, self.values.astype(np.float64)], axis=1)
+
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_] | slice) -> ConditionTable:
         """Return some of the rows, in the order given."""
         return ConditionTable(self.codes[rows], self.values[rows], self.counts[rows])

@@ -145,7 +145,7 @@ class Carrier:
     def draw_counts(
         self,
         latents: Tensor,
-        cells: NDArray[np.int64],
+        cells: NDArray[np.integer],
         *,
         sizes: NDArray[np.int64] | None,
         stream: str,

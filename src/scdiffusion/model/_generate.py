@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scdiffusion._core.progress import Progress
-from scdiffusion._core.random import cell_keys, cell_normals
+from scdiffusion._core.random import cell_keys, cell_normals, cells_apart
 from scdiffusion.cells import ConditionPlan, Conditions, ConditionTable, H5adWriter, build_anndata
 from scdiffusion.diffusion import SAMPLED_AT_ONCE, Denoiser, Solver, condition_tensors, sample
 from scdiffusion.model._parts import Parts
@@ -46,6 +46,8 @@ class Order:
     """What combinations never seen shall differ in from what is decoded."""
     targets: Targets | None = None
     """Where classifiers guide the cells."""
+    heeded: NDArray[np.bool_]
+    """Which conditions steer the cells, shape ``(C,)``."""
     cells: range | None = None
     """Which of the planned cells to make; all if not given."""
 
@@ -53,6 +55,24 @@ class Order:
     def wanted(self) -> range:
         """Indices of the cells to make, without gaps."""
         return range(self.plan.n) if self.cells is None else self.cells
+
+    def owners(self, table: ConditionTable, cells: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Return whose noise cells have: each index has other noise under other conditions, and for other guides.
+
+        Who asks for one label after the other, each time with the same seed, would hold cells that share their noise
+        otherwise, which any judge sees in them together.
+
+        Parameters
+        ----------
+        table
+            Conditions of the cells.
+        cells
+            Their indices, shape ``(B,)``.
+        """
+        asked = np.where(self.heeded, table.numbers, np.nan)
+        if self.targets is not None:
+            asked = np.concatenate([asked, self.targets.heeded(cells)], axis=1)
+        return cells_apart(cells, asked)
 
 
 def make_chunks(parts: Parts, order: Order) -> Iterator[tuple[sp.csr_matrix, pd.DataFrame]]:
@@ -85,17 +105,20 @@ def make_chunks(parts: Parts, order: Order) -> Iterator[tuple[sp.csr_matrix, pd.
 def _make(parts: Parts, order: Order, cells: NDArray[np.int64]) -> tuple[sp.csr_matrix, pd.DataFrame]:
     """Generate some cells, from noise to counts."""
     table = order.plan.table(cells)
-    codes, own = parts.to_latent(_solve(parts, order, table=table, cells=cells))
-    keys = cell_keys(order.seed, "counts", cells)
+    owners = order.owners(table, cells)
+    codes, own = parts.to_latent(_solve(parts, order, table=table, cells=cells, owners=owners))
+    keys = cell_keys(order.seed, "counts", owners)
     tilt = order.tilts.of(table) if order.tilts else None
     counts = parts.autoencoder.decode(codes, order.sizes(cells, own), keys, tilt=tilt)
     obs = order.conditions.decode(table)
     return counts, with_unseen(obs, table, conditions=order.conditions, training=parts.trained_on)
 
 
-def _solve(parts: Parts, order: Order, *, table: ConditionTable, cells: NDArray[np.int64]) -> Tensor:
+def _solve(
+    parts: Parts, order: Order, *, table: ConditionTable, cells: NDArray[np.int64], owners: NDArray[np.uint64]
+) -> Tensor:
     """Carry the noise of some cells to latents, shape ``(B, D + 1)``."""
-    noise = torch.from_numpy(cell_normals(order.seed, "latent", cells, parts.latent_mean.numel()))
+    noise = torch.from_numpy(cell_normals(order.seed, "latent", owners, parts.latent_mean.numel()))
     device = parts.latent_mean.device
     conditions = condition_tensors(table)
     if order.targets is not None:

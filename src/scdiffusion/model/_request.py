@@ -71,6 +71,7 @@ class Request:
             conditions=known.conditions,
             denoiser=denoiser,
             targets=self.steering.targets(classifiers, n=plan.n),
+            heeded=self.steering.heeded(known.conditions),
             solver=solver,
             n_steps=n_steps,
             seed=self.seed,

@@ -59,9 +59,22 @@ class Targets(NamedTuple):
         cells
             Their indices, shape ``(B,)``.
         """
-        rows = [column[cells] if len(column) > 1 else np.repeat(column, len(cells)) for column in self.columns]
-        target = torch.from_numpy(np.stack(rows, axis=1))
+        target = torch.from_numpy(self._of(cells))
         return with_targets(conditions, target, torch.tensor(self.strengths).expand_as(target))
+
+    def heeded(self, cells: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the targets of some cells, shape ``(B, K)``; NaN for a guide without strength.
+
+        Parameters
+        ----------
+        cells
+            Their indices, shape ``(B,)``.
+        """
+        return np.where(np.array(self.strengths) > 0, self._of(cells), np.float32(np.nan))
+
+    def _of(self, cells: NDArray[np.int64]) -> NDArray[np.float32]:
+        rows = [column[cells] if len(column) > 1 else np.repeat(column, len(cells)) for column in self.columns]
+        return np.stack(rows, axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +102,17 @@ class Steering:
     def least(self) -> float:
         """The weakest strength of a condition, 1 at most: 0 is as if that condition had not been asked for."""
         return min([1.0, *self._strengths])
+
+    def heeded(self, conditions: Conditions) -> NDArray[np.bool_]:
+        """Say which conditions steer: those of a strength other than 0, shape ``(C,)``.
+
+        Parameters
+        ----------
+        conditions
+            Those of the model.
+        """
+        strength: NDArray[np.bool_] = np.asarray(self._strength(conditions)) != 0
+        return np.broadcast_to(strength, len(conditions.names))
 
     @property
     def is_steered(self) -> bool:

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 import torch
 
 from scdiffusion._core.progress import Progress
+from scdiffusion._core.random import cells_apart
 from scdiffusion.cells import ConditionPlan, ConditionTable
 from scdiffusion.diffusion import Heun
 from scdiffusion.model._carry import Carrier, Sizes
@@ -96,12 +97,13 @@ def transfer_cells(
             here = carrier.tensors(some.table, cells, targets=carrier.own)
             asked = others.take(cells)
             there = carrier.tensors(asked, cells, targets=carrier.wanted)
-            start = some.draw(carrier.noise("posterior", cells))
+            owners = cells_apart(cells, some.table.numbers)  # cells of other conditions share no noise
+            start = some.draw(carrier.noise("posterior", owners))
             noise = carrier.to_noise(resting, start, here)
             made = carrier.walk(arriving, noise, there, solver=solver)
             own = sizes.of(cells)
             tilt = tilts.of(asked) if tilts else None
-            counts.append(carrier.draw_counts(made, cells, sizes=own, stream="counts", tilt=tilt))
+            counts.append(carrier.draw_counts(made, owners, sizes=own, stream="counts", tilt=tilt))
             latents.append(made)
             bar.advance(len(cells))
     obs = _obs(carrier, given, others, wanted=wanted)
