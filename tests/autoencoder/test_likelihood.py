@@ -12,7 +12,15 @@ from scipy.stats import nbinom, poisson
 from tests.oracles import burst_moments
 
 from scdiffusion._core.random import cell_keys
-from scdiffusion.autoencoder import BurstNegativeBinomial, Counted, Likelihood, NegativeBinomial, read_counts
+from scdiffusion.autoencoder import (
+    BurstNegativeBinomial,
+    Counted,
+    Likelihood,
+    NegativeBinomial,
+    read_counts,
+    shapes_of,
+)
+from scdiffusion.autoencoder._likelihood import UMIS
 
 SIZES = np.array([0.3, 2.0, 50.0, 6e7])
 LOGITS = np.array([[0.1, -1.0, 2.0, 0.5], [-0.5, 0.3, 0.0, 1.0]])
@@ -118,6 +126,15 @@ def test_only_bursts_have_a_prior_and_it_is_zero_at_the_start() -> None:
     assert likelihood.penalty().item() == 0.0
     likelihood.log_burst_rate.data += 1.0
     assert likelihood.penalty().item() > 0.0
+
+
+def test_shapes_begin_where_the_counts_say_and_bursts_have_their_prior_there() -> None:
+    assert shapes_of(1.4) == UMIS
+    likelihood = BurstNegativeBinomial(3)
+    likelihood.start(shapes_of(80.0))
+    assert likelihood.penalty().item() == 0.0
+    assert likelihood.log_burst_size.detach().exp().numpy() == pytest.approx(80.0)
+    assert bool((likelihood.log_size < 0).all())
 
 
 @pytest.mark.parametrize("name", ["plain", "bursting"])

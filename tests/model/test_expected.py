@@ -79,6 +79,33 @@ def test_without_levels_all_cells_are_added_up(simulated: ad.AnnData) -> None:
     np.testing.assert_array_equal(pooled.others, np.asarray(simulated.X[:10].sum(axis=0)).ravel())
 
 
+@pytest.mark.parametrize(("reads", "low", "high"), [(1, 0.9, 1.3), (40, 30.0, 50.0)])
+def test_counts_a_time_found_tell_reads_from_molecules(reads: int, low: float, high: float) -> None:
+    draw = np.random.default_rng(0)
+    molecules = draw.poisson(draw.lognormal(-1.5, 1.0, 60), (200, 60))
+    cells = ad.AnnData(sp.csr_matrix(draw.poisson(reads * molecules) if reads > 1 else molecules, dtype=np.float32))
+    pooled = pool_counts(open_source(cells), np.arange(150), table_of([[0]] * 150), levels=None)
+    np.testing.assert_allclose(pooled.found, np.mean(cells.X[:150].toarray() > 0, axis=0))
+    assert low < pooled.clump < high
+
+
+def test_few_rare_genes_do_not_make_reads() -> None:
+    pooled = PooledCounts(np.zeros((0, 20)), np.full(20, 900.0), found=np.repeat([0.9, 0.01], [15, 5]), n_cells=100)
+    assert pooled.clump == 1.0
+
+
+def test_a_fit_to_reads_begins_where_reads_are(crossed: ad.AnnData, small: ModelConfig) -> None:
+    reads = crossed.copy()
+    reads.X.data = np.random.default_rng(0).poisson(30.0 * reads.X.data).astype(np.float32)
+    reads.X.eliminate_zeros()
+    sizes = []
+    for cells in (crossed, reads):
+        model = CellGenerator(cells, conditions=["cell_type"], config=small).fit(max_epochs=1, progress=False)
+        sizes.append(np.median(model._fitted("test").copies()["autoencoder.likelihood.log_burst_size"]))
+    assert sizes[0] == pytest.approx(2.5, abs=1.0)
+    assert sizes[1] == pytest.approx(np.log(30.0), abs=1.0)
+
+
 def test_effects_that_multiply_are_multiplied_for_labels_never_seen_together() -> None:
     genes = np.array([1.0, 2.0, 3.0, 4.0])
     of_type, of_stimulus = np.array([1.0, 3.0, 1.0, 0.5]), np.array([2.0, 1.0, 1.0, 0.25])

@@ -17,7 +17,8 @@ from scdiffusion.nn import ConditionCentre, ConditionTensors
 
 __all__ = ["ExpectedShares", "PooledCounts", "pool_counts"]
 
-_OFTEN = 0.5
+_OFTEN = 0.5  # of the cells: a gene found in nearly all of them does not tell molecules from reads
+_FEWEST_GENES = 10
 
 
 class PooledCounts(NamedTuple):
@@ -41,9 +42,12 @@ class PooledCounts(NamedTuple):
 
     @property
     def clump(self) -> float:
-        """Counts that a usual gene has each time it is found, of the genes that at most half of the cells have."""
+        """Counts that a usual gene has each time it is found, of the genes that at most half of the cells have.
+
+        It is 1 where too few genes are that rare to tell.
+        """
         rare = (self.found > 0) & (self.found <= _OFTEN)
-        if not rare.any():
+        if np.count_nonzero(rare) < _FEWEST_GENES:
             return 1.0
         means = (self.counts.sum(axis=0) + self.others)[rare] / self.n_cells
         return float(np.median(means / -np.log1p(-self.found[rare])))
