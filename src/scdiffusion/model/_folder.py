@@ -45,7 +45,7 @@ __all__ = [
     "write_training",
 ]
 
-FORMAT = 4  # since 3, pairs of conditions have a centre; since 4, combinations of conditions have expected shares
+FORMAT = 5  # since 4, combinations of conditions have expected shares; since 5, library sizes are normal scores
 """Layout of the folder; a higher one was written by a newer version."""
 
 _AGAIN = " Copy the whole folder again from where it was saved."

@@ -33,7 +33,7 @@ class GivenCells:
     table: ConditionTable
     """Their conditions; what `obs` does not say is missing."""
     means: Tensor
-    """Posterior means and log library size, standardised, shape ``(N, D + 1)``."""
+    """Posterior means and the score of the library size, standardised, shape ``(N, D + 1)``."""
     stds: Tensor
     """Posterior deviations, the same way; 0 for the library size."""
     sizes: NDArray[np.int64]

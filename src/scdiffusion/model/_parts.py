@@ -18,6 +18,7 @@ from scdiffusion.foundation import build_latent
 from scdiffusion.model._config import ModelConfig
 from scdiffusion.model._expected import ExpectedShares
 from scdiffusion.model._levels import Levels
+from scdiffusion.model._sizes import SizeScores
 
 __all__ = ["Parts"]
 
@@ -39,7 +40,6 @@ class Parts(nn.Module):
 
     latent_mean: Tensor
     latent_std: Tensor
-    size_range: Tensor
     conditions_codes: Tensor
     conditions_values: Tensor
     conditions_counts: Tensor
@@ -60,7 +60,7 @@ class Parts(nn.Module):
         self.expected = ExpectedShares(levels, shares.numel()) if levels else None
         self.register_buffer("latent_mean", torch.zeros(width))
         self.register_buffer("latent_std", torch.ones(width))
-        self.register_buffer("size_range", torch.ones(2))
+        self.sizes = SizeScores()
         self.register_buffer("conditions_codes", torch.from_numpy(training.codes))
         self.register_buffer("conditions_values", torch.from_numpy(training.values))
         self.register_buffer("conditions_counts", torch.from_numpy(training.counts))
@@ -85,9 +85,9 @@ class Parts(nn.Module):
         -------
         Standardised, each part of shape ``(B, D + 1)``; the deviation of the library size is 0.
         """
-        log_sizes = torch.from_numpy(np.log(sizes.astype(np.float64))).to(posterior.mean)[:, None]
-        mean = torch.cat([posterior.mean, log_sizes], dim=1)
-        std = torch.cat([posterior.std, torch.zeros_like(log_sizes)], dim=1)
+        scores = torch.from_numpy(self.sizes.of(sizes)).to(posterior.mean)[:, None]
+        mean = torch.cat([posterior.mean, scores], dim=1)
+        std = torch.cat([posterior.std, torch.zeros_like(scores)], dim=1)
         return Posterior((mean - self.latent_mean) / self.latent_std, std / self.latent_std)
 
     def to_latent(self, standardised: Tensor) -> tuple[Tensor, NDArray[np.int64]]:
@@ -103,8 +103,7 @@ class Parts(nn.Module):
         Codes, shape ``(B, D)``, and library sizes, shape ``(B,)``, kept within the range of the training cells.
         """
         both = standardised * self.latent_std + self.latent_mean
-        sizes = both[:, -1].double().exp().round().clamp(*self.size_range.double()).long()
-        return both[:, :-1], sizes.cpu().numpy()
+        return both[:, :-1], self.sizes.sizes(both[:, -1])
 
     def copies(self) -> dict[str, Tensor]:
         """Return all tensors by name, copied to main memory."""

@@ -97,11 +97,8 @@ class Fit:
         return self._train("diffusion", task, saved)
 
     def measure_sizes(self) -> None:
-        """Learn the distribution of library sizes, and with it a latent scale that serves before any training."""
-        log_sizes = torch.from_numpy(np.log(self._sizes()))
-        self.parts.size_range.copy_(torch.stack([log_sizes.min(), log_sizes.max()]).exp().round())
-        self.parts.latent_mean[-1] = log_sizes.mean()
-        self.parts.latent_std[-1] = log_sizes.std().clamp(min=1e-3)
+        """Learn the distribution of library sizes."""
+        self.parts.sizes.learn(self._sizes())
 
     def _split(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Choose positions to learn from and to stop by."""
@@ -190,7 +187,7 @@ class Fit:
         return EmbeddedSource(self.source, codes)
 
     def _encode(self) -> tuple[Tensor, Tensor]:
-        """Infer the latents of all cells, library size last; float32 on the main memory."""
+        """Infer the latents of all cells, the score of the library size last; float32 on the main memory."""
         width = self.parts.latent_mean.numel()
         means, stds = torch.empty(len(self.cells), width), torch.zeros(len(self.cells), width)
         sizes = self._sizes()
@@ -201,7 +198,7 @@ class Fit:
                 bar.advance(len(posterior.mean) * self.processes.size)
         self.processes.exchange(means, _BLOCK)
         self.processes.exchange(stds, _BLOCK)
-        means[:, -1] = torch.from_numpy(np.log(sizes))
+        means[:, -1] = torch.from_numpy(self.parts.sizes.of(sizes))
         return means, stds
 
     def _sizes(self) -> NDArray[np.float64]:

@@ -1,0 +1,72 @@
+"""Library sizes as the diffusion sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+__all__ = ["SizeScores"]
+
+_N_KNOTS = 129
+_RISE = 1e-6  # of the log at each score, so that sizes which many cells have still rise
+
+
+class SizeScores(nn.Module):
+    r"""Library sizes as normal scores, so that a normal distribution of scores is the distribution of sizes.
+
+    The size at the score :math:`s` is the quantile of the training cells at :math:`\Phi(s)`, between knots in the log.
+    So thresholds that cells had to pass stay thresholds, instead of being smeared out.
+    """
+
+    knots: Tensor
+    scores: Tensor
+    spread: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("knots", torch.linspace(-1.0, 1.0, _N_KNOTS, dtype=torch.float64))
+        self.register_buffer("scores", self.knots.clone())
+        self.register_buffer("spread", torch.ones((), dtype=torch.float64))
+
+    def learn(self, sizes: NDArray[np.floating]) -> None:
+        """Read the quantiles off the training cells.
+
+        Parameters
+        ----------
+        sizes
+            Their library sizes, shape ``(N,)``, at least 1.
+        """
+        from scipy.special import ndtr, ndtri
+
+        logs = np.log(np.asarray(sizes, dtype=np.float64))
+        end = float(ndtri(1.0 - 0.5 / max(len(logs), 2)))
+        scores = np.linspace(-end, end, _N_KNOTS)
+        self.scores.copy_(torch.from_numpy(scores))
+        self.knots.copy_(torch.from_numpy(np.quantile(logs, ndtr(scores), method="hazen") + _RISE * scores))
+        self.spread.fill_(max(float(logs.std()), 1e-3))
+
+    def of(self, sizes: NDArray[np.number]) -> NDArray[np.float64]:
+        """Find the scores of library sizes; beyond those of training, scores go on as those of a log-normal.
+
+        Parameters
+        ----------
+        sizes
+            Library sizes, shape ``(B,)``, at least 1.
+        """
+        logs, knots, scores = np.log(np.asarray(sizes, dtype=np.float64)), self.knots.cpu().numpy(), self.scores
+        inside = np.interp(logs, knots, scores.cpu().numpy())
+        beyond: NDArray[np.float64] = (logs - np.clip(logs, knots[0], knots[-1])) / float(self.spread)
+        return inside + beyond
+
+    def sizes(self, scores: Tensor) -> NDArray[np.int64]:
+        """Find the library sizes at scores, within those of the training cells.
+
+        Parameters
+        ----------
+        scores
+            Shape ``(B,)``.
+        """
+        logs = np.interp(scores.double().cpu().numpy(), self.scores.cpu().numpy(), self.knots.cpu().numpy())
+        return np.exp(logs).round().astype(np.int64)
