@@ -30,7 +30,7 @@ class SizeScores(nn.Module):
         self.register_buffer("scores", self.knots.clone())
         self.register_buffer("spread", torch.ones((), dtype=torch.float64))
 
-    def learn(self, sizes: NDArray[np.floating]) -> None:
+    def learn(self, sizes: NDArray[np.number]) -> None:
         """Read the quantiles off the training cells.
 
         Parameters
@@ -57,8 +57,9 @@ class SizeScores(nn.Module):
         """
         logs, knots, scores = np.log(np.asarray(sizes, dtype=np.float64)), self.knots.cpu().numpy(), self.scores
         inside = np.interp(logs, knots, scores.cpu().numpy())
-        beyond: NDArray[np.float64] = (logs - np.clip(logs, knots[0], knots[-1])) / float(self.spread)
-        return inside + beyond
+        beyond = (logs - np.clip(logs, knots[0], knots[-1])) / float(self.spread)
+        found: NDArray[np.float64] = inside + beyond
+        return found
 
     def sizes(self, scores: Tensor) -> NDArray[np.int64]:
         """Find the library sizes at scores, within those of the training cells.
@@ -69,4 +70,5 @@ class SizeScores(nn.Module):
             Shape ``(B,)``.
         """
         logs = np.interp(scores.double().cpu().numpy(), self.scores.cpu().numpy(), self.knots.cpu().numpy())
-        return np.exp(logs).round().astype(np.int64)
+        sizes: NDArray[np.int64] = np.exp(logs).round().astype(np.int64)
+        return sizes
