@@ -29,7 +29,8 @@ from scdiffusion.model._depth import LibrarySize, plan_sizes
 from scdiffusion.model._facts import Known
 from scdiffusion.model._limits import call_times
 from scdiffusion.model._parts import Parts
-from scdiffusion.model._steering import Steering, Targets
+from scdiffusion.model._steering import Steering
+from scdiffusion.model._targets import Targets
 from scdiffusion.model._tilts import Tilts, tilts_of
 from scdiffusion.nn import ConditionTensors
 

@@ -23,8 +23,8 @@ from scdiffusion._core.random import cell_keys, cell_normals, cells_apart
 from scdiffusion.cells import ConditionPlan, Conditions, ConditionTable, H5adWriter, build_anndata
 from scdiffusion.diffusion import SAMPLED_AT_ONCE, Denoiser, Solver, condition_tensors, sample
 from scdiffusion.model._parts import Parts
-from scdiffusion.model._steering import Targets
 from scdiffusion.model._support import with_unseen
+from scdiffusion.model._targets import Targets
 from scdiffusion.model._tilts import Tilts
 
 __all__ = ["Order", "gather", "make_chunks", "write"]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from scdiffusion._core.errors import (
@@ -27,54 +26,17 @@ from scdiffusion.guidance import (
     ConditionFree,
     require_interval,
     require_strength,
-    with_targets,
 )
 from scdiffusion.model._attached import Attached
 from scdiffusion.model._limits import warn_column
-from scdiffusion.nn import ConditionTensors
+from scdiffusion.model._targets import Targets
 
-__all__ = ["Steering", "Targets", "Wish"]
+__all__ = ["Steering", "Wish"]
 
 Wish = Label | Sequence[Label] | tuple[Label | Sequence[Label], float] | None
 """A label or number, or one a cell; in a tuple with a strength, which is 1 otherwise."""
 
 _SEQUENCES = (list, np.ndarray, pd.Series, pd.Index, pd.Categorical)
-
-
-class Targets(NamedTuple):
-    """Where classifiers guide the cells."""
-
-    columns: tuple[NDArray[np.float32], ...]
-    """Targets of each guide: one for all cells, or one a cell."""
-    strengths: tuple[float, ...]
-    """Strength of each guide."""
-
-    def beside(self, conditions: ConditionTensors, cells: NDArray[np.int64]) -> ConditionTensors:
-        """Put the targets of some cells where the guide looks for them.
-
-        Parameters
-        ----------
-        conditions
-            Conditions of the cells.
-        cells
-            Their indices, shape ``(B,)``.
-        """
-        target = torch.from_numpy(self._of(cells))
-        return with_targets(conditions, target, torch.tensor(self.strengths).expand_as(target))
-
-    def heeded(self, cells: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the targets of some cells, shape ``(B, K)``; NaN for a guide without strength.
-
-        Parameters
-        ----------
-        cells
-            Their indices, shape ``(B,)``.
-        """
-        return np.where(np.array(self.strengths) > 0, self._of(cells), np.float32(np.nan))
-
-    def _of(self, cells: NDArray[np.int64]) -> NDArray[np.float32]:
-        rows = [column[cells] if len(column) > 1 else np.repeat(column, len(cells)) for column in self.columns]
-        return np.stack(rows, axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
