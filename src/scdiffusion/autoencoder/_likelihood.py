@@ -21,7 +21,7 @@ _READS = 4.0  # counts that a gene has each time it is found, from which on coun
 
 
 class Shapes(NamedTuple):
-    """Where the shapes of all genes begin; bursts have their prior there too."""
+    """Where the shapes of all genes begin, by the names of the parameters."""
 
     log_size: float
     """Log of the inverse dispersion."""
@@ -84,17 +84,20 @@ class NegativeBinomial(nn.Module):
 
     def __init__(self, n_genes: int) -> None:
         super().__init__()
+        self._started = UMIS
         self.log_size = nn.Parameter(torch.full((n_genes,), UMIS.log_size))
 
     def start(self, shapes: Shapes) -> None:
-        """Set the parameters of all genes to where they begin.
+        """Set the parameters of all genes to where they begin; bursts have their prior there too.
 
         Parameters
         ----------
         shapes
             The start.
         """
-        nn.init.constant_(self.log_size, shapes.log_size)
+        self._started = shapes
+        for name, parameter in self.named_parameters():
+            nn.init.constant_(parameter, getattr(shapes, name))
 
     def neg_log_prob(self, logits: Tensor, cells: Counted, *, outliers: bool = True) -> Tensor:
         """Score counts under the shares that the logits stand for.
@@ -169,22 +172,8 @@ class BurstNegativeBinomial(NegativeBinomial):
 
     def __init__(self, n_genes: int) -> None:
         super().__init__(n_genes)
-        self._prior = UMIS
         self.log_burst_rate = nn.Parameter(torch.full((n_genes,), UMIS.log_burst_rate))
         self.log_burst_size = nn.Parameter(torch.full((n_genes,), UMIS.log_burst_size))
-
-    def start(self, shapes: Shapes) -> None:
-        """Set the parameters of all genes to where they begin, and the prior of bursts to the same.
-
-        Parameters
-        ----------
-        shapes
-            The start.
-        """
-        super().start(shapes)
-        self._prior = shapes
-        nn.init.constant_(self.log_burst_rate, shapes.log_burst_rate)
-        nn.init.constant_(self.log_burst_size, shapes.log_burst_size)
 
     def neg_log_prob(self, logits: Tensor, cells: Counted, *, outliers: bool = True) -> Tensor:
         """Score counts under the shares that the logits stand for.
@@ -212,7 +201,7 @@ class BurstNegativeBinomial(NegativeBinomial):
 
     def penalty(self) -> Tensor:
         """Return minus the log prior of the parameters, in nats for the whole data set."""
-        prior = self._prior
+        prior = self._started
         far = torch.stack([self.log_burst_rate - prior.log_burst_rate, self.log_burst_size - prior.log_burst_size])
         return 0.5 * self._prior_precision * far.square().sum()
 

@@ -36,7 +36,7 @@ class PooledCounts(NamedTuple):
     @property
     def shares(self) -> NDArray[np.float64]:
         """Share of each gene in all cells, shape ``(G,)``, positive: half a count is added to each gene."""
-        totals = self.counts.sum(axis=0) + self.others + 0.5
+        totals = self._totals + 0.5
         shares: NDArray[np.float64] = totals / totals.sum()
         return shares
 
@@ -49,8 +49,13 @@ class PooledCounts(NamedTuple):
         rare = (self.found > 0) & (self.found <= _OFTEN)
         if np.count_nonzero(rare) < _FEWEST_GENES:
             return 1.0
-        means = (self.counts.sum(axis=0) + self.others)[rare] / self.n_cells
+        means = self._totals[rare] / self.n_cells
         return float(np.median(means / -np.log1p(-self.found[rare])))
+
+    @property
+    def _totals(self) -> NDArray[np.float64]:
+        totals: NDArray[np.float64] = self.counts.sum(axis=0) + self.others
+        return totals
 
 
 def pool_counts(

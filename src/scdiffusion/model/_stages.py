@@ -190,15 +190,15 @@ class Fit:
         """Infer the latents of all cells, the score of the library size last; float32 on the main memory."""
         width = self.parts.latent_mean.numel()
         means, stds = torch.empty(len(self.cells), width), torch.zeros(len(self.cells), width)
-        sizes = self._sizes()
         with Progress("encode", len(self.cells), enabled=self.progress) as bar:
             for rows in self._blocks():
-                posterior = self.parts.autoencoder.encode(self.source.rows(self.cells[rows]))
+                counts = self.source.rows(self.cells[rows])
+                posterior = self.parts.autoencoder.encode(counts)
                 means[rows, :-1], stds[rows, :-1] = posterior.mean.cpu(), posterior.std.cpu()
+                means[rows, -1] = torch.from_numpy(self.parts.sizes.of(np.asarray(counts.sum(axis=1)).ravel()))
                 bar.advance(len(posterior.mean) * self.processes.size)
         self.processes.exchange(means, _BLOCK)
         self.processes.exchange(stds, _BLOCK)
-        means[:, -1] = torch.from_numpy(self.parts.sizes.of(sizes))
         return means, stds
 
     def _sizes(self) -> NDArray[np.float64]:
