@@ -235,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _assemble(cells: AnnData, size: Size) -> float:
     """Time what stays on the processor wherever networks are computed: to gather a cell and to thin it."""
     from scdiffusion._core.random import Draws, generator
-    from scdiffusion.autoencoder._task import thin
+    from scdiffusion.autoencoder._thinning import thin
     from scdiffusion.cells import open_source
 
     source, rng = open_source(cells), np.random.default_rng(0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scdiffusion._core.compiled import compiled, compiled_sums
+from scdiffusion._core.compiled import compiled, compiled_fused, compiled_sums
 
 
 def _twice(x: int) -> int:
@@ -44,3 +44,13 @@ def test_sums_in_any_order_are_the_same_up_to_rounding_and_at_every_call() -> No
     fast = compiled_sums(_sum)
     assert fast(numbers) == pytest.approx(_sum(numbers), rel=1e-5)
     assert fast(numbers) == fast(numbers.copy())
+
+
+def _apart(numbers: NDArray[np.float32]) -> float:
+    whole = np.float32(1.0) + numbers[0]
+    return float(numbers[0] - (whole - np.float32(1.0)))
+
+
+def test_fused_code_keeps_the_order_of_sums() -> None:
+    numbers = np.array([1e-9], np.float32)  # which is lost beside 1, and found again only if nothing is reordered
+    assert compiled_fused(_apart)(numbers) == numbers[0]

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 
 from scdiffusion._core.random import cell_keys
-from scdiffusion.autoencoder import AutoencoderConfig, CountAutoencoder
+from scdiffusion.autoencoder import AutoencoderConfig, CountAutoencoder, read_counts
 
 N_LATENT = 3
 
@@ -31,14 +31,16 @@ def _latents(n: int) -> torch.Tensor:
 def test_the_bound_is_misfit_and_divergence_from_the_prior(
     autoencoder: CountAutoencoder, counts: sp.csr_matrix
 ) -> None:
-    misfit, divergence = (term.detach() for term in autoencoder.terms(counts, torch.zeros(60, N_LATENT)))
+    weights = torch.linspace(0.5, 1.5, 60)
+    misfit, divergence = (term.detach() for term in autoencoder.terms(counts, torch.zeros(60, N_LATENT), weights))
     posterior = autoencoder.encode(counts)
     expected = torch.distributions.kl_divergence(
         torch.distributions.Normal(posterior.mean, posterior.std), torch.distributions.Normal(0.0, 1.0)
     )
-    torch.testing.assert_close(divergence, expected.sum(dim=1))
-    assert misfit.shape == (60,)
-    assert bool((misfit > 0).all())
+    torch.testing.assert_close(divergence, (weights * expected.sum(dim=1)).sum())
+    cells = read_counts(counts, torch.device("cpu"))
+    by_cell = autoencoder.likelihood.neg_log_prob(autoencoder.decoder(posterior.mean), cells)
+    torch.testing.assert_close(misfit, (weights * by_cell).sum().detach())
 
 
 def test_decoded_counts_have_their_library_size(autoencoder: CountAutoencoder) -> None:

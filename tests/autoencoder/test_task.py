@@ -1,4 +1,4 @@
-"""The training task: repeatable, every weight in one group, thinning that only takes away."""
+"""The training task: repeatable, every weight in one group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scdiffusion._core.processes import WHOLE, Part
 from scdiffusion._core.random import Draws, generator
 from scdiffusion.autoencoder import AutoencoderConfig, AutoencoderTask, CountAutoencoder, Labelled
-from scdiffusion.autoencoder._task import balancing_weights, thin
+from scdiffusion.autoencoder._task import balancing_weights
 from scdiffusion.autoencoder._terms import read_counts
 from scdiffusion.cells import open_source
 from scdiffusion.nn import ConditionPrior, ConditionTensors
@@ -65,18 +65,6 @@ def test_a_cell_of_a_thousand_times_the_counts_does_not_rule_the_loss(adata: ad.
     heavy = AutoencoderTask(task.module, open_source(adata), training=cells, validation=np.arange(50, 60))
     with_it, without = (one.loss(cells, Draws.of(generator(0), 50)).item() for one in (heavy, task))
     assert with_it < 2 * without
-
-
-def test_thinning_only_takes_counts_away(counts: sp.csr_matrix) -> None:
-    thinned = thin(counts, 0.6, draws=Draws.of(generator(0), 60))
-    assert ((counts - thinned).toarray() >= 0).all()
-    kept = thinned.sum() / counts.sum()
-    assert kept == pytest.approx(0.7, abs=0.07)  # the mean of 1 - 0.6 u
-    assert thinned.data.min() > 0
-
-
-def test_no_thinning_keeps_every_count(counts: sp.csr_matrix) -> None:
-    assert (thin(counts, 0.0, draws=Draws.of(generator(0), 60)) != counts).nnz == 0
 
 
 @pytest.mark.parametrize("size", [2, 3])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-__all__ = ["compiled", "compiled_sums"]
+__all__ = ["compiled", "compiled_fused", "compiled_sums"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_ANY_ORDER = {"reassoc", "nsz", "contract"}
+_FUSED = {"contract"}
+_ANY_ORDER = _FUSED | {"reassoc", "nsz"}
 
 
 def compiled(function: Function) -> Function:
@@ -29,6 +30,21 @@ def compiled(function: Function) -> Function:
     The same function, faster.
     """
     return _compile(function, loosened=set())
+
+
+def compiled_fused(function: Function) -> Function:
+    """Compile as `compiled` does, and let a product and a sum be rounded together, which is faster and closer.
+
+    Parameters
+    ----------
+    function
+        What to compile, as for `compiled`.
+
+    Returns
+    -------
+    The same function up to rounding, faster.
+    """
+    return _compile(function, loosened=_FUSED)
 
 
 def compiled_sums(function: Function) -> Function:

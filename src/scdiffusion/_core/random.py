@@ -91,6 +91,13 @@ class Draws:
             stream.standard_normal(out=numbers[rows], dtype=np.float32)
         return numbers
 
+    def keys(self) -> NDArray[np.uint64]:
+        """Draw the key of a random stream for each cell, shape ``(B,)``."""
+        numbers = np.empty(self.n_cells, np.uint64)
+        for stream, rows in self:
+            numbers[rows] = stream.integers(2**64, size=rows.stop - rows.start, dtype=np.uint64)
+        return numbers
+
 
 def cell_keys(seed: int, stream: str, cells: NDArray[np.integer]) -> NDArray[np.uint64]:
     """Give each cell the key of a random stream of its own.

@@ -107,12 +107,13 @@ class CountAutoencoder(nn.Module):
         self,
         counts: sp.csr_matrix,
         noise: Tensor,
+        weights: Tensor,
         *,
         seen: sp.csr_matrix | None = None,
         prior_mean: Tensor | None = None,
         outliers: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """Compute the two terms of the bound with one draw of the latents.
+        """Compute the two terms of the bound with one draw of the latents, summed over cells.
 
         Parameters
         ----------
@@ -120,6 +121,8 @@ class CountAutoencoder(nn.Module):
             Counts, shape ``(B, G)``.
         noise
             Standard normal numbers, shape ``(B, D)``.
+        weights
+            Weight of each cell, shape ``(B,)``.
         seen
             What the encoder sees of the cells; all of `counts` unless given.
         prior_mean
@@ -129,11 +132,12 @@ class CountAutoencoder(nn.Module):
 
         Returns
         -------
-        Minus the log probability of the counts and the divergence from the prior, each ``(B,)`` in nats.
+        Minus the log probability of the counts and the divergence from the prior, each ``()`` in nats.
         """
         latent, divergence = self.infer(counts, noise, seen=seen, prior_mean=prior_mean)
         cells = read_counts(counts, latent.device)
-        return self.likelihood.neg_log_prob(self.decoder(latent), cells, outliers=outliers), divergence
+        misfit = self.likelihood.misfit(self.decoder(latent), cells, weights, outliers=outliers)
+        return misfit, (weights * divergence).sum()
 
     def infer(
         self,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from scdiffusion.autoencoder._draw import BurstRates, draw_counts
 from scdiffusion.autoencoder._gains import burst_gain, plain_gain
+from scdiffusion.autoencoder._misfit import compiled_misfit, is_compiled_for
 from scdiffusion.autoencoder._terms import Counted, dense_terms
 
 __all__ = ["UMIS", "BurstNegativeBinomial", "Likelihood", "NegativeBinomial", "Shapes", "shapes_of"]
@@ -57,6 +58,9 @@ class Likelihood(Protocol):
 
     def neg_log_prob(self, logits: Tensor, cells: Counted, *, outliers: bool = True) -> Tensor:
         """Score counts; `logits` has shape ``(B, G)``, the result ``(B,)`` is in nats a cell."""
+
+    def misfit(self, logits: Tensor, cells: Counted, weights: Tensor, *, outliers: bool = True) -> Tensor:
+        """Sum what `neg_log_prob` says over cells with weights ``(B,)``; the result is ``()``."""
 
     def penalty(self) -> Tensor:
         """Return minus the log prior of the parameters, in nats for the whole data set."""
@@ -119,6 +123,28 @@ class NegativeBinomial(nn.Module):
         zero_cost, log_mean = dense_terms(logits, self.log_size, no_bursts, no_bursts, cells)
         return zero_cost.index_add(0, cells.rows, -plain_gain(log_mean, self.log_size, cells))
 
+    def misfit(self, logits: Tensor, cells: Counted, weights: Tensor, *, outliers: bool = True) -> Tensor:
+        """Score counts and sum over cells, on the main processor in a quarter of the time that `neg_log_prob` takes.
+
+        Parameters
+        ----------
+        logits, cells
+            As `neg_log_prob` has them.
+        weights
+            Weight of each cell, shape ``(B,)``; no gradient is taken by them.
+        outliers
+            As `neg_log_prob` has it.
+
+        Returns
+        -------
+        Minus the log probability in nats, each cell times its weight, shape ``()``.
+        """
+        if is_compiled_for(logits):
+            return compiled_misfit(
+                logits, cells, weights, log_size=self.log_size, bursts=self._bursts(outliers=outliers)
+            )
+        return (weights * self.neg_log_prob(logits, cells, outliers=outliers)).sum()
+
     def penalty(self) -> Tensor:
         """Return minus the log prior of the parameters: flat."""
         return self.log_size.new_zeros(())
@@ -143,6 +169,10 @@ class NegativeBinomial(nn.Module):
         Counts, shape ``(B, G)``, rows summing to `library_size`.
         """
         return draw_counts(shares, library_size, size=self._sizes(), bursts=None, keys=keys)
+
+    def _bursts(self, *, outliers: bool) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """Return the logs of rate and size of bursts, if counts may be such."""
+        return (None, None)
 
     def _sizes(self) -> NDArray[np.float64]:
         return self.log_size.detach().double().exp().cpu().numpy()
@@ -227,3 +257,6 @@ class BurstNegativeBinomial(NegativeBinomial):
         rate = self.log_burst_rate.detach().double().exp().cpu().numpy()
         size = self.log_burst_size.detach().double().exp().cpu().numpy()
         return draw_counts(shares, library_size, size=self._sizes(), bursts=BurstRates(rate, size), keys=keys)
+
+    def _bursts(self, *, outliers: bool) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        return (self.log_burst_rate, self.log_burst_size) if outliers else (None, None)

@@ -15,6 +15,7 @@ from scdiffusion._core.progress import Progress
 from scdiffusion._core.random import Draws, generator
 from scdiffusion.autoencoder._autoencoder import CountAutoencoder
 from scdiffusion.autoencoder._terms import read_counts
+from scdiffusion.autoencoder._thinning import thin
 from scdiffusion.cells import Source
 from scdiffusion.nn import ConditionPrior, ConditionTensors
 
@@ -111,11 +112,11 @@ class AutoencoderTask:
         seen = thin(counts, self.module.config.thinning, draws=draws)
         at = torch.from_numpy(cells)
         mean = None if self._labelled is None else self._labelled.prior(self._labelled.training.rows(at))
+        weights = self._weights(counts) * self._balance[at] / len(cells)
         misfit, divergence = self.module.terms(
-            counts, self._noise(draws), seen=seen, prior_mean=mean, outliers=progress >= self._wake
+            counts, self._noise(draws), weights, seen=seen, prior_mean=mean, outliers=progress >= self._wake
         )
-        weights = self._weights(counts) * self._balance[at]
-        bound = (weights * (misfit + self.module.config.kl_weight * divergence)).mean()
+        bound = misfit + self.module.config.kl_weight * divergence
         return bound + self.module.likelihood.penalty() / self.n_cells
 
     @torch.no_grad()
@@ -134,8 +135,8 @@ class AutoencoderTask:
             counts: sp.csr_matrix = self._held[rows]
             noise = self._noise(Draws.of(generator(0, "validation of counts", at), counts.shape[0]))
             mean = None if self._labelled is None else self._labelled.prior(self._labelled.validation.rows(rows))
-            misfit, divergence = self.module.terms(counts, noise, prior_mean=mean)
-            total += float((self._weights(counts) * (misfit + divergence)).sum())
+            misfit, divergence = self.module.terms(counts, noise, self._weights(counts), prior_mean=mean)
+            total += float(misfit + divergence)
         return total / n_cells
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -191,9 +192,8 @@ class AutoencoderTask:
                 for shape, gradient in zip(shapes, gradients, strict=True):
                     shape.grad = gradient  # what a block finds is added to it
                 for logits, cells, weights in blocks:
-                    misfit = likelihood.neg_log_prob(logits, cells)
                     prior = likelihood.penalty() * (len(logits) / self.n_cells)
-                    total: Tensor = (weights * misfit).sum() + prior
+                    total = likelihood.misfit(logits, cells, weights) + prior
                     total.backward(inputs=shapes)  # type: ignore[no-untyped-call]
                 for gradient in gradients:
                     processes.sum_(gradient)
@@ -231,33 +231,3 @@ def balancing_weights(codes: Tensor, balance: float) -> Tensor:
     sizes = n_cells[which].float()
     weights: Tensor = (sizes.mean() / sizes).pow(balance).clamp(max=_LARGEST_BALANCE)
     return weights / weights.mean()
-
-
-def thin(counts: sp.csr_matrix, most: float, *, draws: Draws) -> sp.csr_matrix:
-    """Hide some of the counts of each cell, as if it had been sequenced less.
-
-    Parameters
-    ----------
-    counts
-        Counts, shape ``(B, G)``.
-    most
-        Largest share to hide; each cell loses a uniform share between 0 and it.
-    draws
-        Where the shares and the counts are drawn from.
-
-    Returns
-    -------
-    Counts of the same shape, none larger.
-    """
-    starts = counts.indptr
-    kept = np.repeat(1.0 - most * draws.uniforms(), np.diff(starts))
-    many = np.flatnonzero(counts.data > 1)  # most counts are 1, for which a comparison does
-    data, few = np.empty(counts.nnz, np.float32), np.searchsorted(many, starts)
-    for rng, rows in draws:
-        values = slice(starts[rows.start], starts[rows.stop])
-        data[values] = rng.random(values.stop - values.start) < kept[values]
-        these = many[few[rows.start] : few[rows.stop]]
-        data[these] = rng.binomial(counts.data[these].astype(np.int64), kept[these])
-    thinned = sp.csr_matrix((data, counts.indices.copy(), starts.copy()), shape=counts.shape)
-    thinned.eliminate_zeros()
-    return thinned

@@ -17,12 +17,18 @@ class Counted(NamedTuple):
 
     counts: Tensor
     """Counts, shape ``(nnz,)``, at least 1."""
-    rows: Tensor
-    """Cell of each count, shape ``(nnz,)``."""
+    starts: Tensor
+    """Where each cell starts among them, and one end more, shape ``(B + 1,)``."""
     genes: Tensor
     """Gene of each count, shape ``(nnz,)``."""
     totals: Tensor
     """Counts a cell, shape ``(B, 1)``, at least 1."""
+
+    @property
+    def rows(self) -> Tensor:
+        """Cell of each count, shape ``(nnz,)``."""
+        n_cells = len(self.totals)
+        return torch.repeat_interleave(torch.arange(n_cells, device=self.starts.device), self.starts.diff())
 
 
 def read_counts(counts: sp.csr_matrix, device: torch.device) -> Counted:
@@ -35,11 +41,10 @@ def read_counts(counts: sp.csr_matrix, device: torch.device) -> Counted:
     device
         Where the tensors shall live.
     """
-    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     totals = np.maximum(np.asarray(counts.sum(axis=1)), 1.0).astype(np.float32)
     return Counted(
         torch.from_numpy(counts.data.astype(np.float32)).to(device),
-        torch.from_numpy(rows).to(device),
+        torch.from_numpy(counts.indptr.astype(np.int64)).to(device),
         torch.from_numpy(counts.indices.astype(np.int64)).to(device),
         torch.from_numpy(totals).to(device),
     )

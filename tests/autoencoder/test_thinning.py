@@ -1,0 +1,76 @@
+"""Thinning: a binomial of each count, which only takes away, whatever the threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from scipy.stats import binom, chisquare
+
+from scdiffusion._core.random import Draws, generator
+from scdiffusion.autoencoder._thinning import thin
+from scdiffusion.autoencoder._thinning_kernels import STEPS, thin_rows
+
+
+def _draws(n: int) -> Draws:
+    return Draws.of(generator(0), n)
+
+
+@pytest.fixture
+def counts() -> sp.csr_matrix:
+    """Few, many and no counts."""
+    rng = np.random.default_rng(0)
+    rows = sp.csr_matrix(rng.poisson(rng.gamma(0.5, 4.0, (60, 40))).astype(np.float32))
+    rows.data[:5] = [1, 64, 65, 1000, 128]
+    return rows
+
+
+def test_it_only_takes_counts_away(counts: sp.csr_matrix) -> None:
+    thinned = thin(counts, 0.6, draws=_draws(60))
+    assert ((counts - thinned).toarray() >= 0).all()
+    assert thinned.sum() / counts.sum() == pytest.approx(0.7, abs=0.07)  # the mean of 1 - 0.6 u
+    assert thinned.data.min() > 0
+    assert thinned.has_sorted_indices
+
+
+def test_nothing_is_hidden_at_zero_and_the_counts_stay_as_they_are(counts: sp.csr_matrix) -> None:
+    before = counts.copy()
+    assert (thin(counts, 0.0, draws=_draws(60)) != counts).nnz == 0
+    thin(counts, 0.6, draws=_draws(60))
+    assert (before != counts).nnz == 0
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 64, 100])
+@pytest.mark.parametrize("kept", [1, 77, 128, 255])
+def test_what_is_left_is_binomial(count: int, kept: int) -> None:
+    n = 20_000
+    left = np.full(n, count, np.float32)
+    chances, keys = np.full(n, kept), generator(0, "keys").integers(2**64, size=n, dtype=np.uint64)
+    starts, genes = np.arange(n + 1, dtype=np.int32), np.zeros(n, np.int32)
+    n_left = thin_rows(starts, genes, left, chances, keys, (0, n))
+    assert n_left == chances.sum()
+    found = np.append(np.bincount(left[:n_left].astype(int), minlength=count + 1), 0)[: count + 1]
+    found[0] = n - n_left
+    expected = n * binom.pmf(np.arange(count + 1), count, kept / STEPS)
+    often = np.flatnonzero(expected > 5)
+    found[often[-1]] += n - found[often].sum()  # what is rare joins a neighbour
+    expected[often[-1]] += n - expected[often].sum()
+    assert chisquare(found[often], expected[often]).pvalue > 1e-4
+
+
+def test_threads_change_nothing(counts: sp.csr_matrix, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = thin(counts, 0.6, draws=_draws(60))
+    monkeypatch.setattr("scdiffusion.autoencoder._thinning._COUNTS_A_THREAD", 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        shared = thin(counts, 0.6, draws=_draws(60))
+    finally:
+        torch.set_num_threads(before)
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(shared, name), getattr(alone, name))
+
+
+def test_a_cell_without_counts_keeps_none() -> None:
+    assert thin(sp.csr_matrix((3, 4), dtype=np.float32), 0.6, draws=_draws(3)).nnz == 0
