@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmarks.compiled import section as compiled_section
 from benchmarks.control.page import section as control_section
 from benchmarks.curves import section as curves_section
 from benchmarks.data import DATA_SETS, MIN_CELLS_PER_GENE, MIN_CELLS_PER_LABEL
@@ -27,6 +26,7 @@ from benchmarks.scale import section as scale_section
 from benchmarks.scaling import section as scaling_section
 from benchmarks.shuffle import section as shuffle_section
 from benchmarks.small_jobs import section as small_jobs_section
+from benchmarks.step_settings import section as step_settings_section
 from benchmarks.steps import section as steps_section
 from benchmarks.table import COST_GROUP, STATUS_METRIC
 
@@ -73,7 +73,7 @@ def write(table: pd.DataFrame, folder: Path) -> None:
         fit_speed_section(results),
         generate_speed_section(results),
         steps_section(results),
-        compiled_section(results),
+        step_settings_section(results),
         small_jobs_section(results),
         processes_section(results),
         machines_section(results),

@@ -59,8 +59,10 @@ class Exchange:
 
     def _sum(self, rows: Tensor) -> None:
         """Add rows in their order; `Tensor.sum` takes twice as long for a few long ones."""
-        self.summed.copy_(rows[0])
-        for row in rows[1:]:
+        import torch
+
+        torch.add(rows[0], rows[1], out=self.summed)
+        for row in rows[2:]:
             self.summed += row
 
 

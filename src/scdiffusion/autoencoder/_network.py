@@ -203,7 +203,7 @@ class Decoder(nn.Module):
         Logits, shape ``(B, G)``.
         """
         bent = torch.addmm(self.bias, self.body(latent), self.bent_loadings)
-        return torch.addmm(bent, latent, self.loadings)
+        return bent.addmm_(latent, self.loadings)  # in its place: logits are the largest thing there is
 
 
 class StandardisingDecoder(Decoder):
