@@ -111,7 +111,7 @@ def gene_product(rows: sp.csr_matrix, weight: Tensor) -> Tensor:
     The product, shape ``(B, width)``, differentiable by the weights.
     """
     full = torch.is_grad_enabled() and rows.nnz > _FULL * rows.shape[0] * rows.shape[1]
-    if not (full or weight.is_cuda):
+    if weight.device.type == "cpu" and not full:
         product: Tensor = _SparseProduct.apply(weight, rows)  # type: ignore[no-untyped-call]
         return product
     # On an accelerator the dense batch is cheaper than a transfer back.

@@ -274,7 +274,7 @@ class NumberRegressor(NoisyClassifier):
         whole = latents.T @ latents + torch.diag(stds.double().square().sum(dim=0))
         slope = target.double() @ latents / (n_cells + width)
         self.settle(slope[None], (whole + width * torch.eye(width, dtype=torch.float64)) / (n_cells + width))
-        self.middle.copy_((middle @ self.basis.double())[None])
+        self.middle.copy_((middle @ self.basis.cpu().double())[None])
 
     def moments(self, u: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and variance, shapes ``(B,)`` and ``()`` or ``(B,)``, for the arguments of `scores`."""
