@@ -15,7 +15,8 @@ from torch.utils import cpp_extension
 NAME = "stand_in"
 
 
-def _open() -> None:
+def pytest_configure() -> None:
+    """Open the device before tests are collected."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cpp_extension.load(NAME, [str(Path(__file__).parent / "device.cpp")], extra_cflags=["-O1"])
@@ -42,6 +43,3 @@ def _open() -> None:
 def _copy(tensor: torch.Tensor, memo: dict[int, torch.Tensor]) -> torch.Tensor:
     """Copy a tensor; what PyTorch does in its place knows a few devices only."""
     return memo.setdefault(id(tensor), tensor.detach().clone())
-
-
-_open()
