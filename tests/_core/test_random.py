@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from scdiffusion._core.random import (
+    Draws,
     cell_keys,
     cell_normals,
     cell_uniforms,
@@ -102,3 +103,12 @@ def test_cells_are_apart_where_they_shall_be_different_things() -> None:
     assert len(np.unique(ids)) == len(ids)
     np.testing.assert_array_equal(cells_apart(cells[7:9], np.tile(asked[4], (2, 1))), ids[4 * 50 + 7 : 4 * 50 + 9])
     assert cells_apart(cells, np.full((50, 1), -0.0))[3] == cells_apart(cells, np.zeros((50, 1)))[3]
+
+
+def test_keys_of_a_step_belong_to_slices() -> None:
+    def slices(*which: int) -> Draws:
+        return Draws([generator(0, at) for at in which], [3 * at for at in range(len(which) + 1)])
+
+    whole = slices(0, 1, 2).keys()
+    assert len(set(whole.tolist())) == 9
+    np.testing.assert_array_equal(slices(1, 2).keys(), whole[3:])
