@@ -1,10 +1,10 @@
 """Several processes: how much faster, and whether a fit survives ``kill -9``: ``python -m benchmarks.processes``.
 
-`speed` times the steps of both stages in one process of one thread and in two, at the default number of cells a step
-and at twice as many, in turn, so that all meet the same machine; with ``--data FOLDER`` on other data sets than the
-embedded one too. `kill` ends one process of two, or both, at random moments, resumes the fit, and compares its weights
-with those of the fit that was never interrupted. Processes are forked, so that none of the time goes into starting
-them.
+`speed` times the steps of both stages in one process of one thread and in two, at the default number of cells a step,
+twice and four times as many, in turn, so that all meet the same machine; with ``--data FOLDER`` on other data sets
+than the embedded one too. `kill` ends one process of two, or both, at random moments, resumes the fit, and compares
+its weights with those of the fit that was never interrupted. Processes are forked, so that none of the time goes into
+starting them.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ SPEED_FILE, KILLS_FILE = "processes.csv", "processes_killed.csv"
 _HERE = Path(__file__).resolve().parent
 _STAGES = ("autoencoder", "diffusion")
 _SETS = ("pbmc68k", "pbmc3k", "cell_lines_mixology")
+_FACTORS = (1, 2, 4)
 _N_STEPS = 60
 _N_WARM = 10
 _N_CELLS = 3_000
@@ -52,7 +53,7 @@ def measure_speed(name: str, repeats: int, *, data: Path | None) -> list[dict[st
     many = _many_cells(name, data)
     with tempfile.TemporaryDirectory() as place:
         for repeat in range(repeats):
-            for factor in (1, 2):
+            for factor in _FACTORS:
                 for n in (1, 2):
                     record = Path(place) / f"{repeat}-{factor}-{n}.json"
                     _end(_start(n, partial(_time_steps, record, factor, many)))
@@ -75,7 +76,7 @@ def measure_speed(name: str, repeats: int, *, data: Path | None) -> list[dict[st
             "date": today(),
         }
         for stage in _STAGES
-        for factor in (1, 2)
+        for factor in _FACTORS
         for n in (1, 2)
     ]
 
@@ -259,6 +260,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("what", choices=["speed", "kill"])
     parser.add_argument("--repeats", type=int, default=5, help="runs of each kind, for speed")
     parser.add_argument("--data", type=Path, help="folder of further data sets, for speed")
+    parser.add_argument("--sets", nargs="+", choices=_SETS, help="for speed; the numbers of others are kept")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=6, help="passes over the cells of a killed fit")
     parser.add_argument("--seed", type=int, default=0, help="of the moments to kill at")
@@ -272,9 +274,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     if options.what == "speed":
         data = data_folder(options.data)
-        names = _SETS[:1] if data is None else _SETS
-        found = [one for name in names for one in measure_speed(name, options.repeats, data=data)]
-        pd.DataFrame(found).to_csv(options.out / SPEED_FILE, index=False)
+        names = options.sets or (_SETS[:1] if data is None else _SETS)
+        path = options.out / SPEED_FILE
+        found = pd.DataFrame([one for name in names for one in measure_speed(name, options.repeats, data=data)])
+        if path.exists():
+            held = pd.read_csv(path)
+            found = pd.concat([held[~held["data_set"].isin(names)], found])
+        found.sort_values("data_set", key=lambda name: name.map(_SETS.index), kind="stable").to_csv(path, index=False)
     else:
         records = []
         for record in measure_kills(options.kills, epochs=options.epochs, seed=options.seed):
