@@ -10,13 +10,14 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
-from torch.utils import cpp_extension
 
 NAME = "stand_in"
 
 
 def pytest_configure() -> None:
     """Open the device before tests are collected."""
+    from torch.utils import cpp_extension
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cpp_extension.load(NAME, [str(Path(__file__).parent / "device.cpp")], extra_cflags=["-O1"])
