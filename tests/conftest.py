@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable, Iterator
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
 
 N_CELLS, N_GENES = 60, 30
+
+
+@pytest.fixture
+def set_threads() -> Iterator[Callable[[int], None]]:
+    """Set how many threads torch has, for as long as a test lasts."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
-import torch
 
 from scdiffusion._core.threads import run_by_rows
 
 
 @pytest.fixture
-def four_threads() -> Iterator[None]:
+def four_threads(set_threads: Callable[[int], None]) -> None:
     """Let torch use four threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
+    set_threads(4)
 
 
 @pytest.mark.usefixtures("four_threads")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -86,16 +88,17 @@ def test_what_is_no_number_is_not_hidden(cells: Counted) -> None:
     assert BurstNegativeBinomial(N_GENES).misfit(logits, cells, WEIGHTS).isnan()
 
 
-def test_threads_change_rounding_only(cells: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_change_rounding_only(
+    cells: Counted, set_threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     likelihood, logits = _likelihood(BurstNegativeBinomial, size=-5.0, spread=1.0), _random(9, N_CELLS, N_GENES)
     monkeypatch.setattr("scdiffusion.autoencoder._misfit._VALUES_A_THREAD", 1)
-    before, found = torch.get_num_threads(), []
+    found = []
     for n in (1, 3):
-        torch.set_num_threads(n)
+        set_threads(n)
         given = logits.clone().requires_grad_()
         misfit = likelihood.misfit(given, cells, WEIGHTS)
         found.append([misfit.detach(), *torch.autograd.grad(misfit, [given, *likelihood.parameters()])])
-    torch.set_num_threads(before)
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(found[0][1], found[1][1], rtol=0.0, atol=0.0)  # a cell does not know of the others

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import torch
 from scipy.stats import binom, chisquare
 
 from scdiffusion._core.random import Draws, generator
@@ -59,15 +60,14 @@ def test_what_is_left_is_binomial(count: int, kept: int) -> None:
     assert chisquare(found[often], expected[often]).pvalue > 1e-4
 
 
-def test_threads_change_nothing(counts: sp.csr_matrix, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_change_nothing(
+    counts: sp.csr_matrix, set_threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_threads(1)
     alone = thin(counts, 0.6, draws=_draws(60))
     monkeypatch.setattr("scdiffusion.autoencoder._thinning._COUNTS_A_THREAD", 1)
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        shared = thin(counts, 0.6, draws=_draws(60))
-    finally:
-        torch.set_num_threads(before)
+    set_threads(3)
+    shared = thin(counts, 0.6, draws=_draws(60))
     for name in ("data", "indices", "indptr"):
         np.testing.assert_array_equal(getattr(shared, name), getattr(alone, name))
 

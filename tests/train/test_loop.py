@@ -137,16 +137,15 @@ def test_a_run_in_a_thread_leaves_signals_alone() -> None:
 
 
 @pytest.mark.parametrize(("worth_a_thread", "threads"), [(25, 1), (24, 1), (12, 2), (1, 3)])
-def test_small_steps_take_few_threads(monkeypatch: pytest.MonkeyPatch, worth_a_thread: int, threads: int) -> None:
+def test_small_steps_take_few_threads(
+    monkeypatch: pytest.MonkeyPatch, set_threads: Callable[[int], None], worth_a_thread: int, threads: int
+) -> None:
     monkeypatch.setattr("scdiffusion.train._loop._PRODUCTS_A_THREAD", worth_a_thread)  # of 8 cells and 3 weights
-    before, seen = torch.get_num_threads(), []
-    torch.set_num_threads(3)
-    try:
-        train(TrainState.start(Regression(lambda _: seen.append(torch.get_num_threads())), decay=0.9), _run())
-        assert set(seen) == {threads}
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
+    seen: list[int] = []
+    set_threads(3)
+    train(TrainState.start(Regression(lambda _: seen.append(torch.get_num_threads())), decay=0.9), _run())
+    assert set(seen) == {threads}
+    assert torch.get_num_threads() == 3
 
 
 def test_the_fit_ends_with_the_best_averaged_weights() -> None:

@@ -5,11 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Draws", "cell_keys", "cell_normals", "cell_uniforms", "cells_apart", "generator", "keyed_generators"]
+__all__ = [
+    "GOLDEN",
+    "Draws",
+    "cell_keys",
+    "cell_normals",
+    "cell_uniforms",
+    "cells_apart",
+    "generator",
+    "keyed_generators",
+    "mix",
+]
+
+Words = TypeVar("Words", np.uint64, NDArray[np.uint64])
 
 _VALUES_AT_ONCE = 1 << 18  # fits the cache: twice as fast as whole arrays
 
@@ -144,7 +157,7 @@ def cells_apart(cells: NDArray[np.integer], asked: NDArray[np.floating]) -> NDAr
     apart = np.asarray(cells).astype(np.uint64)
     for at, column in enumerate(np.asarray(asked, dtype=np.float64).T):
         words = np.ascontiguousarray(column + 0.0).view(np.uint64)  # a negative zero becomes a positive one
-        mixed = _mix(apart ^ _mix(words + np.uint64((at + 1) * int(_GOLDEN) & _MASK)))
+        mixed = mix(apart ^ mix(words + np.uint64((at + 1) * int(GOLDEN) & _MASK)))
         apart = np.where(np.isnan(column), apart, mixed)
     return apart
 
@@ -230,13 +243,13 @@ def cell_normals(  # noqa: PLR0917 - seed, stream, cells as in its sisters; widt
     normals = np.empty((rows.size, width), dtype=np.float32)
     step = max(1, _VALUES_AT_ONCE // max(width, 1))
     for begin in range(0, rows.size, step):
-        hashes = _mix(rows[begin : begin + step, None] ^ columns)
+        hashes = mix(rows[begin : begin + step, None] ^ columns)
         normals[begin : begin + step] = ndtri(_uniforms(hashes))
     return normals
 
 
 _MASK = (1 << 64) - 1
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _key(seed: int, *stream: int | str) -> int:
@@ -247,11 +260,11 @@ def _key(seed: int, *stream: int | str) -> int:
 
 def _cell_hashes(key: int, cells: NDArray[np.integer]) -> NDArray[np.uint64]:
     """Hash indices under a 64-bit key; two rounds keep neighbouring cells apart."""
-    spread = (cells.astype(np.uint64) + np.uint64(1)) * _GOLDEN  # wraps at 2**64 by design
-    return _mix(_mix(spread) ^ np.uint64(key))
+    spread = (cells.astype(np.uint64) + np.uint64(1)) * GOLDEN  # wraps at 2**64 by design
+    return mix(mix(spread) ^ np.uint64(key))
 
 
-def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix(words: Words) -> Words:
     """Finish SplitMix64: a bijection in which each input bit sways every output bit."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

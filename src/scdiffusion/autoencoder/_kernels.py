@@ -1,6 +1,6 @@
 """The loops over cells and genes that draw counts, compiled.
 
-All are here because machine code is kept by file: a change of this one makes all of them anew.
+All but the random stream are here because machine code is kept by file: a change of this one makes all of them anew.
 """
 # ruff: noqa: PLR0917 - compiled functions take their arguments by position
 
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdiffusion._core.compiled import compiled
+from scdiffusion.autoencoder._stream import GOLDEN, State, mixed
 
 __all__ = ["Cells", "Drawn", "Genes", "draw_cells"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-State = NDArray[np.uint64]
 
 _MANY = 64.0  # clumps expected above which a gene is drawn at once: never by the number drawn, which would bias it
 _FEW = 5  # counts of a gene up to which several genes are drawn at once
@@ -28,9 +28,7 @@ _SINGLY = 10.0  # mean below which a Poisson number is counted up
 _LOG2_E, _LN_2 = 1.0 / math.log(2.0), math.log(2.0)
 _2, _6, _24, _120, _720, _5040, _40320 = (1.0 / math.factorial(n) for n in range(2, 9))
 _ROUND = 1.5 * 2.0**52  # numbers beside it are whole
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_12, _27, _30, _31 = np.uint64(12), np.uint64(27), np.uint64(30), np.uint64(31)
+_12 = np.uint64(12)
 
 
 class Cells(NamedTuple):
@@ -121,17 +119,15 @@ def draw_cells(cells: Cells, genes: Genes, drawn: Drawn) -> None:
 
 @compiled
 def _uniform(state: State) -> float:
-    """Draw the next number within 0 to 1: SplitMix64, Steele et al. 2014, https://doi.org/10.1145/2660193.2660195."""
-    state[0] += _GOLDEN
+    """Draw the next number within 0 to 1."""
+    state[0] += GOLDEN
     return _read(state[0])
 
 
 @compiled
 def _read(word: np.uint64) -> float:
     """Mix the word of a stream and read it as a number."""
-    word = (word ^ (word >> _30)) * _FIRST
-    word = (word ^ (word >> _27)) * _SECOND
-    return (np.float64((word ^ (word >> _31)) >> _12) + 0.5) * 2.0**-52
+    return (np.float64(mixed(word) >> _12) + 0.5) * 2.0**-52
 
 
 @compiled
@@ -178,7 +174,7 @@ def _draw_singles(
         single = growth * size[gene]
         means[gene], singles[gene], growths[gene] = mean, single, growth
         bounds[gene] = 0.5 * (mean - single) + rate[gene] * mean
-        levels[gene] = _read(first + _GOLDEN * np.uint64(gene + 1))
+        levels[gene] = _read(first + GOLDEN * np.uint64(gene + 1))
         exponent = -single * _LOG2_E
         powers[gene] = exponent + _ROUND
         part = (exponent - (powers[gene] - _ROUND)) * _LN_2
@@ -194,7 +190,7 @@ def _draw_singles(
             level -= chance
             chance *= mean * _PARTS[at]
         dense[gene] = count
-    state[0] = first + _GOLDEN * np.uint64(share.size)
+    state[0] = first + GOLDEN * np.uint64(share.size)
 
 
 @compiled

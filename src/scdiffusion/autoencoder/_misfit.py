@@ -104,11 +104,10 @@ class _Misfit(torch.autograd.Function):
 
 def _shapes(log_size: Tensor, log_rate: Tensor | None, log_burst: Tensor | None) -> GeneShapes:
     log_sizes = log_size.detach().numpy()
-    if log_rate is None or log_burst is None:
-        no, whole = np.zeros_like(log_sizes), np.ones_like(log_sizes)
-        return GeneShapes(log_sizes, np.exp(log_sizes), np.exp(-log_sizes), no, no, no, no, whole)
-    log_rates, bursts = log_rate.detach().numpy(), np.exp(log_burst.detach().numpy())
-    rate = np.exp(log_rates)
+    log_rates = rate = bursts = np.zeros_like(log_sizes)
+    if log_rate is not None and log_burst is not None:
+        log_rates, bursts = log_rate.detach().numpy(), np.exp(log_burst.detach().numpy())
+        rate = np.exp(log_rates)
     log_part = -np.log1p(rate * (1 + bursts))
     return GeneShapes(
         log_sizes, np.exp(log_sizes), np.exp(-log_sizes), log_rates, rate, bursts, log_part, np.exp(log_part)

@@ -169,8 +169,6 @@ def _spread(genes: Ints, slopes: Slopes, weight: float, slope: Floats, sums: Gen
 @compiled_sums
 def _meet(logits: Floats, log_scale: float, genes: Ints, counts: Floats, shapes: GeneShapes, few: Few) -> None:
     """Fill in what is known of some counts of a cell."""
-    logs = np.empty((2, counts.size), np.float32)
-    log_mean, log_bursts = logs[0], logs[1]
     for at in range(counts.size):
         x, gene = counts[at], genes[at]
         few.x[at] = x
@@ -180,14 +178,12 @@ def _meet(logits: Floats, log_scale: float, genes: Ints, counts: Floats, shapes:
             few.log_factorial[at], few.log_before[at] = math.lgamma(x + 1.0), math.lgamma(x)
         few.log_size[at], few.size[at] = shapes.log_size[gene], shapes.size[gene]
         few.added[at] = _1 + shapes.burst_size[gene]
-        log_mean[at] = logits[gene] + log_scale + shapes.log_part[gene]
-        log_bursts[at] = shapes.log_rate[gene]
+        few.log_mean[at] = logits[gene] + log_scale + shapes.log_part[gene]
+        few.bursts[at] = shapes.log_rate[gene]
     for at in range(counts.size):
-        few.log_mean[at] = log_mean[at]
-    for at in range(counts.size):
-        log_bursts[at] += log_mean[at]
-    exp_into(log_mean, few.mean)
-    exp_into(log_bursts, few.bursts)
+        few.bursts[at] += few.log_mean[at]
+    exp_into(few.log_mean, few.mean)
+    exp_into(few.bursts, few.bursts)
     for at in range(counts.size):
         few.bursts[at] = _LEAST if few.bursts[at] < _LEAST else few.bursts[at]
 

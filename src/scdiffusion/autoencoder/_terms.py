@@ -27,8 +27,9 @@ class Counted(NamedTuple):
     @property
     def rows(self) -> Tensor:
         """Cell of each count, shape ``(nnz,)``."""
-        n_cells = len(self.totals)
-        return torch.repeat_interleave(torch.arange(n_cells, device=self.starts.device), self.starts.diff())
+        cells = torch.arange(len(self.totals), device=self.starts.device)
+        # An accelerator need not be asked how many there are.
+        return torch.repeat_interleave(cells, self.starts.diff(), output_size=len(self.counts))
 
 
 def read_counts(counts: sp.csr_matrix, device: torch.device) -> Counted:
@@ -63,8 +64,9 @@ class _DenseTerms(torch.autograd.Function):
         cells: Counted,
     ) -> tuple[Tensor, Tensor]:
         log_scale = cells.totals.log() - torch.logsumexp(logits, dim=1, keepdim=True)
-        flat = cells.rows * logits.shape[1] + cells.genes
-        log_mean = logits.view(-1)[flat] + log_scale.view(-1)[cells.rows] + log_part[cells.genes]
+        rows = cells.rows
+        flat = rows * logits.shape[1] + cells.genes
+        log_mean = logits.view(-1)[flat] + log_scale.view(-1)[rows] + log_part[cells.genes]
         mean = (logits + log_scale).add_(log_part).exp_()
         size = log_size.exp()
         log_ratio = (mean / size).log1p_()

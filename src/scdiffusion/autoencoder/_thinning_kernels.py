@@ -7,19 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdiffusion._core.compiled import compiled
+from scdiffusion.autoencoder._stream import State, next_word
 
 __all__ = ["STEPS", "thin_rows"]
 
 Ints = NDArray[np.int32]
-State = NDArray[np.uint64]
 
 STEPS = 256
 """Shares of counts are whole numbers of this part."""
 _BITS = 8
 _WORD = 64
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_27, _30, _31, _56 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(56)
+_56 = np.uint64(56)
 _NONE, _ONE, _ALL = np.uint64(0), np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF)
 _PAIRS, _FOURS, _EIGHTS = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
 _BYTES, _2, _4 = np.uint64(0x0101010101010101), np.uint64(2), np.uint64(4)
@@ -67,28 +65,18 @@ def _survivors(count: int, chance: np.uint64, state: State) -> int:
     if chance == np.uint64(STEPS):
         return count
     if count == 1:  # which most are
-        return int((_word(state) >> _56) < chance)
+        return int((next_word(state) >> _56) < chance)
     left = 0
     while count > 0:
         stay = _NONE
         for bit in range(_BITS):  # from the last of the chance to the first, each bit of a word halves what is below it
-            word = _word(state)
+            word = next_word(state)
             stay = stay | word if (chance >> np.uint64(bit)) & _ONE else stay & word
         if count < _WORD:
             stay &= (_ONE << np.uint64(count)) - _ONE
         left += _ones(stay)
         count -= _WORD
     return left
-
-
-@compiled
-def _word(state: State) -> np.uint64:
-    """Draw the next 64 bits: SplitMix64, Steele et al. 2014, https://doi.org/10.1145/2660193.2660195."""
-    state[0] += _GOLDEN
-    word: np.uint64 = state[0]
-    word = (word ^ (word >> _30)) * _FIRST
-    word = (word ^ (word >> _27)) * _SECOND
-    return word ^ (word >> _31)
 
 
 @compiled
