@@ -14,11 +14,11 @@ help:
 	@echo "make test   run the tests"
 	@echo "make lint   style, types, import floors"
 	@echo "make docs   build the documentation into docs/_build"
-	@echo "make bench  run the benchmarks (long; SCDIFFUSION_DATA=folder with the data sets)"
+	@echo "make bench  run the benchmarks (long; SCDIFFUSE_DATA=folder with the data sets)"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "scdiffusion needs Python 3.11 or newer; '$(PYTHON)' is older or missing." >&2; \
+	  echo "scdiffuse needs Python 3.11 or newer; '$(PYTHON)' is older or missing." >&2; \
 	  echo "Name another one, for example: make PYTHON=python3.12 demo" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "'$(PYTHON)' cannot make virtual environments: its venv module is missing." >&2; \
@@ -34,7 +34,7 @@ $(VENV)/.installed-%: $(VENV)/.installed
 	@touch $@
 
 demo: $(VENV)/.installed
-	$(BIN)/scdiffusion demo -o demo --overwrite
+	$(BIN)/scdiffuse demo -o demo --overwrite
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

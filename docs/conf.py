@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from scdiffusion import __version__
+from scdiffuse import __version__
 
-project = "scdiffusion"
-author = "The scdiffusion authors"
-copyright = "2026, the scdiffusion authors"
+project = "scdiffuse"
+author = "The scdiffuse authors"
+copyright = "2026, the scdiffuse authors"
 release = version = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -18,4 +18,4 @@ autodoc_typehints_description_target = "documented"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 html_theme = "furo"
-html_title = "scdiffusion"
+html_title = "scdiffuse"

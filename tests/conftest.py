@@ -1,4 +1,4 @@
-"""Tiny cells that every room can test with."""
+"""Tiny cells that every package can test with."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
+from tests.fitted_model import bare, fitted, folder, normal, simulated, small  # noqa: F401 - fixtures
 
 N_CELLS, N_GENES = 60, 30
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scdiffusion.diffusion import Estimate, scales
-from scdiffusion.nn import ConditionTensors
+from scdiffuse.diffusion import Estimate, scales
+from scdiffuse.nn import ConditionTensors
 
 
 def no_conditions(n: int) -> ConditionTensors:

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-import scdiffusion as scd
-from scdiffusion.model import ModelConfig
+import scdiffuse as scd
+from scdiffuse.model import ModelConfig
 
 pytestmark = [
     pytest.mark.gpu,

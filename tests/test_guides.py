@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-import scdiffusion as scd
-import scdiffusion.evaluation
-from scdiffusion.cli import run
+import scdiffuse as scd
+import scdiffuse.evaluation
+from scdiffuse.cli import run
 
 ROOT = Path(scd.__file__).parents[2]
 
@@ -42,7 +42,7 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(scd.CellGenerator, "fit", short)
     monkeypatch.setattr(scd.CellGenerator, "add_classifier", glance)
     monkeypatch.setattr(scd, "evaluate", brief)
-    monkeypatch.setattr(scdiffusion.evaluation, "evaluate", brief)
+    monkeypatch.setattr(scdiffuse.evaluation, "evaluate", brief)
     monkeypatch.chdir(tmp_path)
 
 
@@ -62,9 +62,7 @@ def test_the_python_of_the_page_on_control_runs() -> None:
 
 def test_the_shell_of_the_readme_runs() -> None:
     lines = [line for block in _blocks("README.md", "bash") for line in block.splitlines()]
-    commands = [
-        shlex.split(line.partition(" >")[0], comments=True) for line in lines if line.startswith("scdiffusion ")
-    ]
+    commands = [shlex.split(line.partition(" >")[0], comments=True) for line in lines if line.startswith("scdiffuse ")]
     assert len(commands) == 10
     codes = {shlex.join(words): run(words[1:]) for words in commands}
     assert set(codes.values()) == {0}, codes

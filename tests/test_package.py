@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-import scdiffusion
+import scdiffuse
 
-ROOT = Path(scdiffusion.__file__).parents[2]
+ROOT = Path(scdiffuse.__file__).parents[2]
 HEAVY = {"anndata", "h5py", "matplotlib", "numba", "ot", "pandas", "scanpy", "scipy", "sklearn", "torch", "umap"}
 MOST_LINES = 350
 MOST_POSITIONAL = 3
@@ -34,7 +34,7 @@ def _with_methods(name: str, held: object) -> Iterator[tuple[str, Callable[..., 
     """Give a function, or a class with its public methods."""
     if _is_function(held):
         yield name, held  # type: ignore[misc]
-    if inspect.isclass(held) and held.__module__.startswith("scdiffusion"):
+    if inspect.isclass(held) and held.__module__.startswith("scdiffuse"):
         if "__init__" in vars(held) and not hasattr(held, "__dataclass_fields__") and held.__doc__:
             yield name, held
         for method, value in vars(held).items():
@@ -44,14 +44,14 @@ def _with_methods(name: str, held: object) -> Iterator[tuple[str, Callable[..., 
 
 def _public() -> list[Any]:
     """List what users call: the names of the package, and the methods of its classes."""
-    held = {name: getattr(scdiffusion, name) for name in scdiffusion.__all__}
-    held |= {f"datasets.{name}": getattr(scdiffusion.datasets, name) for name in scdiffusion.datasets.__all__}
+    held = {name: getattr(scdiffuse, name) for name in scdiffuse.__all__}
+    held |= {f"datasets.{name}": getattr(scdiffuse.datasets, name) for name in scdiffuse.datasets.__all__}
     return [pytest.param(call, id=name) for at, value in held.items() for name, call in _with_methods(at, value)]
 
 
 def _documented_modules() -> list[str]:
-    found = pkgutil.walk_packages(scdiffusion.__path__, "scdiffusion.")
-    return [module.name for module in found if not module.name.startswith("scdiffusion.cli")]
+    found = pkgutil.walk_packages(scdiffuse.__path__, "scdiffuse.")
+    return [module.name for module in found if not module.name.startswith("scdiffuse.cli")]
 
 
 def _parameters(call: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -81,22 +81,22 @@ def _loaded_by(module: str) -> set[str]:
     return {name.split(".")[0] for name in json.loads(done.stdout)}
 
 
-@pytest.mark.parametrize("name", scdiffusion.__all__)
+@pytest.mark.parametrize("name", scdiffuse.__all__)
 def test_every_public_name_loads(name: str) -> None:
-    assert getattr(scdiffusion, name) is not None
+    assert getattr(scdiffuse, name) is not None
 
 
 def test_dir_lists_every_public_name() -> None:
-    assert set(scdiffusion.__all__) <= set(dir(scdiffusion))
+    assert set(scdiffuse.__all__) <= set(dir(scdiffuse))
 
 
 def test_an_unknown_name_is_refused_with_the_public_ones() -> None:
     with pytest.raises(AttributeError, match="no attribute 'CellMaker'; public names are CellGenerator"):
-        scdiffusion.CellMaker  # noqa: B018
+        scdiffuse.CellMaker  # noqa: B018
 
 
 def test_the_installed_version_is_the_one_it_says() -> None:
-    assert version("scdiffusion") == scdiffusion.__version__
+    assert version("scdiffuse") == scdiffuse.__version__
 
 
 @pytest.mark.parametrize("call", _public())
@@ -129,13 +129,11 @@ def test_no_file_is_longer_than_a_reader_likes() -> None:
     assert not long
 
 
-@pytest.mark.parametrize("module", ["scdiffusion", "scdiffusion.cli"])
+@pytest.mark.parametrize("module", ["scdiffuse", "scdiffuse.cli"])
 def test_an_import_leaves_heavy_libraries_alone(module: str) -> None:
     assert not _loaded_by(module) & HEAVY
 
 
-@pytest.mark.parametrize(
-    "command", [("-c", "import scdiffusion"), ("-m", "scdiffusion", "--help")], ids=["import", "help"]
-)
+@pytest.mark.parametrize("command", [("-c", "import scdiffuse"), ("-m", "scdiffuse", "--help")], ids=["import", "help"])
 def test_starting_is_quick(command: tuple[str, ...]) -> None:
     assert min(_cpu_seconds(*command) for _ in range(3)) < MOST_SECONDS

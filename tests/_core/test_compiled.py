@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scdiffusion._core.compiled import compiled, compiled_fused, compiled_sums
+from scdiffuse._core.compiled import compiled, compiled_fused, compiled_sums
 
 
 def _twice(x: int) -> int:

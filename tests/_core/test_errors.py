@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from scdiffusion._core import errors
+from scdiffuse._core import errors
 
 
 def test_every_error_is_a_user_error() -> None:

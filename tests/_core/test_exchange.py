@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from scdiffusion._core import exchange
-from scdiffusion._core.exchange import Exchange, open_exchange
-from scdiffusion._core.processes import Part, Processes
+from scdiffuse._core import exchange
+from scdiffuse._core.exchange import Exchange, open_exchange
+from scdiffuse._core.processes import Part, Processes
 
 CPU = torch.device("cpu")
 

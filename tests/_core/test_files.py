@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scdiffusion._core.errors import OutputExistsError, StorageError
-from scdiffusion._core.files import atomic_file, atomic_folder, sha256, storage_errors
+from scdiffuse._core.errors import OutputExistsError, StorageError
+from scdiffuse._core.files import atomic_file, atomic_folder, sha256, storage_errors
 
 
 def write_half(path: Path, error: BaseException) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scdiffusion._core.errors import LostProcessError, SettingError
-from scdiffusion._core.processes import ALONE, Part, Processes, _loss_told, joined, speaks
+from scdiffuse._core.errors import LostProcessError, SettingError
+from scdiffuse._core.processes import ALONE, Part, Processes, _loss_told, joined, speaks
 
 
 @pytest.mark.parametrize(("n", "size"), [(0, 3), (2, 3), (10, 3), (1000, 7)])

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from scdiffusion._core import progress
-from scdiffusion._core.progress import Progress
+from scdiffuse._core import progress
+from scdiffuse._core.progress import Progress
 
 
 def test_quick_work_stays_quiet(capsys: pytest.CaptureFixture[str]) -> None:

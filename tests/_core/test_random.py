@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scdiffusion._core.random import (
+from scdiffuse._core.random import (
     Draws,
     cell_keys,
     cell_normals,

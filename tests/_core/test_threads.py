@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from scdiffusion._core.threads import run_by_rows
+from scdiffuse._core.threads import run_by_rows
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from scdiffusion._core.random import cell_keys
-from scdiffusion.autoencoder import AutoencoderConfig, CountAutoencoder, read_counts
+from scdiffuse._core.random import cell_keys
+from scdiffuse.autoencoder import AutoencoderConfig, CountAutoencoder, read_counts
 
 N_LATENT = 3
 

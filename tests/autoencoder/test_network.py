@@ -9,9 +9,9 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from scdiffusion._core.errors import SettingError
-from scdiffusion.autoencoder import AutoencoderConfig
-from scdiffusion.autoencoder._network import Decoder, Encoder, _SparseProduct, normalise
+from scdiffuse._core.errors import SettingError
+from scdiffuse.autoencoder import AutoencoderConfig
+from scdiffuse.autoencoder._network import Decoder, Encoder, _SparseProduct, normalise
 
 CONFIG = AutoencoderConfig(n_latent=3, n_hidden=8)
 

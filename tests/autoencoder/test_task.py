@@ -9,13 +9,13 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
-from scdiffusion._core.processes import WHOLE, Part
-from scdiffusion._core.random import Draws, generator
-from scdiffusion.autoencoder import AutoencoderConfig, AutoencoderTask, CountAutoencoder, Labelled
-from scdiffusion.autoencoder._task import balancing_weights
-from scdiffusion.autoencoder._terms import read_counts
-from scdiffusion.cells import open_source
-from scdiffusion.nn import ConditionPrior, ConditionTensors
+from scdiffuse._core.processes import WHOLE, Part
+from scdiffuse._core.random import Draws, generator
+from scdiffuse.autoencoder import AutoencoderConfig, AutoencoderTask, CountAutoencoder, Labelled
+from scdiffuse.autoencoder._counts import read_counts
+from scdiffuse.autoencoder._task import balancing_weights
+from scdiffuse.cells import open_source
+from scdiffuse.nn import ConditionPrior, ConditionTensors
 
 
 @pytest.fixture

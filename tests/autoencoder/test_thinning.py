@@ -9,9 +9,9 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import binom, chisquare
 
-from scdiffusion._core.random import Draws, generator
-from scdiffusion.autoencoder._thinning import thin
-from scdiffusion.autoencoder._thinning_kernels import STEPS, thin_rows
+from scdiffuse._core.random import Draws, generator
+from scdiffuse.autoencoder._thinning import thin
+from scdiffuse.autoencoder.cpu._thinning_kernels import STEPS, thin_rows
 
 
 def _draws(n: int) -> Draws:
@@ -65,7 +65,7 @@ def test_threads_change_nothing(
 ) -> None:
     set_threads(1)
     alone = thin(counts, 0.6, draws=_draws(60))
-    monkeypatch.setattr("scdiffusion.autoencoder._thinning._COUNTS_A_THREAD", 1)
+    monkeypatch.setattr("scdiffuse.autoencoder._thinning._COUNTS_A_THREAD", 1)
     set_threads(3)
     shared = thin(counts, 0.6, draws=_draws(60))
     for name in ("data", "indices", "indptr"):

@@ -8,9 +8,9 @@ import pytest
 from benchmarks.clock import clocked
 from benchmarks.scaling import Size, simulate
 
-import scdiffusion.train._loop as loop
-from scdiffusion import CellGenerator
-from scdiffusion.model import ModelConfig, TrainConfig
+import scdiffuse.train._loop as loop
+from scdiffuse.generator import CellGenerator
+from scdiffuse.model import ModelConfig, TrainConfig
 
 
 def test_each_step_is_timed_and_the_clock_taken_off_again() -> None:

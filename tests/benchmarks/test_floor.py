@@ -8,8 +8,8 @@ import pytest
 from benchmarks.floor import Rates, Work, measure_rates, work_of_steps
 from benchmarks.scaling import Size, simulate
 
-from scdiffusion import CellGenerator
-from scdiffusion.model import ModelConfig, TrainConfig
+from scdiffuse.generator import CellGenerator
+from scdiffuse.model import ModelConfig, TrainConfig
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from benchmarks.__main__ import main
 from benchmarks.protocol import GENERATORS
 
 from benchmarks import data, figures, page, runs, table
-from scdiffusion.evaluation.baselines import BASELINES
+from scdiffuse.evaluation.baselines import BASELINES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,12 +9,12 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 
-import scdiffusion
+import scdiffuse
 from benchmarks import scale, shuffle
 
 
 def test_genes_are_the_most_counted_and_repeated_where_too_few() -> None:
-    cells = scdiffusion.datasets.pbmc68k()[:20].copy()
+    cells = scdiffuse.datasets.pbmc68k()[:20].copy()
     few, many = scale.widen(cells, 5), scale.widen(cells, 2 * cells.n_vars + 3)
     totals = np.asarray(cells.X.sum(axis=0)).ravel()
     assert np.asarray(few.X.sum(axis=0)).ravel().tolist() == sorted(totals)[:-6:-1]
@@ -23,9 +23,9 @@ def test_genes_are_the_most_counted_and_repeated_where_too_few() -> None:
 
 
 def test_an_epoch_is_read_beside_rows_in_order(tmp_path: Path) -> None:
-    cells = scdiffusion.datasets.pbmc68k()[:300].copy()
+    cells = scdiffuse.datasets.pbmc68k()[:300].copy()
     ad.AnnData(cells.X, var=cells.var[[]]).write_h5ad(tmp_path / "cells.h5ad")
-    scdiffusion.shard(tmp_path / "cells.h5ad", tmp_path / "shards", progress=False)
+    scdiffuse.shard(tmp_path / "cells.h5ad", tmp_path / "shards", progress=False)
     found = scale.read(tmp_path, argparse.Namespace(cells=300))
     assert found["values_a_cell"] == cells.X.nnz / 300
     share = found["epoch_warm_rows_per_second"] / found["sequential_warm_rows_per_second"]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scdiffusion._core.errors import SettingError
-from scdiffusion.cells import Batches, Blocks
+from scdiffuse._core.errors import SettingError
+from scdiffuse.cells import Batches, Blocks
 
 
 def test_an_epoch_sees_each_cell_once() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from scdiffusion._core.errors import CountsError, GenesError
-from scdiffusion.cells import check_counts, open_source
+from scdiffuse._core.errors import CountsError, GenesError
+from scdiffuse.cells import check_counts, open_source
 
 
 def logged(adata: ad.AnnData) -> ad.AnnData:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scdiffusion._core.errors import ConditionError, SettingError, UnknownNameError
-from scdiffusion.cells import Conditions, ConditionTable
+from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameError
+from scdiffuse.cells import Conditions, ConditionTable
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from scdiffusion._core.errors import CountsError, MissingExtraError, UnknownNameError
-from scdiffusion.cells import check_counts, datasets
+from scdiffuse._core.errors import CountsError, MissingExtraError, UnknownNameError
+from scdiffuse.cells import check_counts, datasets
 
 
 def test_embedded_cells_are_raw_counts_with_labels() -> None:
@@ -48,9 +48,7 @@ def test_an_unknown_set_is_refused() -> None:
 
 def test_a_missing_downloader_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(
-        MissingExtraError, match=r"needs the package `pooch`. Run `pip install scdiffusion\[datasets\]`"
-    ):
+    with pytest.raises(MissingExtraError, match=r"needs the package `pooch`. Run `pip install scdiffuse\[datasets\]`"):
         datasets.fetch("pbmc3k")
 
 

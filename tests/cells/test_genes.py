@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from scdiffusion._core.errors import CountsError, GenesError, SettingError
-from scdiffusion.cells import Source, open_source, select_genes
+from scdiffuse._core.errors import CountsError, GenesError, SettingError
+from scdiffuse.cells import Source, open_source, select_genes
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 import scipy.sparse as sp
 import zarr
 
-from scdiffusion._core.errors import CountsError, DataFileError, GenesError, SettingError
-from scdiffusion.cells import check_counts, open_source
+from scdiffuse._core.errors import CountsError, DataFileError, GenesError, SettingError
+from scdiffuse.cells import check_counts, open_source
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from scdiffusion._core.errors import (
+from scdiffuse._core.errors import (
     CountsError,
     DataFileError,
     GenesError,
@@ -17,8 +17,8 @@ from scdiffusion._core.errors import (
     SettingError,
     UnknownNameError,
 )
-from scdiffusion._core.files import sha256
-from scdiffusion.cells import check_counts, open_source, shard
+from scdiffuse._core.files import sha256
+from scdiffuse.cells import check_counts, open_source, shard
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_ctrl_c_leaves_nothing(file: Path, tmp_path: Path, monkeypatch: pytest.M
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("scdiffusion.cells._sharding._describe", interrupt)
+    monkeypatch.setattr("scdiffuse.cells._sharding._describe", interrupt)
     with pytest.raises(KeyboardInterrupt):
         shard(file, tmp_path / "shards", progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["cells.h5ad"]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from scdiffusion._core.errors import CountsError, DataFileError, GenesError, UnknownNameError
-from scdiffusion.cells import Source, open_source
+from scdiffuse._core.errors import CountsError, DataFileError, GenesError, UnknownNameError
+from scdiffuse.cells import Source, open_source
 
 HOLDERS = ["csr", "csc", "dense", "integers", "view", "backed csr", "path csr", "path csc", "path dense", "path layer"]
 

@@ -6,8 +6,8 @@ import anndata as ad
 import numpy as np
 import pytest
 
-from scdiffusion._core.errors import SettingError, UnknownNameError
-from scdiffusion.cells import split
+from scdiffuse._core.errors import SettingError, UnknownNameError
+from scdiffuse.cells import split
 
 
 def test_parts_share_no_cell_and_miss_none(adata: ad.AnnData) -> None:

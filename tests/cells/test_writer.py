@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from scdiffusion._core.errors import OutputExistsError, StorageError
-from scdiffusion.cells import Conditions, H5adWriter, build_anndata
+from scdiffuse._core.errors import OutputExistsError, StorageError
+from scdiffuse.cells import Conditions, H5adWriter, build_anndata
 
 VAR = pd.DataFrame({"length": np.arange(30)}, index=[f"gene-{i}" for i in range(30)])
-UNS = {"scdiffusion": {"seed": 3, "version": "0.1", "settings": {"steps": 20}}}
+UNS = {"scdiffuse": {"seed": 3, "version": "0.1", "settings": {"steps": 20}}}
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def write(path: Path, counts: sp.csr_matrix, labels: pd.DataFrame, *, n_rows: in
         for begin in range(0, len(labels), n_rows):
             where = slice(begin, begin + n_rows)
             writer.append(counts[where], labels.iloc[where])
-        writer.close({"scdiffusion": UNS["scdiffusion"]})
+        writer.close({"scdiffuse": UNS["scdiffuse"]})
     return ad.read_h5ad(path)
 
 
@@ -42,7 +42,7 @@ def test_generated_cells_are_whole_numbers_with_labels(counts: sp.csr_matrix, la
     assert (cells.obs["source"] == "generated").all()
     assert cells.obs["cell_type"].cat.categories.tolist() == ["T", "NK", "B"]
     assert cells.var.equals(VAR)
-    assert cells.uns["scdiffusion"]["seed"] == 3
+    assert cells.uns["scdiffuse"]["seed"] == 3
 
 
 @pytest.mark.parametrize("n_rows", [1, 7, 60])
@@ -54,7 +54,7 @@ def test_a_file_holds_what_memory_would(
     assert (cells.X != expected.X).nnz == 0
     pd.testing.assert_frame_equal(cells.obs, expected.obs)
     pd.testing.assert_frame_equal(cells.var, expected.var)
-    assert cells.uns["scdiffusion"] == UNS["scdiffusion"]
+    assert cells.uns["scdiffuse"] == UNS["scdiffuse"]
 
 
 def test_a_file_opens_backed_too(counts: sp.csr_matrix, labels: pd.DataFrame, tmp_path: Path) -> None:

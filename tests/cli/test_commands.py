@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from scdiffusion._core.errors import ModelFolderError
-from scdiffusion.cells import Conditions
-from scdiffusion.cli import run
-from scdiffusion.cli._app import main
+from scdiffuse._core.errors import ModelFolderError
+from scdiffuse.cells import Conditions
+from scdiffuse.cli import run
+from scdiffuse.cli._app import main
 
 Calls = dict[str, Any]
 
@@ -56,10 +56,10 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
             raise ModelFolderError(msg)
         return Recorder(folder)
 
-    room = ModuleType("scdiffusion.model")
+    room = ModuleType("scdiffuse.generator")
     vars(room).update(vars(SimpleNamespace(CellGenerator=Recorder, load=load)))
-    monkeypatch.setattr("scdiffusion.cli._fit.read_settings", lambda pairs: "settings")
-    monkeypatch.setitem(sys.modules, "scdiffusion.model", room)
+    monkeypatch.setattr("scdiffuse.cli._fit.read_settings", lambda pairs: "settings")
+    monkeypatch.setitem(sys.modules, "scdiffuse.generator", room)
     return held
 
 
@@ -192,7 +192,7 @@ def test_waiting_threads_spin_for_a_moment_unless_the_user_says_how(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], spins: str | None
 ) -> None:
     monkeypatch.setattr("os.environ", dict(given))
-    monkeypatch.setattr("scdiffusion.cli._app.run", lambda: 0)
+    monkeypatch.setattr("scdiffuse.cli._app.run", lambda: 0)
     with pytest.raises(SystemExit):
         main()
     assert os.environ.get("GOMP_SPINCOUNT") == spins

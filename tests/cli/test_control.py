@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from scdiffusion.cli import run
-from scdiffusion.model import AutoencoderConfig, CellGenerator, DiffusionConfig, ModelConfig, TrainConfig
+from scdiffuse.cli import run
+from scdiffuse.generator import CellGenerator
+from scdiffuse.model import AutoencoderConfig, DiffusionConfig, ModelConfig, TrainConfig
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_what_steers_generation_steers_given_cells_too(folder: Path, tmp_path: P
     for command in (["transfer", str(model), cells], ["trajectory", str(model), "--start", cells, "--n-steps", "2"]):
         out = tmp_path / f"{command[0]}.h5ad"
         assert run([*command, *steer, "-o", str(out)]) == 0
-        told = json.loads(ad.read_h5ad(out).uns["scdiffusion"]["settings"])
+        told = json.loads(ad.read_h5ad(out).uns["scdiffuse"]["settings"])
         assert (told["guide"], told["guidance"], told["interval"]) == ({"kind": ["B", 2.0]}, {"day": 1.5}, [0.1, 1.0])
         avoid = ["--avoid", "cell_type=T", "--to", "cell_type=B", "-o", str(out), "--overwrite", "--no-progress"]
         assert run([*command, *avoid]) == 0

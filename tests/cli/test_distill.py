@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scdiffusion.cli._app import run
+from scdiffuse.cli._app import run
 
 
 class Recorder:
@@ -31,9 +31,9 @@ class Recorder:
 def test_every_option_is_passed_and_the_student_is_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    held, room = Recorder(), ModuleType("scdiffusion.model")
+    held, room = Recorder(), ModuleType("scdiffuse.generator")
     room.load = lambda folder: held  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "scdiffusion.model", room)
+    monkeypatch.setitem(sys.modules, "scdiffuse.generator", room)
     options = ["--n-steps", "3", "--n-paths", "500", "--max-epochs", "2", "--seed", "7", "--no-progress"]
     assert run(["distill", str(tmp_path), *options]) == 0
     assert held.calls == {

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import typer
 
-import scdiffusion
-from scdiffusion.cli._app import app
+import scdiffuse
+from scdiffuse.cli._app import app
 
-ROOT = Path(scdiffusion.__file__).parents[2]
+ROOT = Path(scdiffuse.__file__).parents[2]
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 

@@ -15,9 +15,9 @@ import anndata as ad
 import numpy as np
 import pytest
 
-import scdiffusion as scd
-from scdiffusion._core.slots import TRAINING_FILE
-from scdiffusion.cli import run
+import scdiffuse as scd
+from scdiffuse._core.slots import TRAINING_FILE
+from scdiffuse.cli import run
 
 N_CELLS = 300
 
@@ -60,7 +60,7 @@ def test_a_classifier_is_added_and_guides(folder: Path, tmp_path: Path, capsys: 
     assert "Classifier kind: " in capsys.readouterr().err
     words = ["-n", "20", "--guide", "kind=Dendritic:2", "--interval", "0,0.9", "-o", str(tmp_path / "cells.h5ad")]
     assert run(["generate", str(tmp_path / "model"), *words]) == 0
-    settings = json.loads(ad.read_h5ad(tmp_path / "cells.h5ad").uns["scdiffusion"]["settings"])
+    settings = json.loads(ad.read_h5ad(tmp_path / "cells.h5ad").uns["scdiffuse"]["settings"])
     assert settings["guide"] == {"kind": ["Dendritic", 2.0]}
 
 
@@ -117,9 +117,7 @@ def test_a_finished_model_is_not_overwritten(folder: Path, capsys: pytest.Captur
 def test_ctrl_c_leaves_a_model_that_says_it_was_stopped(folder: Path, tmp_path: Path) -> None:
     words = ["fit", str(folder / "fit.h5ad"), "-o", str(tmp_path / "model"), "-c", "cell_type"]
     environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "scdiffusion", *words], stderr=subprocess.PIPE, env=environment
-    ) as fit:
+    with subprocess.Popen([sys.executable, "-m", "scdiffuse", *words], stderr=subprocess.PIPE, env=environment) as fit:
         while fit.poll() is None and not (tmp_path / "model" / TRAINING_FILE).exists():
             time.sleep(0.05)
         time.sleep(1)  # the loop has begun

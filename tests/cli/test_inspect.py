@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from scdiffusion.cli import run
+from scdiffuse.cli import run
 
 N_CELLS, N_GENES = 60, 40
 

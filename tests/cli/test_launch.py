@@ -15,9 +15,9 @@ from typing import IO
 import anndata as ad
 import pytest
 
-import scdiffusion as scd
-from scdiffusion.cli import run
-from scdiffusion.cli._launch import _environment, _verdict
+import scdiffuse as scd
+from scdiffuse.cli import run
+from scdiffuse.cli._launch import _environment, _verdict
 
 TINY = ["autoencoder.n_latent=3", "autoencoder.n_hidden=8", "diffusion.width=8", "diffusion.depth=1"]
 WORDS = ["fit", "a.h5ad", "-o", "m"]
@@ -38,7 +38,7 @@ def _settings(n_steps: int) -> list[str]:
 def test_devices_fit_together_and_one_of_them_speaks(cells: Path, tmp_path: Path) -> None:
     words = ["fit", str(cells), "-o", str(tmp_path / "model"), "--min-cells", "1", "--no-progress", "--devices", "2"]
     done = subprocess.run(
-        [sys.executable, "-m", "scdiffusion", *words, *_settings(4)], check=False, capture_output=True, text=True
+        [sys.executable, "-m", "scdiffuse", *words, *_settings(4)], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Model: ") == 1
@@ -48,7 +48,7 @@ def test_devices_fit_together_and_one_of_them_speaks(cells: Path, tmp_path: Path
 def test_a_killed_process_ends_the_command_with_3_and_says_how_to_go_on(cells: Path, tmp_path: Path) -> None:
     words = ["fit", str(cells), "-o", str(tmp_path / "model"), "--min-cells", "1", "--no-progress", "--devices", "2"]
     job = subprocess.Popen(
-        [sys.executable, "-m", "scdiffusion", *words, *_settings(50_000)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "scdiffuse", *words, *_settings(50_000)], stderr=subprocess.PIPE, text=True
     )
     _wait_for(lambda: (tmp_path / "model" / "training.safetensors").exists() or job.poll() is not None)
     children = Path(f"/proc/{job.pid}/task/{job.pid}/children")

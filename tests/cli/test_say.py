@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-import scdiffusion.cli._app as cli
-from scdiffusion._core.errors import CountsError, UnknownNameError
+import scdiffuse.cli._app as cli
+from scdiffuse._core.errors import CountsError, UnknownNameError
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_each_error_has_its_message_and_exit_code(
 def test_our_fault_says_how_to_report_it(failing: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
     failing.append(ZeroDivisionError("by zero"))
     cli.run(["generate", "my model"])
-    assert "report it with the output of:\n  scdiffusion --debug generate 'my model'" in capsys.readouterr().err
+    assert "report it with the output of:\n  scdiffuse --debug generate 'my model'" in capsys.readouterr().err
 
 
 def test_debug_shows_the_traceback(failing: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,13 +69,13 @@ def test_a_mistyped_command_ends_with_2(words: list[str], capsys: pytest.Capture
 
 
 def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    import scdiffusion
+    import scdiffuse
 
     assert cli.run(["--version"]) == 0
-    assert capsys.readouterr().out == f"scdiffusion {scdiffusion.__version__}\n"
+    assert capsys.readouterr().out == f"scdiffuse {scdiffuse.__version__}\n"
 
 
 @pytest.mark.parametrize("command", ["fit", "generate", "evaluate", "audit", "inspect", "demo"])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run([command, "--help"]) == 0
-    assert "Usage: scdiffusion" in capsys.readouterr().out
+    assert "Usage: scdiffuse" in capsys.readouterr().out

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from scdiffusion._core.errors import SettingError, UnknownNameError
-from scdiffusion.cli._settings import read_settings
-from scdiffusion.model import ModelConfig
+from scdiffuse._core.errors import SettingError, UnknownNameError
+from scdiffuse.cli._settings import read_settings
+from scdiffuse.model import ModelConfig
 
 
 def test_nothing_typed_leaves_the_defaults() -> None:

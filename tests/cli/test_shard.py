@@ -7,7 +7,7 @@ import anndata as ad
 import h5py
 import pytest
 
-from scdiffusion.cli import run
+from scdiffuse.cli import run
 
 TINY = [
     *("--set", "autoencoder.n_hidden=8", "--set", "autoencoder.n_latent=2", "--set", "diffusion.width=16"),

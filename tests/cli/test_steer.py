@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from scdiffusion._core.errors import SettingError, UnknownNameError
-from scdiffusion.cells import Conditions
-from scdiffusion.cli._steer import read_avoid, read_guidance, read_guide, read_interval
+from scdiffuse._core.errors import SettingError, UnknownNameError
+from scdiffuse.cells import Conditions
+from scdiffuse.cli._steer import read_avoid, read_guidance, read_guide, read_interval
 
 OBS = pd.DataFrame({"cell_type": ["B", "B", "CD4:2", "CD4:2"], "donor": [1, 1, 2, 2], "day": [0.0, 1.0, 2.0, 3.0]})
 CONDITIONS = Conditions.from_obs(OBS, ["cell_type", "donor"], ["day"])
@@ -101,7 +101,7 @@ def test_a_wrong_guide_is_refused(words: list[str], message: str) -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="'cell_typ' is not a condition of this model"):
         read_guidance(["cell_typ=2"], CONDITIONS)
-    with pytest.raises(UnknownNameError, match="Add it with `scdiffusion add-classifier`"):
+    with pytest.raises(UnknownNameError, match="Add it with `scdiffuse add-classifier`"):
         read_guide(["x=2"], CLASSIFIERS)
     with pytest.raises(UnknownNameError, match=r"no condition or classifier; .* Did you mean 'organ'"):
         read_avoid(["orgn=Spleen"], CONDITIONS, CLASSIFIERS)

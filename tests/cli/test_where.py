@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from scdiffusion._core.errors import DataFileError, SettingError, UnknownNameError
-from scdiffusion.cells import Conditions
-from scdiffusion.cli._where import read_library_size, read_where, read_where_table
+from scdiffuse._core.errors import DataFileError, SettingError, UnknownNameError
+from scdiffuse.cells import Conditions
+from scdiffuse.cli._where import read_library_size, read_where, read_where_table
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from scdiffusion._core.errors import SettingError
-from scdiffusion.diffusion import DiffusionConfig
+from scdiffuse._core.errors import SettingError
+from scdiffuse.diffusion import DiffusionConfig
 
 
 @pytest.mark.parametrize(

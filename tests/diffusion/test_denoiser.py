@@ -4,9 +4,9 @@ import pytest
 import torch
 from tests.oracles import GaussianDenoiser, no_conditions
 
-from scdiffusion.diffusion import DiffusionConfig, LatentDenoiser
-from scdiffusion.diffusion._path import angle, scales
-from scdiffusion.nn import ConditionTensors
+from scdiffuse.diffusion import DiffusionConfig, LatentDenoiser
+from scdiffuse.diffusion._path import angle, scales
+from scdiffuse.nn import ConditionTensors
 
 CONFIG = DiffusionConfig(width=16, depth=2, embedding_width=8)
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from scdiffusion.diffusion import add_noise, scales
-from scdiffusion.diffusion._path import angle, time
+from scdiffuse.diffusion import add_noise, scales
+from scdiffuse.diffusion._path import angle, time
 
 
 def test_time_runs_from_data_to_noise() -> None:

@@ -8,8 +8,8 @@ import torch
 from tests.oracles import GaussianDenoiser, MixtureDenoiser, labels, no_conditions
 from torch import Tensor
 
-from scdiffusion._core.errors import SettingError
-from scdiffusion.diffusion import (
+from scdiffuse._core.errors import SettingError
+from scdiffuse.diffusion import (
     SOLVERS,
     DiffusionConfig,
     Euler,
@@ -20,7 +20,7 @@ from scdiffusion.diffusion import (
     add_noise,
     sample,
 )
-from scdiffusion.nn import ConditionTensors
+from scdiffuse.nn import ConditionTensors
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 import torch
 from tests.oracles import GaussianDenoiser, MixtureDenoiser, labels, no_conditions
 
-from scdiffusion._core.errors import SettingError, UnknownNameError
-from scdiffusion.diffusion import Euler, Heun, Multistep, Solver, sample, solver_named
+from scdiffuse._core.errors import SettingError, UnknownNameError
+from scdiffuse.diffusion import Euler, Heun, Multistep, Solver, sample, solver_named
 
 STEPS = (24, 48, 96, 192)
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from tests.oracles import labels, no_conditions
 
-from scdiffusion._core.errors import SettingError
-from scdiffusion._core.processes import WHOLE, Part
-from scdiffusion._core.random import Draws, generator
-from scdiffusion.cells import ConditionTable
-from scdiffusion.diffusion import DiffusionConfig, LatentDenoiser, LatentTask, denoising_loss, sample
+from scdiffuse._core.errors import SettingError
+from scdiffuse._core.processes import WHOLE, Part
+from scdiffuse._core.random import Draws, generator
+from scdiffuse.cells import ConditionTable
+from scdiffuse.diffusion import DiffusionConfig, LatentDenoiser, LatentTask, denoising_loss, sample
 
 CONFIG = DiffusionConfig(width=24, depth=2, embedding_width=16)
 N, D = 400, 3

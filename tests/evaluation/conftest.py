@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from scdiffusion.evaluation import baselines
+from scdiffuse.evaluation import baselines
 
 N_GENES, TYPES, SHARES = 160, np.array(["alpha", "beta", "gamma", "rare"]), np.array([0.4, 0.3, 0.22, 0.08])
 

@@ -11,8 +11,8 @@ import pytest
 from scipy import sparse
 from scipy.stats import nbinom
 
-from scdiffusion._core.errors import CountsError, SettingError, UnknownNameError
-from scdiffusion.evaluation.baselines import BASELINES, _negative_binomial, independent_nb, resampled, shuffled_genes
+from scdiffuse._core.errors import CountsError, SettingError, UnknownNameError
+from scdiffuse.evaluation.baselines import BASELINES, _negative_binomial, independent_nb, resampled, shuffled_genes
 
 EVERY = pytest.mark.parametrize("name", list(BASELINES))
 

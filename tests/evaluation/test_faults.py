@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from scipy import sparse
 
-from scdiffusion.evaluation import Report, evaluate
-from scdiffusion.metrics import METRICS
+from scdiffuse.evaluation import Report, evaluate
+from scdiffuse.metrics import METRICS
 
 CHEAP = [metric.name for metric in METRICS if metric.suite == "quick" and metric.cost == "cheap"]
 

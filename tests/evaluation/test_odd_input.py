@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scdiffusion._core.errors import CountsError, GenesError
-from scdiffusion.evaluation import Report, evaluate
-from scdiffusion.metrics import METRICS, log_normalise
+from scdiffuse._core.errors import CountsError, GenesError
+from scdiffuse.evaluation import Report, evaluate
+from scdiffuse.metrics import METRICS, log_normalise
 
 CHEAP = [metric.name for metric in METRICS if metric.suite == "quick" and metric.cost == "cheap"]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from scdiffusion._core.errors import OutputExistsError
-from scdiffusion.evaluation import Report, evaluate
+from scdiffuse._core.errors import OutputExistsError
+from scdiffuse.evaluation import Report, evaluate
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NAMES = ("boosting_pcs_auc", "energy", "coverage", "variance_error", "within_label_correlation_slope", "composition")
@@ -46,7 +46,7 @@ def open_page(text: str, folder: Path) -> tuple[list[str], str, str]:
 @pytest.fixture(scope="module")
 def report(splits: Any) -> Report:
     """Cells without their rare type and without correlations."""
-    from scdiffusion.evaluation.baselines import shuffled_genes
+    from scdiffuse.evaluation.baselines import shuffled_genes
 
     made = shuffled_genes(splits.train, by="cell_type", n=400, seed=3)
     made = made[made.obs["cell_type"] != "rare"].copy()

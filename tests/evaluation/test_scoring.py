@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from scdiffusion._core.errors import ConditionError
-from scdiffusion.evaluation._scoring import Arena, Scored, measure, score
-from scdiffusion.evaluation._words import join, number, percent
-from scdiffusion.metrics import Metric, Pair, Score, View
+from scdiffuse._core.errors import ConditionError
+from scdiffuse.evaluation._scoring import Arena, Scored, measure, score
+from scdiffuse.evaluation._words import join, number, percent
+from scdiffuse.metrics import Metric, Pair, Score, View
 
 
 def view(shift: float, seed: int, n: int = 400) -> View:

@@ -10,7 +10,7 @@ import anndata as ad
 import numpy as np
 import pytest
 
-from scdiffusion._core.errors import (
+from scdiffuse._core.errors import (
     ConditionError,
     CountsError,
     DataFileError,
@@ -18,12 +18,12 @@ from scdiffusion._core.errors import (
     SettingError,
     UnknownNameError,
 )
-from scdiffusion.evaluation import Benchmark, Report, _comparison, _suite, audit, evaluate
-from scdiffusion.evaluation._material import Material
-from scdiffusion.evaluation._samples import Sample
-from scdiffusion.evaluation._views import fit_space
-from scdiffusion.evaluation.baselines import BASELINES
-from scdiffusion.metrics import Pair, Score, View, get_metric
+from scdiffuse.evaluation import Benchmark, Report, _comparison, _suite, audit, evaluate
+from scdiffuse.evaluation._material import Material
+from scdiffuse.evaluation._samples import Sample
+from scdiffuse.evaluation._views import fit_space
+from scdiffuse.evaluation.baselines import BASELINES
+from scdiffuse.metrics import Pair, Score, View, get_metric
 
 
 def quick(real: Any, generated: Any, *names: str, **options: Any) -> Report:

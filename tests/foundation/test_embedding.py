@@ -10,9 +10,10 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from scdiffusion._core.errors import SettingError, UnknownNameError
-from scdiffusion.autoencoder import AutoencoderConfig
-from scdiffusion.foundation import DecodedLatent, Embedding, build_latent, open_cells
+from scdiffuse._core.errors import SettingError, UnknownNameError
+from scdiffuse.autoencoder import AutoencoderConfig
+from scdiffuse.cells import open_source
+from scdiffuse.foundation import DecodedLatent, Embedding, build_latent
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def embedded(adata: ad.AnnData) -> ad.AnnData:
 def test_rows_and_blocks_carry_the_codes_of_their_cells(embedded: ad.AnnData, tmp_path: Path) -> None:
     embedded.write_h5ad(tmp_path / "cells.h5ad")
     for data in (embedded, tmp_path / "cells.h5ad"):
-        source = open_cells(data, genes=["gene-3", "gene-1"], obsm_key="X_pca")
+        source = open_source(data, genes=["gene-3", "gene-1"], obsm_key="X_pca")
         rows = source.rows(np.array([7, 2]))
         np.testing.assert_array_equal(rows.embedding, embedded.obsm["X_pca"][[7, 2]])
         assert (rows != embedded.X[[7, 2]][:, [3, 1]]).nnz == 0
@@ -37,13 +38,13 @@ def test_rows_and_blocks_carry_the_codes_of_their_cells(embedded: ad.AnnData, tm
 
 
 def test_counts_made_anew_carry_no_codes(embedded: ad.AnnData) -> None:
-    rows = open_cells(embedded, obsm_key="X_pca").rows(np.arange(4))
+    rows = open_source(embedded, obsm_key="X_pca").rows(np.arange(4))
     assert rows[:, :3].embedding is None
     assert (rows * 2).embedding is None
 
 
 def test_the_code_is_the_latent(embedded: ad.AnnData) -> None:
-    source = open_cells(embedded, obsm_key="X_pca")
+    source = open_source(embedded, obsm_key="X_pca")
     facts = Embedding("X_pca").describe(source)
     latent = build_latent(facts, shares=torch.ones(30), config=AutoencoderConfig(n_latent=3))
     posterior = latent.encode(source.rows(np.array([5])))
@@ -74,26 +75,26 @@ def test_counts_alone_cannot_be_encoded(embedded: ad.AnnData) -> None:
     with pytest.raises(SettingError, match=r"are `obsm\['X_pca'\]`, which the cells given here do not carry; expected"):
         latent.encode(sp.csr_matrix(np.ones((2, 30))))
     with pytest.raises(SettingError, match=r"has 3 columns; expected the 2 of the training cells. Embed"):
-        latent.encode(open_cells(embedded, obsm_key="X_pca").rows(np.arange(2)))
+        latent.encode(open_source(embedded, obsm_key="X_pca").rows(np.arange(2)))
 
 
 def test_a_missing_embedding_is_told_with_those_that_are_there(embedded: ad.AnnData) -> None:
     with pytest.raises(
         UnknownNameError, match=r"has no 'X_pac', .* it has \['X_pca'\]. Compute .* Did you mean 'X_pca'"
     ):
-        open_cells(embedded, obsm_key="X_pac")
+        open_source(embedded, obsm_key="X_pac")
 
 
 def test_gaps_in_an_embedding_are_told(embedded: ad.AnnData) -> None:
     embedded.obsm["X_pca"][[3, 9], 1] = [np.nan, np.inf]
     with pytest.raises(SettingError, match=r"holds NaN or infinite values in 2 of 60 cells; expected finite .* Leave"):
-        open_cells(embedded, obsm_key="X_pca")
+        open_source(embedded, obsm_key="X_pca")
 
 
 def test_an_embedding_without_columns_is_told(embedded: ad.AnnData) -> None:
     embedded.obsm["none"] = np.empty((60, 0))
     with pytest.raises(SettingError, match=r"has shape \(60, 0\) .*; expected numbers, .* Choose another"):
-        open_cells(embedded, obsm_key="none")
+        open_source(embedded, obsm_key="none")
 
 
 def test_an_unknown_kind_is_refused() -> None:

@@ -13,15 +13,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scdiffusion._core.errors import GenesError, ModelFolderError
-from scdiffusion.autoencoder import AutoencoderConfig
-from scdiffusion.foundation import DecodedLatent, SCimilarity, build_latent, open_cells
+from scdiffuse._core.errors import GenesError, ModelFolderError
+from scdiffuse.autoencoder import AutoencoderConfig
+from scdiffuse.cells import open_source
+from scdiffuse.foundation import DecodedLatent, SCimilarity, build_latent
 
 
 def _latent(folder: Path, adata: ad.AnnData, **arguments: Any) -> DecodedLatent:
     saved = SCimilarity(folder, **arguments)
     saved.choose_genes(adata.var)
-    facts = json.loads(json.dumps(saved.describe(open_cells(adata))))
+    facts = json.loads(json.dumps(saved.describe(open_source(adata))))
     config = AutoencoderConfig(n_latent=facts["width"], n_hidden=4)
     latent = build_latent(facts, shares=torch.ones(adata.n_vars), config=config)
     saved.fill(latent, adata.var)
@@ -37,7 +38,7 @@ def _expected(published: nn.Module, known: Tensor) -> np.ndarray[Any, Any]:
 
 
 def _encode(latent: DecodedLatent, adata: ad.AnnData) -> np.ndarray[Any, Any]:
-    found: np.ndarray[Any, Any] = latent.encode(open_cells(adata).rows(np.arange(adata.n_obs))).mean.numpy()
+    found: np.ndarray[Any, Any] = latent.encode(open_source(adata).rows(np.arange(adata.n_obs))).mean.numpy()
     return found
 
 
@@ -67,7 +68,7 @@ def test_genes_are_aligned_by_name(
 
 
 def test_a_code_is_known_without_doubt(similarity_folder: Path, adata: ad.AnnData) -> None:
-    posterior = _latent(similarity_folder, adata).encode(open_cells(adata).rows(np.arange(5)))
+    posterior = _latent(similarity_folder, adata).encode(open_source(adata).rows(np.arange(5)))
     assert (posterior.std == 0).all()
 
 
@@ -84,7 +85,7 @@ def test_new_genes_begin_silent_and_are_learnt_when_tuned(similarity_folder: Pat
     weight = dict(latent.encoder.named_parameters())["gene_weight"]
     assert (weight[12:] == 0).all()
     assert (weight[:12] != 0).any(dim=1).all()
-    rows = open_cells(adata).rows(np.arange(60))
+    rows = open_source(adata).rows(np.arange(60))
     latent.decoder.loadings.data.normal_(generator=torch.Generator().manual_seed(0))
     misfit, divergence = latent.terms(rows, torch.zeros(60, 5), torch.ones(60))
     misfit.backward()  # type: ignore[no-untyped-call]

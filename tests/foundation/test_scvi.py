@@ -12,19 +12,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from scdiffusion._core.errors import GenesError, ModelFolderError, UnknownNameError
-from scdiffusion._core.random import cell_keys
-from scdiffusion.autoencoder import AutoencoderConfig
-from scdiffusion.cells import Source
-from scdiffusion.foundation import ScviModel, build_latent, open_cells
-from scdiffusion.foundation._scvi_network import ScviLatent
+from scdiffuse._core.errors import GenesError, ModelFolderError, UnknownNameError
+from scdiffuse._core.random import cell_keys
+from scdiffuse.autoencoder import AutoencoderConfig
+from scdiffuse.cells import Source, open_source
+from scdiffuse.foundation import ScviModel, build_latent
+from scdiffuse.foundation._scvi_network import ScviLatent
 
 Saver = Any
 
 
 def _opened(saved: ScviModel, adata: ad.AnnData) -> tuple[ScviLatent, Source]:
     genes = saved.choose_genes(adata.var)
-    source = open_cells(adata, genes=genes)
+    source = open_source(adata, genes=genes)
     facts = json.loads(json.dumps(saved.describe(source)))
     latent = build_latent(facts, shares=torch.ones(source.n_genes), config=AutoencoderConfig())
     saved.fill(latent, source.var)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from scdiffusion._core.errors import SettingError
-from scdiffusion.diffusion import Denoiser, Estimate, sample
-from scdiffusion.guidance import Avoided, ConditionFree
-from scdiffusion.nn import ConditionTensors
+from scdiffuse._core.errors import SettingError
+from scdiffuse.diffusion import Denoiser, Estimate, sample
+from scdiffuse.guidance import Avoided, ConditionFree
+from scdiffuse.nn import ConditionTensors
 
 CENTRES = torch.tensor([[[1.5, 0.0], [1.5, 2.0]], [[-1.0, 0.5], [-1.5, 3.0]]]).double()
 SHARES = torch.tensor([[0.4, 0.1], [0.2, 0.3]]).double()

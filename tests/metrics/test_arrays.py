@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scdiffusion.metrics import LineFit, fit_line
+from scdiffuse.metrics import LineFit, fit_line
 
 
 def test_the_line_agrees_with_the_major_axis_of_the_covariance() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scdiffusion._core.errors import SettingError
-from scdiffusion.metrics import delong_interval, discriminator_auc
-from scdiffusion.metrics._discriminators import DiscriminatorKind
+from scdiffuse._core.errors import SettingError
+from scdiffuse.metrics import delong_interval, discriminator_auc
+from scdiffuse.metrics._discriminators import DiscriminatorKind
 
 KINDS: tuple[DiscriminatorKind, ...] = ("forest", "boosting", "logistic", "network")
 

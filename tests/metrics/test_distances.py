@@ -8,8 +8,8 @@ from scipy.spatial.distance import cdist
 from scipy.stats import energy_distance as scipy_energy
 from scipy.stats import wasserstein_distance
 
-from scdiffusion._core.errors import ConditionError, SettingError
-from scdiffusion.metrics import (
+from scdiffuse._core.errors import ConditionError, SettingError
+from scdiffuse.metrics import (
     Labelled,
     energy_distance,
     frechet_distance,
@@ -17,7 +17,7 @@ from scdiffusion.metrics import (
     wasserstein,
     wasserstein_by_label,
 )
-from scdiffusion.metrics._distances import wasserstein_1d
+from scdiffuse.metrics._distances import wasserstein_1d
 
 Cells = tuple[np.ndarray, np.ndarray]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from scdiffusion._core.errors import GenesError, SettingError
-from scdiffusion.metrics import (
+from scdiffuse._core.errors import GenesError, SettingError
+from scdiffuse.metrics import (
     GeneProfile,
     depth_features,
     gene_correlation,

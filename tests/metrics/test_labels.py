@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scdiffusion._core.errors import ConditionError, SettingError
-from scdiffusion.metrics import (
+from scdiffuse._core.errors import ConditionError, SettingError
+from scdiffuse.metrics import (
     Labelled,
     cluster_recovery_ari,
     composition_distance,

@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
 
-from scdiffusion._core.errors import SettingError
-from scdiffusion.metrics import (
+from scdiffuse._core.errors import SettingError
+from scdiffuse.metrics import (
     PRDC,
     Labelled,
     lisi,

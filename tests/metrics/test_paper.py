@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 
-from scdiffusion.metrics import (
+from scdiffuse.metrics import (
     Labelled,
     centroid_cosine,
     centroid_distance,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scdiffusion._core.errors import ConditionError, SettingError
-from scdiffusion.metrics import (
+from scdiffuse._core.errors import ConditionError, SettingError
+from scdiffuse.metrics import (
     distance_to_closest_record,
     exact_copies,
     membership_inference,
     nearest_neighbour_ratio,
 )
-from scdiffusion.metrics._privacy import Attack
+from scdiffuse.metrics._privacy import Attack
 
 N, WIDTH = 300, 6
 Attacks: tuple[Attack, ...] = ("distance", "density", "classifier")

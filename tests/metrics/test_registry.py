@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from scdiffusion._core.errors import ConditionError, SettingError, UnknownNameError
-from scdiffusion.metrics import (
+from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameError
+from scdiffuse.metrics import (
     METRICS,
     Labelled,
     Metric,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scdiffusion._core.errors import ConditionError
-from scdiffusion.metrics import Labelled, rare_gain, recognition, train_on_generated
+from scdiffuse._core.errors import ConditionError
+from scdiffuse.metrics import Labelled, rare_gain, recognition, train_on_generated
 
 NAMES = np.array(["A", "B", "C"])
 
@@ -39,7 +39,7 @@ def test_a_missing_label_costs_its_share() -> None:
 def test_scores_agree_with_sklearn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     truth, predicted = NAMES[np.array([0, 0, 1, 2, 2, 2])], NAMES[np.array([0, 1, 1, 2, 0, 2])]
-    from scdiffusion.metrics._utility import _judge
+    from scdiffuse.metrics._utility import _judge
 
     score = _judge(predicted, truth, list(NAMES))
     assert score.macro_f1 == pytest.approx(metrics.f1_score(truth, predicted, average="macro"))

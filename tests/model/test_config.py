@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from scdiffusion._core.errors import SettingError
-from scdiffusion.model import DiffusionConfig, ModelConfig, TrainConfig
+from scdiffuse._core.errors import SettingError
+from scdiffuse.model import DiffusionConfig, ModelConfig, TrainConfig
 
 
 def test_settings_survive_json() -> None:

@@ -15,10 +15,10 @@ import pytest
 import safetensors
 from safetensors.torch import load_file, save_file
 
-from scdiffusion._core.errors import ModelFolderError, OutputExistsError, SettingError, StorageError
-from scdiffusion._core.files import sha256
-from scdiffusion.model import CellGenerator, load
-from scdiffusion.model import _folder as room
+from scdiffuse._core.errors import ModelFolderError, OutputExistsError, SettingError, StorageError
+from scdiffuse._core.files import sha256
+from scdiffuse.generator import CellGenerator, load
+from scdiffuse.model import _folder as room
 
 FILES = {"README.md", "config.json", "genes.json", "vocabulary.json", "weights.safetensors"}
 
@@ -139,13 +139,13 @@ def test_damaged_settings_are_told(folder: Path, text: str) -> None:
 
 def test_a_newer_version_is_told(folder: Path) -> None:
     _change_config(folder, lambda facts: facts.update(format=room.FORMAT + 1, version="9.9"))
-    with pytest.raises(ModelFolderError, match=r"saved by a newer version, 9.9, of scdiffusion; .*pip install -U"):
+    with pytest.raises(ModelFolderError, match=r"saved by a newer version, 9.9, of scdiffuse; .*pip install -U"):
         load(folder)
 
 
 def test_an_earlier_version_whose_decoder_meant_something_else_is_told(folder: Path) -> None:
     _change_config(folder, lambda facts: facts.update(format=room.FORMAT - 1, version="0.0.9"))
-    with pytest.raises(ModelFolderError, match=r"saved by an earlier version, 0.0.9, of scdiffusion, .* Fit it again"):
+    with pytest.raises(ModelFolderError, match=r"saved by an earlier version, 0.0.9, of scdiffuse, .* Fit it again"):
         load(folder)
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import Parameter
 
-from scdiffusion._core.errors import SettingError
-from scdiffusion.nn import WeightAverage
+from scdiffuse._core.errors import SettingError
+from scdiffuse.nn import WeightAverage
 
 
 def weights() -> list[Parameter]:

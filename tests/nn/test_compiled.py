@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from scdiffusion._core.errors import SettingError
-from scdiffusion.nn import compiled_steps, computing_in, require_compiler
+from scdiffuse._core.errors import SettingError
+from scdiffuse.nn import compiled_steps, computing_in, require_compiler
 
 CPU = torch.device("cpu")
 

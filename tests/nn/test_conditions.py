@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from scdiffusion.nn import ConditionEmbedding, ConditionTensors
+from scdiffuse.nn import ConditionEmbedding, ConditionTensors
 
 NAN = math.nan
 

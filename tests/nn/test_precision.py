@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from scdiffusion.nn import computing_in
+from scdiffuse.nn import computing_in
 
 CPU = torch.device("cpu")
 

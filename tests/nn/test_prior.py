@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scdiffusion.nn import ConditionPrior, ConditionTensors
+from scdiffuse.nn import ConditionPrior, ConditionTensors
 
 
 def test_conditions_add_up_and_missing_ones_add_nothing() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from scdiffusion.nn import ModulatedBlock
+from scdiffuse.nn import ModulatedBlock
 
 
 def grown() -> ModulatedBlock:

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from scdiffusion.nn import TimeEmbedding, fourier_features
+from scdiffuse.nn import TimeEmbedding, fourier_features
 
 
 def test_features_are_cosines_and_sines_of_geometric_frequencies() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scdiffusion._core.errors import SettingError
-from scdiffusion.train import TrainConfig
+from scdiffuse._core.errors import SettingError
+from scdiffuse.train import TrainConfig
 
 CONFIG = TrainConfig(batch_size=10, min_steps=100, few_cells=1_000, max_steps=500)
 

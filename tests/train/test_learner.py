@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from scdiffusion._core import exchange
-from scdiffusion._core.processes import WHOLE, Part, Processes, joined
-from scdiffusion._core.random import Draws
-from scdiffusion.train import Run, TrainConfig, TrainingError, TrainState, train
-from scdiffusion.train._learner import _divide
+from scdiffuse._core import exchange
+from scdiffuse._core.processes import WHOLE, Part, Processes, joined
+from scdiffuse._core.random import Draws
+from scdiffuse.train import Run, TrainConfig, TrainingError, TrainState, train
+from scdiffuse.train._learner import _divide
 
 CONFIG = TrainConfig(batch_size=32, n_validations=5, patience=50, learning_rate=0.02, decay=0.9)
 N_STEPS = 30
@@ -89,7 +89,7 @@ def fit(folder: Path, processes: Processes, saved_at: int | None = None) -> Trai
 
 def work(folder: Path) -> None:
     """Do what a process of the tests below has to do."""
-    import scdiffusion.train._loop as loop
+    import scdiffuse.train._loop as loop
 
     processes = Processes.present()
     loop._CHECKPOINT_SECONDS = -1.0 if processes.is_first else 1e9  # one wants to save, both have to

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from scdiffusion._core.processes import WHOLE, Part, Processes
-from scdiffusion._core.random import Draws
-from scdiffusion.train import Run, TrainConfig, TrainingError, TrainState, train
+from scdiffuse._core.processes import WHOLE, Part, Processes
+from scdiffuse._core.random import Draws
+from scdiffuse.train import Run, TrainConfig, TrainingError, TrainState, train
 
 CONFIG = TrainConfig(batch_size=8, n_validations=5, patience=50, learning_rate=0.05, decay=0.9)
 N_STEPS = 40
@@ -140,7 +140,7 @@ def test_a_run_in_a_thread_leaves_signals_alone() -> None:
 def test_small_steps_take_few_threads(
     monkeypatch: pytest.MonkeyPatch, set_threads: Callable[[int], None], worth_a_thread: int, threads: int
 ) -> None:
-    monkeypatch.setattr("scdiffusion.train._loop._PRODUCTS_A_THREAD", worth_a_thread)  # of 8 cells and 3 weights
+    monkeypatch.setattr("scdiffuse.train._loop._PRODUCTS_A_THREAD", worth_a_thread)  # of 8 cells and 3 weights
     seen: list[int] = []
     set_threads(3)
     train(TrainState.start(Regression(lambda _: seen.append(torch.get_num_threads())), decay=0.9), _run())

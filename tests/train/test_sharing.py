@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scdiffusion._core.errors import SettingError
-from scdiffusion._core.processes import WHOLE, Part, Processes
-from scdiffusion.train._sharing import require_enough_cells, step_draws, step_rows
+from scdiffuse._core.errors import SettingError
+from scdiffuse._core.processes import WHOLE, Part, Processes
+from scdiffuse.train._sharing import require_enough_cells, step_draws, step_rows
 
 
 @pytest.mark.parametrize("n_cells", [9, 32, 128, 1000])

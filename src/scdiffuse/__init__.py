@@ -1,0 +1,73 @@
+"""Generate single cells as integer counts, and measure how real they are.
+
+The names below load on first use, so that ``import scdiffuse`` takes milliseconds.
+
+Examples
+--------
+>>> import scdiffuse as scd
+>>> sorted(scd.__all__)[:3]
+['CellGenerator', 'Report', 'UserError']
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from scdiffuse._core.version import __version__
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from scdiffuse import foundation
+    from scdiffuse._core.errors import UserError
+    from scdiffuse.cells import datasets, shard, split
+    from scdiffuse.evaluation import Report, audit, evaluate
+    from scdiffuse.generator import CellGenerator, load
+    from scdiffuse.sampling import plot_trajectory
+
+__all__ = [
+    "CellGenerator",
+    "Report",
+    "UserError",
+    "__version__",
+    "audit",
+    "datasets",
+    "evaluate",
+    "foundation",
+    "load",
+    "plot_trajectory",
+    "shard",
+    "split",
+]
+
+_HOMES = {
+    "CellGenerator": "scdiffuse.generator",
+    "Report": "scdiffuse.evaluation",
+    "UserError": "scdiffuse._core.errors",
+    "audit": "scdiffuse.evaluation",
+    "evaluate": "scdiffuse.evaluation",
+    "load": "scdiffuse.generator",
+    "plot_trajectory": "scdiffuse.sampling",
+    "shard": "scdiffuse.cells",
+    "split": "scdiffuse.cells",
+}
+_MODULES = {"datasets": "scdiffuse.cells.datasets", "foundation": "scdiffuse.foundation"}
+
+
+def __getattr__(name: str) -> ModuleType | object:
+    """Load a public name on first use."""
+    if name in _MODULES:
+        value: object = import_module(_MODULES[name])
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        msg = f"Module `scdiffuse` has no attribute {name!r}; public names are {', '.join(sorted(__all__))}."
+        raise AttributeError(msg)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,58 @@
+"""What the machine has: its memory and its devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from scdiffuse._core.errors import OutOfMemoryError, SettingError
+
+__all__ = ["explain_memory", "require_device"]
+
+_SIGNS = ("can't allocate memory", "out of memory", "not enough memory")
+
+
+@contextmanager
+def explain_memory(advice: str) -> Iterator[None]:
+    """Say which setting lowers the memory that the block needs.
+
+    Parameters
+    ----------
+    advice
+        What to do.
+
+    Raises
+    ------
+    OutOfMemoryError
+        The block ran out of memory; other errors pass unchanged.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch reports it as RuntimeError
+        if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _SIGNS):
+            msg = f"The machine ran out of memory. {advice}"
+            raise OutOfMemoryError(msg) from error
+        raise
+
+
+def require_device(device: str) -> None:
+    """Make sure that PyTorch can compute on a device.
+
+    Parameters
+    ----------
+    device
+        Its name.
+
+    Raises
+    ------
+    SettingError
+        It cannot.
+    """
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        msg = f"`device` {device!r} cannot be used ({reason}); expected 'cpu', or an accelerator that PyTorch finds."
+        raise SettingError(msg + " Leave `device` out.") from error

@@ -1,0 +1,13 @@
+"""Expression of genes in combinations of conditions never or hardly seen in training.
+
+1. `ConditionGrid` lists the combinations of labels, and of the grid values of numbers, that were trained.
+2. `Pseudobulk` adds up the counts of the training cells within each of them.
+3. `ExpectedExpression` learns from these sums what each label does to each gene.
+4. `GeneFactorTable` brings what the model decodes for a combination towards what is expected of it.
+"""
+
+from scdiffuse.calibration._expected import ExpectedShares as ExpectedShares
+from scdiffuse.calibration._gene_factors import Tilts as Tilts
+from scdiffuse.calibration._grid import Levels as Levels
+from scdiffuse.calibration._pseudobulk import PooledCounts as PooledCounts
+from scdiffuse.calibration._pseudobulk import pool_counts as pool_counts

@@ -1,0 +1,145 @@
+"""Combinations of labels, and of numbers measured at few points: which were trained, and what lies between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdiffuse.cells import ConditionTable
+
+__all__ = ["Corners", "Levels"]
+
+_MOST_LEVELS = 32  # a number of more values is not measured at points
+_BETWEEN = 8  # parts of the way from one level to the next that are told apart
+_MOST_POOLED = 1_024  # combinations whose counts are held, the most frequent ones
+_FEW = 100  # cells of a combination from which on it needs no help
+_MOST_FEW = 256
+
+
+class Corners(NamedTuple):
+    """Combinations that a request lies between, or the one that it is."""
+
+    codes: NDArray[np.int64]
+    """Labels, and levels of numbers behind them, shape ``(U, C)``."""
+    shares: NDArray[np.float64]
+    """How near each is, shape ``(U,)``, summing to 1."""
+    distance: float
+    """How far from the nearest: 0 at a combination, 1 in the middle between two."""
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """The combinations of labels, and of numbers measured at few points, that a model was trained on."""
+
+    n_labels: tuple[int, ...]
+    """Number of labels of each categorical condition, then of the levels of each number."""
+    values: tuple[NDArray[np.float32], ...]
+    """Levels of each number, rising."""
+    seen: NDArray[np.int64]
+    """Codes of the trained combinations, none missing, shape ``(M, C)``."""
+    n_cells: NDArray[np.int64]
+    """Training cells of each, shape ``(M,)``."""
+
+    @classmethod
+    def of(cls, n_labels: Sequence[int], training: ConditionTable) -> Levels | None:
+        """Find the levels, or nothing if no cell has all labels, or a number takes too many values.
+
+        Parameters
+        ----------
+        n_labels
+            Number of labels of each categorical condition.
+        training
+            Conditions of the training cells.
+        """
+        values = tuple(np.unique(column[~np.isnan(column)]) for column in training.values.T)
+        if any(len(levels) > _MOST_LEVELS for levels in values):
+            return None
+        nothing = np.zeros((0, 0), np.int64)
+        found = cls((*n_labels, *(len(levels) for levels in values)), values, nothing, nothing)
+        if not found.n_labels:
+            return None
+        codes, which = np.unique(found.encode(training), axis=0, return_inverse=True)
+        n_cells = np.bincount(which.ravel(), weights=training.counts, minlength=len(codes)).astype(np.int64)
+        complete = (codes >= 0).all(axis=1)
+        return replace(found, seen=codes[complete], n_cells=n_cells[complete]) if complete.any() else None
+
+    @property
+    def pooled(self) -> NDArray[np.int64]:
+        """Rows of `seen` whose counts are added up, rising."""
+        return np.sort(np.argsort(-self.n_cells, kind="stable")[:_MOST_POOLED])
+
+    @property
+    def few(self) -> NDArray[np.int64]:
+        """Rows of `seen`, among those pooled, with so few cells that networks draw them towards others."""
+        rows = self.pooled[self.n_cells[self.pooled] < _FEW]
+        return np.sort(rows[np.argsort(self.n_cells[rows], kind="stable")[:_MOST_FEW]])
+
+    @property
+    def need(self) -> NDArray[np.float64]:
+        """How much each of the `few` needs help: 1 without cells, 0 with enough."""
+        need: NDArray[np.float64] = 1.0 - self.n_cells[self.few] / _FEW
+        return need
+
+    def encode(self, table: ConditionTable) -> NDArray[np.int64]:
+        """Write numbers as levels behind the labels, shape ``(N, C)``; -1 is missing or no level."""
+        place = self.place(table)
+        numbers = place[:, table.codes.shape[1] :]
+        numbers[:] = np.where(numbers % _BETWEEN == 0, numbers // _BETWEEN, -1)
+        return place
+
+    def place(self, table: ConditionTable) -> NDArray[np.int64]:
+        """Find where conditions lie: labels, then for each number eighths of the way from level to level, from 0.
+
+        Parameters
+        ----------
+        table
+            Conditions of ``N`` cells.
+
+        Returns
+        -------
+        Shape ``(N, C)``; -1 is missing or outside of what was measured.
+        """
+        columns = [table.codes]
+        for column, levels in zip(table.values.T, self.values, strict=True):
+            at = np.interp(column, levels, np.arange(len(levels)), left=-1.0, right=-1.0) if len(levels) else -1.0
+            eighths = np.where(np.isnan(column) | (at < 0), -1.0, np.round(np.asarray(at) * _BETWEEN))
+            columns.append(eighths.astype(np.int64)[:, None])
+        return np.concatenate(columns, axis=1)
+
+    def place_of(self, row: int) -> list[int]:
+        """Return the place of a combination, a row of `seen`."""
+        n = len(self.n_labels) - len(self.values)
+        return [*self.seen[row, :n].tolist(), *(_BETWEEN * self.seen[row, n:]).tolist()]
+
+    def corners(self, place: Sequence[int]) -> Corners:
+        """Find the combinations around a place, one of those that `place` returned."""
+        n = len(place) - len(self.values)
+        sides: list[list[tuple[int, float]]] = [[(code, 1.0)] for code in place[:n]]
+        shares = [at % _BETWEEN / _BETWEEN for at in place[n:]]
+        for at, share in zip(place[n:], shares, strict=True):
+            low = at // _BETWEEN
+            sides.append([(low, 1.0 - share), *([(low + 1, share)] if share else [])])
+        found = list(product(*sides))
+        codes = np.array([[code for code, _ in corner] for corner in found], dtype=np.int64)
+        weights = np.array([math.prod(share for _, share in corner) for corner in found])
+        return Corners(codes, weights, max((4 * share * (1 - share) for share in shares), default=0.0))
+
+    def find(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Find combinations, shape ``(U, C)``, among those `seen`; -1 where they were not trained."""
+        same = (codes[:, None] == self.seen[None]).all(axis=2)
+        return np.where(same.any(axis=1), same.argmax(axis=1), -1)
+
+    def conditions(self, place: Sequence[int]) -> ConditionTable:
+        """Write a place as conditions again, one row."""
+        n = len(place) - len(self.values)
+        values = [
+            np.interp(at / _BETWEEN, np.arange(len(levels)), levels)
+            for at, levels in zip(place[n:], self.values, strict=True)
+        ]
+        return ConditionTable(np.array([place[:n]], dtype=np.int64), np.array([values], dtype=np.float32))

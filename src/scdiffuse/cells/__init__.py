@@ -1,0 +1,33 @@
+"""Cells in and out: raw counts, genes, conditions, batches, splits and files."""
+
+from scdiffuse.cells._batches import Batches as Batches
+from scdiffuse.cells._batches import Blocks as Blocks
+from scdiffuse.cells._checks import check_counts as check_counts
+from scdiffuse.cells._conditions import Conditions as Conditions
+from scdiffuse.cells._conditions import ConditionTable as ConditionTable
+from scdiffuse.cells._conditions import Label as Label
+from scdiffuse.cells._conditions import Range as Range
+from scdiffuse.cells._embedded import EmbeddedSource as EmbeddedSource
+from scdiffuse.cells._gene_names import match_genes as match_genes
+from scdiffuse.cells._gene_names import require_shared as require_shared
+from scdiffuse.cells._genes import MIN_CELLS as MIN_CELLS
+from scdiffuse.cells._genes import GeneSelection as GeneSelection
+from scdiffuse.cells._genes import select_genes as select_genes
+from scdiffuse.cells._joined import GeneChoice as GeneChoice
+from scdiffuse.cells._joined import JoinedSource as JoinedSource
+from scdiffuse.cells._plan import ConditionPlan as ConditionPlan
+from scdiffuse.cells._plan import plan_conditions as plan_conditions
+from scdiffuse.cells._prefetch import ReadAhead as ReadAhead
+from scdiffuse.cells._prefetch import plan_blocks as plan_blocks
+from scdiffuse.cells._rows import Source as Source
+from scdiffuse.cells._rows import WrappedSource as WrappedSource
+from scdiffuse.cells._sharding import Sharded as Sharded
+from scdiffuse.cells._sharding import shard as shard
+from scdiffuse.cells._shards import damaged_shards as damaged_shards
+from scdiffuse.cells._shards import is_shards as is_shards
+from scdiffuse.cells._sources import Cells as Cells
+from scdiffuse.cells._sources import open_source as open_source
+from scdiffuse.cells._split import Split as Split
+from scdiffuse.cells._split import split as split
+from scdiffuse.cells._writer import H5adWriter as H5adWriter
+from scdiffuse.cells._writer import build_anndata as build_anndata

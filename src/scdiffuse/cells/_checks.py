@@ -1,0 +1,151 @@
+"""Are these raw counts? Said before anything is fitted, with what to do if not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import anndata as ad
+import h5py
+import numpy as np
+import scipy.sparse as sp
+
+from scdiffuse._core.errors import CountsError, GenesError
+from scdiffuse.cells._h5ad import open_h5ad
+from scdiffuse.cells._rows import Matrix, Source, sparse_rows
+from scdiffuse.cells._sources import Cells, open_source
+
+__all__ = ["check_counts", "check_names", "require_counts"]
+
+_ROWS_FOR_A_HINT = 1024
+
+
+def check_counts(data: Source | Cells, *, layer: str | None = None) -> Source:
+    """Open cells and make sure that they are raw counts.
+
+    Every value is looked at, block by block: it must be finite, not negative and whole.
+
+    Parameters
+    ----------
+    data
+        Cells as for `open_source`, or an open source.
+    layer
+        The layer that holds raw counts; `None` reads `X`. Not used for an open source.
+
+    Returns
+    -------
+    The cells, open for reading.
+
+    Raises
+    ------
+    CountsError
+        There are no cells or genes, two cells share a name, or a value is not a count. For data that look normalised
+        the message names the layers that do hold counts.
+    GenesError
+        Two genes share a name.
+    """
+    if isinstance(data, ad.AnnData | str | Path | Sequence):
+        source = open_source(data, layer=layer)
+        name = "`X`" if layer is None else f"Layer {layer!r}"
+    else:
+        source, name = data, "The matrix"
+    check_names(source)
+    for _, block in source.blocks():
+        require_counts(block, name, data)
+    return source
+
+
+def require_counts(block: sp.csr_matrix, name: str, data: Source | Cells) -> None:
+    """Refuse values that are not counts.
+
+    Parameters
+    ----------
+    block
+        Some rows.
+    name
+        What to call the matrix.
+    data
+        Where it is from, to look for counts elsewhere.
+
+    Raises
+    ------
+    CountsError
+        A value is not a count.
+    """
+    trouble = _trouble(block)
+    if trouble:
+        msg = f"{name} {trouble}; expected raw counts: whole numbers, not negative. {_advice(data)}"
+        raise CountsError(msg)
+
+
+def check_names(source: Source) -> None:
+    """Refuse empty data and names that are not unique.
+
+    Parameters
+    ----------
+    source
+        The cells.
+
+    Raises
+    ------
+    CountsError
+        There are no cells or genes, or two cells share a name.
+    GenesError
+        Two genes share a name.
+    """
+    if source.n_cells == 0 or source.n_genes == 0:
+        msg = f"The data hold {source.n_cells} cells and {source.n_genes} genes; expected at least one of each."
+        raise CountsError(msg + " Check the filters that were applied before.")
+    for names, slot, kind in ((source.var.index, "var", GenesError), (source.obs.index, "obs", CountsError)):
+        twice = names[names.duplicated()]
+        if len(twice):
+            msg = f"{len(twice)} of `{slot}_names` repeat an earlier one, such as {twice[0]!r}; expected unique names."
+            raise kind(msg + f" Run `adata.{slot}_names_make_unique()`.")
+
+
+def _trouble(block: sp.csr_matrix) -> str:
+    """Say what is wrong with some values, or nothing."""
+    values = block.data
+    n_bad = int(np.count_nonzero(~np.isfinite(values)))
+    if n_bad:
+        return f"holds NaN or infinite values ({n_bad} among {block.shape[0]} cells)"
+    if values.size and values.min() < 0:
+        return f"holds negative values such as {values.min():.4g}, as scaled data do"
+    fractions = values[values != np.rint(values)]
+    if fractions.size:
+        kind = "log-normalised" if values.max() < 30 else "normalised"
+        return f"looks {kind}: it holds fractions such as {fractions[0]:.4g}"
+    return ""
+
+
+def _advice(data: Source | Cells) -> str:
+    """Name the places of the same data that do hold counts."""
+    good = [how for how, matrix in _places(data) if _starts_with_counts(matrix)]
+    if good:
+        return f"Counts are held elsewhere: {' or '.join(good)}."
+    return "No other place in these data holds counts: load the matrix as it was measured."
+
+
+def _places(data: Source | Cells) -> Iterator[tuple[str, Matrix | None]]:
+    """Visit the matrices of the data and how each would be passed."""
+    if isinstance(data, ad.AnnData):
+        yield "leave `layer` out", data.file["X"] if data.isbacked else data.X
+        for layer, matrix in data.layers.items():
+            yield f"pass `layer={layer!r}`", matrix
+        if data.raw is not None:
+            yield "pass `adata.raw.to_adata()`", data.raw.X
+    elif isinstance(data, str | Path) and Path(data).is_file():
+        file = open_h5ad(Path(data))
+        for name in ("X", *(f"layers/{layer}" for layer in file.get("layers", ())), "raw/X"):
+            if name in file:
+                how = {"X": "leave `layer` out", "raw/X": "read the file and pass `adata.raw.to_adata()`"}
+                yield how.get(name, f"pass `layer={name.removeprefix('layers/')!r}`"), file[name]
+
+
+def _starts_with_counts(matrix: Matrix | None) -> bool:
+    """Look at the first rows only; this is for a hint."""
+    if matrix is None:
+        return False
+    if isinstance(matrix, h5py.Group):
+        matrix = ad.io.sparse_dataset(matrix)
+    return not _trouble(sparse_rows(matrix[:_ROWS_FOR_A_HINT]))

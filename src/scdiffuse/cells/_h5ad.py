@@ -1,0 +1,142 @@
+"""Opening `.h5ad` files, with plain words for those that are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import pandas as pd
+
+from scdiffuse._core.errors import CountsError, DataFileError, UnknownNameError, did_you_mean
+from scdiffuse.cells._rows import Stored
+
+__all__ = ["label", "matrix_element", "open_h5ad", "read_frame"]
+
+
+def label(element: h5py.Group | h5py.Dataset, kind: str, version: str) -> None:
+    """Say in AnnData's words what is stored.
+
+    Parameters
+    ----------
+    element
+        What is being written.
+    kind, version
+        Its encoding.
+    """
+    element.attrs["encoding-type"] = kind
+    element.attrs["encoding-version"] = version
+
+
+def open_h5ad(path: Path) -> h5py.File:
+    """Open a file of cells for reading.
+
+    Parameters
+    ----------
+    path
+        A ``.h5ad`` file.
+
+    Returns
+    -------
+    The open file; it closes when nothing refers to it any more.
+
+    Raises
+    ------
+    DataFileError
+        The file is missing, unreadable, truncated or not a ``.h5ad``.
+    """
+    if not path.is_file():
+        there = [other.name for other in path.parent.glob("*.h5ad")] if path.parent.is_dir() else []
+        msg = f"{str(path)!r} is not a file; expected a `.h5ad` file. Check the path."
+        raise DataFileError(msg + did_you_mean(path.name, there))
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise DataFileError(_unreadable(path, error)) from error
+    missing = [name for name in ("obs", "var") if name not in file]
+    if missing:
+        file.close()
+        msg = (
+            f"{str(path)!r} is an HDF5 file without `{'` and `'.join(missing)}`; expected a `.h5ad` file. "
+            "Read it with the tool it was made for and save it with `adata.write_h5ad`."
+        )
+        raise DataFileError(msg)
+    return file
+
+
+def matrix_element(file: Stored, layer: str | None) -> Stored:
+    """Find the stored matrix of a file.
+
+    Parameters
+    ----------
+    file
+        An open ``.h5ad`` file or zarr group.
+    layer
+        Name of a layer; `None` for `X`.
+
+    Returns
+    -------
+    The dataset (dense) or group (sparse), not read yet.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such layer.
+    CountsError
+        The file has no `X`.
+    """
+    known = sorted(file["layers"]) if "layers" in file else []
+    if layer is None and "X" in file:
+        return file["X"]
+    if layer is None:
+        msg = f"{_where(file)!r} has no `X`; expected raw counts. Name one of the layers {known} as `layer`."
+        raise CountsError(msg)
+    if layer not in known:
+        msg = f"`layer` {layer!r} is not a layer of the data; expected one of {known} or none for `X`."
+        raise UnknownNameError(msg + did_you_mean(layer, known))
+    return file["layers"][layer]
+
+
+def read_frame(file: Stored, name: str) -> pd.DataFrame:
+    """Read the labels of cells or genes.
+
+    Parameters
+    ----------
+    file
+        An open ``.h5ad`` file or zarr group.
+    name
+        ``"obs"`` or ``"var"``.
+
+    Returns
+    -------
+    The table, indexed by name.
+
+    Raises
+    ------
+    DataFileError
+        The table is damaged.
+    """
+    import anndata as ad
+
+    try:
+        frame = ad.io.read_elem(file[name])
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        msg = f"`{name}` of {_where(file)!r} cannot be read; expected a whole `.h5ad` file. Copy or write it again."
+        raise DataFileError(msg) from error
+    if not isinstance(frame, pd.DataFrame):
+        msg = f"`{name}` of {_where(file)!r} is not a table; expected cells. Save them with `adata.write_h5ad`."
+        raise DataFileError(msg)
+    return frame
+
+
+def _where(file: Stored) -> str:
+    return str(getattr(file, "filename", getattr(file, "store", file)))
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    """Tell truncated, forbidden and foreign files apart."""
+    reason = str(error)
+    if "truncated" in reason:
+        return f"{str(path)!r} is truncated: its end is missing. Copy or download it again; expected a whole `.h5ad`."
+    if isinstance(error, PermissionError) or "Permission denied" in reason:
+        return f"{str(path)!r} may not be read by this user. Ask for permission to read it, or copy it."
+    return f"{str(path)!r} is not a `.h5ad` file. Read it with the tool it was made for; save with `adata.write_h5ad`."

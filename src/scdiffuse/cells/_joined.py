@@ -1,0 +1,145 @@
+"""Cells of several places as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from scdiffuse._core.errors import GenesError
+from scdiffuse.cells._rows import Named, Source
+
+__all__ = ["GeneChoice", "JoinedSource", "join_obs", "join_var", "name_places"]
+
+GeneChoice = Literal["intersection", "union"]
+"""Which genes cells of several files have: those that all files have, or those that any has."""
+
+
+class JoinedSource(Named):
+    """Cells of several sources, one after another.
+
+    Parameters
+    ----------
+    parts
+        At least one source; all have the same genes in the same order.
+    names
+        What to call each where cells of two parts have one name.
+    """
+
+    def __init__(self, parts: Sequence[Source], names: Sequence[str]) -> None:
+        super().__init__(join_obs([part.obs for part in parts], names), parts[0].var, None)
+        self._parts = parts
+        self._ends = np.cumsum([part.n_cells for part in parts])
+
+    @property
+    def report(self) -> str:
+        """Tell how many genes the files share."""
+        return f"{len(self._parts)} files share {self.n_genes:,} genes."
+
+    def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
+        """Return the counts of some cells in the order given."""
+        asked = np.asarray(indices, dtype=np.int64) % max(self.n_cells, 1)
+        owner = np.searchsorted(self._ends, asked, side="right")
+        order = np.argsort(owner, kind="stable")
+        found = [sp.csr_matrix((0, self.n_genes), dtype=np.float32)]
+        for at in np.unique(owner):
+            part = self._parts[at]
+            found.append(part.rows(asked[owner == at] - (self._ends[at] - part.n_cells)))
+        return sp.vstack(found, format="csr")[np.argsort(order, kind="stable")]
+
+    def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
+        """Visit all cells in order; a block ends where its part does."""
+        for part, end in zip(self._parts, self._ends, strict=True):
+            begin = int(end) - part.n_cells
+            for where, block in part.blocks(n_rows):
+                yield slice(begin + where.start, begin + where.stop), block
+
+
+def name_places(places: Sequence[ad.AnnData | str | Path]) -> list[str]:
+    """Find a short name for each of several places of cells.
+
+    Parameters
+    ----------
+    places
+        Paths, or cells in memory.
+
+    Returns
+    -------
+    Names of the files without their ending; numbered where two are alike.
+    """
+    names = [f"cells {at + 1}" if isinstance(one, ad.AnnData) else Path(one).stem for at, one in enumerate(places)]
+    return names if len(set(names)) == len(names) else [f"{name} {at + 1}" for at, name in enumerate(names)]
+
+
+def join_obs(frames: Sequence[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
+    """Put labels of several files below each other.
+
+    Parameters
+    ----------
+    frames
+        One table a file.
+    names
+        What to call each file; put before the names of its cells where two files have a cell of the same name.
+
+    Returns
+    -------
+    Columns that all tables have, in the order of the first; categories are those of any.
+    """
+    if len(frames) == 1:
+        return frames[0]
+    common = [name for name in frames[0].columns if all(name in frame for frame in frames)]
+    columns = {name: _join_column([frame[name] for frame in frames]) for name in common}
+    index = pd.Index(np.concatenate([frame.index.to_numpy(dtype=object) for frame in frames]))
+    if not index.is_unique:
+        index = pd.Index([f"{name}:{cell}" for name, frame in zip(names, frames, strict=True) for cell in frame.index])
+    return pd.DataFrame(columns).set_axis(index) if columns else pd.DataFrame(index=index)
+
+
+def join_var(frames: Sequence[pd.DataFrame], choice: GeneChoice) -> pd.DataFrame:
+    """Choose the genes of several files, matched by name.
+
+    Parameters
+    ----------
+    frames
+        One table of genes a file.
+    choice
+        Which genes.
+
+    Returns
+    -------
+    Genes in the order in which the files name them first, with the columns that all tables have; where these differ,
+    the first file is right.
+
+    Raises
+    ------
+    GenesError
+        The files have no gene in common.
+    """
+    if len(frames) == 1:
+        return frames[0]
+    common = [name for name in frames[0].columns if all(name in frame for frame in frames)]
+    shared = frames[0].index
+    for frame in frames[1:]:
+        shared = shared[shared.isin(frame.index)]
+    if not len(shared):
+        shown = " and ".join(repr(str(frame.index[0])) if len(frame) else "none" for frame in frames[:2])
+        msg = f"The {len(frames)} files have no gene in common (they begin with {shown}); expected shared names."
+        raise GenesError(msg + " Bring all files to one kind of gene names.")
+    if choice == "intersection":
+        return frames[0].loc[shared, common]
+    whole = pd.concat([frame[common] for frame in frames])
+    return whole[~whole.index.duplicated()]
+
+
+def _join_column(columns: Sequence[pd.Series[Any]]) -> pd.Series[Any]:
+    """Put one column below the other; categories stay what they are."""
+    if all(isinstance(column.dtype, pd.CategoricalDtype) for column in columns):
+        joined = pd.api.types.union_categoricals(list(columns), ignore_order=True)
+        return pd.Series(joined)
+    return pd.concat(list(columns), ignore_index=True)

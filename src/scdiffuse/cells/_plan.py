@@ -1,0 +1,198 @@
+"""Which conditions each generated cell gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scdiffuse._core.errors import ConditionError, SettingError
+from scdiffuse._core.random import cell_uniforms
+from scdiffuse.cells._conditions import Conditions, ConditionTable
+
+__all__ = ["ConditionPlan", "plan_conditions"]
+
+_NEAR = 0.1  # training standard deviations within which a number counts as the one asked for
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ConditionPlan:
+    """The conditions of cells that are about to be generated, computed for any of them alone."""
+
+    n: int
+    """Number of cells."""
+    seed: int
+    requests: ConditionTable
+    """What was asked for, one row a request with its number of cells."""
+    drawn_codes: NDArray[np.bool_]
+    """Categorical conditions that were left open, shape ``(C_categorical,)``."""
+    drawn_values: NDArray[np.bool_]
+    """Continuous conditions that were left open, shape ``(C_continuous,)``."""
+    training: ConditionTable
+    """Distinct rows of the training cells, from which open conditions are drawn."""
+    pools: tuple[NDArray[np.intp], ...]
+    """Rows of `training` that suit a request."""
+    pool_of_request: NDArray[np.intp]
+    """Position in `pools` for each request."""
+
+    def table(self, cells: NDArray[np.integer]) -> ConditionTable:
+        """Return the conditions of some cells.
+
+        Parameters
+        ----------
+        cells
+            Cell indices from 0 to ``n - 1``, shape ``(B,)``.
+
+        Returns
+        -------
+        One row a cell; each depends on its index, the seed and what was asked for, never on `n`.
+        """
+        request = np.searchsorted(np.cumsum(self.requests.counts), cells, side="right")
+        table = self.requests.take(request)
+        if not (self.drawn_codes.any() or self.drawn_values.any()):
+            return ConditionTable(table.codes, table.values)
+        drawn = self.training.take(self._draw(np.asarray(cells), self.pool_of_request[request]))
+        return ConditionTable(
+            np.where(self.drawn_codes, drawn.codes, table.codes),
+            np.where(self.drawn_values, drawn.values, table.values),
+        )
+
+    def _draw(self, cells: NDArray[np.integer], pool_of_cell: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Pick a training row for each cell, as often as training cells have it."""
+        uniforms = cell_uniforms(self.seed, "conditions", cells)
+        rows = np.empty(len(cells), dtype=np.intp)
+        for at in np.unique(pool_of_cell):
+            mine, pool = pool_of_cell == at, self.pools[at]
+            ends = np.cumsum(self.training.counts[pool])
+            rows[mine] = pool[np.searchsorted(ends, uniforms[mine] * ends[-1], side="right")]
+        return rows
+
+
+def plan_conditions(
+    conditions: Conditions,
+    training: ConditionTable,
+    *,
+    n: int | None = None,
+    where: Mapping[str, Any] | pd.DataFrame | None = None,
+    seed: int = 0,
+) -> ConditionPlan:
+    """Decide the conditions of all cells to generate, without writing them out.
+
+    Conditions that `where` leaves open are drawn together from training cells that have the labels asked for and
+    numbers within a tenth of a training standard deviation (or the nearest ones); where no training cell has that
+    combination of labels, from all of them.
+
+    Parameters
+    ----------
+    conditions
+        The vocabulary of the model.
+    training
+        Conditions of the training cells.
+    n
+        Number of cells; may be left out when `where` is a table.
+    where
+        Names and what they shall be: one label or number each, ``None`` for "whatever" (the model's null). Or a table
+        with conditions as columns: one row a cell, or rows with a column ``n`` of cell numbers. `None` asks for the
+        training proportions.
+    seed
+        Seed of the draw.
+
+    Returns
+    -------
+    The plan.
+
+    Raises
+    ------
+    UnknownNameError
+        `where` names a condition or label that was not trained.
+    ConditionError
+        A number is asked for in text, or one name is given several labels.
+    SettingError
+        The number of cells is missing, not positive, or contradicts the table.
+    """
+    training = training.distinct()
+    frame = _frame(where, conditions)
+    counts = _cell_numbers(frame, n, conditions)
+    given = [name for name in frame.columns if name != "n" or name in conditions.names]
+    for name in given:
+        conditions.require(str(name))
+    encoded = conditions.encode(frame[given], partial=True)
+    drawn_codes = np.array([name not in given for name in conditions.categorical], dtype=bool)
+    drawn_values = np.array([name not in given for name in conditions.continuous], dtype=bool)
+    pools: list[NDArray[np.intp]] = []
+    pool_of_request = np.zeros(len(frame), dtype=np.intp)
+    if drawn_codes.any() or drawn_values.any():
+        keys = np.concatenate([encoded.codes, np.nan_to_num(encoded.values, nan=np.inf)], axis=1)
+        _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        pool_of_request = inverse.ravel().astype(np.intp)
+        pools = [_pool(training, encoded.codes[row], encoded.values[row]) for row in first]
+    return ConditionPlan(
+        n=int(counts.sum()),
+        seed=seed,
+        requests=ConditionTable(encoded.codes, encoded.values, counts),
+        drawn_codes=drawn_codes,
+        drawn_values=drawn_values,
+        training=training,
+        pools=tuple(pools),
+        pool_of_request=pool_of_request,
+    )
+
+
+def _frame(where: Mapping[str, Any] | pd.DataFrame | None, conditions: Conditions) -> pd.DataFrame:
+    """Bring a request into the form of a table; a mapping is a table of one row."""
+    if isinstance(where, pd.DataFrame):
+        if where.empty:
+            msg = f"The table `where` has {len(where)} rows and {where.shape[1]} columns; expected at least one each."
+            raise SettingError(msg + " Leave `where` out to follow the training proportions.")
+        return where.reset_index(drop=True)
+    columns: dict[str, list[Any]] = {}
+    for name, value in (where or {}).items():
+        conditions.require(name)
+        if isinstance(value, list | tuple | set | dict | np.ndarray | pd.Series):
+            msg = f"`where` gives {name!r} {len(value)} values; expected one label or number, or None."
+            raise ConditionError(msg + " Pass a table with one row a cell, or rows with a column `n`.")
+        columns[name] = [value]
+    return pd.DataFrame(columns, index=pd.RangeIndex(1), dtype=object)
+
+
+def _cell_numbers(frame: pd.DataFrame, n: int | None, conditions: Conditions) -> NDArray[np.int64]:
+    """Find how many cells each request is for."""
+    if n is not None and n < 1:
+        msg = f"`n` must be at least 1, got {n}."
+        raise SettingError(msg)
+    if "n" in frame and "n" not in conditions.names:
+        numbers = pd.to_numeric(frame["n"], errors="coerce")
+        if numbers.isna().any() or (numbers < 0).any() or (numbers % 1 != 0).any() or numbers.sum() < 1:
+            msg = "The column `n` of `where` must hold whole numbers of cells, not negative and not all 0."
+            raise SettingError(msg)
+        counts = numbers.to_numpy().astype(np.int64)
+    elif len(frame) == 1:
+        if n is None:
+            msg = "`n` is missing; expected the number of cells to generate. Pass `n`, or a table as `where`."
+            raise SettingError(msg)
+        counts = np.array([n], dtype=np.int64)
+    else:
+        counts = np.ones(len(frame), dtype=np.int64)
+    if n is not None and n != counts.sum():
+        msg = f"`n` is {n}, but the table `where` asks for {counts.sum()} cells; leave `n` out or make them agree."
+        raise SettingError(msg)
+    return counts
+
+
+def _pool(training: ConditionTable, codes: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Find the training rows that suit one request; an open or null condition suits all."""
+    pool = np.flatnonzero(((codes < 0) | (training.codes == codes)).all(axis=1))
+    if not pool.size:
+        return np.arange(len(training))
+    asked = ~np.isnan(values)
+    if not asked.any():
+        return pool
+    far = np.abs(training.values[pool][:, asked] - values[asked]).max(axis=1)
+    if np.isnan(far).all():
+        return pool
+    near: NDArray[np.intp] = pool[far <= max(_NEAR, float(np.nanmin(far)) + 1e-6)]
+    return near

@@ -1,0 +1,115 @@
+"""Cells that are read from disk before they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from scdiffuse.cells._batches import Blocks
+from scdiffuse.cells._rows import Source, WrappedSource
+from scdiffuse.cells._shards import ShardSource
+from scdiffuse.cells._stored import Loaded, Room, StoredSource, unchecked
+
+__all__ = ["BUFFER_BYTES", "ReadAhead", "plan_blocks"]
+
+BUFFER_BYTES = 1 << 27
+"""Memory of the counts that are mixed at a time; one such buffer is in use while the next one is read."""
+_BLOCK_CELLS = 1024  # of shards, whose neighbours are a random sample
+_SHORT_BLOCK_CELLS = 128  # of files, where neighbours may be of one type: a buffer then holds cells of more places
+_FEWEST_CELLS = 4_096
+_MOST_CELLS = 65_536
+_SAMPLE = 256
+_VALUE_BYTES = 8  # a count and its gene
+
+
+def plan_blocks(source: Source, rows: NDArray[np.int64]) -> Blocks:
+    """Choose how many cells to read and mix at a time.
+
+    Parameters
+    ----------
+    source
+        Counts on disk.
+    rows
+        Cells that are used, at least one.
+
+    Returns
+    -------
+    Blocks of 1,024 cells from shards and of 128 from files, where neighbours may be alike; as many together as
+    `BUFFER_BYTES` hold, but 4,096 cells at least and 65,536 at most.
+    """
+    if isinstance(source, StoredSource):
+        bytes_a_cell = source.cell_bytes
+    else:
+        sample = rows[np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64)]
+        bytes_a_cell = _VALUE_BYTES * source.rows(sample).nnz / len(sample)
+    size = _BLOCK_CELLS if isinstance(source, ShardSource) else _SHORT_BLOCK_CELLS
+    n_cells = min(max(int(BUFFER_BYTES / max(1.0, bytes_a_cell)), _FEWEST_CELLS), _MOST_CELLS)
+    return Blocks(size, n_cells // size)
+
+
+class ReadAhead(WrappedSource):
+    """A source that holds the rows of the coming steps in memory, and reads those after them in the background.
+
+    Used as a context manager. Rows are quickest in the order in which they were announced; those that were not are read
+    when asked for.
+
+    Parameters
+    ----------
+    source
+        Where the rows are.
+    coming
+        Rows that will be asked for, buffer by buffer; each of them fits into memory twice.
+    """
+
+    def __init__(self, source: Source, coming: Iterator[NDArray[np.int64]]) -> None:
+        super().__init__(source)
+        self._coming = coming
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
+        self._rooms = Room(), Room()
+        self._present: Loaded | None = None
+        self._next: Future[Loaded] | None = None
+
+    def __enter__(self) -> Self:
+        """Begin to read."""
+        self._begin_next()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for the reading to end and forget all rows."""
+        self._thread.shutdown(cancel_futures=True)
+        self._present = self._next = None
+        self._rooms = Room(), Room()
+
+    def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
+        """Return the counts of some cells in the order given, from memory where they were announced."""
+        found = self._present and self._present.find(indices)
+        if found is None and self._next is not None:
+            self._present = None  # memory holds two buffers at most
+            self._present = self._next.result()
+            self._begin_next()
+            found = self._present.find(indices)
+        return self._source.rows(indices) if found is None else found
+
+    def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
+        """Visit all cells in order, past the buffers."""
+        return self._source.blocks(n_rows)
+
+    def _begin_next(self) -> None:
+        wanted = next(self._coming, None)
+        self._next = None if wanted is None or not wanted.size else self._thread.submit(self._read, wanted)
+
+    def _read(self, rows: NDArray[np.int64]) -> Loaded:
+        self._rooms = self._rooms[::-1]  # that of the buffer before the present one is free
+        if isinstance(self._source, StoredSource):
+            return self._source.load(rows, self._rooms[0])
+        found = self._source.rows(rows)
+        return Loaded(rows, found.data, found.indices, found.indptr, partial(unchecked, width=self.n_genes))

@@ -1,0 +1,184 @@
+"""What all sources of counts share: names, and rows as sparse matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from scdiffuse._core.errors import CountsError, GenesError
+
+__all__ = ["Matrix", "MemorySource", "Named", "Source", "Stored", "WrappedSource", "slices", "sparse_rows"]
+
+Stored: TypeAlias = Any
+"""Counts in an open file: an array (dense) or a group of arrays (sparse) of h5py or zarr."""
+Matrix: TypeAlias = NDArray[np.generic] | sp.spmatrix | Stored
+"""Counts as AnnData holds them, in memory or in an open file."""
+
+
+def sparse_rows(matrix: Matrix) -> sp.csr_matrix:
+    """Turn any matrix of numbers into ``float32`` CSR, sharing memory where it is so already.
+
+    Parameters
+    ----------
+    matrix
+        Dense or sparse, shape ``(N, G)``.
+
+    Returns
+    -------
+    The same values, without duplicate entries, shape ``(N, G)``.
+
+    Raises
+    ------
+    CountsError
+        The values are not numbers.
+    """
+    dtype = getattr(matrix, "dtype", None)
+    if dtype is None or dtype.kind not in "biuf":
+        msg = f"The count matrix holds {dtype or type(matrix).__name__} values, not numbers; expected raw counts."
+        raise CountsError(msg + " Convert it to a numeric dtype first.")
+    if not sp.issparse(matrix):
+        matrix = np.asarray(matrix)
+    rows = sp.csr_matrix(matrix).astype(np.float32, copy=False)
+    if not rows.has_canonical_format:
+        rows = rows.copy()
+        rows.sum_duplicates()
+    return rows
+
+
+class Source(Protocol):
+    """Cells as rows of counts, read in any order or from the first to the last."""
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """Labels of the cells, ``N`` rows."""
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """Annotation of the genes, ``G`` rows, indexed by gene name."""
+
+    @property
+    def genes(self) -> NDArray[np.str_]:
+        """Names of the genes, shape ``(G,)``."""
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells ``N``."""
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes ``G``."""
+
+    def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
+        """Return the counts of some cells in the order given, ``float32``, shape ``(B, G)``."""
+
+    def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
+        """Visit all cells in order: where each block stands, and its counts."""
+
+
+class WrappedSource:
+    """What a source that stands before another takes from it.
+
+    Parameters
+    ----------
+    source
+        The other.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """Labels of the cells."""
+        return self._source.obs
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """Annotation of the genes."""
+        return self._source.var
+
+    @property
+    def genes(self) -> NDArray[np.str_]:
+        """Names of the genes, shape ``(G,)``."""
+        return self._source.genes
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells ``N``."""
+        return self._source.n_cells
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes ``G``."""
+        return self._source.n_genes
+
+
+class Named:
+    """Labels of cells and genes, and which stored column each gene asked for stands in."""
+
+    def __init__(self, obs: pd.DataFrame, var: pd.DataFrame, genes: Sequence[str] | None) -> None:
+        self.obs = obs
+        self.columns = None if genes is None else _find_genes(var.index, genes)
+        self.var = var if self.columns is None else var.iloc[self.columns]
+        self.genes: NDArray[np.str_] = self.var.index.to_numpy().astype(str)
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells ``N``."""
+        return len(self.obs)
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes ``G``."""
+        return len(self.genes)
+
+    def select(self, rows: sp.csr_matrix) -> sp.csr_matrix:
+        """Keep the columns of the genes asked for."""
+        return rows if self.columns is None else rows[:, self.columns]
+
+
+class MemorySource(Named):
+    """All cells in memory, by rows."""
+
+    def __init__(self, matrix: Matrix, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Sequence[str] | None) -> None:
+        super().__init__(obs, var, genes)
+        self._counts = self.select(sparse_rows(matrix))
+
+    def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
+        """Return the counts of some cells in the order given."""
+        return self._counts[indices]
+
+    def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
+        """Visit all cells in order."""
+        for where in slices(self.n_cells, n_rows):
+            yield where, self._counts[where]
+
+
+def slices(n_cells: int, n_rows: int) -> Iterator[slice]:
+    """Cut cells into blocks."""
+    for begin in range(0, n_cells, n_rows):
+        yield slice(begin, min(begin + n_rows, n_cells))
+
+
+def _find_genes(names: pd.Index, genes: Sequence[str]) -> NDArray[np.intp]:
+    """Locate genes among the stored names."""
+    twice = names[names.duplicated()].intersection(pd.Index(genes))
+    if len(twice):
+        msg = f"{len(twice)} of the expected genes stand more than once in the data, such as {twice[0]!r};"
+        raise GenesError(msg + " expected unique names. Run `adata.var_names_make_unique()`.")
+    columns = pd.Index(names[~names.duplicated()]).get_indexer(pd.Index(genes))
+    missing = [gene for gene, column in zip(genes, columns, strict=True) if column < 0]
+    if missing:
+        shown = ", ".join(repr(str(gene)) for gene in missing[:3])
+        msg = (
+            f"The data lack {len(missing)} of the {len(genes)} expected genes, such as {shown}, and have {len(names)} "
+            f"genes such as {', '.join(repr(str(name)) for name in names[:3])}. Use the same kind of gene names, and "
+            "add missing genes as columns of zeros only if they were measured and not seen."
+        )
+        raise GenesError(msg)
+    return np.asarray(np.flatnonzero(~names.duplicated())[columns])

@@ -1,0 +1,219 @@
+"""Folders of shards: cells in random order, so that neighbours are a random sample."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scdiffuse._core.errors import DataFileError, UnknownNameError
+from scdiffuse._core.files import sha256
+from scdiffuse._core.slots import SHARDS_FILE
+from scdiffuse.cells._h5ad import open_h5ad, read_frame
+from scdiffuse.cells._joined import join_obs
+from scdiffuse.cells._stored import SparseRows
+
+__all__ = ["SHARDS_FORMAT", "ShardSource", "damaged_shards", "is_shards", "open_shards"]
+
+SHARDS_FORMAT = 1
+"""Version of the layout of a folder of shards."""
+
+
+class _Part(NamedTuple):
+    """Where the values of one shard lie in its file."""
+
+    path: Path
+    end: int
+    """Values in this and all earlier shards."""
+    data: int
+    """First byte of the counts."""
+    indices: int
+    """First byte of their columns."""
+
+
+class ShardSource(SparseRows):
+    """Cells in shards.
+
+    The counts lie uncompressed and unbroken in their files, and are read from there without any library between.
+
+    Parameters
+    ----------
+    parts
+        The shards.
+    types, obs, var, starts, genes
+        As in `SparseRows`.
+    """
+
+    _is_canonical = True
+
+    def __init__(  # noqa: PLR0917 - as the class above it
+        self,
+        parts: Sequence[_Part],
+        types: tuple[np.dtype[np.generic], np.dtype[np.generic]],
+        obs: pd.DataFrame,
+        var: pd.DataFrame,
+        *,
+        starts: NDArray[np.int64],
+        genes: Sequence[str] | None,
+    ) -> None:
+        super().__init__(types, obs, var, starts=starts, genes=genes)
+        self._parts = parts
+        self._ends = np.array([part.end for part in parts])
+
+    def _fill(self, begin: int, data: NDArray[np.generic], indices: NDArray[np.generic]) -> None:
+        done = 0
+        for part, values in self._pieces(begin, begin + data.size):
+            n = values.stop - values.start
+            with part.path.open("rb", buffering=0) as file:
+                for first, whole in ((part.data, data), (part.indices, indices)):
+                    _read_into(file, first + values.start * whole.itemsize, whole[done : done + n])
+            done += n
+
+    def _expect(self, span: slice) -> None:
+        if not hasattr(os, "posix_fadvise"):  # macOS and Windows fetch without being told
+            return
+        for part, values in self._pieces(int(self._starts[span.start]), int(self._starts[span.stop])):
+            with part.path.open("rb", buffering=0) as file:
+                for first, dtype in zip((part.data, part.indices), self._types, strict=True):
+                    begin, size = first + values.start * dtype.itemsize, (values.stop - values.start) * dtype.itemsize
+                    os.posix_fadvise(file.fileno(), begin, size, os.POSIX_FADV_WILLNEED)
+
+    def _pieces(self, begin: int, end: int) -> Iterator[tuple[_Part, slice]]:
+        """Find in which shards values lie, and where among those of the shard."""
+        at = int(np.searchsorted(self._ends, begin, side="right"))
+        while begin < end:
+            part, before = self._parts[at], self._parts[at - 1].end if at else 0
+            stop = min(end, part.end)
+            yield part, slice(begin - before, stop - before)
+            begin, at = stop, at + 1
+
+
+def _read_into(file: io.RawIOBase, offset: int, values: NDArray[np.generic]) -> None:
+    """Fill an array from a place in a file."""
+    file.seek(offset)
+    room, n = memoryview(cast("Any", values.view(np.uint8))), 0
+    while n < len(room):
+        got = file.readinto(room[n:])
+        if not got:
+            msg = f"A shard ended while it was read, {len(room) - n:,} bytes too early; expected whole files."
+            raise DataFileError(msg + " Leave the folder alone during a fit, or make the shards again.")
+        n += got
+
+
+def is_shards(path: Path) -> bool:
+    """Say whether a path is a folder of shards."""
+    return (path / SHARDS_FILE).is_file()
+
+
+def open_shards(folder: Path, *, layer: str | None = None, genes: Sequence[str] | None = None) -> ShardSource:
+    """Open a folder of shards for reading.
+
+    Parameters
+    ----------
+    folder
+        What `shard` wrote.
+    layer
+        Must be `None`: shards hold one matrix.
+    genes
+        Names of the genes to give, in this order; `None` gives all.
+
+    Returns
+    -------
+    The cells in the order of the shards; labels are in memory, counts are read when asked for.
+
+    Raises
+    ------
+    DataFileError
+        The folder is damaged, incomplete or of a newer version.
+    UnknownNameError
+        `layer` is given.
+    GenesError
+        Some of `genes` are missing.
+    """
+    index = _read_index(folder)
+    if layer is not None:
+        msg = f"`layer` {layer!r} is given for the shards in {str(folder)!r}, which hold one matrix; expected none."
+        raise UnknownNameError(msg + " Leave `layer` out, or name it when the shards are made.")
+    parts, frames, starts, var = [], [], [np.zeros(1, dtype=np.int64)], pd.DataFrame()
+    n_values = 0
+    for held in index["shards"]:
+        path = folder / held["file"]
+        with _open_part(path, held) as file:
+            data, indices = file["X"]["data"], file["X"]["indices"]
+            begins = data.id.get_offset(), indices.id.get_offset()
+            if None in begins and data.size:
+                raise _damaged(path, "was written again by another program")
+            starts.append(file["X"]["indptr"][1:].astype(np.int64) + n_values)
+            n_values += data.size
+            types = data.dtype, indices.dtype
+            parts.append(_Part(path, n_values, begins[0] or 0, begins[1] or 0))
+            frames.append(read_frame(file, "obs"))
+            var = read_frame(file, "var") if var.empty else var
+    return ShardSource(parts, types, _below(frames), var, starts=np.concatenate(starts), genes=genes)
+
+
+def damaged_shards(folder: Path) -> list[str]:
+    """Find shards that are not what was written, by their checksums.
+
+    Parameters
+    ----------
+    folder
+        What `shard` wrote; every byte is read.
+
+    Returns
+    -------
+    What is wrong with each; empty for a whole folder.
+
+    Raises
+    ------
+    DataFileError
+        A shard is missing or of another size, or the list of shards is damaged.
+    """
+    wrong = []
+    for held in _read_index(folder)["shards"]:
+        path = folder / held["file"]
+        with _open_part(path, held):
+            if sha256(path) != held["sha256"]:
+                wrong.append(str(_damaged(path, "has another checksum")))
+    return wrong
+
+
+def _below(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return join_obs(frames, [str(at) for at in range(len(frames))])
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    """Read what the folder should hold."""
+    path = folder / SHARDS_FILE
+    try:
+        index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version, _ = index["format"], index["shards"][0]
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        msg = f"{str(path)!r} cannot be read; expected the list of shards that `scdiffuse shard` wrote."
+        raise DataFileError(msg + " Copy the folder again, or make the shards again.") from error
+    if version > SHARDS_FORMAT:
+        msg = f"The shards in {str(folder)!r} are of format {version}; expected {SHARDS_FORMAT} or earlier."
+        raise DataFileError(msg + " Update scdiffuse.")
+    return index
+
+
+def _open_part(path: Path, held: dict[str, Any]) -> h5py.File:
+    """Open a shard that is whole."""
+    if not path.is_file():
+        raise _damaged(path, "is missing")
+    if path.stat().st_size != held["bytes"]:
+        raise _damaged(path, f"has {path.stat().st_size:,} bytes instead of {held['bytes']:,}")
+    return open_h5ad(path)
+
+
+def _damaged(path: Path, how: str) -> DataFileError:
+    msg = f"The shard {str(path)!r} {how}; expected the file that `scdiffuse shard` wrote. Copy the folder again, or"
+    return DataFileError(msg + " make the shards again.")

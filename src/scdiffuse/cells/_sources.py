@@ -1,0 +1,141 @@
+"""Rows of raw counts, wherever they are kept."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import anndata as ad
+import h5py
+import pandas as pd
+
+from scdiffuse._core.errors import CountsError, SettingError, UnknownNameError, did_you_mean
+from scdiffuse.cells._embedded import EmbeddedSource, read_obsm
+from scdiffuse.cells._h5ad import matrix_element, open_h5ad, read_frame
+from scdiffuse.cells._joined import JoinedSource, join_var, name_places
+from scdiffuse.cells._rows import Matrix, MemorySource, Source, Stored
+from scdiffuse.cells._shards import is_shards, open_shards
+from scdiffuse.cells._stored import DenseSource, SparseSource
+from scdiffuse.cells._zarr import list_datasets, open_zarr
+
+__all__ = ["Cells", "open_source"]
+
+Place: TypeAlias = ad.AnnData | str | Path
+"""Cells in memory or backed, or a path: a ``.h5ad`` file, a ``.zarr`` store, or a folder of shards."""
+Cells: TypeAlias = Place | Sequence[Place]
+"""Cells in one place or in several."""
+
+
+def open_source(
+    data: Cells, *, layer: str | None = None, genes: Sequence[str] | None = None, obsm_key: str | None = None
+) -> Source:
+    """Open cells for reading, whatever holds them.
+
+    Rows stored one after another on disk (CSR or dense, given by the path or as a backed object) are read when asked
+    for, so memory does not grow with the number of cells. A matrix stored by columns, a view of a backed object and its
+    layers are loaded whole.
+
+    Parameters
+    ----------
+    data
+        Cells in memory or backed; the path of a ``.h5ad`` file, a ``.zarr`` store or collection of `annbatch`, or a
+        folder of shards; or several of these, of which the genes are kept that all have.
+    layer
+        The layer that holds raw counts; `None` reads `X`.
+    genes
+        Names of the genes to give, in this order; `None` gives all.
+    obsm_key
+        Entry of `obsm` that rows carry beside their counts; `None` for counts alone.
+
+    Returns
+    -------
+    The cells. Their values are not checked: see `check_counts`.
+
+    Raises
+    ------
+    DataFileError
+        The file is missing, unreadable, truncated or does not hold cells.
+    UnknownNameError
+        There is no such layer or entry of `obsm`.
+    GenesError
+        Some of `genes` are missing from the data, or stand there twice; or several places have no gene in common.
+    CountsError
+        There is no matrix, or it does not hold numbers.
+    SettingError
+        `data` is an empty list, or the entry of `obsm` does not hold finite numbers.
+
+    Warns
+    -----
+    UserWarning
+        Genes that only some of several places have are left out, with their number.
+    """
+    if obsm_key is not None:
+        return EmbeddedSource(open_source(data, layer=layer, genes=genes), read_obsm(data, obsm_key))
+    if not isinstance(data, Place):
+        return _join(data, layer=layer, genes=genes)
+    if isinstance(data, ad.AnnData):
+        return _source(_held_matrix(data, layer), data.obs, data.var, genes=genes)
+    return _open_path(Path(data), layer=layer, genes=genes)
+
+
+def _open_path(path: Path, *, layer: str | None, genes: Sequence[str] | None) -> Source:
+    """Open what a path leads to."""
+    if is_shards(path):
+        return open_shards(path, layer=layer, genes=genes)
+    file = open_zarr(path) if path.is_dir() else open_h5ad(path)
+    parts = [_read(part, layer=layer, genes=genes) for part in list_datasets(file)]
+    return (
+        JoinedSource(parts, [str(at) for at in range(len(parts))]) if parts else _read(file, layer=layer, genes=genes)
+    )
+
+
+def _read(file: Stored, *, layer: str | None, genes: Sequence[str] | None) -> Source:
+    """Read the labels of an open file, and choose how to read its matrix."""
+    return _source(matrix_element(file, layer), read_frame(file, "obs"), read_frame(file, "var"), genes=genes)
+
+
+def _source(element: Matrix, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Sequence[str] | None) -> Source:
+    """Choose how to read a matrix."""
+    if isinstance(element, h5py.Dataset):
+        return DenseSource(element, obs, var, genes=genes)
+    kind = getattr(element, "attrs", {}).get("encoding-type")
+    if kind == "csr_matrix":
+        return SparseSource(element, obs, var, genes=genes)
+    if kind == "array":
+        return DenseSource(element, obs, var, genes=genes)
+    return MemorySource(element if kind is None else ad.io.read_elem(element), obs, var, genes=genes)
+
+
+def _join(data: Sequence[Place], *, layer: str | None, genes: Sequence[str] | None) -> Source:
+    """Open several places and bring them to the same genes."""
+    if not data:
+        msg = "The list of cells is empty; expected at least one file."
+        raise SettingError(msg)
+    names = name_places(data)
+    if genes is None:
+        whole = [open_source(one, layer=layer) for one in data]
+        genes = [str(gene) for gene in join_var([one.var for one in whole], "intersection").index]
+        left = {name: one.n_genes - len(genes) for name, one in zip(names, whole, strict=True)}
+        if any(left.values()):
+            lost = ", ".join(f"{n:,} of {name!r}" for name, n in left.items() if n)
+            msg = f"{len(data)} files share {len(genes):,} genes; those that others lack are left out: {lost}."
+            warnings.warn(msg, UserWarning, stacklevel=3)
+    return JoinedSource([open_source(one, layer=layer, genes=genes) for one in data], names)
+
+
+def _held_matrix(adata: ad.AnnData, layer: str | None) -> Matrix:
+    """Find the matrix of an AnnData; rows that a backed one keeps in its file are left there."""
+    if layer is not None:
+        if layer not in adata.layers:
+            known = sorted(adata.layers)
+            msg = f"`layer` {layer!r} is not a layer of the data; expected one of {known} or none for `X`."
+            raise UnknownNameError(msg + did_you_mean(layer, known))
+        return adata.layers[layer]
+    if adata.isbacked and not adata.is_view:
+        return adata.file["X"]
+    if adata.X is None:
+        msg = f"`adata.X` is empty; expected raw counts. Name one of the layers {sorted(adata.layers)} as `layer`."
+        raise CountsError(msg)
+    return adata.X

@@ -1,0 +1,303 @@
+"""Rows of counts on disk, of which only those asked for are in memory."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from scdiffuse.cells._kernels import deal
+from scdiffuse.cells._rows import Named, Stored, slices, sparse_rows
+
+__all__ = ["DenseSource", "Loaded", "Room", "SparseRows", "SparseSource", "StoredSource", "unchecked"]
+
+Finish: TypeAlias = Callable[[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]], sp.csr_matrix]
+
+_GAP_VALUES = 1 << 14  # reading this many unwanted values is quicker than one more request to the file
+_AHEAD = 8  # stretches that the system is told to fetch while others are dealt out
+_SPAN_VALUES = 1 << 18  # values that are read before they are dealt out; they stay in the cache of the processor
+
+
+class Room:
+    """Memory for stored values, used again and again: new memory costs as much as filling it."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, NDArray[np.generic]] = {}
+
+    def take(self, name: str, n: int, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+        """Return memory for `n` values; what was taken under the same name before is overwritten."""
+        held = self._held.get(name)
+        if held is None or len(held) < n or held.dtype != dtype:
+            held = self._held[name] = np.empty(n + n // 16, dtype=dtype)
+        return held[:n]
+
+
+class Loaded(NamedTuple):
+    """Some rows in memory as they are stored, to be given in any order, quickest in that in which they lie."""
+
+    rows: NDArray[np.int64]
+    """Which, in their order."""
+    data: NDArray[np.generic]
+    """Stored counts, row after row."""
+    columns: NDArray[np.generic]
+    """Their columns."""
+    starts: NDArray[np.integer]
+    """Where each row begins among them, and the last one ends."""
+    finish: Finish
+    """Makes ``float32`` of such rows, with the genes asked for."""
+
+    def find(self, wanted: NDArray[np.integer]) -> sp.csr_matrix | None:
+        """Return a copy of rows in the order given, or nothing where one is missing."""
+        begin = int(np.argmax(self.rows == wanted[0])) if len(wanted) else 0
+        if np.array_equal(self.rows[begin : begin + len(wanted)], wanted):
+            starts = self.starts[begin : begin + len(wanted) + 1]
+            values = slice(starts[0], starts[-1])
+            return self.finish(self.data[values].astype(np.float32), self.columns[values].copy(), starts - starts[0])
+        order = np.argsort(self.rows)
+        at = order[np.minimum(np.searchsorted(self.rows, wanted, sorter=order), len(order) - 1)]
+        if (self.rows[at] != wanted).any():
+            return None
+        width = 1 + int(self.columns.max(initial=0))
+        rows = sp.csr_matrix((self.data, self.columns, self.starts), shape=(len(self.rows), width))[at]
+        return self.finish(rows.data, rows.indices, rows.indptr)
+
+
+def unchecked(
+    data: NDArray[np.generic], columns: NDArray[np.generic], starts: NDArray[np.integer], *, width: int
+) -> sp.csr_matrix:
+    """Make a CSR matrix of arrays that are right: scipy's own checks take longer than the copying of a batch.
+
+    Parameters
+    ----------
+    data, columns, starts
+        Values, their columns, which ascend in each row, and where rows begin.
+    width
+        Number of columns.
+    """
+    matrix = sp.csr_matrix((len(starts) - 1, width), dtype=data.dtype)
+    index_type = np.int32 if starts[-1] <= np.iinfo(np.int32).max else np.int64
+    matrix.data = data
+    matrix.indices, matrix.indptr = (index.astype(index_type, copy=False) for index in (columns, starts))
+    matrix.has_canonical_format = True
+    return matrix
+
+
+class StoredSource(Named, ABC):
+    """Cells on disk, stored row after row.
+
+    Parameters
+    ----------
+    obs, var
+        Labels of the stored cells and genes.
+    starts
+        Where each row begins among all stored values, and the last one ends; shape ``(N + 1,)``.
+    value_bytes
+        Memory of a stored value.
+    genes
+        Genes to give; `None` gives all.
+    """
+
+    _is_canonical = False  # whether columns are known to ascend in each row
+
+    def __init__(
+        self,
+        obs: pd.DataFrame,
+        var: pd.DataFrame,
+        *,
+        starts: NDArray[np.int64],
+        value_bytes: int,
+        genes: Sequence[str] | None,
+    ) -> None:
+        super().__init__(obs, var, genes)
+        self._starts = starts
+        self._value_bytes = value_bytes
+        self._width = len(var)
+        self._place = _places(self.columns, self._width)
+
+    @property
+    def cell_bytes(self) -> float:
+        """Memory of the counts of one loaded cell in the mean."""
+        return self._value_bytes * float(self._starts[-1]) / max(1, self.n_cells)
+
+    @abstractmethod
+    def load(self, rows: NDArray[np.int64], room: Room) -> Loaded:
+        """Read rows into memory, neighbours together.
+
+        Parameters
+        ----------
+        rows
+            Which, in the order in which they shall lie, none twice, at least one.
+        room
+            Where they lie until it is used for others.
+        """
+
+    def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
+        """Return the counts of some cells in the order given."""
+        asked = np.asarray(indices, dtype=np.int64) % max(self.n_cells, 1)
+        if asked.size == 0:
+            return sp.csr_matrix((0, self.n_genes), dtype=np.float32)
+        held = np.unique(asked)
+        found = self.load(asked if len(held) == len(asked) else held, Room()).find(asked)
+        assert found is not None
+        return found
+
+    def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
+        """Visit all cells in order."""
+        for where in slices(self.n_cells, n_rows):
+            yield where, self._finish(*self._read(where))
+
+    def _spans(self, rows: NDArray[np.int64]) -> list[slice]:
+        """Find stretches to read for ascending rows: with gaps that are quicker to read than to skip."""
+        gaps = self._starts[rows[1:]] - self._starts[rows[:-1] + 1]
+        pieces = (self._starts[rows] - self._starts[rows[0]]) // _SPAN_VALUES
+        cuts = np.flatnonzero((gaps > _GAP_VALUES) | (np.diff(pieces) > 0)) + 1
+        return [slice(int(run[0]), int(run[-1]) + 1) for run in np.split(rows, cuts)]
+
+    def _finish(
+        self, data: NDArray[np.generic], columns: NDArray[np.generic], starts: NDArray[np.integer]
+    ) -> sp.csr_matrix:
+        """Choose the genes of stored rows and make their counts numbers that networks take."""
+        if not self._is_canonical:
+            rows = sparse_rows(sp.csr_matrix((data, columns, starts), shape=(len(starts) - 1, self._width)))
+            data, columns, starts = rows.data, rows.indices, rows.indptr
+        data = data.astype(np.float32, copy=False)
+        if self._place is None:
+            return self.select(unchecked(data, columns, starts, width=self._width))
+        places = self._place[columns]
+        dropped = np.flatnonzero(places < 0)
+        if dropped.size:
+            kept = places >= 0
+            data, places = data[kept], places[kept]
+            starts = starts - np.searchsorted(dropped, starts).astype(starts.dtype)
+        return unchecked(data, places, starts, width=self.n_genes)
+
+    @abstractmethod
+    def _read(self, span: slice) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]]:
+        """Read a stretch of rows as they are stored: counts, columns, and where rows begin."""
+
+
+class DenseSource(StoredSource):
+    """Cells stored with their zeros.
+
+    Parameters
+    ----------
+    element
+        An array of an open file, shape ``(N, G)``.
+    obs, var, genes
+        As in `StoredSource`.
+    """
+
+    def __init__(self, element: Stored, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Sequence[str] | None) -> None:
+        starts = np.arange(len(obs) + 1, dtype=np.int64) * len(var)
+        super().__init__(obs, var, starts=starts, value_bytes=8, genes=genes)
+        self._element = element
+
+    def load(self, rows: NDArray[np.int64], room: Room) -> Loaded:
+        """Read rows into memory, neighbours together."""
+        held = np.sort(rows)
+        spans = self._spans(held)
+        mine = np.split(held, np.searchsorted(held, [span.stop for span in spans[:-1]]))
+        parts = [sparse_rows(self._element[span])[rows - span.start] for span, rows in zip(spans, mine, strict=True)]
+        found = sp.vstack(parts, format="csr")[np.searchsorted(held, rows)]
+        return Loaded(rows, found.data, found.indices, found.indptr, self._finish)
+
+    def _read(self, span: slice) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]]:
+        found = sparse_rows(self._element[span])
+        return found.data, found.indices, found.indptr
+
+
+class SparseRows(StoredSource, ABC):
+    """Cells stored without their zeros, wherever the values are.
+
+    Parameters
+    ----------
+    types
+        Types of the stored counts and of their columns.
+    obs, var, starts, genes
+        As in `StoredSource`.
+    """
+
+    def __init__(
+        self,
+        types: tuple[np.dtype[np.generic], np.dtype[np.generic]],
+        obs: pd.DataFrame,
+        var: pd.DataFrame,
+        *,
+        starts: NDArray[np.int64],
+        genes: Sequence[str] | None,
+    ) -> None:
+        super().__init__(obs, var, starts=starts, value_bytes=sum(one.itemsize for one in types), genes=genes)
+        self._types = types
+
+    def load(self, rows: NDArray[np.int64], room: Room) -> Loaded:
+        """Read rows into memory, neighbours together, and deal each out to its place."""
+        lengths = self._starts[rows + 1] - self._starts[rows]
+        places = np.concatenate([[0], np.cumsum(lengths)])
+        order = np.argsort(rows)
+        held, done = rows[order], 0
+        spans = self._spans(held)
+        most = max(map(self._n_values, spans))
+        whole = [room.take(f"whole {at}", places[-1], dtype) for at, dtype in enumerate(self._types)]
+        piece = [room.take(f"piece {at}", most, dtype) for at, dtype in enumerate(self._types)]
+        for at, span in enumerate(spans):
+            for coming in spans[at + _AHEAD if at else 0 : at + _AHEAD + 1]:
+                self._expect(coming)
+            stored = [values[: self._n_values(span)] for values in piece]
+            self._fill(int(self._starts[span.start]), *stored)
+            end = int(np.searchsorted(held, span.stop))
+            mine, begins = order[done:end], self._starts[held[done:end]] - self._starts[span.start]
+            for values, dealt in zip(stored, whole, strict=True):
+                deal(values, begins, lengths[mine], places[mine], dealt)
+            done = end
+        return Loaded(rows, whole[0], whole[1], places, self._finish)
+
+    def _read(self, span: slice) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]]:
+        data, columns = (np.empty(self._n_values(span), dtype=one) for one in self._types)
+        starts = self._starts[span.start : span.stop + 1]
+        self._fill(int(starts[0]), data, columns)
+        return data, columns, starts - starts[0]
+
+    def _expect(self, span: slice) -> None:
+        """Announce a stretch that will be read soon."""
+
+    def _n_values(self, span: slice) -> int:
+        return int(self._starts[span.stop] - self._starts[span.start])
+
+    @abstractmethod
+    def _fill(self, begin: int, data: NDArray[np.generic], indices: NDArray[np.generic]) -> None:
+        """Read the values from `begin` on, and their columns, as many as there is room for."""
+
+
+class SparseSource(SparseRows):
+    """Cells stored without their zeros in one file.
+
+    Parameters
+    ----------
+    element
+        A group of an open file with ``data``, ``indices`` and ``indptr``.
+    obs, var, genes
+        As in `StoredSource`.
+    """
+
+    def __init__(self, element: Stored, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Sequence[str] | None) -> None:
+        types = tuple(element[name].dtype.newbyteorder("=") for name in ("data", "indices"))
+        super().__init__(types, obs, var, starts=element["indptr"][:].astype(np.int64), genes=genes)
+        self._data, self._indices = element["data"], element["indices"]
+
+    def _fill(self, begin: int, data: NDArray[np.generic], indices: NDArray[np.generic]) -> None:
+        data[:] = self._data[begin : begin + data.size]
+        indices[:] = self._indices[begin : begin + indices.size]
+
+
+def _places(columns: NDArray[np.intp] | None, width: int) -> NDArray[np.int32] | None:
+    """Return the new column of each stored one, -1 where it is left out, if the order stays."""
+    if columns is None or not columns.size or (np.diff(columns) <= 0).any():
+        return None
+    places = np.full(width, -1, dtype=np.int32)
+    places[columns] = np.arange(columns.size)
+    return places

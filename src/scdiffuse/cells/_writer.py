@@ -1,0 +1,217 @@
+"""Generated cells as AnnData, in memory or written to disk as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import DTypeLike, NDArray
+
+from scdiffuse._core.files import atomic_file
+from scdiffuse._core.slots import OBS_SOURCE
+from scdiffuse.cells._h5ad import label
+
+__all__ = ["H5adWriter", "build_anndata"]
+
+_CHUNK_VALUES = 1 << 16
+_VALUES_AT_ONCE = 1 << 20
+_COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+
+
+def build_anndata(  # noqa: PLR0917 - the four slots in AnnData's own order
+    counts: sp.csr_matrix, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, Any]
+) -> ad.AnnData:
+    """Put generated counts and labels together.
+
+    Parameters
+    ----------
+    counts
+        Whole numbers, shape ``(N, G)``.
+    obs
+        Conditions, ``N`` rows.
+    var
+        The genes, ``G`` rows.
+    uns
+        What to keep beside them, such as the seed.
+
+    Returns
+    -------
+    Cells with ``X`` as CSR ``int32``, the conditions and ``obs['source']`` = ``'generated'``, and unique `obs_names`.
+    """
+    table = _with_source(obs)
+    table.index = pd.Index(_names(0, len(obs)))
+    return ad.AnnData(X=sp.csr_matrix(counts, dtype=np.int32), obs=table, var=var.copy(), uns=dict(uns))
+
+
+class H5adWriter:
+    """Write cells to a ``.h5ad`` chunk by chunk, in memory that does not grow with their number.
+
+    Used as a context manager. The file appears, whole, when the block ends; when the block fails, nothing appears.
+
+    Parameters
+    ----------
+    path
+        Where the file shall appear.
+    var
+        The genes, ``G`` rows.
+    overwrite
+        Replace a file that is there.
+    first
+        Number of the first cell, for the names of cells.
+
+    Raises
+    ------
+    OutputExistsError
+        The file is there and `overwrite` is false.
+    StorageError
+        No permission, or the disk is full.
+    """
+
+    def __init__(self, path: str | Path, var: pd.DataFrame, *, overwrite: bool = False, first: int = 0) -> None:
+        self.path = Path(path)
+        self._first = first
+        self.n_cells = 0
+        self._var = var
+        self._overwrite = overwrite
+        self._n_values = 0
+        self._is_open = False
+        self._stack = ExitStack()
+        self._columns: dict[str, h5py.Dataset] = {}
+
+    def __enter__(self) -> Self:
+        """Open a file beside the final place."""
+        with ExitStack() as stack:
+            partial = stack.enter_context(atomic_file(self.path, overwrite=self._overwrite))
+            self._file = stack.enter_context(h5py.File(partial, "w"))
+            label(self._file, "anndata", "0.1.0")
+            x = self._file.create_group("X")
+            label(x, "csr_matrix", "0.1.0")
+            self._data = _growing(x, "data", np.int32)
+            self._indices = _growing(x, "indices", np.int32)
+            self._indptr = _growing(x, "indptr", np.int64)
+            _extend(self._indptr, np.zeros(1, dtype=np.int64))
+            ad.io.write_elem(self._file, "var", self._var)
+            self._stack = stack.pop_all()
+        self._is_open = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the file, or remove it where the block failed."""
+        if not self._is_open:
+            return
+        if error is None:
+            self.close({})
+            return
+        self._is_open = False
+        with self._stack:
+            raise error
+
+    def append(self, counts: sp.csr_matrix, obs: pd.DataFrame) -> None:
+        """Add cells at the end.
+
+        Parameters
+        ----------
+        counts
+            Whole numbers, shape ``(B, G)``.
+        obs
+            Conditions, ``B`` rows: categories or numbers. Columns and categories are those of the first chunk.
+        """
+        rows = sp.csr_matrix(counts)
+        rows.sort_indices()
+        _extend(self._data, rows.data)
+        _extend(self._indices, rows.indices)
+        _extend(self._indptr, rows.indptr[1:].astype(np.int64) + self._n_values)
+        table = _with_source(obs)
+        if not self._columns:
+            self._begin_obs(table)
+        for name, column in self._columns.items():
+            held = table[name] if name in table else pd.Series(_names(self._first + self.n_cells, len(obs)))
+            _extend(column, held.cat.codes if isinstance(held.dtype, pd.CategoricalDtype) else held)
+        self._n_values += rows.nnz
+        self.n_cells += rows.shape[0]
+
+    def take(self, path: str | Path) -> None:
+        """Add the cells of another file at the end, piece by piece.
+
+        Parameters
+        ----------
+        path
+            What another writer has finished, with the same genes and columns; at least one cell came before.
+        """
+        with h5py.File(path) as file:
+            x, obs = file["X"], file["obs"]
+            stored = {name: obs[name]["codes"] if isinstance(obs[name], h5py.Group) else obs[name] for name in obs}
+            pairs = [(self._data, x["data"]), (self._indices, x["indices"])]
+            pairs += [(column, stored[name]) for name, column in self._columns.items() if name in stored]
+            for target, values in pairs:
+                for begin in range(0, len(values), _VALUES_AT_ONCE):
+                    _extend(target, values[begin : begin + _VALUES_AT_ONCE])
+            for begin in range(1, len(x["indptr"]), _VALUES_AT_ONCE):
+                _extend(self._indptr, x["indptr"][begin : begin + _VALUES_AT_ONCE] + self._n_values)
+            self._n_values += len(x["data"])
+            self.n_cells += len(x["indptr"]) - 1
+
+    def close(self, uns: Mapping[str, Any]) -> None:
+        """Finish the file and move it to its place; leaving the block does so with nothing beside the cells.
+
+        Parameters
+        ----------
+        uns
+            Nested mapping of text, numbers and arrays.
+        """
+        with self._stack:
+            self._is_open = False
+            if not self._columns:
+                ad.io.write_elem(self._file, "obs", pd.DataFrame(index=pd.Index([], dtype=str)))
+            self._file["X"].attrs["shape"] = np.array([self.n_cells, len(self._var)])
+            ad.io.write_elem(self._file, "uns", dict(uns))
+
+    def _begin_obs(self, table: pd.DataFrame) -> None:
+        """Lay out the columns as AnnData stores a table."""
+        obs = self._file.create_group("obs")
+        label(obs, "dataframe", "0.2.0")
+        obs.attrs["_index"] = "_index"
+        obs.attrs["column-order"] = np.array(list(table.columns), dtype=h5py.string_dtype())
+        self._columns["_index"] = _growing(obs, "_index", h5py.string_dtype())
+        for name, column in table.items():
+            if isinstance(column.dtype, pd.CategoricalDtype):
+                group = obs.create_group(str(name))
+                label(group, "categorical", "0.2.0")
+                group.attrs["ordered"] = False
+                ad.io.write_elem(group, "categories", column.cat.categories.to_numpy())
+                self._columns[str(name)] = _growing(group, "codes", column.cat.codes.to_numpy().dtype)
+            else:
+                self._columns[str(name)] = _growing(obs, str(name), column.to_numpy().dtype)
+
+
+def _with_source(obs: pd.DataFrame) -> pd.DataFrame:
+    return obs.assign(**{OBS_SOURCE: pd.Categorical(["generated"] * len(obs), categories=["generated"])})
+
+
+def _names(begin: int, n: int) -> list[str]:
+    return [f"generated-{at}" for at in range(begin, begin + n)]
+
+
+def _growing(group: h5py.Group, name: str, dtype: DTypeLike) -> h5py.Dataset:
+    is_text = h5py.check_string_dtype(np.dtype(dtype)) is not None
+    dataset = group.create_dataset(
+        name, (0,), maxshape=(None,), dtype=dtype, chunks=(_CHUNK_VALUES,), **({} if is_text else _COMPRESSION)
+    )
+    label(dataset, "string-array" if is_text else "array", "0.2.0")
+    return dataset
+
+
+def _extend(dataset: h5py.Dataset, values: NDArray[Any] | pd.Series[Any]) -> None:
+    begin = dataset.shape[0]
+    dataset.resize(begin + len(values), axis=0)
+    dataset[begin:] = np.asarray(values)

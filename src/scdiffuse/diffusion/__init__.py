@@ -1,0 +1,27 @@
+"""Latent diffusion: the path between noise and data, the denoiser, the solvers, the one sampling loop."""
+
+from scdiffuse.diffusion._config import DiffusionConfig as DiffusionConfig
+from scdiffuse.diffusion._config import SolverName as SolverName
+from scdiffuse.diffusion._denoiser import Denoiser as Denoiser
+from scdiffuse.diffusion._denoiser import Estimate as Estimate
+from scdiffuse.diffusion._denoiser import LatentDenoiser as LatentDenoiser
+from scdiffuse.diffusion._distillation import StudentTask as StudentTask
+from scdiffuse.diffusion._distillation import new_student as new_student
+from scdiffuse.diffusion._distillation import walk_paths as walk_paths
+from scdiffuse.diffusion._path import Scales as Scales
+from scdiffuse.diffusion._path import add_noise as add_noise
+from scdiffuse.diffusion._path import angle as angle
+from scdiffuse.diffusion._path import scales as scales
+from scdiffuse.diffusion._sampling import SAMPLED_AT_ONCE as SAMPLED_AT_ONCE
+from scdiffuse.diffusion._sampling import sample as sample
+from scdiffuse.diffusion._solvers import SOLVERS as SOLVERS
+from scdiffuse.diffusion._solvers import Euler as Euler
+from scdiffuse.diffusion._solvers import Heun as Heun
+from scdiffuse.diffusion._solvers import Known as Known
+from scdiffuse.diffusion._solvers import Multistep as Multistep
+from scdiffuse.diffusion._solvers import Solver as Solver
+from scdiffuse.diffusion._solvers import Step as Step
+from scdiffuse.diffusion._solvers import solver_named as solver_named
+from scdiffuse.diffusion._task import LatentTask as LatentTask
+from scdiffuse.diffusion._task import condition_tensors as condition_tensors
+from scdiffuse.diffusion._task import denoising_loss as denoising_loss

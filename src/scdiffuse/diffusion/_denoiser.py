@@ -1,0 +1,186 @@
+"""The denoiser: noisy latents in, the mean of the clean latents they may come from out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from scdiffuse.diffusion._compiled_denoiser import SettledEstimate
+from scdiffuse.diffusion._config import DiffusionConfig
+from scdiffuse.diffusion._path import angle, scales
+from scdiffuse.nn import (
+    ConditionCentre,
+    ConditionEmbedding,
+    ConditionTensors,
+    ModulatedBlock,
+    Modulation,
+    TimeEmbedding,
+)
+
+__all__ = ["Denoiser", "Estimate", "LatentDenoiser"]
+
+
+class Estimate(Protocol):
+    """Mean of the clean latents of cells whose conditions are settled."""
+
+    def __call__(self, z_t: Tensor, t: Tensor) -> Tensor:
+        """Estimate clean latents.
+
+        Parameters
+        ----------
+        z_t
+            Noisy latents, shape ``(B, D)``.
+        t
+            Times, shape ``()`` or ``(B,)``.
+
+        Returns
+        -------
+        Mean of ``z`` given ``z_t``, shape ``(B, D)``.
+        """
+        ...
+
+
+class Denoiser(Protocol):
+    """What solvers integrate and guides wrap."""
+
+    def given(self, conditions: ConditionTensors) -> Estimate:
+        """Settle the conditions of ``B`` cells, once for all steps.
+
+        Parameters
+        ----------
+        conditions
+            Conditions of ``B`` cells, any of them missing.
+
+        Returns
+        -------
+        The estimate of those cells' clean latents.
+        """
+        ...
+
+
+class LatentDenoiser(nn.Module):
+    r"""Denoiser of latents of unit variance, preconditioned so that a zero network is right for a normal distribution.
+
+    With :math:`\theta` the angle of time, :math:`m(c)` the centre of cells with the conditions :math:`c` and
+    :math:`y = z_t / \sqrt{\alpha_t^2 + \sigma_t^2} - \cos\theta\, m(c)`,
+
+    .. math:: \mathrm{mean} = m(c) + \cos\theta\, y + \sin\theta\, F(y, \theta, c),
+
+    which a zero network makes exact for :math:`z \sim \mathcal{N}(m(c), 1)`. Beside its blocks, :math:`F` has a gain
+    and a shift of each latent that follow time and conditions, which is all that other normal distributions need.
+
+    Parameters
+    ----------
+    n_latent
+        Width ``D`` of the latent.
+    n_labels
+        Number of labels of each categorical condition.
+    n_continuous
+        Number of continuous conditions.
+    config
+        Width and depth.
+
+    References
+    ----------
+    Karras et al. 2022, https://arxiv.org/abs/2206.00364, section 5, with data of unit variance on the linear path.
+    """
+
+    def __init__(
+        self, n_latent: int, *, n_labels: Sequence[int] = (), n_continuous: int = 0, config: DiffusionConfig
+    ) -> None:
+        super().__init__()
+        self.n_latent = n_latent
+        self.n_labels = tuple(n_labels)
+        self.n_continuous = n_continuous
+        self.config = config
+        self.time = TimeEmbedding(config.embedding_width)
+        self.conditions = ConditionEmbedding(n_labels, n_continuous, config.embedding_width)
+        self.centre = ConditionCentre(n_labels, n_continuous, n_latent)
+        self.read = nn.Linear(n_latent, config.width)
+        self.blocks = nn.ModuleList(ModulatedBlock(config.width, config.embedding_width) for _ in range(config.depth))
+        self.write = nn.Linear(config.width, n_latent)
+        self.gain = nn.Linear(config.embedding_width, n_latent)
+        self.shift = nn.Linear(config.embedding_width, n_latent)
+        for linear in (self.write, self.gain, self.shift):
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, y: Tensor, theta: Tensor, conditions: ConditionTensors) -> Tensor:
+        """Evaluate the network ``F`` for training.
+
+        Parameters
+        ----------
+        y
+            Noisy latents less their centre, shape ``(B, D)``.
+        theta
+            Angles of their times, shape ``(B,)``.
+        conditions
+            Conditions of the cells.
+
+        Returns
+        -------
+        ``F``, shape ``(B, D)``.
+        """
+        embedding = self.time(theta) + self.conditions(conditions)
+        refined = self._refine(y, [block.steer(embedding) for block in self.steered])
+        return torch.addcmul(refined + self.shift(embedding), self.gain(embedding), y)
+
+    def given(self, conditions: ConditionTensors) -> Estimate:
+        """Settle the conditions of ``B`` cells; their embedding is computed once for all times.
+
+        Parameters
+        ----------
+        conditions
+            Conditions of ``B`` cells, any of them missing.
+
+        Returns
+        -------
+        The estimate of those cells' clean latents.
+        """
+        weight = self.read.weight
+        if weight.device.type != "cpu" or weight.dtype != torch.float32:
+            return self._anywhere(conditions)
+        settled = None
+
+        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+            nonlocal settled
+            if t.ndim or torch.is_grad_enabled():
+                return self._anywhere(conditions)(z_t, t)
+            settled = settled or SettledEstimate(self, conditions)
+            return settled(z_t, t)
+
+        return estimate
+
+    def _anywhere(self, conditions: ConditionTensors) -> Estimate:
+        """Settle conditions on any device, for times that may differ between cells, and with gradients."""
+        embedding, centre = self.conditions(conditions), self.centre(conditions)
+        settled = [block.steer(embedding) for block in self.steered]
+        settled_gain, settled_shift = self.gain(embedding), self.shift(embedding)
+
+        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+            theta = angle(t)[..., None]
+            y = z_t / scales(t).norm[..., None] - theta.cos() * centre
+            of_time = self.time(theta.reshape(-1))
+            by = [part.plus(block.share(of_time)) for block, part in zip(self.steered, settled, strict=True)]
+            gain = settled_gain + nn.functional.linear(of_time, self.gain.weight)
+            shift = settled_shift + nn.functional.linear(of_time, self.shift.weight)
+            network = torch.addcmul(self._refine(y, by) + shift, gain, y)
+            denoised: Tensor = centre + theta.cos() * y + theta.sin() * network
+            return denoised
+
+        return estimate
+
+    @property
+    def steered(self) -> list[ModulatedBlock]:
+        """The blocks."""
+        return [block for block in self.blocks if isinstance(block, ModulatedBlock)]
+
+    def _refine(self, y: Tensor, by: list[Modulation]) -> Tensor:
+        h = self.read(y)
+        for block, modulation in zip(self.blocks, by, strict=True):
+            h = block(h, modulation)
+        refined: Tensor = self.write(nn.functional.layer_norm(h, (self.config.width,)))
+        return refined

@@ -1,0 +1,140 @@
+"""The result of an evaluation: numbers, verdicts, and the page that shows them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scdiffuse._core.files import atomic_file, refuse_existing
+from scdiffuse.evaluation._figures import Drawing, Picture, draw_cells
+from scdiffuse.evaluation._page import render_fragment, render_page
+from scdiffuse.evaluation._score_figures import draw_overview, draw_types
+from scdiffuse.evaluation._verdicts import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Report"]
+
+_COLUMNS = ("group", "title", "value", "low", "high", "floor", "skill", "flagged", "trivial", "better", "n_cells")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Report:
+    """What was measured, beside floors and baselines, and what it means."""
+
+    title: str
+    """Headline of the page."""
+    metrics: dict[str, dict[str, Any]]
+    """Scores by metric: ``value``, ``low``, ``high``, ``floor``, ``baselines``, ``skill``, ``better`` and more."""
+    by: dict[str, dict[str, dict[str, Any]]]
+    """Scores by label and metric."""
+    verdicts: dict[str, Verdict]
+    """What the numbers mean, by group."""
+    settings: dict[str, Any]
+    """How it was measured: sizes, seeds, splits, remarks, what could not be scored and why."""
+    drawing: Drawing | None = field(default=None, repr=False)
+    """Cells that the figures show."""
+
+    def __repr__(self) -> str:
+        """List the verdicts, a line each."""
+        lines = [f"{verdict.mark} {verdict.title}: {verdict.text}" for verdict in self.verdicts.values()]
+        return "\n".join([self.title, *lines])
+
+    def _repr_html_(self) -> str:
+        """Show verdicts, overview and table in a notebook."""
+        return render_fragment(self, overview=self._overview)
+
+    def to_json(self, path: str | Path | None = None, *, overwrite: bool = False) -> dict[str, Any]:
+        """Give the numbers as plain dictionaries, and write them to a file when asked.
+
+        Parameters
+        ----------
+        path
+            File to write.
+        overwrite
+            Replace the file if it is there.
+
+        Returns
+        -------
+        ``{"metrics": ..., "by": ..., "verdicts": ..., "settings": ...}``; unknown numbers are ``None``.
+
+        Raises
+        ------
+        OutputExistsError
+            The file is there and ``overwrite`` is false.
+        """
+        plain = {
+            "metrics": self.metrics,
+            "by": self.by,
+            "verdicts": {group: verdict.to_json() for group, verdict in self.verdicts.items()},
+            "settings": self.settings,
+        }
+        if path is not None:
+            _write(Path(path), json.dumps(plain, indent=1, allow_nan=False), overwrite=overwrite)
+        return plain
+
+    def table(self) -> pd.DataFrame:
+        """Lay the scores out as one row a metric.
+
+        Returns
+        -------
+        Indexed by metric, with group, title, value, interval, floor, skill, every baseline and whether it is flagged.
+        """
+        import pandas as pd
+
+        names = sorted({name for one in self.metrics.values() for name in one["baselines"]})
+        rows = {
+            metric: {column: one[column] for column in _COLUMNS} | {name: one["baselines"].get(name) for name in names}
+            for metric, one in self.metrics.items()
+        }
+        columns = [*_COLUMNS[:6], *names, *_COLUMNS[6:]]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("metric")
+
+    def save(self, path: str | Path, *, overwrite: bool = False, umap: bool = True) -> Path:
+        """Write the page: one self-contained file that needs no network.
+
+        Parameters
+        ----------
+        path
+            The ``.html`` file.
+        overwrite
+            Replace the file if it is there.
+        umap
+            Draw the cells by UMAP, which takes half a minute; else by their first two principal components.
+
+        Returns
+        -------
+        The path written.
+
+        Raises
+        ------
+        OutputExistsError
+            The file is there and ``overwrite`` is false.
+        StorageError
+            No permission or no space.
+        """
+        path = Path(path)
+        refuse_existing(path, overwrite=overwrite)
+        page = render_page(self, overview=self._overview, types=self._types, pictures=self._pictures(umap=umap))
+        _write(path, page, overwrite=overwrite)
+        return path
+
+    @cached_property
+    def _overview(self) -> Picture | None:
+        return draw_overview(self.metrics)
+
+    @cached_property
+    def _types(self) -> Picture | None:
+        return draw_types(self.by, self.settings.get("labels", {}))
+
+    def _pictures(self, *, umap: bool) -> list[Picture]:
+        return [] if self.drawing is None else draw_cells(replace(self.drawing, umap=umap))
+
+
+def _write(path: Path, text: str, *, overwrite: bool) -> None:
+    with atomic_file(path, overwrite=overwrite) as partial:
+        partial.write_text(text, encoding="utf-8")

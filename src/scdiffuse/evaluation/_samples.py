@@ -1,0 +1,345 @@
+"""Reading the cells to compare: any AnnData or file, brought to the same genes, with what is wrong with them said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from scdiffuse._core.errors import (
+    ConditionError,
+    CountsError,
+    DataFileError,
+    GenesError,
+    UnknownNameError,
+    did_you_mean,
+)
+from scdiffuse._core.random import generator
+
+__all__ = [
+    "Cells",
+    "Faults",
+    "Reading",
+    "Sample",
+    "as_scored",
+    "check_labels",
+    "find_faults",
+    "open_cells",
+    "read_sample",
+    "shared_genes",
+]
+
+Cells: TypeAlias = ad.AnnData | str | Path
+_MIN_SHARED_GENES = 10
+_MIN_SHARED_PART = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sample:
+    """Counts of some cells on the shared genes, with their labels."""
+
+    counts: sparse.csr_matrix
+    """Shape ``(N, G)``."""
+    labels: NDArray[np.str_] | None = None
+    """One a cell, empty text where missing."""
+    donors: NDArray[np.str_] | None = None
+    """One a cell."""
+    notes: tuple[str, ...] = ()
+    """Remarks on how they were read."""
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return int(self.counts.shape[0])
+
+    def take(self, rows: NDArray[Any]) -> Sample:
+        """Keep some cells, by index or mask."""
+        return Sample(
+            counts=self.counts[rows],
+            labels=None if self.labels is None else self.labels[rows],
+            donors=None if self.donors is None else self.donors[rows],
+            notes=self.notes,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """Values that no count matrix can hold, by the number of cells that have any."""
+
+    negative: int
+    fractional: int
+    infinite: int
+    empty: int
+    n_cells: int
+    values: float = 0.0
+    """Share of the stored values."""
+
+    @property
+    def share(self) -> float:
+        """Share of cells with at least a kind of fault, from the commonest kind."""
+        return max(self.negative, self.fractional, self.infinite) / max(self.n_cells, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How cells are read, the same for every sample of a comparison."""
+
+    limits: Mapping[str, int]
+    """Most cells to keep, by role."""
+    layer: str | None
+    """Layer with the counts of the real cells; the generated ones use it too where they have it, else ``X``."""
+    by: str | None
+    """Column of ``obs`` with the type."""
+    donor: str | None
+    """Column of ``obs`` with the donor."""
+    seed: int
+    """Seed of the choice of cells."""
+
+
+def read_sample(table: ad.AnnData, *, role: str, genes: NDArray[np.str_], reading: Reading) -> Sample:
+    """Read a sample: limit its cells at random, and bring it to the shared genes.
+
+    Parameters
+    ----------
+    table
+        The cells; those with the role ``"generated"`` may hold bad values, all others have to hold raw counts.
+    role
+        What the cells are for, also in messages.
+    genes
+        Names of the shared genes, shape ``(G,)``.
+    reading
+        How to read.
+
+    Returns
+    -------
+    The sample with the genes in that order, and remarks for the report.
+
+    Raises
+    ------
+    CountsError
+        Counts are missing, or real cells hold other values.
+    UnknownNameError
+        A column or layer is not there.
+    """
+    notes: list[str] = []
+    rows, limit = np.arange(table.n_obs), reading.limits[role]
+    if table.n_obs > limit:
+        rows = np.sort(generator(reading.seed, "cells", role).choice(table.n_obs, limit, replace=False))
+        notes.append(f"{role}: {limit:,} of {table.n_obs:,} cells, drawn at random.")
+    return Sample(
+        counts=_counts(table, role=role, layer=reading.layer, rows=rows, genes=genes, notes=notes),
+        labels=_column(table, reading.by, role=role, rows=rows, notes=notes),
+        donors=_column(table, reading.donor, role=role, rows=rows, notes=notes, optional=True),
+        notes=tuple(notes),
+    )
+
+
+def find_faults(counts: sparse.csr_matrix) -> Faults:
+    """Count the cells with values that are negative, fractional or not finite, and those without any count.
+
+    Parameters
+    ----------
+    counts
+        Any matrix of cells by genes, shape ``(N, G)``.
+
+    Returns
+    -------
+    Number of cells for each fault.
+    """
+    stored = counts.data
+    finite = np.isfinite(stored)
+    whole = np.where(finite, stored, 0)
+
+    def cells(bad: NDArray[np.bool_]) -> int:
+        marks = sparse.csr_matrix((bad.astype(np.int32), counts.indices, counts.indptr), shape=counts.shape)
+        return int((np.asarray(marks.sum(axis=1)).ravel() > 0).sum())
+
+    return Faults(
+        negative=cells(whole < 0),
+        fractional=cells(whole != np.rint(whole)),
+        infinite=cells(~finite),
+        empty=int((np.asarray(abs(counts).sum(axis=1)).ravel() == 0).sum()),
+        n_cells=int(counts.shape[0]),
+        values=float(((whole < 0) | (whole != np.rint(whole)) | ~finite).mean()) if stored.size else 0.0,
+    )
+
+
+def as_scored(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Make bad values scorable, negative and not finite ones as zero; the verdict on the counts tells of them.
+
+    Parameters
+    ----------
+    counts
+        Any matrix of cells by genes, shape ``(N, G)``.
+
+    Returns
+    -------
+    Finite values from 0 up, same shape.
+    """
+    repaired = counts.copy()
+    repaired.data = np.maximum(np.nan_to_num(repaired.data, nan=0.0, posinf=0.0, neginf=0.0), 0)
+    repaired.eliminate_zeros()
+    return repaired
+
+
+def open_cells(cells: Cells, role: str) -> ad.AnnData:
+    """Open cells, leaving those of a file on disk.
+
+    Parameters
+    ----------
+    cells
+        AnnData or path of an ``.h5ad`` file.
+    role
+        What they are for, in messages.
+
+    Returns
+    -------
+    The cells, at least one.
+
+    Raises
+    ------
+    DataFileError
+        A path does not lead to a readable ``.h5ad`` file.
+    CountsError
+        There are no cells.
+    """
+    if isinstance(cells, ad.AnnData):
+        table = cells
+    else:
+        try:
+            table = ad.read_h5ad(cells, backed="r")
+        except (OSError, KeyError, ValueError) as error:
+            msg = f"`{role}` {str(cells)!r} cannot be read, expected an `.h5ad` file. Check the path; it said: {error}."
+            raise DataFileError(msg) from error
+    if not table.n_obs:
+        msg = f"`{role}` holds no cells, expected at least one. Check the file, or the mask that chose its cells."
+        raise CountsError(msg)
+    return table
+
+
+def shared_genes(tables: Mapping[str, ad.AnnData]) -> NDArray[np.str_]:
+    """Find the genes that all samples have.
+
+    Parameters
+    ----------
+    tables
+        Cells by role, ``"real"`` and ``"generated"`` among them.
+
+    Returns
+    -------
+    Their names in the order of the real cells, shape ``(G,)``.
+
+    Raises
+    ------
+    GenesError
+        The genes do not fit, or occur twice.
+    """
+    for role, table in tables.items():
+        if not table.var_names.is_unique:
+            twice = list(table.var_names[table.var_names.duplicated()][:3])
+            msg = f"`{role}` names genes twice, such as {twice}, expected unique names. Call `var_names_make_unique()`."
+            raise GenesError(msg)
+    real, made = tables["real"].var_names, tables["generated"].var_names
+    shared = real
+    for table in tables.values():
+        shared = shared[shared.isin(table.var_names)]
+    if len(shared) < max(_MIN_SHARED_GENES, _MIN_SHARED_PART * min(len(real), len(made))):
+        msg = (
+            f"Real and generated cells share {len(shared):,} genes of {len(real):,} and {len(made):,}, expected at "
+            f"least half of them and {_MIN_SHARED_GENES}. Their names look like {list(real[:2])} and {list(made[:2])}; "
+            "bring both to one kind of name."
+        )
+        raise GenesError(msg)
+    return np.asarray(shared, dtype=str)
+
+
+def _counts(
+    table: ad.AnnData,
+    *,
+    role: str,
+    layer: str | None,
+    rows: NDArray[np.int64],
+    genes: NDArray[np.str_],
+    notes: list[str],
+) -> sparse.csr_matrix:
+    if layer is not None and layer not in table.layers and role != "generated":
+        msg = f"`layer` {layer!r} is not a layer of `{role}`; expected one of {list(table.layers)}."
+        raise UnknownNameError(msg + did_you_mean(layer, table.layers))
+    matrix = table.layers[layer] if layer is not None and layer in table.layers else table.X
+    if matrix is None:
+        msg = f"`{role}` has no `X`, expected raw counts there. Name the layer that holds them with `layer`."
+        raise CountsError(msg)
+    chosen = matrix[rows] if rows.size < table.n_obs or table.isbacked else matrix
+    counts = sparse.csr_matrix(chosen, dtype=np.float32)
+    columns = table.var_names.get_indexer(pd.Index(genes))
+    if columns.size != table.n_vars or (columns != np.arange(columns.size)).any():
+        total = float(np.abs(counts.data).sum())
+        counts = sparse.csr_matrix(counts[:, columns])
+        if columns.size < table.n_vars:
+            left = 1 - float(np.abs(counts.data).sum()) / max(total, 1.0)
+            missing = table.n_vars - columns.size
+            notes.append(f"{role}: {missing:,} genes ({left:.1%} of the counts) are not in every sample: left out.")
+    counts.sum_duplicates()
+    faults = find_faults(counts)
+    if role != "generated" and faults.share:
+        layers = ", ".join(repr(name) for name in table.layers) or "none"
+        msg = (
+            f"`{role}` holds values that are negative, fractional or not finite in {faults.share:.0%} of its cells, "
+            f"expected raw counts. Name the layer that holds them with `layer` (layers here: {layers})."
+        )
+        raise CountsError(msg)
+    return counts
+
+
+def _column(
+    table: ad.AnnData,
+    key: str | None,
+    *,
+    role: str,
+    rows: NDArray[np.int64],
+    notes: list[str],
+    optional: bool = False,
+) -> NDArray[np.str_] | None:
+    if key is None:
+        return None
+    if key not in table.obs:
+        if role == "real":
+            known = list(table.obs.columns)
+            msg = f"{key!r} is not a column of the real cells' `obs`; expected one of {known}."
+            raise UnknownNameError(msg + did_you_mean(key, known))
+        if role != "generated" or not optional:
+            notes.append(f"{role}: no column {key!r} in `obs`, so nothing that needs it could be scored.")
+        return None
+    column = table.obs[key].iloc[rows].astype(object)
+    return np.asarray(column.where(column.notna(), "").astype(str), dtype=str)
+
+
+def check_labels(real: NDArray[np.str_] | None, made: NDArray[np.str_] | None, *, by: str | None) -> None:
+    """Refuse generated labels that none of the real cells bears.
+
+    Parameters
+    ----------
+    real, made
+        The labels of either sample, one a cell.
+    by
+        Column that they are from.
+
+    Raises
+    ------
+    ConditionError
+        No label of the generated cells occurs among the real ones.
+    """
+    if real is None or made is None or np.intersect1d(real[real != ""], made).size:
+        return
+    msg = (
+        f"No label in `obs[{by!r}]` of the generated cells, such as {str(made[0])!r}, occurs among the real ones, such "
+        f"as {str(real[0])!r}, expected the same names. Rename the generated labels, or leave `by` out."
+    )
+    raise ConditionError(msg)

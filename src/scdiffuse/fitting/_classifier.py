@@ -1,0 +1,207 @@
+"""From a column of `obs` to a trained classifier of noisy latents."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scdiffuse._core.errors import ConditionError
+from scdiffuse._core.progress import Progress
+from scdiffuse._core.random import generator
+from scdiffuse.cells import Conditions, ConditionTable, Source
+from scdiffuse.guidance import LEVELS, ClassifierConfig, ClassifierTask, NoisyCells
+from scdiffuse.model import Attached, Parts, new_network
+from scdiffuse.train import Run, TrainConfig, TrainState, train
+
+__all__ = ["Kind", "Labelled", "learn_classifier", "read_labelled"]
+
+Kind = Literal["categorical", "continuous"]
+"""Whether a column holds labels or numbers."""
+
+_BLOCK = 1024
+_FEWEST_CELLS = 20
+_EVERY = 10  # each tenth cell stops the training, and another tenth measures it
+_NETWORK = ClassifierConfig()
+_TRAINING = TrainConfig(
+    batch_size=256, min_steps=600, max_steps=4_000, learning_rate=2e-3, n_validations=20, patience=5, decay=0.99
+)
+
+
+class Labelled(NamedTuple):
+    """Cells that say what they are."""
+
+    source: Source
+    """Counts of the model's genes."""
+    rows: NDArray[np.int64]
+    """Rows of the source with a label and at least one count."""
+    conditions: Conditions
+    """Labels or range of the column alone, under the name of the classifier."""
+    table: ConditionTable
+    """What the rows are."""
+
+
+def read_labelled(source: Source, key: str, *, name: str, kind: Kind | None) -> Labelled:
+    """Find the cells to learn a column from.
+
+    Parameters
+    ----------
+    source
+        Counts of the model's genes.
+    key
+        Column of `obs`.
+    name
+        Name of the classifier.
+    kind
+        What the column holds; decided by its type if not given.
+
+    Returns
+    -------
+    The cells that have a label and counts; those without counts are left out with a warning that counts them.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such column.
+    ConditionError
+        The column has one label or number only, too few cells, or a label with a single cell.
+    """
+    if kind is None:
+        dtype = source.obs[key].dtype if key in source.obs else None
+        kind = "continuous" if isinstance(dtype, np.dtype) and dtype.kind == "f" else "categorical"
+    columns: tuple[Sequence[str], Sequence[str]] = ([key], []) if kind == "categorical" else ([], [key])
+    known = Conditions.from_obs(source.obs, *columns)
+    has_label = source.obs[key].notna().to_numpy()
+    rows = np.flatnonzero(has_label & _has_counts(source, has_label)).astype(np.int64)
+    if len(rows) < has_label.sum():
+        known = Conditions.from_obs(source.obs.iloc[rows], *columns)
+    _require_enough(known, key, n_cells=len(rows))
+    table = known.encode(source.obs.iloc[rows])
+    if kind == "categorical":
+        named = Conditions(categorical={name: known.categorical[key]}, continuous={})
+    else:
+        named = Conditions(categorical={}, continuous={name: known.continuous[key]})
+    return Labelled(source, rows, named, table)
+
+
+def learn_classifier(
+    parts: Parts,
+    cells: Labelled,
+    *,
+    obs_key: str,
+    library_size: bool,
+    max_epochs: int | None,
+    seed: int,
+    progress: bool,
+) -> Attached:
+    """Train a classifier, or a regressor, on the noisy latents of cells.
+
+    Parameters
+    ----------
+    parts
+        The fitted model; it is not changed.
+    cells
+        What to learn from.
+    obs_key, library_size, max_epochs, seed, progress
+        As in `CellGenerator.add_classifier`.
+
+    Returns
+    -------
+    The classifier, on the device of the model.
+    """
+    name = cells.conditions.names[0]
+    is_categorical = bool(cells.conditions.categorical)
+    values = cells.table.codes[:, 0] if is_categorical else cells.table.values[:, 0]
+    means, stds = _latents(parts, cells, progress=progress)
+    train_on, stop_by, measure_by = _divide(values, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(generator(seed, "weights of a classifier").integers(2**62)))
+        network = new_network(cells.conditions, means.shape[1] - (not library_size), _NETWORK)
+    noisy = NoisyCells(means, stds, torch.from_numpy(values.astype(np.float32)))
+    network.to(parts.latent_mean.device)
+    task = ClassifierTask(network, noisy, train=train_on, validation=stop_by, seed=seed)
+    state = TrainState.start(task, decay=_TRAINING.decay)
+    n_steps = _TRAINING.n_steps(task.n_cells, max_epochs)
+    run = Run(stage=f"classifier {name}", config=_TRAINING, n_steps=n_steps, seed=seed, progress=progress)
+    stopped = train(state, run)
+    network.requires_grad_(requires_grad=False)
+    facts = {
+        "kind": "categorical" if is_categorical else "continuous",
+        "obs_key": obs_key,
+        "n_cells": len(values),
+        **_seen(cells),
+        "accuracy": dict(zip(map(str, LEVELS), task.accuracy(measure_by), strict=True)),
+        "chance": _chance(cells.table.codes[:, 0], measure_by) if is_categorical else 0.0,
+        "n_held_out": len(measure_by),
+        "library_size": library_size,
+        "n_steps": state.step,
+        "seed": seed,
+        "stopped": stopped,
+    }
+    return Attached(conditions=cells.conditions, network=network, facts=facts)
+
+
+def _seen(cells: Labelled) -> dict[str, Any]:
+    """Tell how many cells each label has, or from where to where numbers go."""
+    for labels in cells.conditions.categorical.values():
+        counts = np.bincount(cells.table.codes[:, 0], minlength=len(labels))
+        return {"labels": {str(label): int(n) for label, n in zip(labels, counts, strict=True)}}
+    (seen,) = cells.conditions.continuous.values()
+    return {"range": [seen.min, seen.max]}
+
+
+def _chance(codes: NDArray[np.int64], held: NDArray[np.int64]) -> float:
+    """Return how many held-out cells have the label that is most frequent."""
+    return float(np.mean(codes[held] == np.bincount(codes).argmax()))
+
+
+def _divide(values: NDArray[np.generic], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Divide cells so that every part has its share of each label, and each label cells to learn from."""
+    order = np.lexsort((generator(seed, "parts of a classifier").random(len(values)), values)).astype(np.int64)
+    turn = np.arange(len(order)) % _EVERY
+    stop_by, measure_by = turn == _EVERY // 2 - 1, turn == _EVERY - 1
+    return np.sort(order[~(stop_by | measure_by)]), np.sort(order[stop_by]), np.sort(order[measure_by])
+
+
+def _latents(parts: Parts, cells: Labelled, *, progress: bool) -> tuple[Tensor, Tensor]:
+    """Infer the latents of the rows, library size last, standardised; on the main memory."""
+    means, stds = [], []
+    with Progress("encode", len(cells.rows), enabled=progress) as bar:
+        for begin in range(0, len(cells.rows), _BLOCK):
+            counts = cells.source.rows(cells.rows[begin : begin + _BLOCK])
+            mean, std = parts.from_posterior(parts.autoencoder.encode(counts), np.asarray(counts.sum(axis=1)).ravel())
+            means.append(mean.cpu())
+            stds.append(std.cpu())
+            bar.advance(len(mean))
+    return torch.cat(means), torch.cat(stds)
+
+
+def _has_counts(source: Source, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    filled = np.zeros(source.n_cells, dtype=bool)
+    for where, block in source.blocks():
+        filled[where] = np.asarray(block.sum(axis=1)).ravel() > 0
+    n_empty = int((wanted & ~filled).sum())
+    if n_empty:
+        msg = f"{n_empty} of {int(wanted.sum())} labelled cells have no count in the model's genes and are left out."
+        warnings.warn(msg, UserWarning, stacklevel=4)
+    return filled
+
+
+def _require_enough(known: Conditions, key: str, *, n_cells: int) -> None:
+    """Refuse a column that there is nothing to learn from."""
+    if n_cells < _FEWEST_CELLS:
+        msg = f"{n_cells} cells have counts and a value in {key!r}; expected at least {_FEWEST_CELLS} to learn from."
+        raise ConditionError(msg + " Add cells, or fill in missing values.")
+    for labels in known.categorical.values():
+        if len(labels) < 2:
+            msg = f"All cells have the label {labels[0]!r} in {key!r}; expected at least two labels to tell apart."
+            raise ConditionError(msg + " Add cells with other labels.")
+    for seen in known.continuous.values():
+        if seen.min == seen.max:
+            msg = f"All cells have the number {seen.min:g} in {key!r}; expected different ones to tell apart."
+            raise ConditionError(msg + " Add cells with other numbers.")

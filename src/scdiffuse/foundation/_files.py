@@ -1,0 +1,87 @@
+"""Files of other packages, read without running anything that they hold."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scdiffuse._core.errors import ModelFolderError
+
+__all__ = ["LICENCE", "read_checkpoint", "require_files"]
+
+_DAMAGES = (
+    pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, RuntimeError, ValueError, TypeError,
+    AttributeError, LookupError,
+)  # fmt: skip
+LICENCE = "Weights are under the licence of whoever published them; read it before sharing a model that holds them."
+"""What is said of weights of elsewhere."""
+
+
+def require_files(folder: Path, names: Sequence[str], *, kind: str) -> None:
+    """Make sure that a folder holds what it should.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    names
+        Files that it must hold.
+    kind
+        What wrote it, for the message.
+
+    Raises
+    ------
+    ModelFolderError
+        It is no folder, or lacks a file.
+    """
+    if not folder.is_dir():
+        msg = f"{str(folder)!r} is not a folder; expected one written by {kind}, with {', '.join(names)}."
+        raise ModelFolderError(msg + " Check the path.")
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        msg = f"{str(folder)!r} has no file `{missing[0]}`; expected a folder written by {kind}, with"
+        raise ModelFolderError(msg + f" {', '.join(names)}. Copy the whole folder again from where it was published.")
+
+
+def read_checkpoint(
+    path: Path, *, kind: str, stand_ins: Sequence[tuple[Callable[..., object], str]] = ()
+) -> dict[str, Any]:
+    """Read a file of ``torch.save``, tensors and plain containers only.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        What wrote it, for the message.
+    stand_ins
+        Harmless callables to use in the place of what the file names, with the full name each.
+
+    Returns
+    -------
+    The dictionary that it holds.
+
+    Raises
+    ------
+    ModelFolderError
+        The file is damaged, or holds objects that cannot be read without running code.
+    """
+    try:
+        with torch.serialization.safe_globals(list(stand_ins)):
+            held = torch.load(path, map_location="cpu", weights_only=True)
+    except _DAMAGES as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        told = next((line for line in reversed(reason) if "GLOBAL" in line or "Unsupported" in line), reason[0])
+        msg = f"`{path.name}` in {str(path.parent)!r} cannot be read as weights ({told.strip()[:200]}); expected what"
+        msg += f" {kind} wrote. Nothing in it was run. Copy it again, or write it anew with a recent version of that"
+        raise ModelFolderError(msg + " package.") from error
+    if not isinstance(held, dict):
+        msg = f"`{path.name}` in {str(path.parent)!r} holds a {type(held).__name__}; expected the weights that {kind}"
+        raise ModelFolderError(msg + " wrote. Copy it again from where it was published.")
+    return held

@@ -1,0 +1,105 @@
+"""Real cells of a user, filled up with generated ones."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+import anndata as ad
+import pandas as pd
+
+from scdiffuse._core.resources import explain_memory
+from scdiffuse.cells import check_counts, open_source
+from scdiffuse.generator._base import ModelState
+from scdiffuse.sampling import Wanted, combine, plan_numbers, tell
+
+__all__ = ["Augments"]
+
+
+class Augments(ModelState):
+    """The part of `CellGenerator` that adds to given cells."""
+
+    @abstractmethod
+    def generate(
+        self,
+        n: int | None = None,
+        *,
+        where: pd.DataFrame,
+        guidance: float | Mapping[str, float],
+        seed: int,
+        progress: bool,
+    ) -> ad.AnnData | Path:
+        """Generate cells."""
+
+    def augment(
+        self,
+        adata: ad.AnnData | str | Path,
+        *,
+        by: str,
+        to: Wanted = "max",
+        guidance: float | Mapping[str, float] = 1.0,
+        seed: int = 0,
+        layer: str | None = None,
+        progress: bool = True,
+    ) -> ad.AnnData:
+        """Add generated cells to real ones, until each label has enough.
+
+        Parameters
+        ----------
+        adata
+            Cells with raw counts of the model's genes, such as those it was fitted to. None of them is taken away.
+        by
+            A condition with labels, such as ``"cell_type"``. Other conditions of the generated cells are drawn as the
+            training cells of that label have them. Real cells without a label stay and are not counted.
+        to
+            How many cells each label shall have at least: as the largest (``"max"``) or the median label has, a number,
+            or numbers by label; labels that are not named then stay as they are.
+        guidance
+            How strongly conditions steer, as in `generate`.
+        seed
+            Seed of the generated cells.
+        layer
+            Layer with raw counts; ``X`` if not given.
+        progress
+            Show a bar.
+
+        Returns
+        -------
+        Real cells first, then generated ones, told apart by ``obs["source"]``: ``"real"`` or ``"generated"``. ``X`` is
+        CSR ``int32`` with the genes of the model, which are all that both kinds have. Columns of `obs` are those of
+        the real cells; where generated cells have none, they are missing.
+
+        Raises
+        ------
+        NotFittedError
+            The model is not fitted.
+        UnknownNameError
+            `by` or a label is not known to the model or the cells.
+        ConditionError
+            `by` has numbers instead of labels, or ``obs["source"]`` is taken.
+        GenesError
+            Genes of the model are missing from the data.
+        CountsError
+            The values are not raw counts.
+        SettingError
+            `to` is no whole number of at least 1, or no such word.
+
+        Warns
+        -----
+        UserWarning
+            Genes of the cells that the model does not know are left out, with their number.
+        """
+        parts = self._fitted("augment")
+        with explain_memory("Pass fewer cells at a time."):
+            source = open_source(adata, layer=layer, genes=[str(gene) for gene in self.genes])
+            numbers = plan_numbers(source.obs, by=by, to=to, conditions=self.conditions)
+            n_left_out = check_counts(adata, layer=layer).n_genes - source.n_genes
+            made: ad.AnnData | Path | None = None
+            if len(numbers):
+                where = pd.DataFrame({by: pd.Series(list(numbers.index), dtype=object), "n": numbers.to_numpy()})
+                made = self.generate(where=where, guidance=guidance, seed=seed, progress=progress)
+            settings = {"augment": by, "to": to, "generated": int(numbers.sum()), "genes_left_out": n_left_out}
+            uns = tell(self._known, parts, seed=seed, settings={**settings, "guidance": guidance})
+            generated = made if isinstance(made, ad.AnnData) else None
+            return combine(source, generated, uns=uns, n_left_out=n_left_out)

@@ -1,0 +1,221 @@
+"""Registered metrics of biology and usefulness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import inf
+
+import numpy as np
+
+from scdiffuse.metrics import _distances, _genes, _labels, _utility
+from scdiffuse.metrics._arrays import LineFit
+from scdiffuse.metrics._labels import FoldChanges
+from scdiffuse.metrics._metric import Metric, Score
+from scdiffuse.metrics._pair import Pair, labelled, teacher
+
+__all__ = ["BIOLOGY", "UTILITY"]
+
+_LABELS = frozenset({"labels"})
+_LEARNT = frozenset({"labels", "train or reference"})
+_UNIT = (0.0, 1.0)
+_OWN = "this package; defined in the function's docstring"
+
+
+def _profiles(function: Callable[[_genes.GeneProfile, _genes.GeneProfile], float], pair: Pair) -> Score:
+    """Compare gene profiles, computed once."""
+    real, generated = pair.remember(
+        "profiles", lambda: [_genes.gene_profile(view.counts) for view in (pair.real, pair.generated)]
+    )
+    return Score(function(real, generated))
+
+
+def _correlation(part: str, *, within: bool, pair: Pair) -> Score:
+    """Read correlation or slope of the gene-gene correlations, over all cells or within labels."""
+    return Score(float(getattr(pair.remember(f"correlation {within}", lambda: _line(pair, within=within)), part)))
+
+
+def _line(pair: Pair, *, within: bool) -> LineFit:
+    """Fit the gene-gene correlations."""
+    labels = (labelled(pair.real).labels, labelled(pair.generated).labels) if within else None
+    return _genes.gene_correlation(pair.real.counts, pair.generated.counts, labels=labels)
+
+
+def _fold(part: str, pair: Pair) -> Score:
+    """Read one number of the log-fold changes, computed once."""
+    return Score(float(getattr(pair.remember("fold changes", lambda: _fold_changes(pair)), part)))
+
+
+def _fold_changes(pair: Pair) -> FoldChanges:
+    """Compare log-fold changes between labels."""
+    return _labels.log_fold_changes(labelled(pair.real, "counts"), labelled(pair.generated, "counts"))
+
+
+def _depth(column: str, pair: Pair) -> Score:
+    """Measure how far one depth feature's distribution is from the real one."""
+    at = pair.depth_names.index(column)
+    real, generated = (view.depth[:, at].astype(np.float64) for view in (pair.real, pair.generated))
+    return Score(_distances.wasserstein_1d(real, generated))
+
+
+def _markers(pair: Pair) -> Score:
+    """Recover markers; the labels that lose most are named."""
+    scores = _labels.marker_recovery(labelled(pair.real, "counts"), labelled(pair.generated, "counts"))
+    worst = sorted(scores.by_label.items(), key=lambda item: item[1])[:3]
+    return Score(scores.mean, features=tuple((label, 1 - share) for label, share in worst))
+
+
+_biology = partial(Metric, group="biology", source=_OWN, cost="cheap", suite="quick")
+_error = partial(_biology, better="lower", target=0.0, range=(0.0, inf), space="counts")
+_agreement = partial(_biology, better="higher", target=1.0, range=(-1.0, 1.0), space="counts")
+_slope = partial(_biology, better="nearest", target=1.0, range=(-inf, inf), space="counts")
+_recovery = partial(_biology, better="higher", target=1.0, range=_UNIT, space="counts")
+
+BIOLOGY: tuple[Metric, ...] = (
+    _error(
+        name="invalid_values",
+        title="values that cannot be counts",
+        range=_UNIT,
+        by_label=True,
+        compute=lambda pair: Score(_genes.invalid_values(pair.generated.counts)),
+    ),
+    _error(
+        name="mean_error", title="error of gene means", by_label=True, compute=partial(_profiles, _genes.mean_error)
+    ),
+    _error(
+        name="variance_error",
+        title="error of gene variances",
+        by_label=True,
+        compute=partial(_profiles, _genes.variance_error),
+    ),
+    _error(
+        name="zero_error",
+        title="error of the genes' shares of zeros",
+        range=_UNIT,
+        by_label=True,
+        compute=partial(_profiles, _genes.zero_error),
+    ),
+    _error(
+        name="mean_variance_trend",
+        title="error of the variance at a given mean",
+        compute=partial(_profiles, _genes.mean_variance_trend),
+    ),
+    _error(
+        name="depth_distance",
+        title="distance of log library sizes",
+        space="depth",
+        by_label=True,
+        compute=partial(_depth, "log_depth"),
+    ),
+    _error(
+        name="genes_detected_distance",
+        title="distance of log numbers of genes detected",
+        space="depth",
+        by_label=True,
+        compute=partial(_depth, "log_genes_detected"),
+    ),
+    _agreement(
+        name="gene_correlation_r",
+        title="agreement of gene-gene correlations",
+        compute=lambda pair: _correlation("r", within=False, pair=pair),
+    ),
+    _slope(
+        name="gene_correlation_slope",
+        title="strength of gene-gene correlations",
+        compute=lambda pair: _correlation("slope", within=False, pair=pair),
+    ),
+    _agreement(
+        name="within_label_correlation_r",
+        title="agreement of gene-gene correlations within labels",
+        needs=_LABELS,
+        compute=lambda pair: _correlation("r", within=True, pair=pair),
+    ),
+    _slope(
+        name="within_label_correlation_slope",
+        title="strength of gene-gene correlations within labels",
+        needs=_LABELS,
+        compute=lambda pair: _correlation("slope", within=True, pair=pair),
+    ),
+    _agreement(
+        name="fold_change_r",
+        title="agreement of log-fold changes between labels",
+        needs=_LABELS,
+        compute=partial(_fold, "r"),
+    ),
+    _slope(
+        name="fold_change_slope",
+        title="strength of log-fold changes between labels",
+        needs=_LABELS,
+        compute=partial(_fold, "slope"),
+    ),
+    _recovery(
+        name="fold_change_overlap",
+        title="top 50 raised genes that agree",
+        needs=_LABELS,
+        compute=partial(_fold, "overlap"),
+    ),
+    _recovery(name="marker_recovery", title="marker genes recovered", needs=_LABELS, compute=_markers),
+    _error(
+        name="composition",
+        title="error of the labels' proportions",
+        range=_UNIT,
+        space="labels",
+        needs=_LABELS,
+        compute=lambda pair: Score(
+            _labels.composition_distance(labelled(pair.real).labels, labelled(pair.generated).labels)
+        ),
+    ),
+    _agreement(
+        name="cluster_recovery",
+        title="clusters that follow the real labels",
+        source="Hubert and Arabie 1985, doi:10.1007/BF01908075, eq. 5",
+        space="pcs",
+        suite="full",
+        needs=_LABELS,
+        compute=lambda pair: Score(
+            _labels.cluster_recovery_ari(labelled(pair.real), pair.generated.pcs, seed=pair.seed)
+        ),
+    ),
+)
+
+
+def _trained(pair: Pair) -> Score:
+    """Train on generated cells, test on real ones."""
+    return Score(_utility.train_on_generated(labelled(pair.generated), labelled(pair.real), seed=pair.seed).macro_f1)
+
+
+def _gain(pair: Pair) -> Score:
+    """Add generated cells to few real ones."""
+    few = labelled(teacher(pair))
+    return Score(_utility.rare_gain(few, labelled(pair.generated), labelled(pair.real), seed=pair.seed))
+
+
+UTILITY: tuple[Metric, ...] = (
+    Metric(
+        name="train_on_generated_f1",
+        title="macro-F1 on real cells, learnt from generated ones",
+        group="utility",
+        better="higher",
+        target=1.0,
+        range=_UNIT,
+        source="Esteban et al. 2017, arXiv:1706.02633, section 4.2",
+        cost="cheap",
+        space="pcs",
+        suite="quick",
+        needs=_LABELS,
+        compute=_trained,
+    ),
+    Metric(
+        name="rare_gain",
+        title="macro-F1 gained with 10 real cells a label",
+        group="utility",
+        better="higher",
+        target=1.0,
+        range=(-1.0, 1.0),
+        source=_OWN,
+        cost="moderate",
+        space="pcs",
+        needs=_LEARNT,
+        compute=_gain,
+    ),
+)

@@ -1,0 +1,158 @@
+"""A classifier that belongs to a model: its network, its vocabulary, and how well it does."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scdiffuse.cells import Conditions
+from scdiffuse.guidance import ClassifierConfig, LabelClassifier, NumberRegressor
+
+__all__ = ["Attached", "join_tensors", "new_network", "split_tensors"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attached:
+    """A trained classifier or regressor of noisy latents."""
+
+    conditions: Conditions
+    """Its labels or range, under its name alone."""
+    network: LabelClassifier | NumberRegressor
+    facts: Mapping[str, Any]
+    """What it was trained on and how well it does."""
+
+    @property
+    def name(self) -> str:
+        """What users call it."""
+        return self.conditions.names[0]
+
+    @property
+    def is_categorical(self) -> bool:
+        """Whether it knows labels and not numbers."""
+        return bool(self.conditions.categorical)
+
+    def encode(self, values: Iterable[object]) -> NDArray[np.float32]:
+        """Turn labels into codes, or numbers into standardised ones.
+
+        Parameters
+        ----------
+        values
+            Labels or numbers; missing ones become NaN.
+
+        Returns
+        -------
+        Targets, shape ``(N,)``.
+
+        Raises
+        ------
+        UnknownNameError
+            It does not know a label.
+        ConditionError
+            Text stands where it knows numbers.
+        """
+        table = self.conditions.encode(pd.DataFrame({self.name: pd.Series(list(values), dtype=object)}))
+        if not self.is_categorical:
+            return table.values[:, 0]
+        codes = table.codes[:, 0].astype(np.float32)
+        return np.where(codes < 0, np.float32(np.nan), codes)
+
+    def encode_known(self, values: pd.Series[Any]) -> NDArray[np.float32]:
+        """Do as `encode` does, but where a label is not known, or a number is none, return NaN."""
+        if not self.is_categorical:
+            return self.encode(pd.to_numeric(values, errors="coerce"))
+        known = {str(label) for label in self.conditions.categorical[self.name]}
+        return self.encode([value if str(value) in known else None for value in values])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all tensors by name, copied to main memory."""
+        return {name: one.detach().cpu().clone().contiguous() for name, one in self.network.state_dict().items()}
+
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits that change with any weight or label."""
+        digest = hashlib.sha256(self.conditions.to_json().encode())
+        for name, tensor in sorted(self.tensors().items()):
+            digest.update(name.encode())
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def told(self) -> dict[str, Any]:
+        """Return everything that is not a tensor, ready for JSON."""
+        settings = asdict(self.network.config)
+        return {**self.facts, "vocabulary": self.conditions.to_json(), "settings": settings}
+
+    @classmethod
+    def restore(cls, told: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Attached:
+        """Build a classifier from what was saved.
+
+        Parameters
+        ----------
+        told, tensors
+            What `told` and `tensors` returned.
+        """
+        conditions = Conditions.from_json(told["vocabulary"])
+        network = new_network(conditions, tensors["basis"].shape[0], ClassifierConfig(**told["settings"]))
+        network.load_state_dict(dict(tensors))
+        network.requires_grad_(requires_grad=False)
+        facts = {name: value for name, value in told.items() if name not in {"vocabulary", "settings"}}
+        return cls(conditions=conditions, network=network, facts=facts)
+
+
+def new_network(conditions: Conditions, n_latent: int, config: ClassifierConfig) -> LabelClassifier | NumberRegressor:
+    """Build the network for one column.
+
+    Parameters
+    ----------
+    conditions
+        The column alone.
+    n_latent
+        Width of the latents.
+    config
+        Width and depth.
+    """
+    for labels in conditions.categorical.values():
+        return LabelClassifier(n_latent, len(labels), config)
+    return NumberRegressor(n_latent, config)
+
+
+def join_tensors(classifiers: Mapping[str, Attached]) -> dict[str, Tensor]:
+    """Put the tensors of several classifiers under names of their own.
+
+    Parameters
+    ----------
+    classifiers
+        Classifiers, in the order in which `split_tensors` gives their tensors back.
+    """
+    return {
+        f"{at}.{name}": tensor for at, one in enumerate(classifiers.values()) for name, tensor in one.tensors().items()
+    }
+
+
+def split_tensors(tensors: Mapping[str, Tensor], told: Mapping[str, Mapping[str, Any]]) -> dict[str, Attached]:
+    """Build several classifiers from what was saved.
+
+    Parameters
+    ----------
+    tensors
+        What `join_tensors` returned.
+    told
+        What each said of itself, by name, in the same order.
+
+    Raises
+    ------
+    KeyError
+        A tensor is missing.
+    RuntimeError
+        Tensors do not fit what is told of them.
+    """
+    found = {}
+    for at, (name, facts) in enumerate(told.items()):
+        own = {key.removeprefix(f"{at}."): tensor for key, tensor in tensors.items() if key.startswith(f"{at}.")}
+        found[name] = Attached.restore(facts, own)
+    return found

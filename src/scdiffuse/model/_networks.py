@@ -1,0 +1,151 @@
+"""What a fitted model is made of: networks, the scale of latents, and what the training cells were."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from scdiffuse.autoencoder import CountAutoencoder, Posterior
+from scdiffuse.calibration import ExpectedShares, Levels
+from scdiffuse.cells import Conditions, ConditionTable
+from scdiffuse.diffusion import LatentDenoiser
+from scdiffuse.foundation import build_latent
+from scdiffuse.model._config import ModelConfig
+from scdiffuse.model._library_size import SizeScores
+
+__all__ = ["Parts"]
+
+
+class Parts(nn.Module):
+    """All tensors of a model.
+
+    Parameters
+    ----------
+    config
+        Settings.
+    conditions
+        Vocabulary.
+    shares
+        Mean share of each gene, shape ``(G,)``.
+    training
+        Distinct condition rows of the training cells, with their numbers.
+    """
+
+    latent_mean: Tensor
+    latent_std: Tensor
+    conditions_codes: Tensor
+    conditions_values: Tensor
+    conditions_counts: Tensor
+
+    def __init__(
+        self, config: ModelConfig, *, conditions: Conditions, shares: Tensor, training: ConditionTable
+    ) -> None:
+        super().__init__()
+        width = config.autoencoder.n_latent + 1
+        self.autoencoder = (
+            CountAutoencoder(shares, config.autoencoder)
+            if config.latent is None
+            else build_latent(config.latent, shares=shares, config=config.autoencoder)
+        )
+        self.denoiser = LatentDenoiser(
+            width,
+            n_labels=conditions.n_labels,
+            n_continuous=len(conditions.continuous),
+            config=config.diffusion,
+        )
+        levels = Levels.of(conditions.n_labels, training)
+        self.expected = ExpectedShares(levels, shares.numel()) if levels else None
+        self.register_buffer("latent_mean", torch.zeros(width))
+        self.register_buffer("latent_std", torch.ones(width))
+        self.sizes = SizeScores()
+        self.register_buffer("conditions_codes", torch.from_numpy(training.codes))
+        self.register_buffer("conditions_values", torch.from_numpy(training.values))
+        self.register_buffer("conditions_counts", torch.from_numpy(training.counts))
+
+    @property
+    def trained_on(self) -> ConditionTable:
+        """Distinct condition rows of the training cells, with their numbers."""
+        held = (self.conditions_codes, self.conditions_values, self.conditions_counts)
+        return ConditionTable(*(part.cpu().numpy() for part in held))
+
+    def from_posterior(self, posterior: Posterior, sizes: NDArray[np.number]) -> Posterior:
+        """Join the posterior of codes with library sizes, as the diffusion sees cells; `to_latent` goes back.
+
+        Parameters
+        ----------
+        posterior
+            Of the codes, each part of shape ``(B, D)``.
+        sizes
+            Counts a cell, shape ``(B,)``, at least 1.
+
+        Returns
+        -------
+        Standardised, each part of shape ``(B, D + 1)``; the deviation of the library size is 0.
+        """
+        scores = torch.from_numpy(self.sizes.of(sizes)).to(posterior.mean)[:, None]
+        mean = torch.cat([posterior.mean, scores], dim=1)
+        std = torch.cat([posterior.std, torch.zeros_like(scores)], dim=1)
+        return Posterior((mean - self.latent_mean) / self.latent_std, std / self.latent_std)
+
+    def to_latent(self, standardised: Tensor) -> tuple[Tensor, NDArray[np.int64]]:
+        """Split diffused vectors into latent codes and library sizes.
+
+        Parameters
+        ----------
+        standardised
+            What the diffusion made, shape ``(B, D + 1)``.
+
+        Returns
+        -------
+        Codes, shape ``(B, D)``, and library sizes, shape ``(B,)``, kept within the range of the training cells.
+        """
+        both = standardised * self.latent_std + self.latent_mean
+        return both[:, :-1], self.sizes.sizes(both[:, -1])
+
+    def copies(self) -> dict[str, Tensor]:
+        """Return all tensors by name, copied to main memory."""
+        return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in self.state_dict().items()}
+
+    def fingerprint(self, words: str) -> str:
+        """Return 16 hexadecimal digits that change with any weight or word.
+
+        Parameters
+        ----------
+        words
+            What belongs to the model and is no tensor: genes and vocabulary.
+        """
+        digest = hashlib.sha256(words.encode())
+        for name, tensor in sorted(self.copies().items()):
+            digest.update(name.encode())
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], *, config: ModelConfig, conditions: Conditions) -> Self:
+        """Build the parts from saved tensors.
+
+        Parameters
+        ----------
+        tensors
+            What `copies` returned.
+        config
+            Settings.
+        conditions
+            Vocabulary.
+
+        Raises
+        ------
+        RuntimeError
+            The tensors do not fit the settings.
+        """
+        training = ConditionTable(*(tensors[f"conditions_{part}"].numpy() for part in ("codes", "values", "counts")))
+        n_genes = tensors["autoencoder.likelihood.log_size"].numel()
+        parts = cls(config, conditions=conditions, shares=torch.ones(n_genes), training=training)
+        parts.load_state_dict(dict(tensors))
+        return parts

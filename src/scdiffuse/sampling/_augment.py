@@ -1,0 +1,169 @@
+"""Real cells with generated ones beside them, until each label has enough."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameError, did_you_mean
+from scdiffuse._core.slots import OBS_SOURCE, OBS_UNSEEN
+from scdiffuse.cells import Conditions, Label, Source
+
+__all__ = ["Wanted", "combine", "plan_numbers"]
+
+Wanted = Literal["max", "median"] | int | Mapping[Label, int]
+"""Cells that each label shall have at least: as many as the largest or the median label, a number, or one each."""
+
+
+def plan_numbers(obs: pd.DataFrame, *, by: str, to: Wanted, conditions: Conditions) -> pd.Series[int]:
+    """Decide how many cells of each label to generate.
+
+    Parameters
+    ----------
+    obs
+        Columns of the real cells.
+    by
+        The condition whose labels are to be evened out.
+    to
+        How many cells each label shall have at least.
+    conditions
+        Those of the model.
+
+    Returns
+    -------
+    Cells to generate by label; labels that have enough are not among them.
+
+    Raises
+    ------
+    UnknownNameError
+        `by` is no condition, no column of the cells, or a label was not trained.
+    ConditionError
+        `by` is a continuous condition, or the cells have a column that says where cells come from.
+    SettingError
+        A number of cells is not a whole one of at least 1, or there is no such word.
+    """
+    conditions.require(by)
+    if by not in conditions.categorical:
+        msg = f"`by` is {by!r}, whose values are numbers; expected a condition with labels, one of"
+        raise ConditionError(msg + f" {list(conditions.categorical)}. Name one of these.")
+    if by not in obs:
+        known = [str(name) for name in obs.columns]
+        msg = f"{by!r} is not a column of `adata.obs`; expected one of {known}."
+        raise UnknownNameError(msg + did_you_mean(by, known))
+    if OBS_SOURCE in obs:
+        msg = f"`adata.obs` has a column {OBS_SOURCE!r} already, which shall tell real cells from generated ones;"
+        raise ConditionError(msg + f" expected none. Keep the real cells and drop or rename {OBS_SOURCE!r}.")
+    codes = conditions.encode(obs[[by]], partial=True).codes[:, list(conditions.categorical).index(by)]
+    labels = conditions.categorical[by]
+    held = pd.Series(np.bincount(codes[codes >= 0], minlength=len(labels)), index=pd.Index(labels))
+    missing = _at_least(held, to, by=by) - held
+    return missing[missing > 0].astype(int)
+
+
+def _at_least(held: pd.Series[int], to: Wanted, *, by: str) -> pd.Series[int]:
+    """Read how many cells each label shall have."""
+    if isinstance(to, Mapping):
+        labels = {str(label): label for label in held.index}
+        for label in to:
+            if str(label) not in labels:
+                msg = f"`to` names {label!r}, not a trained label of {by!r}; expected one of {list(held.index)}."
+                raise UnknownNameError(msg + did_you_mean(label, held.index))
+        asked = {labels[str(label)]: _whole(n) for label, n in to.items()}
+        return pd.Series([asked.get(label, 0) for label in held.index], index=held.index)
+    if isinstance(to, str):
+        found = held[held > 0]
+        if to not in {"max", "median"} or found.empty:
+            msg = f"`to` is {to!r}; expected 'max', 'median', a number of cells, or numbers by label, and cells with"
+            raise SettingError(msg + f" labels in {by!r}. Pass one of these.")
+        level = int(found.max() if to == "max" else np.ceil(found.median()))
+        return pd.Series([level if n else 0 for n in held], index=held.index)
+    return pd.Series(_whole(to), index=held.index)
+
+
+def _whole(n: object) -> int:
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        msg = f"`to` asks for {n!r} cells of a label; expected a whole number of at least 1. Pass one such as 200."
+        raise SettingError(msg)
+    return int(n)
+
+
+def combine(real: Source, made: ad.AnnData | None, *, uns: Mapping[str, Any], n_left_out: int) -> ad.AnnData:
+    """Put real and generated cells together.
+
+    Parameters
+    ----------
+    real
+        The real cells, genes of the model in its order.
+    made
+        The generated ones; `None` where none are needed.
+    uns
+        What to keep beside them.
+    n_left_out
+        Genes of the real cells that the model does not know.
+
+    Returns
+    -------
+    Real cells first. Columns of `obs` are those of the real cells, missing where generated cells have none, and
+    ``source``.
+    """
+    if n_left_out:
+        msg = f"{n_left_out} genes of the cells are not known to the model and are left out of the augmented cells."
+        warnings.warn(msg + " Measure and fit them, or go on without.", stacklevel=4)
+    blocks = [block for _, block in real.blocks()]
+    tables = [real.obs.assign(**{OBS_SOURCE: "real"})]
+    if made is not None:
+        blocks.append(made.X)
+        tables.append(_like(made.obs.drop(columns=[OBS_UNSEEN], errors="ignore"), real.obs))
+    obs = pd.concat([table.astype(object) for table in tables])
+    for name in real.obs.columns:
+        obs[name] = _typed(obs[name], real.obs[name])
+    obs[OBS_SOURCE] = pd.Categorical(obs[OBS_SOURCE], categories=["real", "generated"])
+    obs.index = obs.index.astype(str)
+    counts = sp.vstack(blocks, format="csr")
+    return ad.AnnData(X=sp.csr_matrix(counts, dtype=np.int32), obs=_unique(obs), var=real.var.copy(), uns=dict(uns))
+
+
+def _like(made: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
+    """Give generated cells the columns of the real ones, with labels of the same kind."""
+    columns = {}
+    for name in [*real.columns, OBS_SOURCE]:
+        column = made[name].astype(object) if name in made else pd.Series(None, index=made.index, dtype=object)
+        if name in real:
+            kinds = {str(label): label for label in real[name].dropna().unique()}
+            column = column.map(lambda label, kinds=kinds: kinds.get(str(label), label))
+        columns[str(name)] = column
+    return pd.DataFrame(columns, index=made.index)
+
+
+def _typed(column: pd.Series[Any], real: pd.Series[Any]) -> pd.Series[Any]:
+    """Store a column as the real cells have it, where that type knows missing values."""
+    if isinstance(real.dtype, pd.CategoricalDtype):
+        new = [label for label in column.dropna().unique() if label not in real.cat.categories]
+        return column.astype(pd.CategoricalDtype([*real.cat.categories, *new], ordered=real.cat.ordered))
+    if real.dtype.kind == "b":
+        return column.astype("boolean") if column.isna().any() else column.astype(bool)
+    if real.dtype.kind in "iuf":
+        numbers = pd.to_numeric(column)
+        return numbers if column.isna().any() or numbers.dtype.kind == "f" else numbers.astype(real.dtype)
+    return column.astype("category")
+
+
+def _unique(obs: pd.DataFrame) -> pd.DataFrame:
+    """Rename generated cells whose names real cells have."""
+    taken = set(obs.index[obs[OBS_SOURCE] == "real"])
+    at, names = 0, []
+    for name, source in zip(obs.index, obs[OBS_SOURCE], strict=True):
+        if source == "real":
+            names.append(name)
+            continue
+        while f"generated-{at}" in taken:
+            at += 1
+        names.append(f"generated-{at}")
+        at += 1
+    return obs.set_axis(pd.Index(names, dtype=str))

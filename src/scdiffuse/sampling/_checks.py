@@ -1,0 +1,162 @@
+"""What a request must not ask for at once, and what lies beyond the measured."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+
+from scdiffuse._core.errors import ConditionError, ExtrapolationWarning, SettingError
+from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, plan_conditions
+from scdiffuse.diffusion import Heun, Solver, angle
+from scdiffuse.guidance import Avoided
+from scdiffuse.model import Known, Parts
+
+__all__ = ["call_times", "read_wanted", "require_none_avoided", "warn_beyond", "warn_column", "without_avoided"]
+
+
+def without_avoided(training: ConditionTable, avoided: Iterable[Avoided], conditions: Conditions) -> ConditionTable:
+    """Leave out the training cells that have a label to avoid, so that none is drawn for an open condition.
+
+    Parameters
+    ----------
+    training
+        Conditions of the training cells.
+    avoided
+        What to avoid.
+    conditions
+        Those of the model.
+
+    Raises
+    ------
+    SettingError
+        All training cells have it.
+    """
+    keep = np.ones(len(training), dtype=bool)
+    for at, value, strength in avoided:
+        if at < training.codes.shape[1] and strength > 0.0:
+            keep &= training.codes[:, at] != int(value)
+            if not keep.any():
+                name = conditions.names[at]
+                msg = f"All training cells have what `avoid` names for {name!r}; expected a label that others lack."
+                raise SettingError(msg + " Leave it out of `avoid`.")
+    return training.take(keep)
+
+
+def require_none_avoided(table: ConditionTable, avoided: Iterable[Avoided], conditions: Conditions) -> None:
+    """Refuse to give cells what they shall stay away from.
+
+    Parameters
+    ----------
+    table
+        What cells shall be.
+    avoided
+        What to avoid.
+    conditions
+        Those of the model.
+
+    Raises
+    ------
+    SettingError
+        A cell shall have a label, or a number, and avoid it.
+    """
+    for at, value, _ in avoided:
+        has = np.concatenate([table.codes, table.values], axis=1)[:, at] == value
+        if has.any():
+            name = conditions.names[at]
+            labels = conditions.categorical.get(name, ())
+            shown = labels[int(value)] if labels else "a number"
+            n_cells = int(table.counts[has].sum())
+            msg = f"`avoid` names {shown!r} of {name!r}, and {n_cells:,} of the cells asked for shall have it; expected"
+            raise SettingError(msg + " none. Ask for another one, or for None, or leave it out of `avoid`.")
+
+
+def warn_beyond(conditions: Conditions, asked: ConditionTable) -> None:
+    """Warn of numbers outside of the range of the training cells.
+
+    Parameters
+    ----------
+    conditions
+        Those of the model.
+    asked
+        One row a request.
+
+    Warns
+    -----
+    ExtrapolationWarning
+        With the name, the number and the range.
+    """
+    warn_column(conditions, asked, "where")
+
+
+def warn_column(conditions: Conditions, asked: ConditionTable, word: str) -> None:
+    """Warn as `warn_beyond` does, naming the argument that asked."""
+    for at, (name, seen) in enumerate(conditions.continuous.items()):
+        numbers = asked.values[:, at].astype(np.float64) * seen.std + seen.mean
+        slack = 1e-5 * max(seen.std, abs(seen.max), abs(seen.min))
+        beyond = (numbers < seen.min - slack) | (numbers > seen.max + slack)
+        if beyond.any():
+            furthest = numbers[beyond][np.argmax(np.abs(numbers[beyond] - seen.mean))]
+            msg = (
+                f"`{word}` asks for {name!r} = {furthest:.6g} ({asked.counts[beyond].sum():,} cells or rows); expected "
+                f"a number from {seen.min:g} to {seen.max:g}, where it was measured. Take what is generated beyond for "
+                "a guess, or ask for a number within."
+            )
+            warnings.warn(msg, ExtrapolationWarning, stacklevel=5)
+
+
+def call_times(solver: Solver, n_steps: int, *, start: float = 1.0) -> list[float]:
+    """List the times at which a solver asks for an estimate on its way to data.
+
+    Parameters
+    ----------
+    solver
+        Rule of a step.
+    n_steps
+        Steps; none if below 1.
+    start
+        Time that the way begins at.
+    """
+    angles = angle(torch.linspace(start, 0.0, max(n_steps, 0) + 1, dtype=torch.float64))[:-1]
+    if isinstance(solver, Heun):
+        angles = torch.cat([angles, 0.5 * angles[-1:]])
+    times: list[float] = (angles.sin() / (angles.sin() + angles.cos())).float().tolist()
+    return times
+
+
+def read_wanted(known: Known, parts: Parts, where: object, *, name: str) -> ConditionPlan:
+    """Read one combination of conditions.
+
+    Parameters
+    ----------
+    known, parts
+        The fitted model.
+    where
+        One label or number for each condition to change; `None` changes none.
+    name
+        The argument, for messages.
+
+    Returns
+    -------
+    A plan of one cell: what is asked for, and what is left open.
+
+    Raises
+    ------
+    ConditionError
+        The model has no conditions, or a number is asked for in text.
+    SettingError
+        `where` is not a mapping.
+    UnknownNameError
+        A condition or label was not trained.
+    """
+    if where is None:
+        return plan_conditions(known.conditions, parts.trained_on, n=1)
+    if not isinstance(where, Mapping):
+        msg = f"`{name}` must name conditions and what they shall be, such as {{'cell_type': 'B'}}; got"
+        raise SettingError(msg + f" {type(where).__name__}. Pass a mapping.")
+    if not known.conditions.names:
+        msg = f"`{name}` needs a model with conditions, and this one has none. Fit one with"
+        raise ConditionError(msg + " `CellGenerator(adata, conditions=[...])`.")
+    return plan_conditions(known.conditions, parts.trained_on, n=1, where=where)

@@ -1,0 +1,210 @@
+"""How much of what is asked for was seen in training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scdiffuse._core.slots import OBS_UNSEEN
+from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, Label, Range
+
+__all__ = ["NumberSupport", "Support", "find_support", "is_unseen", "with_unseen"]
+
+_MOST_NEAREST = 10
+_SLACK = 1e-4  # training standard deviations: what float32 makes of a number
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberSupport:
+    """Where a number asked for lies among those measured."""
+
+    asked: float
+    low: float
+    """Smallest number of the training cells with the labels asked for, of all of them if there are none."""
+    high: float
+    """Largest one."""
+    below: float | None
+    """Nearest number measured in those cells that is not above the one asked for."""
+    above: float | None
+    """Nearest one that is not below."""
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether the number lies outside of what was measured."""
+        return self.below is None or self.above is None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Support:
+    """How much of a combination of conditions was seen in training."""
+
+    where: Mapping[str, Label | None]
+    """What was asked for."""
+    n_cells: int
+    """Training cells with all of the labels asked for."""
+    marginals: Mapping[str, int]
+    """Training cells with each of these labels, whatever their other conditions are."""
+    nearest: pd.DataFrame
+    """Combinations of labels that were trained: ``n_shared`` labels as asked for and ``n_cells``, the nearest first."""
+    numbers: Mapping[str, NumberSupport]
+    """Range and nearest measured values of each number asked for."""
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether no training cell has these labels, or a number lies outside of what these cells have."""
+        return self.n_cells == 0 or any(number.is_outside for number in self.numbers.values())
+
+    def __str__(self) -> str:
+        """Say it in plain sentences."""
+        labels = [f"{name} {label!r}" for name, label in self.where.items() if name in self.marginals]
+        told = []
+        if labels:
+            alone = "; ".join(f"{name} alone: {self.marginals[name]:,}" for name in self.marginals)
+            told.append(f"{self.n_cells:,} training cells have {' and '.join(labels)} ({alone}).")
+        if self.n_cells == 0 and len(self.nearest):
+            first = self.nearest.iloc[0]
+            combination = ", ".join(f"{name} {first[name]!r}" for name in self.marginals)
+            told.append(f"The combination is unseen; the nearest is {combination} ({first['n_cells']:,} cells).")
+        told += [_tell(name, number) for name, number in self.numbers.items()]
+        return " ".join(told) or "Nothing was asked for: every training cell counts."
+
+    def __repr__(self) -> str:
+        return f"Support({self})"
+
+
+def _tell(name: str, number: NumberSupport) -> str:
+    asked = f"{name} {number.asked:g}"
+    if number.is_outside:
+        return f"{asked} lies outside of what was measured, {number.low:g} to {number.high:g}: this is extrapolation."
+    if number.below == number.above:
+        return f"{asked} was measured."
+    return f"{asked} lies between the measured {number.below:g} and {number.above:g}: this is interpolation."
+
+
+def find_support(conditions: Conditions, training: ConditionTable, plan: ConditionPlan) -> Support:
+    """Compare one request with the training cells.
+
+    Parameters
+    ----------
+    conditions
+        The vocabulary.
+    training
+        Conditions of the training cells.
+    plan
+        A plan of one request; what it leaves open or asks as missing counts as no demand.
+
+    Returns
+    -------
+    What was found.
+    """
+    codes, values = plan.requests.codes[0], plan.requests.values[0]
+    asked = conditions.decode(plan.requests.take(slice(0, 1))).iloc[0]
+    given = [at for at, code in enumerate(codes) if code >= 0]
+    names = list(conditions.categorical)
+    matches = _matches(training.codes, codes)
+    near = training.take(matches) if matches.any() else training
+    numbers = {
+        name: _number(values[at], near.values[:, at], seen)
+        for at, (name, seen) in enumerate(conditions.continuous.items())
+        if not np.isnan(values[at])
+    }
+    return Support(
+        where={names[at]: asked[names[at]] for at in given} | {name: held.asked for name, held in numbers.items()},
+        n_cells=int(training.counts[matches].sum()),
+        marginals={names[at]: int(training.counts[training.codes[:, at] == codes[at]].sum()) for at in given},
+        nearest=_nearest(conditions, training, codes),
+        numbers=numbers,
+    )
+
+
+def _matches(rows: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which rows have all the labels; a missing one is no demand."""
+    found: NDArray[np.bool_] = ((codes < 0) | (rows == codes)).all(axis=1)
+    return found
+
+
+def _number(asked: float, measured: NDArray[np.float32], seen: Range) -> NumberSupport:
+    decimals = 6 - math.ceil(math.log10(seen.max - seen.min or 1.0))
+    held = np.sort(measured[~np.isnan(measured)].astype(np.float64))
+    below, above = held[held <= asked + _SLACK], held[held >= asked - _SLACK]
+
+    def plain(standardised: float) -> float:
+        return round(standardised * seen.std + seen.mean, decimals) + 0.0  # no negative zeros
+
+    return NumberSupport(
+        asked=plain(asked),
+        low=plain(held[0]) if held.size else seen.min,
+        high=plain(held[-1]) if held.size else seen.max,
+        below=plain(below[-1]) if below.size else None,
+        above=plain(above[0]) if above.size else None,
+    )
+
+
+def _nearest(conditions: Conditions, training: ConditionTable, codes: NDArray[np.int64]) -> pd.DataFrame:
+    """List trained combinations by the labels that they share, then by their cells."""
+    labels = ConditionTable(training.codes, training.values[:, :0], training.counts).distinct()
+    shared = ((labels.codes == codes) & (codes >= 0)).sum(axis=1)
+    order = np.lexsort((-labels.counts, -shared))[:_MOST_NEAREST]
+    vocabulary = Conditions(categorical=conditions.categorical, continuous={})
+    table = vocabulary.decode(labels.take(order))
+    return table.assign(n_shared=shared[order], n_cells=labels.counts[order])
+
+
+def is_unseen(conditions: Conditions, training: ConditionTable, table: ConditionTable) -> NDArray[np.bool_]:
+    """Tell which cells have a combination of labels that no training cell has, or a number out of the training range.
+
+    Parameters
+    ----------
+    conditions
+        The vocabulary.
+    training
+        Conditions of the training cells.
+    table
+        Conditions of ``B`` cells; a missing one is no demand.
+
+    Returns
+    -------
+    One answer a cell, shape ``(B,)``.
+    """
+    known = np.unique(training.codes, axis=0)
+    asked, which = np.unique(table.codes, axis=0, return_inverse=True)
+    new = np.array([not _matches(known, codes).any() for codes in asked], dtype=bool)
+    answer: NDArray[np.bool_] = new[which.ravel()] | _outside(conditions, table).any(axis=1)
+    return answer
+
+
+def _outside(conditions: Conditions, table: ConditionTable) -> NDArray[np.bool_]:
+    """Tell which numbers lie out of the training range, shape ``(B, C_continuous)``."""
+    seen = conditions.continuous.values()
+    low = np.array([(one.min - one.mean) / one.std for one in seen])
+    high = np.array([(one.max - one.mean) / one.std for one in seen])
+    answer: NDArray[np.bool_] = (table.values < low - _SLACK) | (table.values > high + _SLACK)  # not where missing
+    return answer
+
+
+def with_unseen(
+    obs: pd.DataFrame, table: ConditionTable, *, conditions: Conditions, training: ConditionTable
+) -> pd.DataFrame:
+    """Mark cells whose conditions were not seen together in training.
+
+    Parameters
+    ----------
+    obs
+        Columns of ``B`` cells.
+    table
+        Their conditions.
+    conditions, training
+        As in `is_unseen`.
+
+    Returns
+    -------
+    The columns, with ``unseen`` (``bool``) where the model has two conditions or more.
+    """
+    if OBS_UNSEEN in conditions.names or len(conditions.names) < 2:
+        return obs
+    return obs.assign(**{OBS_UNSEEN: is_unseen(conditions, training, table)})

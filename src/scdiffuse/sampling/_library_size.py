@@ -1,0 +1,90 @@
+"""The library sizes that generated cells shall have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdiffuse._core.errors import SettingError
+from scdiffuse._core.random import cell_normals
+
+__all__ = ["Depth", "LibrarySize", "Sizes", "plan_sizes"]
+
+LibrarySize = int | tuple[float, float] | Sequence[int] | NDArray[np.integer]
+"""One number for all, a mean with a standard deviation as a tuple, or one number a cell."""
+
+
+def plan_sizes(
+    library_size: LibrarySize | None, *, n: int, seed: int
+) -> Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]:
+    """Check what was asked for, before anything costly.
+
+    Parameters
+    ----------
+    library_size
+        What the user gave; `None` keeps the sizes that the model generates.
+    n
+        Number of cells.
+    seed
+        Seed of drawn sizes.
+
+    Returns
+    -------
+    A function of cell indices and the model's own sizes that returns the sizes to use.
+
+    Raises
+    ------
+    SettingError
+        A size is not a positive whole number, or there are not `n` of them.
+    """
+    if library_size is None:
+        return lambda cells, own: own
+    if isinstance(library_size, tuple) and len(library_size) == 2:
+        return _drawn(*library_size, seed=seed)
+    given = np.asarray(library_size)
+    if given.dtype.kind not in "iuf" or given.ndim > 1 or (given < 1).any() or (given % 1 != 0).any():
+        msg = f"`library_size` must hold whole numbers of at least 1, got {library_size!r}; expected one number,"
+        raise SettingError(msg + " a tuple of mean and standard deviation, or one number a cell.")
+    if given.ndim and given.size != n:
+        msg = f"`library_size` holds {given.size} numbers for {n} cells; give one number, or one a cell."
+        raise SettingError(msg)
+    sizes = given.astype(np.int64)
+    if given.ndim:
+        return lambda cells, own: sizes[cells]
+    return lambda cells, own: np.full(len(cells), sizes)
+
+
+def _drawn(
+    mean: float, std: float, *, seed: int
+) -> Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]:
+    """Draw log-normal sizes of that mean and standard deviation."""
+    if not (mean >= 1 and std >= 0):
+        msg = f"`library_size` is a mean of {mean} with a standard deviation of {std}; expected at least 1 and 0."
+        raise SettingError(msg)
+    variance = np.log1p((std / mean) ** 2)
+
+    def draw(cells: NDArray[np.int64], own: NDArray[np.int64]) -> NDArray[np.int64]:
+        normals = cell_normals(seed, "library size", cells, 1)[:, 0].astype(np.float64)
+        sizes = np.exp(np.log(mean) - 0.5 * variance + np.sqrt(variance) * normals)
+        drawn: NDArray[np.int64] = np.maximum(1, np.round(sizes)).astype(np.int64)
+        return drawn
+
+    return draw
+
+
+Depth = LibrarySize | str | None
+"""A `LibrarySize`, or ``"own"`` for that of the given cell, or `None` for the one that is generated with the cell."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """Library sizes of cells, or `None` where they are generated."""
+
+    held: NDArray[np.int64] | None
+
+    def of(self, cells: NDArray[np.int64] | slice) -> NDArray[np.int64] | None:
+        """Return those of some cells."""
+        return None if self.held is None else self.held[cells]

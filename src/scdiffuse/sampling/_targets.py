@@ -1,0 +1,50 @@
+"""Where classifiers guide each cell."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from scdiffuse.guidance import with_targets
+from scdiffuse.nn import ConditionTensors
+
+__all__ = ["Targets"]
+
+
+class Targets(NamedTuple):
+    """Where classifiers guide the cells."""
+
+    columns: tuple[NDArray[np.float32], ...]
+    """Targets of each guide: one for all cells, or one a cell."""
+    strengths: tuple[float, ...]
+    """Strength of each guide."""
+
+    def beside(self, conditions: ConditionTensors, cells: NDArray[np.int64]) -> ConditionTensors:
+        """Put the targets of some cells where the guide looks for them.
+
+        Parameters
+        ----------
+        conditions
+            Conditions of the cells.
+        cells
+            Their indices, shape ``(B,)``.
+        """
+        target = torch.from_numpy(self._of(cells))
+        return with_targets(conditions, target, torch.tensor(self.strengths).expand_as(target))
+
+    def heeded(self, cells: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the targets of some cells, shape ``(B, K)``; NaN for a guide without strength.
+
+        Parameters
+        ----------
+        cells
+            Their indices, shape ``(B,)``.
+        """
+        return np.where(np.array(self.strengths) > 0, self._of(cells), np.float32(np.nan))
+
+    def _of(self, cells: NDArray[np.int64]) -> NDArray[np.float32]:
+        rows = [column[cells] if len(column) > 1 else np.repeat(column, len(cells)) for column in self.columns]
+        return np.stack(rows, axis=1)

@@ -1,0 +1,128 @@
+"""The compiled misfit is that of the formulas in tensors, with its slopes, also where numbers are extreme."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from scipy.special import log1p
+from torch import Tensor
+
+from scdiffuse.autoencoder import BurstNegativeBinomial, Counted, NegativeBinomial, read_counts
+from scdiffuse.autoencoder.cpu import _vectors as vectors
+
+N_CELLS, N_GENES = 7, 1_100  # more genes than are taken at once
+WEIGHTS = torch.linspace(0.2, 2.0, N_CELLS)
+
+
+def _random(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def cells() -> Counted:
+    """Counts from none to thousands; the third cell has none, the fourth more than are taken at once."""
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(rng.gamma(0.2, 5.0, (N_CELLS, N_GENES)))
+    counts[2] = 0
+    counts[3] += 1
+    counts[4, :4] = 1, 1023, 1024, 90_000
+    return read_counts(sp.csr_matrix(counts), torch.device("cpu"))
+
+
+def _likelihood(kind: type[NegativeBinomial], *, size: float, spread: float) -> NegativeBinomial:
+    likelihood = kind(N_GENES)
+    with torch.no_grad():
+        for at, shape in enumerate(likelihood.parameters()):
+            shape.add_(spread * _random(at, N_GENES))
+        likelihood.log_size.add_(size)
+    return likelihood
+
+
+def _both(likelihood: NegativeBinomial, logits: Tensor, cells: Counted, *, outliers: bool = True) -> list[list[Tensor]]:
+    """Value and slopes, compiled and in double precision."""
+    found = []
+    for exact in (False, True):
+        held = cells
+        if exact:
+            likelihood, logits = likelihood.double(), logits.double()
+            held = cells._replace(counts=cells.counts.double(), totals=cells.totals.double())
+        given = logits.clone().requires_grad_()
+        misfit = likelihood.misfit(given, held, WEIGHTS.to(logits.dtype), outliers=outliers)
+        shapes = [given, *likelihood.parameters()]
+        slopes = torch.autograd.grad(misfit, shapes, allow_unused=True, materialize_grads=True)
+        found.append([misfit.detach(), *slopes])
+    return found
+
+
+@pytest.mark.parametrize("outliers", [True, False])
+@pytest.mark.parametrize("kind", [NegativeBinomial, BurstNegativeBinomial])
+@pytest.mark.parametrize(("size", "spread"), [(-5.0, 0.0), (-6.0, 1.5), (10.0, 0.5)])
+def test_it_is_what_tensors_say(
+    cells: Counted, kind: type[NegativeBinomial], size: float, spread: float, *, outliers: bool
+) -> None:
+    likelihood = _likelihood(kind, size=size, spread=spread)
+    (misfit, *slopes), (exact, *expected) = _both(
+        likelihood, 2 * _random(9, N_CELLS, N_GENES), cells, outliers=outliers
+    )
+    assert misfit.item() == pytest.approx(exact.item(), rel=1e-5)
+    for one, other in zip(slopes, expected, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=0.0, atol=3e-4 * float(other.abs().max()))
+
+
+def test_logits_that_differ_by_hundreds_give_finite_slopes(cells: Counted) -> None:
+    logits = 2 * _random(9, N_CELLS, N_GENES)
+    logits[0, :50] = -300.0
+    logits[1, 7] = 200.0
+    likelihood = _likelihood(BurstNegativeBinomial, size=0.0, spread=0.5)
+    (misfit, *slopes), _ = _both(likelihood, logits, cells)
+    assert all(bool(torch.isfinite(one).all()) for one in (misfit, *slopes))
+
+
+def test_what_is_no_number_is_not_hidden(cells: Counted) -> None:
+    logits = _random(9, N_CELLS, N_GENES)
+    logits[5, 1000] = torch.nan
+    assert BurstNegativeBinomial(N_GENES).misfit(logits, cells, WEIGHTS).isnan()
+
+
+def test_threads_change_rounding_only(
+    cells: Counted, set_threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    likelihood, logits = _likelihood(BurstNegativeBinomial, size=-5.0, spread=1.0), _random(9, N_CELLS, N_GENES)
+    monkeypatch.setattr("scdiffuse.autoencoder.cpu._nll._VALUES_A_THREAD", 1)
+    found = []
+    for n in (1, 3):
+        set_threads(n)
+        given = logits.clone().requires_grad_()
+        misfit = likelihood.misfit(given, cells, WEIGHTS)
+        found.append([misfit.detach(), *torch.autograd.grad(misfit, [given, *likelihood.parameters()])])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=0.0, atol=0.0)  # a cell does not know of the others
+
+
+def test_a_factor_of_the_misfit_is_one_of_the_slopes(cells: Counted) -> None:
+    likelihood, logits = BurstNegativeBinomial(N_GENES), _random(9, N_CELLS, N_GENES).requires_grad_()
+    once, thrice = (
+        torch.autograd.grad(factor * likelihood.misfit(logits, cells, WEIGHTS), logits)[0] for factor in (1.0, 3.0)
+    )
+    torch.testing.assert_close(thrice, 3 * once)
+
+
+@pytest.mark.parametrize(
+    ("name", "exact", "lowest", "highest"),
+    [("exp_into", np.exp, -86.0, 87.0), ("log1p_into", log1p, 1e-12, 1e12), ("log_into", np.log, 1e-37, 1e37)],
+)
+def test_elementary_functions_have_the_digits_of_their_type(
+    name: str, exact: np.ufunc, lowest: float, highest: float
+) -> None:
+    x = np.linspace(lowest, highest, 100_001) if name == "exp_into" else np.geomspace(lowest, highest, 100_001)
+    x = x.astype(np.float32)
+    found = np.empty_like(x)
+    getattr(vectors, name)(x, found)
+    np.testing.assert_allclose(
+        found, exact(x.astype(np.float64)), rtol=5e-7 if name == "exp_into" else 3e-7, atol=1e-12
+    )

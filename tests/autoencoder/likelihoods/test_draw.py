@@ -1,0 +1,199 @@
+"""Drawn counts against the distributions that they are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+from tests.oracles import burst_moments
+
+from scdiffuse._core.random import cell_keys
+from scdiffuse.autoencoder.cpu import _draw_kernels as _kernels
+from scdiffuse.autoencoder.cpu._draw_kernels import Genes, Room
+from scdiffuse.autoencoder.likelihoods._draw import BurstRates, draw_counts
+
+Floats = NDArray[np.float64]
+MEANS = np.array([0.05, 0.8, 3.0, 12.0])
+SIZES = np.array([0.5, 2.0, 10.0, 1e8])
+BURSTS = BurstRates(np.array([0.5, 0.1, 0.02, 0.01]), np.array([20.0, 5.0, 30.0, 9.0]))
+NONE = BurstRates(np.zeros(4), np.ones(4))
+N_DRAWS = 6000
+
+
+def _state(key: int = 0) -> NDArray[np.uint64]:
+    return cell_keys(key, "tests", np.arange(1))
+
+
+def _room(n_genes: int) -> Room:
+    return Room(*np.empty((7, n_genes)))
+
+
+def _placed(means: Floats, bursts: BurstRates) -> NDArray[np.int64]:
+    """Draw the genes of many cells, before their totals are settled."""
+    part = 1 / (1 + bursts.rate * (1 + bursts.size))
+    state, share = _state(), (means / part / (means / part).sum()).astype(np.float32)
+    counts, genes = np.zeros((N_DRAWS, 4), dtype=np.int64), Genes(SIZES, *bursts, part)
+    for row in counts:
+        assert _kernels._place(row, share, (means / part).sum(), genes, _room(4), state) == row.sum()
+    return counts
+
+
+def _p_value(counts: NDArray[np.integer[Any]], cdf: Callable[[Any], Any]) -> float:
+    """Spread each count over the interval of its probability; of the right distribution, that is uniform."""
+    below, upto = cdf(counts - 1.0), cdf(counts.astype(np.float64))
+    levels = below + np.random.default_rng(2).random(len(counts)) * (upto - below)
+    return float(stats.kstest(levels, "uniform").pvalue)
+
+
+def _mixture(gene: int, mean: float, bursts: BurstRates) -> Callable[[Floats], Floats]:
+    """Return the distribution function that the likelihood trains."""
+
+    def negative_binomial(x: Floats, mean: float, size: float) -> Floats:
+        return np.asarray(stats.nbinom.cdf(x, size, size / (size + mean)))
+
+    chance, total, excess = burst_moments(mean, bursts.rate[gene], bursts.size[gene])
+    shape = total**2 / excess
+    return lambda x: (
+        (1 - chance) * negative_binomial(x, mean, SIZES[gene]) + chance * negative_binomial(x - 1, total, shape)
+    )
+
+
+@pytest.mark.parametrize("bursts", [NONE, BURSTS], ids=["plain", "bursts"])
+@pytest.mark.parametrize("scale", [1.0, 40.0], ids=["clump by clump", "deep cells"])
+def test_counts_follow_the_distribution_of_the_likelihood(scale: float, bursts: BurstRates) -> None:
+    means = MEANS * scale
+    counts = _placed(means, bursts)
+    p_values = [_p_value(counts[:, gene], _mixture(gene, means[gene], bursts)) for gene in range(4)]
+    assert min(p_values) > 0.01
+
+
+def test_genes_of_a_cell_are_independent() -> None:
+    counts = _placed(MEANS, BURSTS)
+    off_diagonal = np.asarray(np.corrcoef(counts.T))[np.triu_indices(4, 1)]
+    assert np.abs(off_diagonal).max() < 4 / np.sqrt(N_DRAWS)
+
+
+def test_rare_genes_are_found_as_often_as_told() -> None:
+    n, share = 300, np.full(1000, 1e-3, np.float32)
+    state, found = _state(), 0
+    genes = Genes(np.full(1000, 3.0), np.full(1000, 0.1), np.full(1000, 2.0), np.ones(1000))
+    for _ in range(n):
+        row = np.zeros(1000, np.int64)
+        _kernels._place(row, share, 5.0, genes, _room(1000), state)
+        found += int(np.count_nonzero(row))
+    expected = -np.expm1(-3.0 * np.log1p(0.005 / 3.0) - 0.1 * 0.005) * 1000 * n
+    assert found == pytest.approx(expected, abs=4 * np.sqrt(expected))
+
+
+@pytest.mark.parametrize("mean", [0.01, 0.7, 9.99, 10.0, 35.0, 1e4])
+def test_poisson_numbers_follow_their_distribution(mean: float) -> None:
+    state = _state()
+    drawn = np.array([_kernels._poisson(mean, state) for _ in range(20_000)])
+    assert _p_value(drawn, stats.poisson(mean).cdf) > 0.01
+
+
+def test_several_genes_at_once_are_drawn_as_each_alone() -> None:
+    means = np.repeat([1e-4, 0.3, 2.0, 9.0, 60.0], 8)
+    genes, room, state = Genes(np.full(40, 1e12), np.zeros(40), np.ones(40), np.ones(40)), _room(40), _state()
+    drawn = np.zeros((3000, 40), np.int64)
+    for row in drawn:
+        _kernels._place(row, (means / means.sum()).astype(np.float32), means.sum(), genes, room, state)
+    for first in range(0, 40, 8):
+        of_mean = drawn[:, first : first + 8].ravel()
+        assert _p_value(of_mean, stats.poisson(means[first]).cdf) > 0.01
+
+
+@pytest.mark.parametrize("shape", [0.05, 0.9, 1.0, 4.0, 1e6])
+def test_gamma_numbers_follow_their_distribution(shape: float) -> None:
+    state = _state()
+    drawn = np.array([_kernels._gamma(shape, state) for _ in range(20_000)])
+    assert stats.kstest(drawn, stats.gamma(shape).cdf).pvalue > 0.01
+
+
+@pytest.mark.parametrize("chance", [1e-4, 0.1, 0.6, 0.999])
+def test_clumps_of_several_are_logarithmic(chance: float) -> None:
+    state, single = _state(), stats.logser(chance).pmf(1)
+    drawn = np.array([_kernels._several(chance, -np.log1p(-chance), state) for _ in range(20_000)])
+    assert drawn.min() == 2
+    assert _p_value(drawn, lambda x: np.maximum(stats.logser(chance).cdf(x) - single, 0.0) / (1.0 - single)) > 0.01
+
+
+def test_lost_counts_are_drawn_without_being_put_back() -> None:
+    state, held = _state(), np.array([1, 0, 5, 30, 4])
+    left = np.tile(held, (N_DRAWS, 1))
+    for row in left:
+        _kernels._lose(row, 13, np.empty(5), state)
+    assert (left.sum(axis=1) == 27).all()
+    for gene in np.flatnonzero(held):
+        assert _p_value(left[:, gene], stats.hypergeom(40, held[gene], 27).cdf) > 0.01
+
+
+def test_counts_that_poisson_genes_gain_follow_their_shares() -> None:
+    state, share, room = _state(), np.array([0.2, 0.0, 0.05, 0.75, 0.0]), _room(5)
+    room.single[:], room.growth[:] = share, 0.0
+    gained = np.zeros((N_DRAWS, 5), np.int64)
+    for row in gained:
+        _kernels._gain(row, 9, room, state)
+    assert (gained.sum(axis=1) == 9).all()
+    assert not gained[:, [1, 4]].any()
+    for gene in (0, 2, 3):
+        assert _p_value(gained[:, gene], stats.binom(9, float(share[gene])).cdf) > 0.01
+    covariance = -9 * 0.2 * 0.75
+    assert np.cov(gained[:, 0], gained[:, 3])[0, 1] == pytest.approx(covariance, abs=4 * 9 * 0.2 / np.sqrt(N_DRAWS))
+
+
+def test_counts_that_clump_are_gained_where_clumps_are() -> None:
+    n_genes, bursts = 400, BurstRates(np.full(400, 1.0), np.full(400, 60.0))
+    shares, totals = np.full((200, n_genes), 1 / n_genes, np.float32), np.full(200, n_genes * 40)
+    keys = cell_keys(0, "counts", np.arange(200))
+    counts = draw_counts(shares, totals, size=np.full(n_genes, 0.05), bursts=bursts, keys=keys)
+    means = 40 / (1 + 61.0)
+    plain_zero = (1 + means / 0.05) ** -0.05 * np.exp(-means)
+    assert 1 - counts.nnz / counts.shape[0] / n_genes == pytest.approx(plain_zero, abs=0.02)
+    np.testing.assert_array_equal(np.asarray(counts.sum(axis=1)).ravel(), totals)
+
+
+@pytest.mark.parametrize("bursts", [None, BurstRates(np.full(4, 0.05), np.full(4, 10.0))], ids=["plain", "bursts"])
+def test_shares_and_totals_are_as_asked(bursts: BurstRates | None) -> None:
+    n = 4000
+    shares = np.tile((MEANS / MEANS.sum()).astype(np.float32), (n, 1))
+    totals = np.full(n, 40)
+    counts = draw_counts(shares, totals, size=SIZES, bursts=bursts, keys=cell_keys(0, "counts", np.arange(n))).toarray()
+    np.testing.assert_array_equal(counts.sum(axis=1), totals)
+    np.testing.assert_allclose(counts.mean(axis=0), shares[0] * 40, rtol=0.15)
+
+
+def test_a_cell_is_the_same_alone_and_among_others() -> None:
+    rng, keys = np.random.default_rng(0), cell_keys(0, "counts", np.arange(40))
+    shares = rng.dirichlet(np.full(4, 0.3), 40).astype(np.float32)
+    totals = rng.integers(1, 900, 40)
+    together = draw_counts(shares, totals, size=SIZES, bursts=BURSTS, keys=keys)
+    some = np.array([31, 3, 17])
+    alone = draw_counts(shares[some], totals[some], size=SIZES, bursts=BURSTS, keys=keys[some])
+    assert (together[some] != alone).nnz == 0
+    assert together.has_canonical_format
+
+
+def test_counts_and_bursts_are_expected_to_fill_the_library() -> None:
+    bursts = BurstRates(np.array([2.0, 0.1, 0.5, 0.01]), np.array([20.0, 5.0, 30.0, 9.0]))
+    part = 1 / (1 + bursts.rate * (1 + bursts.size))
+    counts = _placed(MEANS, bursts)
+    error = counts.std(axis=0) / np.sqrt(N_DRAWS)
+    assert np.all(np.abs(counts.mean(axis=0) - MEANS / part) < 4 * error)
+
+
+def test_an_extreme_total_is_kept() -> None:
+    shares = np.full((2, 4), 0.25, dtype=np.float32)
+    keys = cell_keys(0, "counts", np.arange(2))
+    counts = draw_counts(shares, np.array([1, 2_000_000]), size=SIZES, bursts=None, keys=keys)
+    assert counts.sum(axis=1).ravel().tolist() == [[1, 2_000_000]]
+
+
+def test_no_cells_give_an_empty_matrix() -> None:
+    nothing = np.empty(0, np.int64)
+    none = draw_counts(np.empty((0, 4), np.float32), nothing, size=SIZES, bursts=None, keys=nothing.astype(np.uint64))
+    assert none.shape == (0, 4)

@@ -1,0 +1,86 @@
+"""A student against a teacher whose path is known exactly."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from scdiffuse._core.errors import SettingError
+from scdiffuse._core.processes import Part
+from scdiffuse._core.random import Draws
+from scdiffuse.diffusion import DiffusionConfig, Euler, LatentDenoiser, StudentTask, new_student, sample, walk_paths
+from scdiffuse.nn import ConditionTensors
+from scdiffuse.train import Run, TrainConfig, TrainState, train
+
+CENTRES = torch.tensor([[2.0, -1.0], [0.0, 3.0]])
+N = 400
+
+
+@pytest.fixture
+def teacher() -> LatentDenoiser:
+    """Exact for two labels with standard normal latents around their centres: noise goes to noise plus centre."""
+    config = DiffusionConfig(width=16, depth=1, embedding_width=8)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = LatentDenoiser(2, n_labels=[2], config=config)
+    network.centre.weights.copy_(CENTRES)
+    return network.requires_grad_(requires_grad=False)
+
+
+def _given(seed: int) -> tuple[Tensor, ConditionTensors]:
+    draws = torch.Generator().manual_seed(seed)
+    codes = torch.randint(2, (N, 1), generator=draws)
+    return torch.randn(N, 2, generator=draws), ConditionTensors(codes, torch.zeros(N, 0))
+
+
+def _task(teacher: LatentDenoiser, *, n_steps: int) -> StudentTask:
+    noise, conditions = _given(0)
+    paths = walk_paths(teacher, noise, conditions, n_steps=n_steps)
+    return StudentTask(new_student(teacher), paths=paths, conditions=conditions, n_validation=100)
+
+
+def test_paths_are_those_of_the_teacher(teacher: LatentDenoiser) -> None:
+    noise, conditions = _given(0)
+    paths = walk_paths(teacher, noise, conditions, n_steps=2)
+    centre = CENTRES[conditions.codes[:, 0]]
+    half = noise + math.cos(math.pi / 4) * centre
+    torch.testing.assert_close(paths, torch.stack([noise, half, noise + centre], dim=1), rtol=0, atol=5e-3)
+
+
+@pytest.mark.parametrize("n_steps", [1, 2])
+def test_a_student_maps_noise_as_its_teacher_does(teacher: LatentDenoiser, n_steps: int) -> None:
+    task = _task(teacher, n_steps=n_steps)
+    noise, conditions = _given(1)
+    exact = noise + CENTRES[conditions.codes[:, 0]]
+
+    def distance() -> float:
+        made = sample(task.module, noise, conditions, solver=Euler(), n_steps=n_steps)
+        return float((made - exact).square().mean().sqrt())
+
+    before = distance()
+    config = TrainConfig(batch_size=100, min_steps=400, learning_rate=0.01, n_validations=4, decay=0.9)
+    state = TrainState.start(task, decay=config.decay)
+    train(state, Run(stage="student", config=config, n_steps=400, seed=0, progress=False))
+    assert distance() < 0.1 < 0.4 * before
+    with torch.no_grad():
+        assert teacher.shift.weight.abs().max() == 0.0
+
+
+def test_parts_of_the_validation_add_up(teacher: LatentDenoiser) -> None:
+    task = _task(teacher, n_steps=2)
+    parts = [task.validate(Part(rank, 2)) for rank in (0, 1)]
+    assert sum(parts) == pytest.approx(task.validate())
+    held = float(task.loss(np.arange(N - 100, N), Draws([], [0])).detach())
+    assert task.validate() == pytest.approx(held)
+
+
+def test_no_steps_and_no_paths_are_refused(teacher: LatentDenoiser) -> None:
+    noise, conditions = _given(0)
+    with pytest.raises(SettingError, match="at least 1 step, got `n_steps` = 0; 2 suits"):
+        walk_paths(teacher, noise, conditions, n_steps=0)
+    with pytest.raises(SettingError, match="400 of 400 paths are left to validate with"):
+        StudentTask(teacher, paths=torch.zeros(N, 2, 2), conditions=conditions, n_validation=N)

@@ -1,0 +1,291 @@
+"""Fits that are stopped, killed and resumed, and data that cannot be fitted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from scdiffuse._core.errors import (
+    ConditionError,
+    CountsError,
+    ModelFolderError,
+    NotFittedError,
+    OutputExistsError,
+    SettingError,
+    UnknownNameError,
+)
+from scdiffuse.autoencoder import AutoencoderTask
+from scdiffuse.diffusion import LatentTask
+from scdiffuse.generator import CellGenerator, load
+from scdiffuse.model import ModelConfig
+from scdiffuse.model._folder import _checksum
+
+NAMES: dict[str, Any] = {"conditions": ["cell_type", "treated"], "continuous": ["day"]}
+TASKS: dict[str, Any] = {"autoencoder": AutoencoderTask, "diffusion": LatentTask}
+KILLED = """
+import json, os, signal, sys
+import scdiffuse.fitting._fit as fitting
+import scdiffuse.train._loop as loop
+from scdiffuse.generator import CellGenerator
+from scdiffuse.model import ModelConfig
+
+data, folder, stage, config = sys.argv[1:]
+write = fitting.write_training
+
+def write_and_die(folder, saved, parts):
+    write(folder, saved, parts)
+    if saved.stage == stage and saved.facts["step"] == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+fitting.write_training = write_and_die
+loop._CHECKPOINT_SECONDS = 0.0
+config = ModelConfig.from_dict(json.loads(config))
+model = CellGenerator(data, conditions=["cell_type", "treated"], continuous=["day"], config=config)
+model.fit(folder, progress=False)
+"""
+
+
+@pytest.fixture
+def model(simulated: ad.AnnData, small: ModelConfig) -> CellGenerator:
+    return CellGenerator(simulated, config=small, **NAMES)
+
+
+def _press_at(stage: str, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Press Ctrl-C at a step of a stage."""
+    loss: Callable[..., torch.Tensor] = TASKS[stage].loss
+    steps = iter(range(step))
+
+    def pressed(*given: Any, **named: Any) -> torch.Tensor:
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return loss(*given, **named)
+
+    monkeypatch.setattr(TASKS[stage], "loss", pressed)
+
+
+def _cells(model: CellGenerator) -> sp.csr_matrix:
+    made = model.generate(40, seed=1, progress=False)
+    assert isinstance(made, ad.AnnData)
+    return made.X
+
+
+def _assert_same_model(x: CellGenerator, y: CellGenerator) -> None:
+    assert x._parts is not None
+    assert y._parts is not None
+    left, right = x._parts.copies(), y._parts.copies()
+    assert left.keys() == right.keys()
+    assert [name for name in left if left[name].numpy().tobytes() != right[name].numpy().tobytes()] == []
+    assert x.history == y.history
+
+
+def _emptied(adata: ad.AnnData, n: int) -> ad.AnnData:
+    """Take all counts of the first cells away."""
+    adata.X = sp.diags((np.arange(adata.n_obs) >= n).astype(np.float32)) @ adata.X
+    adata.X.eliminate_zeros()
+    return adata
+
+
+def test_a_fit_is_repeatable_and_its_seed_matters(
+    simulated: ad.AnnData, small: ModelConfig, fitted: CellGenerator
+) -> None:
+    again = CellGenerator(simulated, config=small, **NAMES).fit(progress=False)
+    _assert_same_model(again, fitted)
+    other = CellGenerator(simulated, config=small, **NAMES).fit(progress=False, seed=1)
+    assert (_cells(other) != _cells(fitted)).nnz > 0
+
+
+def test_a_fit_leaves_the_global_random_state_alone(model: CellGenerator) -> None:
+    before = torch.random.get_rng_state(), str(np.random.get_state())  # noqa: NPY002
+    model.fit(max_epochs=1, progress=False)
+    assert torch.equal(torch.random.get_rng_state(), before[0])
+    assert str(np.random.get_state()) == before[1]  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    ("stage", "step"), [("autoencoder", 0), ("autoencoder", 9), ("diffusion", 0), ("diffusion", 9)]
+)
+def test_ctrl_c_leaves_a_model_that_loads_and_goes_on(
+    model: CellGenerator, fitted: CellGenerator, tmp_path: Path, stage: str, step: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        _press_at(stage, step, patch)
+        model.fit(tmp_path / "run", progress=False)
+    loaded = load(tmp_path / "run")
+    assert [model.was_stopped, loaded.was_stopped] == [True, True]
+    assert "stopped early" in loaded.summary()
+    assert (_cells(loaded) != _cells(model)).nnz == 0
+    model.fit(tmp_path / "run", resume=True, progress=False)
+    assert [model.was_stopped, load(tmp_path / "run").was_stopped] == [False, False]
+    _assert_same_model(model, fitted)
+    _assert_same_model(load(tmp_path / "run"), fitted)
+
+
+@pytest.mark.parametrize("stage", ["autoencoder", "diffusion"])
+def test_a_killed_fit_loads_and_goes_on(simulated: ad.AnnData, small: ModelConfig, tmp_path: Path, stage: str) -> None:
+    simulated.write_h5ad(tmp_path / "cells.h5ad")
+    words = [str(tmp_path / "cells.h5ad"), str(tmp_path / "run"), stage, json.dumps(small.to_dict())]
+    done = subprocess.run([sys.executable, "-c", KILLED, *words], check=False, capture_output=True)
+    assert done.returncode == -9, done.stderr
+    loaded = load(tmp_path / "run")
+    assert loaded.was_stopped
+    assert _cells(loaded).shape == (40, len(loaded.genes))
+    resumed = CellGenerator(tmp_path / "cells.h5ad", config=small, **NAMES)
+    resumed.fit(tmp_path / "run", resume=True, progress=False)
+    whole = CellGenerator(tmp_path / "cells.h5ad", config=small, **NAMES).fit(progress=False)
+    _assert_same_model(resumed, whole)
+
+
+def test_resuming_what_is_finished_gives_it_back(model: CellGenerator, tmp_path: Path) -> None:
+    model.fit(tmp_path / "run", progress=False)
+    model.record_scores({"metrics": {}})
+    model.save(tmp_path / "run", overwrite=True)
+    before, scored = _cells(model), (tmp_path / "run" / "config.json").read_bytes()
+    model.fit(tmp_path / "run", resume=True, progress=False)
+    assert (_cells(model) != before).nnz == 0
+    assert (tmp_path / "run" / "config.json").read_bytes() == scored
+
+
+@pytest.mark.parametrize("change", ["seed", "max_epochs", "settings", "counts", "genes"])
+def test_resuming_refuses_another_fit(
+    model: CellGenerator, simulated: ad.AnnData, small: ModelConfig, tmp_path: Path, change: str
+) -> None:
+    model.fit(tmp_path / "run", max_epochs=1, progress=False)
+    adata, config = simulated.copy(), small
+    if change == "settings":
+        config = ModelConfig.from_dict(small.to_dict() | {"validation_share": 0.3})
+    elif change == "counts":
+        adata.X[3, 0] += 1
+    elif change == "genes":
+        adata.var_names = [f"other-{name}" for name in adata.var_names]
+    other = CellGenerator(adata, config=config, **NAMES)
+    with pytest.raises(ModelFolderError, match=r"was begun with other .* than are given now; expected the same. Give"):
+        other.fit(
+            tmp_path / "run",
+            resume=True,
+            seed=int(change == "seed"),
+            max_epochs=2 if change == "max_epochs" else 1,
+            progress=False,
+        )
+
+
+def test_a_folder_that_is_older_than_a_setting_can_be_resumed(model: CellGenerator, tmp_path: Path) -> None:
+    model.fit(tmp_path / "run", max_epochs=1, progress=False)
+    before, config = _cells(model), tmp_path / "run" / "config.json"
+    facts = json.loads(config.read_text())
+    del facts["checksum"], facts["settings"]["diffusion_training"]["largest_share"]
+    config.write_text(json.dumps(facts | {"checksum": _checksum(facts)}))
+    model.fit(tmp_path / "run", resume=True, max_epochs=1, progress=False)
+    assert (_cells(model) != before).nnz == 0
+
+
+def test_a_stopped_model_saved_over_its_state_cannot_go_on(
+    model: CellGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _press_at("diffusion", 2, monkeypatch)
+    model.fit(tmp_path / "run", progress=False)
+    model.save(tmp_path / "run", overwrite=True)
+    assert load(tmp_path / "run").was_stopped
+    with pytest.raises(ModelFolderError, match="was stopped and then saved without its state"):
+        model.fit(tmp_path / "run", resume=True, progress=False)
+
+
+def test_a_damaged_state_is_told(model: CellGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _press_at("autoencoder", 2, monkeypatch)
+    model.fit(tmp_path / "run", progress=False)
+    state = tmp_path / "run" / "training.safetensors"
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(ModelFolderError, match=r"`training.safetensors` in .* is damaged .* Fit the model again"):
+        load(tmp_path / "run")
+
+
+def test_there_must_be_something_to_resume(model: CellGenerator, tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match="is not a folder"):
+        model.fit(tmp_path / "run", resume=True)
+    with pytest.raises(SettingError, match="`resume` needs the `folder`"):
+        model.fit(resume=True)
+
+
+def test_a_fit_never_overwrites(model: CellGenerator, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputExistsError, match=r"already exists; expected a new or empty folder.* `resume=True`"):
+        model.fit(folder)
+    (tmp_path / "empty").mkdir()
+    model.fit(tmp_path / "empty", max_epochs=1, progress=False)
+    load(tmp_path / "empty")
+
+
+def test_a_loaded_model_has_no_cells_to_fit(folder: Path) -> None:
+    with pytest.raises(NotFittedError, match=r"This model was loaded and holds no training cells.*resume=True"):
+        load(folder).fit()
+
+
+def test_max_epochs_below_one_is_refused(model: CellGenerator) -> None:
+    with pytest.raises(SettingError, match="`max_epochs` must be at least 1, got 0"):
+        model.fit(max_epochs=0)
+
+
+def test_a_device_that_is_not_there_is_refused(model: CellGenerator) -> None:
+    with pytest.raises(SettingError, match="`device` 'quantum' cannot be used"):
+        model.fit(device="quantum")
+
+
+def test_too_few_cells_are_refused(simulated: ad.AnnData) -> None:
+    with pytest.raises(CountsError, match="There are 29 cells with counts; expected at least 30"):
+        CellGenerator(simulated[:29].copy())
+
+
+@pytest.mark.filterwarnings("ignore:.* cells have no count:UserWarning")
+def test_empty_cells_do_not_count(simulated: ad.AnnData) -> None:
+    adata = _emptied(simulated[:40].copy(), 11)
+    with pytest.raises(CountsError, match="There are 29 cells with counts"):
+        CellGenerator(adata, min_cells=1)
+
+
+@pytest.mark.filterwarnings("ignore:.* cells have no count:UserWarning")
+def test_cells_left_out_take_their_labels_with_them(simulated: ad.AnnData, small: ModelConfig) -> None:
+    adata = _emptied(simulated.copy(), 5)
+    adata.obs["cell_type"] = ["gone"] * 5 + ["here"] * 145
+    model = CellGenerator(adata, conditions=["cell_type"], config=small)
+    assert model.conditions.categorical == {"cell_type": ("here",)}
+    assert "145 cells" in model.fit(max_epochs=1, progress=False).summary()
+
+
+def test_normalised_data_are_refused_with_the_layer_that_holds_counts(simulated: ad.AnnData) -> None:
+    adata = simulated.copy()
+    adata.layers["counts"] = adata.X.copy()
+    adata.X = adata.X.log1p()
+    with pytest.raises(CountsError, match=r"`X` looks log-normalised.*pass `layer='counts'`"):
+        CellGenerator(adata)
+    assert len(CellGenerator(adata, layer="counts").genes) == len(CellGenerator(simulated).genes)
+
+
+def test_a_mistyped_column_gets_a_guess(simulated: ad.AnnData) -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'cell_type'"):
+        CellGenerator(simulated, conditions=["celltype"])
+
+
+def test_a_label_of_one_cell_is_refused(simulated: ad.AnnData) -> None:
+    adata = simulated.copy()
+    adata.obs["cell_type"] = ["one"] + ["two"] * 149
+    with pytest.raises(ConditionError, match="one cell only, such as 'one'"):
+        CellGenerator(adata, conditions=["cell_type"])
+
+
+def test_without_a_compiler_a_compiled_fit_leaves_nothing(
+    simulated: ad.AnnData, small: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    config = replace(small, diffusion_training=replace(small.diffusion_training, compiled=True))
+    with pytest.raises(SettingError, match="nothing to compile with"):
+        CellGenerator(simulated, config=config).fit(tmp_path / "model", progress=False)
+    assert not (tmp_path / "model").exists()

@@ -1,0 +1,132 @@
+"""What is said of a request, compared with cells that were counted by hand."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from scdiffuse._core.errors import ConditionError, NotFittedError, UnknownNameError
+from scdiffuse.cells import Conditions, ConditionTable, plan_conditions
+from scdiffuse.generator import CellGenerator
+from scdiffuse.model import ModelConfig
+from scdiffuse.sampling._coverage import Support, find_support, is_unseen, with_unseen
+
+OBS = pd.DataFrame(
+    {
+        "organ": ["gut"] * 6 + ["lung"] * 4,
+        "type": ["B", "B", "B", "T", "T", "NK", "T", "T", "T", "NK"],
+        "day": [0.0, 1.0, 1.0, 0.0, 4.0, 2.0, 0.0, 1.0, 4.0, np.nan],
+    }
+)
+OBS = pd.concat([OBS, OBS], ignore_index=True)  # two cells of each, as labels need
+VOCABULARY = Conditions.from_obs(OBS, ["organ", "type"], ["day"])
+TRAINING = VOCABULARY.encode(OBS).distinct()
+
+
+def support(**where: object) -> Support:
+    return find_support(VOCABULARY, TRAINING, plan_conditions(VOCABULARY, TRAINING, n=1, where=where))
+
+
+def test_cells_of_a_combination_and_of_its_labels_are_counted() -> None:
+    found = support(organ="lung", type="T")
+    assert (found.n_cells, dict(found.marginals)) == (6, {"organ": 8, "type": 10})
+    assert not found.is_unseen
+
+
+def test_an_unseen_combination_names_its_nearest_by_shared_labels_then_cells() -> None:
+    found = support(organ="lung", type="B")
+    assert (found.n_cells, dict(found.marginals), found.is_unseen) == (0, {"organ": 8, "type": 6}, True)
+    assert found.nearest[["organ", "type", "n_shared", "n_cells"]].head(3).to_numpy().tolist() == [
+        ["gut", "B", 1, 6],
+        ["lung", "T", 1, 6],
+        ["lung", "NK", 1, 2],
+    ]
+    assert "The combination is unseen; the nearest is organ 'gut', type 'B' (6 cells)." in str(found)
+
+
+@pytest.mark.parametrize(
+    ("day", "between", "outside", "words"),
+    [
+        (1.0, (1.0, 1.0), False, "day 1 was measured"),
+        (3.0, (1.0, 4.0), False, "day 3 lies between the measured 1 and 4: this is interpolation"),
+        (5.0, (4.0, None), True, "day 5 lies outside of what was measured, 0 to 4: this is extrapolation"),
+        (-1.0, (None, 0.0), True, "day -1 lies outside"),
+    ],
+)
+def test_a_number_is_placed_among_those_measured(
+    day: float, between: tuple[float | None, float | None], *, outside: bool, words: str
+) -> None:
+    found = support(day=day, type="T")
+    number = found.numbers["day"]
+    assert (number.below, number.above) == between
+    assert found.is_unseen == number.is_outside == outside
+    assert words in str(found)
+
+
+def test_numbers_are_those_of_cells_with_the_labels_asked_for() -> None:
+    number = support(day=3.0, type="B").numbers["day"]
+    assert (number.low, number.high, number.is_outside) == (0.0, 1.0, True)
+
+
+def test_asking_for_nothing_is_supported_by_all() -> None:
+    found = support()
+    assert (found.n_cells, found.is_unseen) == (20, False)
+    assert repr(found) == "Support(Nothing was asked for: every training cell counts.)"
+
+
+def test_cells_with_new_combinations_or_numbers_out_of_range_are_unseen() -> None:
+    asked = pd.DataFrame(
+        {
+            "organ": ["gut", "lung", "lung", None, "gut"],
+            "type": ["B", "B", "T", "B", None],
+            "day": [0.0, 1, 9, 1, np.nan],
+        }
+    )
+    found = is_unseen(VOCABULARY, TRAINING, VOCABULARY.encode(asked))
+    assert found.tolist() == [False, True, True, False, False]
+
+
+def test_training_cells_are_never_unseen() -> None:
+    assert not is_unseen(VOCABULARY, TRAINING, VOCABULARY.encode(OBS)).any()
+
+
+def test_the_mark_is_left_out_where_it_says_nothing() -> None:
+    one = Conditions.from_obs(OBS, ["type"])
+    table = one.encode(OBS)
+    assert list(with_unseen(OBS, table, conditions=one, training=table)) == list(OBS)
+    none = ConditionTable(np.empty((20, 0), np.int64), np.empty((20, 0), np.float32))
+    bare = Conditions(categorical={}, continuous={})
+    assert list(with_unseen(OBS, none, conditions=bare, training=none)) == list(OBS)
+
+
+def test_generated_cells_are_marked(fitted: CellGenerator) -> None:
+    made = fitted.generate(8, where={"cell_type": "B"}, progress=False)
+    assert isinstance(made, ad.AnnData)
+    assert made.obs["unseen"].dtype == bool
+    assert not made.obs["unseen"].any()
+
+
+def test_a_combination_left_out_of_training_is_marked_when_generated(simulated: ad.AnnData, small: ModelConfig) -> None:
+    seen = simulated[~((simulated.obs["cell_type"] == "B") & simulated.obs["treated"])].copy()
+    model = CellGenerator(seen, conditions=["cell_type", "treated"], config=small).fit(max_epochs=1, progress=False)
+    asked = pd.DataFrame({"cell_type": ["B", "B", "T"], "treated": [True, False, True]})
+    made = model.generate(where=asked, progress=False)
+    assert isinstance(made, ad.AnnData)
+    assert made.obs["unseen"].tolist() == [True, False, False]
+    assert model.support({"cell_type": "B", "treated": True}).is_unseen
+
+
+def test_requests_that_cannot_be_read_are_refused(fitted: CellGenerator, simulated: ad.AnnData) -> None:
+    with pytest.raises(UnknownNameError, match=r"'BB' is not a trained label of 'cell_type'.*Did you mean 'B'"):
+        fitted.support({"cell_type": "BB"})
+    with pytest.raises(UnknownNameError, match=r"'cell_typ' is not a condition.*Did you mean 'cell_type'"):
+        fitted.support({"cell_typ": "B"})
+    with pytest.raises(NotFittedError, match="`support` needs a fitted model"):
+        CellGenerator(simulated).support({})
+
+
+def test_a_model_without_conditions_supports_nothing(bare: CellGenerator) -> None:
+    with pytest.raises(ConditionError, match="`where` needs a model with conditions, and this one has none"):
+        bare.support({"cell_type": "B"})
