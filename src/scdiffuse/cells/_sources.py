@@ -86,9 +86,11 @@ def _open_path(path: Path, *, layer: str | None, genes: Sequence[str] | None) ->
         return open_shards(path, layer=layer, genes=genes)
     file = open_zarr(path) if path.is_dir() else open_h5ad(path)
     parts = [_read(part, layer=layer, genes=genes) for part in list_datasets(file)]
-    return (
-        JoinedSource(parts, [str(at) for at in range(len(parts))]) if parts else _read(file, layer=layer, genes=genes)
-    )
+    if parts:
+        return JoinedSource(parts, [str(at) for at in range(len(parts))])
+    if isinstance(file["obs"], h5py.Dataset):  # written by anndata before 0.7: tables cannot be read alone
+        return open_source(ad.read_h5ad(path), layer=layer, genes=genes)
+    return _read(file, layer=layer, genes=genes)
 
 
 def _read(file: Stored, *, layer: str | None, genes: Sequence[str] | None) -> Source:
