@@ -75,10 +75,10 @@ def bare(simulated: ad.AnnData, small: ModelConfig) -> CellGenerator:
 def normal(folder: Path) -> CellGenerator:
     """A model whose latents are exactly normal, with unit variance around the centre of their conditions."""
     model = load(folder)
-    assert model._parts is not None
-    denoiser = model._parts.denoiser
+    assert model._networks is not None
+    denoiser = model._networks.denoiser
     for linear in (denoiser.write, denoiser.gain, denoiser.shift):
         torch.nn.init.zeros_(linear.weight)
         torch.nn.init.zeros_(linear.bias)
-    denoiser.centre.weights *= 10.0
+    denoiser.conditional_mean.weights *= 10.0
     return model

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scdiffuse.diffusion import Estimate, scales
+from scdiffuse.diffusion import DenoisedMean, scales
 from scdiffuse.nn import ConditionTensors
 
 
@@ -32,7 +32,7 @@ class GaussianDenoiser:
     std: Tensor
     """Shape ``(D,)``."""
 
-    def given(self, conditions: ConditionTensors) -> Estimate:
+    def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
         """Return the posterior mean of a normal prior under normal noise."""
 
         def estimate(z_t: Tensor, t: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class MixtureDenoiser:
     weights: Tensor
     """Shape ``(K,)``."""
 
-    def given(self, conditions: ConditionTensors) -> Estimate:
+    def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
         """Return the posterior mean: each component's, weighed by its posterior probability."""
         codes = conditions.codes[:, 0]
         own = torch.arange(len(self.weights)) == codes[:, None]

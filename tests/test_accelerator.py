@@ -107,11 +107,11 @@ def test_saved_models_make_the_same_cells_anywhere(there: scd.CellGenerator, dev
             cells[:10].copy(), to={"cell_type": labels[1]}, n_steps=3, keep=0.5, progress=False
         ),
         lambda model, cells, labels: model.distill(n_paths=256, max_epochs=1, progress=False).generate(
-            30, solver="student", progress=False
+            30, solver="distilled", progress=False
         ),
         lambda model, cells, labels: model.augment(cells, by="cell_type", to=120, progress=False),
     ],
-    ids=["guidance", "classifiers", "transfer", "trajectory", "student", "augment"],
+    ids=["guidance", "classifiers", "transfer", "trajectory", "distilled", "augment"],
 )
 def test_cells_are_made_in_every_way(
     there: scd.CellGenerator,

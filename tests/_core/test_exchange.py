@@ -47,7 +47,7 @@ def test_rows_are_added_up_in_memory_that_has_no_name_any_more(memory: Path) -> 
     assert type(one) is not Exchange
     assert not list(memory.iterdir())
     one.given[0] = torch.tensor([1.0, 2.0, 3.0])
-    one.hand_round()
+    one.all_gather()
     one.add_up()
     assert one.summed.tolist() == [1.0, 2.0, 3.0]
     assert one.known.shape == one.given.shape == (2, 3)

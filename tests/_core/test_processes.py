@@ -20,7 +20,7 @@ def test_a_process_alone_has_all_and_waits_for_nobody() -> None:
     rows = torch.arange(6.0)
     ALONE.sum_(rows)
     ALONE.exchange(rows, 2)
-    ALONE.share_first([rows])
+    ALONE.broadcast([rows])
     ALONE.wait()
     assert rows.tolist() == [0, 1, 2, 3, 4, 5]
     assert ALONE.total(2.5) == 2.5

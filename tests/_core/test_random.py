@@ -9,9 +9,9 @@ from scdiffuse._core.random import (
     cell_keys,
     cell_normals,
     cell_uniforms,
-    cells_apart,
     generator,
     keyed_generators,
+    noise_ids_of,
 )
 
 CELLS = np.arange(4000)
@@ -97,12 +97,12 @@ def test_generators_of_cells_are_uniform_across_cells() -> None:
 
 def test_cells_are_apart_where_they_shall_be_different_things() -> None:
     cells, nothing = np.arange(50), np.full((50, 2), np.nan)
-    np.testing.assert_array_equal(cells_apart(cells, nothing), cells)
+    np.testing.assert_array_equal(noise_ids_of(cells, nothing), cells)
     asked = [(0.0, np.nan), (1.0, np.nan), (np.nan, 0.0), (np.nan, 1.0), (0.0, 1.0), (1.0, 0.0), (0.5, -3.25)]
-    ids = np.concatenate([cells_apart(cells, np.tile(one, (50, 1))) for one in asked])
+    ids = np.concatenate([noise_ids_of(cells, np.tile(one, (50, 1))) for one in asked])
     assert len(np.unique(ids)) == len(ids)
-    np.testing.assert_array_equal(cells_apart(cells[7:9], np.tile(asked[4], (2, 1))), ids[4 * 50 + 7 : 4 * 50 + 9])
-    assert cells_apart(cells, np.full((50, 1), -0.0))[3] == cells_apart(cells, np.zeros((50, 1)))[3]
+    np.testing.assert_array_equal(noise_ids_of(cells[7:9], np.tile(asked[4], (2, 1))), ids[4 * 50 + 7 : 4 * 50 + 9])
+    assert noise_ids_of(cells, np.full((50, 1), -0.0))[3] == noise_ids_of(cells, np.zeros((50, 1)))[3]
 
 
 def test_keys_of_a_step_belong_to_slices() -> None:

@@ -32,15 +32,15 @@ def test_the_bound_is_misfit_and_divergence_from_the_prior(
     autoencoder: CountAutoencoder, counts: sp.csr_matrix
 ) -> None:
     weights = torch.linspace(0.5, 1.5, 60)
-    misfit, divergence = (term.detach() for term in autoencoder.terms(counts, torch.zeros(60, N_LATENT), weights))
+    nll, divergence = (term.detach() for term in autoencoder.terms(counts, torch.zeros(60, N_LATENT), weights))
     posterior = autoencoder.encode(counts)
     expected = torch.distributions.kl_divergence(
         torch.distributions.Normal(posterior.mean, posterior.std), torch.distributions.Normal(0.0, 1.0)
     )
     torch.testing.assert_close(divergence, (weights * expected.sum(dim=1)).sum())
     cells = read_counts(counts, torch.device("cpu"))
-    by_cell = autoencoder.likelihood.neg_log_prob(autoencoder.decoder(posterior.mean), cells)
-    torch.testing.assert_close(misfit, (weights * by_cell).sum().detach())
+    by_cell = autoencoder.likelihood.nll_per_cell(autoencoder.decoder(posterior.mean), cells)
+    torch.testing.assert_close(nll, (weights * by_cell).sum().detach())
 
 
 def test_decoded_counts_have_their_library_size(autoencoder: CountAutoencoder) -> None:
@@ -60,10 +60,10 @@ def test_a_decoded_cell_ignores_its_batch_mates(autoencoder: CountAutoencoder) -
 
 def test_shares_sum_to_one_and_are_the_same_in_any_block(autoencoder: CountAutoencoder) -> None:
     latents = _latents(300)
-    shares = autoencoder.shares(latents)
-    np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-5)
-    np.testing.assert_array_equal(autoencoder.shares(latents[[250, 7]]), shares[[250, 7]])
-    assert autoencoder.shares(latents[:0]).shape == (0, autoencoder.n_genes)
+    fractions = autoencoder.fractions(latents)
+    np.testing.assert_allclose(fractions.sum(axis=1), 1.0, rtol=1e-5)
+    np.testing.assert_array_equal(autoencoder.fractions(latents[[250, 7]]), fractions[[250, 7]])
+    assert autoencoder.fractions(latents[:0]).shape == (0, autoencoder.n_genes)
 
 
 def test_no_latents_decode_to_no_cells(autoencoder: CountAutoencoder) -> None:

@@ -70,7 +70,7 @@ def test_an_encoded_cell_ignores_its_batch_mates(counts: sp.csr_matrix) -> None:
 
 
 def test_the_decoder_starts_at_the_mean_shares() -> None:
-    shares = torch.tensor([0.5, 0.3, 0.2])
-    decoder = Decoder(shares, CONFIG)
+    fractions = torch.tensor([0.5, 0.3, 0.2])
+    decoder = Decoder(fractions, CONFIG)
     found = torch.softmax(decoder(torch.zeros(2, 3)), dim=1).detach()
-    torch.testing.assert_close(found, shares.repeat(2, 1), rtol=0.05, atol=0.0)
+    torch.testing.assert_close(found, fractions.repeat(2, 1), rtol=0.05, atol=0.0)

@@ -13,7 +13,7 @@ from scdiffuse._core.processes import WHOLE, Part
 from scdiffuse._core.random import Draws, generator
 from scdiffuse.autoencoder import AutoencoderConfig, AutoencoderTask, CountAutoencoder, Labelled
 from scdiffuse.autoencoder._counts import read_counts
-from scdiffuse.autoencoder._task import balancing_weights
+from scdiffuse.autoencoder._task import inverse_frequency_weights
 from scdiffuse.cells import open_source
 from scdiffuse.nn import ConditionPrior, ConditionTensors
 
@@ -107,8 +107,8 @@ def _slopes(task: AutoencoderTask, n: int) -> torch.Tensor:
     network, rows = task.module, task._source.rows(np.arange(n))
     with torch.no_grad():
         logits = network.decoder(network.infer(rows, torch.zeros(n, network.config.n_latent))[0])
-    misfit = network.likelihood.neg_log_prob(logits, read_counts(rows, logits.device))
-    loss = (task._weights(rows) * misfit).sum() + network.likelihood.penalty()
+    nll = network.likelihood.nll_per_cell(logits, read_counts(rows, logits.device))
+    loss = (task._weights(rows) * nll).sum() + network.likelihood.penalty()
     return torch.stack(torch.autograd.grad(loss, list(network.likelihood.parameters())))
 
 
@@ -125,30 +125,32 @@ def test_shapes_are_fitted_to_their_optimum_and_nothing_else_moves() -> None:
     network.decoder.loadings.data.zero_()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     task = AutoencoderTask(network, open_source(cells), training=np.arange(n), validation=np.arange(n))
-    task.fit_shapes()
-    off = np.abs(network.likelihood.log_size.detach().numpy()[:3] - np.log(size[:3]))
+    task.fit_dispersions()
+    off = np.abs(network.likelihood.log_inverse_dispersion.detach().numpy()[:3] - np.log(size[:3]))
     assert (off < [0.25, 0.25, 0.4]).all()  # at the optimum a part of the third's variance passes as bursts
     slopes = _slopes(task, n)
     assert slopes.abs().max() < 2.0  # nats for a shape e times as large; a sixth of a unit off would be 50
     moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
-    assert moved == {f"likelihood.{name}" for name in ("log_size", "log_burst_rate", "log_burst_size")}
+    assert moved == {
+        f"likelihood.{name}" for name in ("log_inverse_dispersion", "log_outlier_rate", "log_outlier_size")
+    }
     assert all(weight.requires_grad and weight.grad is None for weight in network.parameters())
 
 
 @pytest.mark.parametrize(("balance", "ratio"), [(0.0, 1.0), (0.5, 2.0), (1.0, 4.0)])
 def test_rare_combinations_weigh_more(balance: float, ratio: float) -> None:
     codes = torch.tensor([[0, 0]] * 80 + [[0, 1]] * 20)
-    weights = balancing_weights(codes, balance)
+    weights = inverse_frequency_weights(codes, balance)
     assert weights.mean().item() == pytest.approx(1.0)
     assert (weights[-1] / weights[0]).item() == pytest.approx(ratio)
 
 
 def test_without_labels_all_cells_weigh_the_same() -> None:
-    assert (balancing_weights(torch.zeros(5, 0, dtype=torch.long), 1.0) == 1).all()
+    assert (inverse_frequency_weights(torch.zeros(5, 0, dtype=torch.long), 1.0) == 1).all()
 
 
 def test_no_single_cell_of_its_kind_rules() -> None:
-    weights = balancing_weights(torch.tensor([[0]] * 9999 + [[1]]), 1.0)
+    weights = inverse_frequency_weights(torch.tensor([[0]] * 9999 + [[1]]), 1.0)
     assert weights[-1].item() == pytest.approx(4.0, rel=0.5)
 
 

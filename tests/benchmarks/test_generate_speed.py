@@ -51,7 +51,7 @@ def _quality(folder: Path, *, at_default: float) -> str:
     rows = [{"steps": n, "metric": "forest AUC, genes", "value": value} for n, value in values.items()]
     rows += [{"steps": n, "metric": steps.ERROR, "value": 1.0 / n if n < 100 else 0.0} for n in values]
     table = pd.DataFrame(rows).assign(**shared)
-    taught = table[table["steps"] == 2].assign(solver="student", value=0.6)
+    taught = table[table["steps"] == 2].assign(solver="distilled", value=0.6)
     table = pd.concat([table, taught], ignore_index=True)
     table.to_csv(folder / steps.STEPS_FILE, index=False)
     steps.draw(table, folder / steps.FIGURE_FILE)

@@ -14,12 +14,12 @@ import scipy.sparse as sp
 
 from scdiffuse.calibration import _gene_factors as tilts_module
 from scdiffuse.calibration import _grid as levels_module
-from scdiffuse.calibration._expected import ExpectedShares
-from scdiffuse.calibration._grid import Levels
-from scdiffuse.calibration._pseudobulk import PooledCounts, pool_counts
+from scdiffuse.calibration._expected import ExpectedExpression
+from scdiffuse.calibration._grid import ConditionGrid
+from scdiffuse.calibration._pseudobulk import Pseudobulk, pool_pseudobulk
 from scdiffuse.cells import ConditionTable, open_source
 from scdiffuse.generator import CellGenerator, load
-from scdiffuse.model import ModelConfig, tilts_of
+from scdiffuse.model import ModelConfig, gene_factor_table
 
 UNSEEN = {"cell_type": "B", "treated": True}
 
@@ -54,28 +54,28 @@ def model(crossed: ad.AnnData, small: ModelConfig) -> CellGenerator:
 def test_counts_are_pooled_by_combination_and_the_rest_apart(simulated: ad.AnnData) -> None:
     cells = np.array([3, 4, 5, 70, 149])
     codes = table_of([[0, 1], [1, 0], [0, 1], [-1, 1], [1, 0]])
-    levels = Levels.of([2, 2], codes)
-    assert levels is not None
-    assert levels.seen.tolist() == [[0, 1], [1, 0]]
-    assert levels.n_cells.tolist() == [2, 2]
-    pooled = pool_counts(open_source(simulated), cells, codes, levels=levels)
+    grid = ConditionGrid.of([2, 2], codes)
+    assert grid is not None
+    assert grid.seen.tolist() == [[0, 1], [1, 0]]
+    assert grid.n_cells.tolist() == [2, 2]
+    pooled = pool_pseudobulk(open_source(simulated), cells, codes, grid=grid)
     totals = [np.asarray(simulated.X[rows].sum(axis=0)).ravel() for rows in ([3, 5], [4, 149], [70])]
     np.testing.assert_array_equal(pooled.counts, totals[:2])
     np.testing.assert_array_equal(pooled.others, totals[2])
-    shares = np.sum(totals, axis=0) + 0.5
-    np.testing.assert_allclose(pooled.shares, shares / shares.sum())
+    fractions = np.sum(totals, axis=0) + 0.5
+    np.testing.assert_allclose(pooled.fractions, fractions / fractions.sum())
 
 
 def test_only_the_most_frequent_combinations_are_pooled(simulated: ad.AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(levels_module, "_MOST_POOLED", 1)
     codes = table_of([[0, 0], [1, 1], [1, 1]])
-    pooled = pool_counts(open_source(simulated), np.array([0, 1, 2]), codes, levels=Levels.of([2, 2], codes))
+    pooled = pool_pseudobulk(open_source(simulated), np.array([0, 1, 2]), codes, grid=ConditionGrid.of([2, 2], codes))
     np.testing.assert_array_equal(pooled.counts, simulated.X[1:3].sum(axis=0))
     np.testing.assert_array_equal(pooled.others, simulated.X[0].toarray().ravel())
 
 
 def test_without_levels_all_cells_are_added_up(simulated: ad.AnnData) -> None:
-    pooled = pool_counts(open_source(simulated), np.arange(10), table_of([[0]] * 10), levels=None)
+    pooled = pool_pseudobulk(open_source(simulated), np.arange(10), table_of([[0]] * 10), grid=None)
     assert pooled.counts.shape == (0, simulated.n_vars)
     np.testing.assert_array_equal(pooled.others, np.asarray(simulated.X[:10].sum(axis=0)).ravel())
 
@@ -85,14 +85,14 @@ def test_counts_a_time_found_tell_reads_from_molecules(reads: int, low: float, h
     draw = np.random.default_rng(0)
     molecules = draw.poisson(draw.lognormal(-1.5, 1.0, 60), (200, 60))
     cells = ad.AnnData(sp.csr_matrix(draw.poisson(reads * molecules) if reads > 1 else molecules, dtype=np.float32))
-    pooled = pool_counts(open_source(cells), np.arange(150), table_of([[0]] * 150), levels=None)
+    pooled = pool_pseudobulk(open_source(cells), np.arange(150), table_of([[0]] * 150), grid=None)
     np.testing.assert_allclose(pooled.found, np.mean(cells.X[:150].toarray() > 0, axis=0))
-    assert low < pooled.clump < high
+    assert low < pooled.counts_per_detection < high
 
 
 def test_few_rare_genes_do_not_make_reads() -> None:
-    pooled = PooledCounts(np.zeros((0, 20)), np.full(20, 900.0), found=np.repeat([0.9, 0.01], [15, 5]), n_cells=100)
-    assert pooled.clump == 1.0
+    pooled = Pseudobulk(np.zeros((0, 20)), np.full(20, 900.0), found=np.repeat([0.9, 0.01], [15, 5]), n_cells=100)
+    assert pooled.counts_per_detection == 1.0
 
 
 def test_a_fit_to_reads_begins_where_reads_are(crossed: ad.AnnData, small: ModelConfig) -> None:
@@ -102,7 +102,7 @@ def test_a_fit_to_reads_begins_where_reads_are(crossed: ad.AnnData, small: Model
     sizes = []
     for cells in (crossed, reads):
         model = CellGenerator(cells, conditions=["cell_type"], config=small).fit(max_epochs=1, progress=False)
-        sizes.append(np.median(model._fitted("test").copies()["autoencoder.likelihood.log_burst_size"]))
+        sizes.append(np.median(model._fitted("test").copies()["autoencoder.likelihood.log_outlier_size"]))
     assert sizes[0] == pytest.approx(2.5, abs=1.0)
     assert sizes[1] == pytest.approx(np.log(30.0), abs=1.0)
 
@@ -112,33 +112,33 @@ def test_effects_that_multiply_are_multiplied_for_labels_never_seen_together() -
     of_type, of_stimulus = np.array([1.0, 3.0, 1.0, 0.5]), np.array([2.0, 1.0, 1.0, 0.25])
     made = [genes * of_type**kind * of_stimulus**stimulus for kind, stimulus in ((0, 0), (1, 0), (0, 1))]
     counts = np.array([1e8 * one / one.sum() for one in made])
-    levels = Levels.of([2, 2], replace(table_of([[0, 0], [0, 1], [1, 0]]), counts=np.full(3, 5_000)))
-    assert levels is not None
-    shares = ExpectedShares(levels, 4)
-    shares.learn(PooledCounts(counts[[0, 2, 1]], np.zeros(4), found=np.ones(4), n_cells=15_000))
+    grid = ConditionGrid.of([2, 2], replace(table_of([[0, 0], [0, 1], [1, 0]]), counts=np.full(3, 5_000)))
+    assert grid is not None
+    fractions = ExpectedExpression(grid, 4)
+    fractions.learn(Pseudobulk(counts[[0, 2, 1]], np.zeros(4), found=np.ones(4), n_cells=15_000))
     wanted = genes * of_type * of_stimulus
-    found, doubt = shares(np.array([[1, 1], [0, 0]]))
+    found, sampling_variance = fractions(np.array([[1, 1], [0, 0]]))
     np.testing.assert_allclose(found.exp(), [wanted / wanted.sum(), genes / genes.sum()], rtol=0.01)
-    np.testing.assert_allclose(doubt, [2 / 1e8, 1 / 1e8], rtol=1e-5)
+    np.testing.assert_allclose(sampling_variance, [2 / 1e8, 1 / 1e8], rtol=1e-5)
 
 
 def test_labels_never_seen_together_come_towards_what_is_expected(model: CellGenerator) -> None:
-    parts = model._parts
-    assert parts is not None
-    assert parts.expected is not None
+    networks = model._networks
+    assert networks is not None
+    assert networks.expected is not None
     asked = model.conditions.encode(cells_of(model, 1, where=UNSEEN).obs)
-    tilts = tilts_of(parts)
-    assert tilts is not None
-    tilt = tilts.of(asked)
-    assert tilt is not None
+    factor_table = gene_factor_table(networks)
+    assert factor_table is not None
+    gene_factors = factor_table.of(asked)
+    assert gene_factors is not None
     made = np.asarray(cells_of(model, 4_000, where=UNSEEN, library_size=2_000).X.sum(axis=0)).ravel()
-    plain = made / tilt.factors[0]
-    logs, doubt = (held[0].numpy() for held in parts.expected(asked.codes))
+    plain = made / gene_factors.factors[0]
+    logs, sampling_variance = (held[0].numpy() for held in networks.expected(asked.codes))
     plain_logs = np.log(plain / plain.sum())
-    weight = 0.6 * 0.3 / (0.3 + doubt / np.exp((logs + plain_logs) / 2))
+    weight = 0.6 * 0.3 / (0.3 + sampling_variance / np.exp((logs + plain_logs) / 2))
     assert np.ptp(weight) > 0.05
     between = np.exp(weight * logs + (1 - weight) * plain_logs)
-    assert np.abs(np.log(tilt.factors[0])).max() > 0.05
+    assert np.abs(np.log(gene_factors.factors[0])).max() > 0.05
     np.testing.assert_allclose(made / made.sum(), between / between.sum(), rtol=0.1)
 
 
@@ -146,12 +146,12 @@ def test_labels_of_enough_cells_or_missing_are_left_as_they_are(
     model: CellGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(levels_module, "_FEW", 0)
-    parts = model._parts
-    assert parts is not None
-    tilts, seen = tilts_of(parts), parts.trained_on
-    assert tilts is not None
-    assert tilts.of(seen) is None
-    assert tilts.of(ConditionTable(np.array([[-1, 1], [2, -1]]), seen.values[:2])) is None
+    networks = model._networks
+    assert networks is not None
+    factor_table, seen = gene_factor_table(networks), networks.trained_on
+    assert factor_table is not None
+    assert factor_table.of(seen) is None
+    assert factor_table.of(ConditionTable(np.array([[-1, 1], [2, -1]]), seen.values[:2])) is None
 
 
 def test_a_cell_does_not_depend_on_the_combinations_beside_it(model: CellGenerator) -> None:
@@ -184,11 +184,13 @@ def test_a_saved_model_expects_the_same(model: CellGenerator, tmp_path: Path) ->
 
 
 def test_factors_keep_the_sum_of_shares() -> None:
-    from scdiffuse.autoencoder import Tilt
+    from scdiffuse.autoencoder import GeneFactors
 
-    shares = np.array([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]], np.float32)
-    tilt = Tilt(np.array([[1.0, 3.0]], np.float32), np.array([5, 0, -1, 0]))
-    np.testing.assert_allclose(tilt.of(shares, slice(1, 4)), [[0.25, 0.75], [0.2, 0.8], [0.75, 0.25]], rtol=1e-6)
+    fractions = np.array([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]], np.float32)
+    gene_factors = GeneFactors(np.array([[1.0, 3.0]], np.float32), np.array([5, 0, -1, 0]))
+    np.testing.assert_allclose(
+        gene_factors.of(fractions, slice(1, 4)), [[0.25, 0.75], [0.2, 0.8], [0.75, 0.25]], rtol=1e-6
+    )
 
 
 @pytest.fixture(scope="module")
@@ -201,30 +203,30 @@ def test_between_two_times_genes_are_interpolated_and_at_measured_ones_left(
     timed: CellGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(levels_module, "_FEW", 0)
-    parts = timed._parts
-    assert parts is not None
-    tilts = tilts_of(parts)
-    assert tilts is not None
+    networks = timed._networks
+    assert networks is not None
+    factor_table = gene_factor_table(networks)
+    assert factor_table is not None
     days = pd.DataFrame({"day": [0.5, 0.75, 0.51, 1.0, 3.0, np.nan]})
-    tilt = tilts.of(timed.conditions.encode(days))
-    assert tilt is not None
-    assert tilt.row.tolist() == [-1, 0, -1, -1, -1, -1]
-    assert parts.expected is not None
-    logs = parts.expected(np.array([[1], [2]]))[0].double().numpy()
-    between = tilts._find((12,))
+    gene_factors = factor_table.of(timed.conditions.encode(days))
+    assert gene_factors is not None
+    assert gene_factors.row.tolist() == [-1, 0, -1, -1, -1, -1]
+    assert networks.expected is not None
+    logs = networks.expected(np.array([[1], [2]]))[0].double().numpy()
+    between = factor_table._find((12,))
     assert between is not None
-    made = np.log(tilts.generated(timed.conditions.encode(days[1:2])))
+    made = np.log(factor_table.generated(timed.conditions.encode(days[1:2])))
     ratio = np.log(between) / (logs.mean(axis=0) - made)
     assert (ratio > 0.3).all()
     assert (ratio < 0.6).all()
 
 
 def test_the_pull_between_two_times_fades_towards_them(timed: CellGenerator) -> None:
-    parts = timed._parts
-    assert parts is not None
-    tilts = tilts_of(parts)
-    assert tilts is not None
-    sizes = [np.abs(np.log(found)).sum() for at in (9, 10, 12) if (found := tilts._find((at,))) is not None]
+    networks = timed._networks
+    assert networks is not None
+    factor_table = gene_factor_table(networks)
+    assert factor_table is not None
+    sizes = [np.abs(np.log(found)).sum() for at in (9, 10, 12) if (found := factor_table._find((at,))) is not None]
     assert len(sizes) == 3
     assert sizes[0] < sizes[1] < sizes[2]
 
@@ -247,27 +249,27 @@ def test_a_way_through_times_between_measured_ones_is_tilted_where_the_state_mov
 
 
 def test_labels_of_few_cells_come_towards_the_counts_of_these(model: CellGenerator, crossed: ad.AnnData) -> None:
-    parts = model._parts
-    assert parts is not None
-    tilts = tilts_of(parts)
-    assert tilts is not None
+    networks = model._networks
+    assert networks is not None
+    factor_table = gene_factor_table(networks)
+    assert factor_table is not None
     asked = model.conditions.encode(pd.DataFrame({"cell_type": ["B"], "treated": [False]}))
-    tilt = tilts.of(asked)
-    assert tilt is not None
+    gene_factors = factor_table.of(asked)
+    assert gene_factors is not None
     own = crossed.X[((crossed.obs["cell_type"] == "B") & ~crossed.obs["treated"]).to_numpy()]
     counts, n = np.asarray(own.sum(axis=0)).ravel(), own.shape[0]
-    mean = counts.sum() * tilts.generated(asked)
+    mean = counts.sum() * factor_table.generated(asked)
     worth = 1 / (1 + mean / (2 * n))
     wanted = ((3 + worth * counts) / (3 + worth * mean)) ** (1 - n / 100)
-    np.testing.assert_allclose(tilt.factors[0], wanted, rtol=1e-4)
-    off = [np.abs(np.log(shares / counts)) for shares in (mean, mean * wanted)]
+    np.testing.assert_allclose(gene_factors.factors[0], wanted, rtol=1e-4)
+    off = [np.abs(np.log(fractions / counts)) for fractions in (mean, mean * wanted)]
     assert off[1].mean() < 0.8 * off[0].mean()
 
 
 def test_the_pull_of_conditions_asked_for_by_half_is_half(model: CellGenerator) -> None:
-    parts = model._parts
-    assert parts is not None
-    whole, half = tilts_of(parts), tilts_of(parts, power=0.5)
+    networks = model._networks
+    assert networks is not None
+    whole, half = gene_factor_table(networks), gene_factor_table(networks, power=0.5)
     assert whole is not None
     assert half is not None
     asked = model.conditions.encode(pd.DataFrame({"cell_type": ["B", "T"], "treated": [True, True]}))
@@ -275,7 +277,7 @@ def test_the_pull_of_conditions_asked_for_by_half_is_half(model: CellGenerator) 
     assert pair[0] is not None
     assert pair[1] is not None
     np.testing.assert_allclose(pair[1].factors ** 2, pair[0].factors, rtol=1e-5)
-    assert tilts_of(parts, power=0.0) is None
+    assert gene_factor_table(networks, power=0.0) is None
 
 
 def test_without_guidance_cells_are_those_without_conditions(model: CellGenerator) -> None:

@@ -15,9 +15,9 @@ def test_an_epoch_sees_each_cell_once() -> None:
 
 def test_a_step_is_the_same_however_one_gets_there() -> None:
     walked, jumped = Batches(50, 8, seed=1), Batches(50, 8, seed=1)
-    walk = [walked.at(step) for step in range(20)]
-    assert np.array_equal(jumped.at(19), walk[19])
-    assert np.array_equal(jumped.at(3), walk[3])
+    integrate = [walked.at(step) for step in range(20)]
+    assert np.array_equal(jumped.at(19), integrate[19])
+    assert np.array_equal(jumped.at(3), integrate[3])
 
 
 def test_epochs_and_seeds_differ() -> None:
@@ -62,12 +62,12 @@ def test_blocks_begin_elsewhere_in_each_epoch() -> None:
 @pytest.mark.parametrize("blocks", [None, Blocks(7, 3), Blocks(1000, 1), Blocks(1, 1), Blocks(2, 1)])
 def test_a_step_in_the_middle_of_a_buffer_is_found_again(blocks: Blocks | None) -> None:
     walked = Batches(103, 4, seed=1, blocks=blocks)
-    walk = [walked.at(step) for step in range(60)]
+    integrate = [walked.at(step) for step in range(60)]
     for step in (59, 0, 31, 30):
-        assert np.array_equal(Batches(103, 4, seed=1, blocks=blocks).at(step), walk[step])
-        assert walk[step].size == 4
-    assert np.array_equal(np.concatenate(list(walked.buffers(13, 60))), np.concatenate(walk[13:]))
-    assert np.unique(np.concatenate(walk[:25])).size == 100
+        assert np.array_equal(Batches(103, 4, seed=1, blocks=blocks).at(step), integrate[step])
+        assert integrate[step].size == 4
+    assert np.array_equal(np.concatenate(list(walked.buffers(13, 60))), np.concatenate(integrate[13:]))
+    assert np.unique(np.concatenate(integrate[:25])).size == 100
 
 
 @pytest.mark.parametrize(("n", "size", "blocks"), [(0, 4, None), (4, 0, None), (4, 4, (0, 1)), (4, 4, (1, 0))])

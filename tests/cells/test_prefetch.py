@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scdiffuse.cells import Batches, Blocks, ReadAhead, Source, open_source, plan_blocks, shard
+from scdiffuse.cells import Batches, Blocks, Prefetch, Source, open_source, plan_blocks, shard
 from scdiffuse.cells._prefetch import BUFFER_BYTES
 
 
@@ -37,7 +37,7 @@ def watched(adata: ad.AnnData) -> Watched:
 
 def test_each_step_gets_its_rows_from_few_readings(watched: Watched, counts: sp.csr_matrix) -> None:
     batches = Batches(60, 5, seed=0, blocks=Blocks(10, 2))
-    with ReadAhead(watched, batches.buffers(2, 30)) as ahead:
+    with Prefetch(watched, batches.buffers(2, 30)) as ahead:
         for step in range(2, 30):
             assert np.array_equal(ahead.rows(batches.at(step)).toarray(), counts[batches.at(step)].toarray())
     assert len(watched.asked) == len(list(batches.buffers(2, 30))) == 8
@@ -46,7 +46,7 @@ def test_each_step_gets_its_rows_from_few_readings(watched: Watched, counts: sp.
 
 def test_the_next_buffer_is_read_before_it_is_asked_for(watched: Watched) -> None:
     coming = [np.arange(20), np.arange(20, 40), np.arange(40, 60)]
-    with ReadAhead(watched, iter(coming)) as ahead:
+    with Prefetch(watched, iter(coming)) as ahead:
         ahead.rows(np.array([3]))
         assert ahead._next is not None
         assert ahead._next.result().rows[0] == 20
@@ -54,7 +54,7 @@ def test_the_next_buffer_is_read_before_it_is_asked_for(watched: Watched) -> Non
 
 
 def test_at_most_two_buffers_are_held(watched: Watched) -> None:
-    with ReadAhead(watched, iter([np.arange(at, at + 10) for at in range(0, 60, 10)])) as ahead:
+    with Prefetch(watched, iter([np.arange(at, at + 10) for at in range(0, 60, 10)])) as ahead:
         for at in range(0, 60, 10):
             ahead.rows(np.array([at, at + 9]))
             assert ahead._present is not None
@@ -64,7 +64,7 @@ def test_at_most_two_buffers_are_held(watched: Watched) -> None:
 
 
 def test_rows_that_were_not_announced_are_read_all_the_same(watched: Watched, counts: sp.csr_matrix) -> None:
-    with ReadAhead(watched, iter([np.arange(10)])) as ahead:
+    with Prefetch(watched, iter([np.arange(10)])) as ahead:
         assert np.array_equal(ahead.rows(np.array([50, 2])).toarray(), counts[[50, 2]].toarray())
         assert np.array_equal(ahead.rows(np.array([2])).toarray(), counts[[2]].toarray())
     assert (ahead.n_cells, ahead.n_genes, list(ahead.genes)) == (60, 30, list(watched.genes))
@@ -74,7 +74,7 @@ def test_rows_that_were_not_announced_are_read_all_the_same(watched: Watched, co
 
 
 def test_an_error_of_reading_is_told(watched: Watched) -> None:
-    with pytest.raises(IndexError), ReadAhead(watched, iter([np.array([1000])])) as ahead:
+    with pytest.raises(IndexError), Prefetch(watched, iter([np.array([1000])])) as ahead:
         ahead.rows(np.array([0]))
 
 
@@ -109,7 +109,7 @@ def test_rows_come_in_the_order_given(adata: ad.AnnData, tmp_path: Path, *, plac
     asked = [
         batches.at(step) if order == "as announced" or step % 3 else np.sort(batches.at(step)) for step in range(96)
     ]
-    with ReadAhead(source, batches.buffers(0, 96)) as ahead:
+    with Prefetch(source, batches.buffers(0, 96)) as ahead:
         given = [ahead.rows(wanted) for wanted in asked]
     assert not any(room._held for room in ahead._rooms)
     for wanted, found in zip(asked, given, strict=True):  # when buffers have been used again

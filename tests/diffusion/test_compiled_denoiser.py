@@ -19,7 +19,7 @@ def network(request: pytest.FixtureRequest) -> LatentDenoiser:
     made = LatentDenoiser(41, n_labels=n_labels, n_continuous=n_continuous, config=DiffusionConfig(depth=2))
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for weight in (*made.parameters(), made.centre.weights):
+        for weight in (*made.parameters(), made.conditional_mean.weights):
             weight.add_(0.05 * torch.randn(weight.shape, generator=draw))
     return made
 
@@ -35,10 +35,10 @@ def conditions_of(network: LatentDenoiser, n: int) -> ConditionTensors:
 @torch.no_grad()
 def test_it_is_the_estimate_of_the_network(network: LatentDenoiser) -> None:
     z_t, conditions = torch.randn(100, 41, generator=torch.Generator().manual_seed(2)), conditions_of(network, 100)
-    estimate = network.given(conditions)
-    settled = estimate(z_t, T)
-    torch.testing.assert_close(settled, estimate(z_t, T.expand(100)), atol=1e-5, rtol=0)
-    assert torch.equal(settled, estimate(z_t, T))
+    denoised_mean = network.condition_on(conditions)
+    settled = denoised_mean(z_t, T)
+    torch.testing.assert_close(settled, denoised_mean(z_t, T.expand(100)), atol=1e-5, rtol=0)
+    assert torch.equal(settled, denoised_mean(z_t, T))
 
 
 @torch.no_grad()
@@ -53,5 +53,5 @@ def test_cells_that_share_conditions_or_not_are_the_same_in_any_company(network:
 
 def test_gradients_pass_where_they_are_asked_for(network: LatentDenoiser) -> None:
     z_t = torch.randn(3, 41, requires_grad=True)
-    network.given(conditions_of(network, 3))(z_t, T).sum().backward()  # type: ignore[no-untyped-call]
+    network.condition_on(conditions_of(network, 3))(z_t, T).sum().backward()  # type: ignore[no-untyped-call]
     assert z_t.grad is not None

@@ -18,7 +18,7 @@ def denoiser() -> LatentDenoiser:
     with torch.no_grad():
         for weight in made.parameters():
             weight.add_(0.2 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())))
-        made.centre.weights.normal_(generator=torch.Generator().manual_seed(0))
+        made.conditional_mean.weights.normal_(generator=torch.Generator().manual_seed(0))
     return made
 
 
@@ -28,27 +28,27 @@ def some_conditions(n: int) -> ConditionTensors:
 
 def test_a_fresh_denoiser_is_exact_for_a_standard_normal() -> None:
     fresh, z_t, t = LatentDenoiser(5, config=CONFIG), torch.randn(7, 5), torch.rand(7)
-    exact = GaussianDenoiser(torch.zeros(5), torch.ones(5)).given(no_conditions(7))(z_t, t)
-    torch.testing.assert_close(fresh.given(no_conditions(7))(z_t, t), exact)
+    exact = GaussianDenoiser(torch.zeros(5), torch.ones(5)).condition_on(no_conditions(7))(z_t, t)
+    torch.testing.assert_close(fresh.condition_on(no_conditions(7))(z_t, t), exact)
 
 
 def test_estimates_follow_the_equation_of_the_network(denoiser: LatentDenoiser) -> None:
     z_t, t, conditions = torch.randn(6, 5), torch.rand(6), some_conditions(6)
     theta = angle(t)
-    centre = denoiser.centre(conditions)
-    y = z_t / scales(t).norm[:, None] - theta.cos()[:, None] * centre
-    expected = centre + theta.cos()[:, None] * y + theta.sin()[:, None] * denoiser(y, theta, conditions)
-    torch.testing.assert_close(denoiser.given(conditions)(z_t, t), expected)
+    conditional_mean = denoiser.conditional_mean(conditions)
+    y = z_t / scales(t).norm[:, None] - theta.cos()[:, None] * conditional_mean
+    expected = conditional_mean + theta.cos()[:, None] * y + theta.sin()[:, None] * denoiser(y, theta, conditions)
+    torch.testing.assert_close(denoiser.condition_on(conditions)(z_t, t), expected)
 
 
 def test_one_time_for_all_is_that_time_for_each(denoiser: LatentDenoiser) -> None:
-    z_t, estimate = torch.randn(6, 5), denoiser.given(some_conditions(6))
-    torch.testing.assert_close(estimate(z_t, torch.tensor(0.3)), estimate(z_t, torch.full((6,), 0.3)))
+    z_t, denoised_mean = torch.randn(6, 5), denoiser.condition_on(some_conditions(6))
+    torch.testing.assert_close(denoised_mean(z_t, torch.tensor(0.3)), denoised_mean(z_t, torch.full((6,), 0.3)))
 
 
 def test_without_noise_the_latent_is_its_own_estimate(denoiser: LatentDenoiser) -> None:
     z = torch.randn(6, 5)
-    torch.testing.assert_close(denoiser.given(some_conditions(6))(z, torch.tensor(0.0)), z)
+    torch.testing.assert_close(denoiser.condition_on(some_conditions(6))(z, torch.tensor(0.0)), z)
 
 
 def test_conditions_and_their_absence_matter(denoiser: LatentDenoiser) -> None:
@@ -56,7 +56,7 @@ def test_conditions_and_their_absence_matter(denoiser: LatentDenoiser) -> None:
     conditions = ConditionTensors(
         torch.tensor([[0], [1], [-1], [-1]]), torch.tensor([[0.0], [0.0], [0.0], [torch.nan]])
     )
-    means = denoiser.given(conditions)(z_t, t)
+    means = denoiser.condition_on(conditions)(z_t, t)
     assert torch.pdist(means).min() > 1e-4
 
 
@@ -72,7 +72,7 @@ def test_the_names_of_the_weights_stay_as_saved_models_have_them(denoiser: Laten
         "gain",
         "shift",
         "conditions",
-        "centre",
+        "conditional_mean",
         *block,
         *conditions,
     }

@@ -12,7 +12,15 @@ from torch import Tensor
 from scdiffuse._core.errors import SettingError
 from scdiffuse._core.processes import Part
 from scdiffuse._core.random import Draws
-from scdiffuse.diffusion import DiffusionConfig, Euler, LatentDenoiser, StudentTask, new_student, sample, walk_paths
+from scdiffuse.diffusion import (
+    DiffusionConfig,
+    DistillationTask,
+    Euler,
+    LatentDenoiser,
+    integrate_paths,
+    new_distilled,
+    sample,
+)
 from scdiffuse.nn import ConditionTensors
 from scdiffuse.train import Run, TrainConfig, TrainState, train
 
@@ -27,7 +35,7 @@ def teacher() -> LatentDenoiser:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = LatentDenoiser(2, n_labels=[2], config=config)
-    network.centre.weights.copy_(CENTRES)
+    network.conditional_mean.weights.copy_(CENTRES)
     return network.requires_grad_(requires_grad=False)
 
 
@@ -37,18 +45,18 @@ def _given(seed: int) -> tuple[Tensor, ConditionTensors]:
     return torch.randn(N, 2, generator=draws), ConditionTensors(codes, torch.zeros(N, 0))
 
 
-def _task(teacher: LatentDenoiser, *, n_steps: int) -> StudentTask:
+def _task(teacher: LatentDenoiser, *, n_steps: int) -> DistillationTask:
     noise, conditions = _given(0)
-    paths = walk_paths(teacher, noise, conditions, n_steps=n_steps)
-    return StudentTask(new_student(teacher), paths=paths, conditions=conditions, n_validation=100)
+    paths = integrate_paths(teacher, noise, conditions, n_steps=n_steps)
+    return DistillationTask(new_distilled(teacher), paths=paths, conditions=conditions, n_validation=100)
 
 
 def test_paths_are_those_of_the_teacher(teacher: LatentDenoiser) -> None:
     noise, conditions = _given(0)
-    paths = walk_paths(teacher, noise, conditions, n_steps=2)
-    centre = CENTRES[conditions.codes[:, 0]]
-    half = noise + math.cos(math.pi / 4) * centre
-    torch.testing.assert_close(paths, torch.stack([noise, half, noise + centre], dim=1), rtol=0, atol=5e-3)
+    paths = integrate_paths(teacher, noise, conditions, n_steps=2)
+    conditional_mean = CENTRES[conditions.codes[:, 0]]
+    half = noise + math.cos(math.pi / 4) * conditional_mean
+    torch.testing.assert_close(paths, torch.stack([noise, half, noise + conditional_mean], dim=1), rtol=0, atol=5e-3)
 
 
 @pytest.mark.parametrize("n_steps", [1, 2])
@@ -81,6 +89,6 @@ def test_parts_of_the_validation_add_up(teacher: LatentDenoiser) -> None:
 def test_no_steps_and_no_paths_are_refused(teacher: LatentDenoiser) -> None:
     noise, conditions = _given(0)
     with pytest.raises(SettingError, match="at least 1 step, got `n_steps` = 0; 2 suits"):
-        walk_paths(teacher, noise, conditions, n_steps=0)
+        integrate_paths(teacher, noise, conditions, n_steps=0)
     with pytest.raises(SettingError, match="400 of 400 paths are left to validate with"):
-        StudentTask(teacher, paths=torch.zeros(N, 2, 2), conditions=conditions, n_validation=N)
+        DistillationTask(teacher, paths=torch.zeros(N, 2, 2), conditions=conditions, n_validation=N)

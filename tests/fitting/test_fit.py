@@ -81,9 +81,9 @@ def _cells(model: CellGenerator) -> sp.csr_matrix:
 
 
 def _assert_same_model(x: CellGenerator, y: CellGenerator) -> None:
-    assert x._parts is not None
-    assert y._parts is not None
-    left, right = x._parts.copies(), y._parts.copies()
+    assert x._networks is not None
+    assert y._networks is not None
+    left, right = x._networks.copies(), y._networks.copies()
     assert left.keys() == right.keys()
     assert [name for name in left if left[name].numpy().tobytes() != right[name].numpy().tobytes()] == []
     assert x.history == y.history

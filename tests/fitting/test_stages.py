@@ -11,7 +11,7 @@ from scdiffuse.cells import Conditions, open_source
 from scdiffuse.fitting._stages import Fit
 from scdiffuse.generator import CellGenerator
 from scdiffuse.model import ModelConfig
-from scdiffuse.model._networks import Parts
+from scdiffuse.model._networks import Networks
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def fit(simulated: ad.AnnData, small: ModelConfig) -> Fit:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         shares = torch.full((source.n_genes,), 1 / source.n_genes)
-        parts = Parts(small, conditions=conditions, shares=shares, training=table.distinct())
-    return Fit(parts=parts, source=source, cells=cells, table=table, config=small, seed=0, progress=False)
+        networks = Networks(small, conditions=conditions, fractions=shares, training=table.distinct())
+    return Fit(networks=networks, source=source, cells=cells, table=table, config=small, seed=0, progress=False)
 
 
 def test_standardised_latents_have_mean_zero_and_variance_one(fit: Fit) -> None:
@@ -33,7 +33,7 @@ def test_standardised_latents_have_mean_zero_and_variance_one(fit: Fit) -> None:
     stds = torch.full((50_000, 4), 0.5)
     fit._standardise(means, stds)
     drawn = means + stds * torch.randn(means.shape, generator=draws)
-    standard = (drawn - fit.parts.latent_mean) / fit.parts.latent_std
+    standard = (drawn - fit.networks.latent_mean) / fit.networks.latent_std
     torch.testing.assert_close(standard.mean(dim=0), torch.zeros(4), rtol=0, atol=0.02)
     torch.testing.assert_close(standard.var(dim=0), torch.ones(4), rtol=0.02, atol=0)
 
@@ -42,11 +42,11 @@ def test_library_sizes_come_back_from_the_latent(fit: Fit, simulated: ad.AnnData
     fit.measure_sizes()
     totals = np.asarray(simulated.X.sum(axis=1)).ravel()
     vectors = torch.zeros(150, 4)
-    vectors[:, -1] = torch.from_numpy(fit.parts.sizes.of(totals))
-    _, sizes = fit.parts.to_latent(vectors)
+    vectors[:, -1] = torch.from_numpy(fit.networks.sizes.of(totals))
+    _, sizes = fit.networks.to_latent(vectors)
     assert sizes.tolist() == totals.astype(int).tolist()
     vectors[0, -1], vectors[1, -1] = 1e6, -1e6
-    _, sizes = fit.parts.to_latent(vectors)
+    _, sizes = fit.networks.to_latent(vectors)
     assert sizes[:2].tolist() == [totals.max(), totals.min()]
 
 
@@ -66,5 +66,5 @@ def test_fewer_bits_learn_nearly_the_same(simulated: ad.AnnData, small: ModelCon
         losses, others = (np.array(one)[:, 2] for one in (curve, rounded.history[stage]))
         np.testing.assert_allclose(others, losses, rtol=0.02)
         assert not np.array_equal(others, losses)
-    assert rounded._parts is not None
-    assert {value.dtype for value in rounded._parts.parameters()} == {torch.float32}
+    assert rounded._networks is not None
+    assert {value.dtype for value in rounded._networks.parameters()} == {torch.float32}

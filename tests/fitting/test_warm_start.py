@@ -16,7 +16,7 @@ from scdiffuse.foundation import Embedding
 from scdiffuse.generator import CellGenerator, load
 from scdiffuse.generator._base import read_origin
 from scdiffuse.model import ModelConfig
-from scdiffuse.model._networks import Parts
+from scdiffuse.model._networks import Networks
 
 
 @pytest.fixture
@@ -34,59 +34,61 @@ def origin(fitted: CellGenerator) -> Origin:
     return read_origin(fitted)
 
 
-def _begun(adata: ad.AnnData, origin: Origin, config: ModelConfig) -> tuple[CellGenerator, Parts]:
+def _begun(adata: ad.AnnData, origin: Origin, config: ModelConfig) -> tuple[CellGenerator, Networks]:
     """Build the networks of a new model and carry over what is known."""
     model = CellGenerator(adata, conditions=["cell_type"], continuous=["day"], config=config)
     assert model._data is not None
     with torch.random.fork_rng():
         torch.manual_seed(5)
         shares = torch.arange(1.0, 26.0) / 325
-        parts = Parts(config, conditions=model.conditions, shares=shares, training=model._data.table.distinct())
-    inherit(parts, origin, model._known)
-    return model, parts
+        networks = Networks(
+            config, conditions=model.conditions, fractions=shares, training=model._data.table.distinct()
+        )
+    inherit(networks, origin, model._metadata)
+    return model, networks
 
 
 def test_what_belongs_to_a_gene_goes_to_the_gene_of_that_name(
     others: ad.AnnData, origin: Origin, small: ModelConfig
 ) -> None:
-    _, parts = _begun(others, origin, small)
-    ours, theirs = parts.autoencoder.state_dict(), origin.parts.autoencoder.state_dict()
+    _, networks = _begun(others, origin, small)
+    ours, theirs = networks.autoencoder.state_dict(), origin.networks.autoencoder.state_dict()
     back = list(range(24, 9, -1))
-    for name in ("encoder.gene_weight", "likelihood.log_size", "likelihood.log_burst_rate"):
+    for name in ("encoder.gene_weight", "likelihood.log_inverse_dispersion", "likelihood.log_outlier_rate"):
         assert torch.equal(ours[name][:15], theirs[name][back])
-    for name in ("decoder.loadings", "decoder.bent_loadings"):
+    for name in ("decoder.loadings", "decoder.nonlinear_loadings"):
         assert torch.equal(ours[name][:, :15], theirs[name][:, back])
     assert (ours["encoder.gene_weight"][15:] == 0).all()
     assert (ours["decoder.loadings"][:, 15:] != 0).all()
 
 
 def test_shared_genes_keep_their_part_of_all_counts(others: ad.AnnData, origin: Origin, small: ModelConfig) -> None:
-    _, parts = _begun(others, origin, small)
-    ours = parts.autoencoder.state_dict()["decoder.bias"].softmax(0)
-    theirs = origin.parts.autoencoder.state_dict()["decoder.bias"][list(range(24, 9, -1))].softmax(0)
+    _, networks = _begun(others, origin, small)
+    ours = networks.autoencoder.state_dict()["decoder.bias"].softmax(0)
+    theirs = origin.networks.autoencoder.state_dict()["decoder.bias"][list(range(24, 9, -1))].softmax(0)
     torch.testing.assert_close(ours[:15].sum(), torch.tensor(120 / 325))
     torch.testing.assert_close(ours[:15] / ours[:15].sum(), theirs)
     torch.testing.assert_close(ours[15:], torch.arange(16.0, 26.0) / 325)
 
 
 def test_what_belongs_to_no_gene_is_carried_whole(others: ad.AnnData, origin: Origin, small: ModelConfig) -> None:
-    _, parts = _begun(others, origin, small)
-    ours, theirs = parts.state_dict(), origin.parts.state_dict()
+    _, networks = _begun(others, origin, small)
+    ours, theirs = networks.state_dict(), origin.networks.state_dict()
     for name in ("autoencoder.encoder.body.2.weight", "autoencoder.decoder.body.0.weight", "denoiser.read.weight"):
         assert torch.equal(ours[name], theirs[name])
 
 
 def test_labels_are_carried_by_name(others: ad.AnnData, origin: Origin, small: ModelConfig) -> None:
-    model, parts = _begun(others, origin, small)
+    model, networks = _begun(others, origin, small)
     assert model.conditions.categorical["cell_type"] == ("T cell", "NK cell", "B")
-    ours = parts.state_dict()["denoiser.conditions.labels.0.weight"]
-    theirs = origin.parts.state_dict()["denoiser.conditions.labels.0.weight"]
-    known = origin.known.conditions.categorical["cell_type"]
+    ours = networks.state_dict()["denoiser.conditions.labels.0.weight"]
+    theirs = origin.networks.state_dict()["denoiser.conditions.labels.0.weight"]
+    known = origin.metadata.conditions.categorical["cell_type"]
     assert torch.equal(ours[2], theirs[known.index("B")])
     assert torch.equal(ours[3], theirs[len(known)])
     assert (ours[:2] == 0).all()
     numbers = "denoiser.conditions.numbers.0.weight"
-    assert torch.equal(parts.state_dict()[numbers], origin.parts.state_dict()[numbers])
+    assert torch.equal(networks.state_dict()[numbers], origin.networks.state_dict()[numbers])
 
 
 def test_the_same_data_begin_where_the_other_model_ended(
@@ -127,9 +129,9 @@ def test_resuming_needs_the_same_start(
 
 def test_a_diffusion_of_another_width_is_left_behind(simulated: ad.AnnData, origin: Origin, small: ModelConfig) -> None:
     config = replace(small, diffusion=replace(small.diffusion, width=8))
-    model, parts = _begun(simulated, origin, config)
-    assert not tell_start(origin, model._known)["diffusion"]
-    assert (parts.denoiser.write.weight == 0).all()
+    model, networks = _begun(simulated, origin, config)
+    assert not tell_start(origin, model._metadata)["diffusion"]
+    assert (networks.denoiser.write.weight == 0).all()
 
 
 def test_an_unfitted_model_is_no_start(simulated: ad.AnnData, small: ModelConfig) -> None:

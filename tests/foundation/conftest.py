@@ -108,8 +108,8 @@ class Variational(nn.Module):
         h = z
         for layer in self.decoder["px_decoder"]["fc_layers"]:  # type: ignore[index]
             h = torch.relu(layer(torch.cat([h, told], dim=1)))
-        shares = torch.softmax(self.decoder["px_scale_decoder"](h), dim=1)
-        return shares, torch.sigmoid(self.decoder["px_dropout_decoder"](h))
+        fractions = torch.softmax(self.decoder["px_scale_decoder"](h), dim=1)
+        return fractions, torch.sigmoid(self.decoder["px_dropout_decoder"](h))
 
 
 Saver = Callable[..., tuple[Path, Variational]]

@@ -46,7 +46,7 @@ def test_counts_made_anew_carry_no_codes(embedded: ad.AnnData) -> None:
 def test_the_code_is_the_latent(embedded: ad.AnnData) -> None:
     source = open_source(embedded, obsm_key="X_pca")
     facts = Embedding("X_pca").describe(source)
-    latent = build_latent(facts, shares=torch.ones(30), config=AutoencoderConfig(n_latent=3))
+    latent = build_latent(facts, fractions=torch.ones(30), config=AutoencoderConfig(n_latent=3))
     posterior = latent.encode(source.rows(np.array([5])))
     assert posterior.mean.tolist() == [[15.0, 16.0, 17.0]]
     assert posterior.std.tolist() == [[0.0, 0.0, 0.0]]
@@ -55,7 +55,7 @@ def test_the_code_is_the_latent(embedded: ad.AnnData) -> None:
 def test_the_decoder_sees_codes_of_mean_zero_and_variance_one(embedded: ad.AnnData) -> None:
     latent = build_latent(
         {"kind": "embedding", "obsm_key": "X_pca", "width": 3},
-        shares=torch.ones(30),
+        fractions=torch.ones(30),
         config=AutoencoderConfig(n_latent=3),
     )
     assert isinstance(latent, DecodedLatent)
@@ -71,7 +71,7 @@ def test_the_decoder_sees_codes_of_mean_zero_and_variance_one(embedded: ad.AnnDa
 
 def test_counts_alone_cannot_be_encoded(embedded: ad.AnnData) -> None:
     facts = {"kind": "embedding", "obsm_key": "X_pca", "width": 2}
-    latent = build_latent(facts, shares=torch.ones(30), config=AutoencoderConfig(n_latent=2))
+    latent = build_latent(facts, fractions=torch.ones(30), config=AutoencoderConfig(n_latent=2))
     with pytest.raises(SettingError, match=r"are `obsm\['X_pca'\]`, which the cells given here do not carry; expected"):
         latent.encode(sp.csr_matrix(np.ones((2, 30))))
     with pytest.raises(SettingError, match=r"has 3 columns; expected the 2 of the training cells. Embed"):
@@ -99,4 +99,4 @@ def test_an_embedding_without_columns_is_told(embedded: ad.AnnData) -> None:
 
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(KeyError, match="dream"):
-        build_latent({"kind": "dream"}, shares=torch.ones(3), config=AutoencoderConfig())
+        build_latent({"kind": "dream"}, fractions=torch.ones(3), config=AutoencoderConfig())

@@ -79,14 +79,14 @@ def test_latents_are_standardised(model: CellGenerator, embedded: ad.AnnData) ->
 def test_the_decoder_learns_what_latents_say_of_counts(model: CellGenerator, embedded: ad.AnnData) -> None:
     _, _, bound = model.history["autoencoder"][-1]
     assert bound < model.history["autoencoder"][0][2] - 0.5
-    assert model._parts is not None
-    parts = model._parts
+    assert model._networks is not None
+    parts = model._networks
     counts = embedded.X[:90].toarray()
     raw = torch.from_numpy(model.encode(embedded)[:90]) * parts.latent_std[:-1] + parts.latent_mean[:-1]
-    shares = parts.autoencoder.shares(raw)
+    fractions = parts.autoencoder.fractions(raw)
     observed = counts / counts.sum(axis=1, keepdims=True)
     constant = ((observed - observed.mean(axis=0)) ** 2).sum()
-    assert ((observed - shares) ** 2).sum() < 0.9 * constant
+    assert ((observed - fractions) ** 2).sum() < 0.9 * constant
 
 
 def test_generated_cells_have_the_genes_and_sizes_of_the_training_cells(model: CellGenerator) -> None:
@@ -141,8 +141,8 @@ def test_a_tuned_encoder_is_saved_as_it_became(
 ) -> None:
     latent = SCimilarity(similarity_folder, fine_tune=True)
     model = CellGenerator(embedded, config=small, latent=latent).fit(progress=False)
-    assert model._parts is not None
-    weight = dict(model._parts.autoencoder.named_parameters())["encoder.gene_weight"]
+    assert model._networks is not None
+    weight = dict(model._networks.autoencoder.named_parameters())["encoder.gene_weight"]
     assert (weight[20:] != 0).any(dim=1).all()
     loaded = load(model.save(tmp_path / "model"))
     np.testing.assert_array_equal(loaded.encode(embedded), model.encode(embedded))

@@ -24,7 +24,7 @@ def _latent(folder: Path, adata: ad.AnnData, **arguments: Any) -> DecodedLatent:
     saved.choose_genes(adata.var)
     facts = json.loads(json.dumps(saved.describe(open_source(adata))))
     config = AutoencoderConfig(n_latent=facts["width"], n_hidden=4)
-    latent = build_latent(facts, shares=torch.ones(adata.n_vars), config=config)
+    latent = build_latent(facts, fractions=torch.ones(adata.n_vars), config=config)
     saved.fill(latent, adata.var)
     assert isinstance(latent, DecodedLatent)
     return latent
@@ -87,8 +87,8 @@ def test_new_genes_begin_silent_and_are_learnt_when_tuned(similarity_folder: Pat
     assert (weight[:12] != 0).any(dim=1).all()
     rows = open_source(adata).rows(np.arange(60))
     latent.decoder.loadings.data.normal_(generator=torch.Generator().manual_seed(0))
-    misfit, divergence = latent.terms(rows, torch.zeros(60, 5), torch.ones(60))
-    misfit.backward()  # type: ignore[no-untyped-call]
+    nll, divergence = latent.terms(rows, torch.zeros(60, 5), torch.ones(60))
+    nll.backward()  # type: ignore[no-untyped-call]
     assert weight.grad is not None
     assert (weight.grad[12:] != 0).any(dim=1).all()
     assert divergence == 0

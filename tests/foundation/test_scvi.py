@@ -26,7 +26,7 @@ def _opened(saved: ScviModel, adata: ad.AnnData) -> tuple[ScviLatent, Source]:
     genes = saved.choose_genes(adata.var)
     source = open_source(adata, genes=genes)
     facts = json.loads(json.dumps(saved.describe(source)))
-    latent = build_latent(facts, shares=torch.ones(source.n_genes), config=AutoencoderConfig())
+    latent = build_latent(facts, fractions=torch.ones(source.n_genes), config=AutoencoderConfig())
     saved.fill(latent, source.var)
     assert isinstance(latent, ScviLatent)
     return latent, source
@@ -45,11 +45,11 @@ def test_latents_and_shares_are_those_of_the_saved_networks(
     posterior = latent.encode(source.rows(np.arange(60)))
     with torch.no_grad():
         mean, variance = network.encode(known_counts)
-        shares, _ = network.decode(mean, len(batches) - 1)
+        fractions, _ = network.decode(mean, len(batches) - 1)
     np.testing.assert_allclose(posterior.mean, mean, rtol=0, atol=1e-5)
     np.testing.assert_allclose(posterior.std, variance.sqrt(), rtol=0, atol=1e-5)
-    np.testing.assert_allclose(latent.shares(mean), shares, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(latent.likelihood.log_size, network.px_r.detach(), rtol=1e-6)
+    np.testing.assert_allclose(latent.fractions(mean), fractions, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(latent.likelihood.log_inverse_dispersion, network.px_r.detach(), rtol=1e-6)
 
 
 def test_without_a_choice_shares_are_the_mean_over_batches(save_scvi: Saver, adata: ad.AnnData) -> None:
@@ -58,7 +58,7 @@ def test_without_a_choice_shares_are_the_mean_over_batches(save_scvi: Saver, ada
     z = torch.randn(7, 3, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = (network.decode(z, 0)[0] + network.decode(z, 1)[0]) / 2
-    np.testing.assert_allclose(latent.shares(z), expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(latent.fractions(z), expected, rtol=0, atol=1e-6)
 
 
 def test_a_subset_of_the_genes_keeps_its_proportions(save_scvi: Saver, adata: ad.AnnData, known_counts: Tensor) -> None:
@@ -69,9 +69,11 @@ def test_a_subset_of_the_genes_keeps_its_proportions(save_scvi: Saver, adata: ad
     counts[:, [2, 5]] = 0
     with torch.no_grad():
         mean, _ = network.encode(counts)
-        shares = network.decode(mean, 0)[0][:, [at for at in kept if at < 12]]
+        fractions = network.decode(mean, 0)[0][:, [at for at in kept if at < 12]]
     np.testing.assert_allclose(latent.encode(source.rows(np.arange(60))).mean, mean, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(latent.shares(mean), shares / shares.sum(dim=1, keepdim=True), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        latent.fractions(mean), fractions / fractions.sum(dim=1, keepdim=True), rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("likelihood", ["zinb", "nb", "poisson"])
@@ -86,15 +88,15 @@ def test_counts_have_their_library_size_and_the_mean_of_the_model(
     counts = latent.decode(z, sizes, cell_keys(0, "counts", np.arange(n))).toarray()
     assert (counts.sum(axis=1) == 60).all()
     with torch.no_grad():
-        shares, zero = network.decode(z[:1], 0)
+        fractions, zero = network.decode(z[:1], 0)
     if likelihood == "zinb":
         draw = np.random.default_rng(0)
-        kept = shares.numpy() * (draw.random((200_000, 12)) >= zero.numpy())
-        kept[kept.sum(axis=1) == 0] = shares.numpy()
+        kept = fractions.numpy() * (draw.random((200_000, 12)) >= zero.numpy())
+        kept[kept.sum(axis=1) == 0] = fractions.numpy()
         expected = (kept / kept.sum(axis=1, keepdims=True)).mean(axis=0)
         np.testing.assert_array_less(zero.numpy()[0] - 0.05, (counts == 0).mean(axis=0))
     else:
-        expected = shares.numpy()[0]
+        expected = fractions.numpy()[0]
     np.testing.assert_allclose(counts.mean(axis=0) / 60, expected, atol=0.012)
 
 

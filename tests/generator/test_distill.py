@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import ModelFolderError, NotFittedError, SettingError
-from scdiffuse._core.slots import STUDENT_FILE
+from scdiffuse._core.slots import DISTILLED_FILE
 from scdiffuse.generator import CellGenerator, load
 
 
@@ -32,12 +32,12 @@ def _counts(model: CellGenerator, **options: Any) -> NDArray[np.int32]:
 
 
 def test_a_student_makes_cells_in_its_steps(taught: CellGenerator) -> None:
-    made = _made(taught, 9, solver="student")
+    made = _made(taught, 9, solver="distilled")
     settings = json.loads(made.uns["scdiffuse"]["settings"])
-    assert (settings["solver"], settings["steps"]) == ("student", 2)
-    assert taught.student is not None
-    assert taught.student["n_steps"] == 2
-    assert 0 < taught.student["distance"] < 2
+    assert (settings["solver"], settings["steps"]) == ("distilled", 2)
+    assert taught.distilled is not None
+    assert taught.distilled["n_steps"] == 2
+    assert 0 < taught.distilled["distance"] < 2
     assert "Student of 2 steps" in taught.summary()
 
 
@@ -47,20 +47,20 @@ def test_the_model_stays_as_it_was(fitted: CellGenerator, taught: CellGenerator)
 
 def test_it_is_kept_with_the_model(taught: CellGenerator, tmp_path: Path) -> None:
     again = load(taught.save(tmp_path / "taught"))
-    assert again.student == taught.student
-    np.testing.assert_array_equal(_counts(again, solver="student"), _counts(taught, solver="student"))
-    (tmp_path / "taught" / STUDENT_FILE).write_bytes(b"other")
-    with pytest.raises(ModelFolderError, match=r"`student.safetensors` .* was altered"):
+    assert again.distilled == taught.distilled
+    np.testing.assert_array_equal(_counts(again, solver="distilled"), _counts(taught, solver="distilled"))
+    (tmp_path / "taught" / DISTILLED_FILE).write_bytes(b"other")
+    with pytest.raises(ModelFolderError, match=r"`distilled.safetensors` .* was altered"):
         load(tmp_path / "taught")
 
 
 def test_the_same_seed_teaches_the_same(taught: CellGenerator, folder: Path) -> None:
     again = load(folder).distill(n_steps=2, n_paths=300, max_epochs=2, seed=3, progress=False)
-    np.testing.assert_array_equal(_counts(again, solver="student"), _counts(taught, solver="student"))
+    np.testing.assert_array_equal(_counts(again, solver="distilled"), _counts(taught, solver="distilled"))
 
 
 def test_conditions_are_those_asked_for(taught: CellGenerator) -> None:
-    made = _made(taught, 9, where={"cell_type": "NK"}, solver="student")
+    made = _made(taught, 9, where={"cell_type": "NK"}, solver="distilled")
     assert (made.obs["cell_type"] == "NK").all()
 
 
@@ -76,13 +76,13 @@ def test_conditions_are_those_asked_for(taught: CellGenerator) -> None:
 )
 def test_what_it_was_not_taught_is_refused(taught: CellGenerator, options: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingError, match=words):
-        taught.generate(5, solver="student", progress=False, **options)
+        taught.generate(5, solver="distilled", progress=False, **options)
 
 
 def test_a_model_without_one_says_so(fitted: CellGenerator) -> None:
-    assert fitted.student is None
+    assert fitted.distilled is None
     with pytest.raises(SettingError, match=r"this model has none; .* Call `distill` first"):
-        fitted.generate(5, solver="student", progress=False)
+        fitted.generate(5, solver="distilled", progress=False)
 
 
 @pytest.mark.parametrize("options", [{"n_steps": 0}, {"n_paths": 5}, {"max_epochs": 0}])

@@ -90,7 +90,7 @@ def test_a_path_and_cells_in_memory_give_the_same_data(
     names = {"conditions": ["cell_type"], "continuous": ["day"]}
     held, read = (CellGenerator(cells, config=small, **names) for cells in (simulated, tmp_path / "cells.h5ad"))  # type: ignore[arg-type]
     assert held.conditions == read.conditions
-    assert held._known.data == read._known.data
+    assert held._metadata.data == read._metadata.data
 
 
 def test_a_folder_given_as_text_will_do(fitted: CellGenerator, tmp_path: Path) -> None:

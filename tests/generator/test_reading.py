@@ -33,8 +33,8 @@ def _small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _weights(model: CellGenerator) -> dict[str, torch.Tensor]:
-    assert model._parts is not None
-    return dict(model._parts.state_dict())
+    assert model._networks is not None
+    return dict(model._networks.state_dict())
 
 
 def test_a_folder_of_shards_is_fitted_as_its_cells_in_memory(
@@ -52,7 +52,7 @@ def test_a_folder_of_shards_is_fitted_as_its_cells_in_memory(
 @pytest.mark.usefixtures("_small_buffers")
 def test_reading_ahead_changes_nothing(shards: Path, small: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = CellGenerator(shards, config=small).fit(progress=False)
-    monkeypatch.setattr("scdiffuse.cells.ReadAhead.rows", lambda self, indices: self._source.rows(indices))
+    monkeypatch.setattr("scdiffuse.cells.Prefetch.rows", lambda self, indices: self._source.rows(indices))
     plain = CellGenerator(shards, config=small).fit(progress=False)
     for name, weight in _weights(plain).items():
         assert torch.equal(_weights(ahead)[name], weight), name

@@ -7,7 +7,7 @@ import torch
 from tests.oracles import MixtureDenoiser, labels
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse.diffusion import Denoiser, Estimate, sample
+from scdiffuse.diffusion import DenoisedMean, Denoiser, sample
 from scdiffuse.guidance import ConditionFree
 from scdiffuse.nn import ConditionTensors
 
@@ -21,12 +21,12 @@ class Counting:
     denoiser: Denoiser
     calls: list[int] = field(default_factory=list)
 
-    def given(self, conditions: ConditionTensors) -> Estimate:
-        estimate = self.denoiser.given(conditions)
+    def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
+        denoised_mean = self.denoiser.condition_on(conditions)
 
         def count(z_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
             self.calls.append(1)
-            return estimate(z_t, t)
+            return denoised_mean(z_t, t)
 
         return count
 
@@ -47,7 +47,7 @@ def test_the_guided_score_is_that_of_the_tilted_density(strength: float) -> None
     codes = conditions.codes[:, 0]
     own = torch.where(codes < 0, free, parts.gather(1, codes.clamp(min=0)[:, None])[:, 0])
     (score,) = torch.autograd.grad((free + strength * (own - free)).sum(), z_t)
-    guided = ConditionFree(ORACLE, strength).given(conditions)(z_t.detach(), t)
+    guided = ConditionFree(ORACLE, strength).condition_on(conditions)(z_t.detach(), t)
     torch.testing.assert_close(guided, (z_t.detach() + sigma**2 * score) / alpha, rtol=1e-6, atol=1e-6)
 
 
@@ -74,8 +74,8 @@ def test_missing_conditions_are_not_guided() -> None:
 
 def test_outside_of_the_interval_the_conditional_holds() -> None:
     z_t, conditions = noisy()
-    guide = ConditionFree(ORACLE, 2.0, interval=(0.3, 0.6)).given(conditions)
-    plain, strong = ORACLE.given(conditions), ConditionFree(ORACLE, 2.0).given(conditions)
+    guide = ConditionFree(ORACLE, 2.0, interval=(0.3, 0.6)).condition_on(conditions)
+    plain, strong = ORACLE.condition_on(conditions), ConditionFree(ORACLE, 2.0).condition_on(conditions)
     t = torch.linspace(0.1, 0.9, 30).double()
     inside = (t >= 0.3) & (t <= 0.6)
     expected = torch.where(inside[:, None], strong(z_t, t), plain(z_t, t))

@@ -56,7 +56,10 @@ def cells(n: int, *, target: Tensor | float, strength: float = 1.0) -> tuple[Ten
 
 def test_a_certain_label_gives_the_denoiser_of_its_component() -> None:
     z_t, conditions = cells(40, target=torch.arange(40) % 3)
-    guide, own = ClassifierGuide(ORACLE, (EXACT,)).given(conditions), ORACLE.given(labels(torch.arange(40) % 3))
+    guide, own = (
+        ClassifierGuide(ORACLE, (EXACT,)).condition_on(conditions),
+        ORACLE.condition_on(labels(torch.arange(40) % 3)),
+    )
     for t in (0.05, 0.3, 0.7, 0.95, 1.0):
         torch.testing.assert_close(guide(z_t, torch.tensor(t).double()), own(z_t, torch.tensor(t).double()))
 
@@ -65,8 +68,8 @@ def test_a_label_seen_everywhere_gives_the_posterior_mixture() -> None:
     """By Bayes, guiding by p(y | z_t, t) turns the shares of the components into their shares given y."""
     z_t, conditions = cells(40, target=1.0)
     posterior = MixtureDenoiser(CENTRES, 0.3, SHARES * HALF.given[:, 1] / (SHARES * HALF.given[:, 1]).sum())
-    own = posterior.given(labels(torch.full((40,), -1)))
-    guide = ClassifierGuide(ORACLE, (HALF,)).given(conditions)
+    own = posterior.condition_on(labels(torch.full((40,), -1)))
+    guide = ClassifierGuide(ORACLE, (HALF,)).condition_on(conditions)
     for t in torch.tensor([0.1, 0.5, 0.9, 1.0]).double():
         torch.testing.assert_close(guide(z_t, t), own(z_t, t))
 
@@ -94,7 +97,7 @@ def test_a_strength_tilts_the_density_by_that_power(strength: float) -> None:
     u = angle(t).cos() * leaf / scales(t).norm
     said = HALF.log_prob(u, angle(t), torch.ones(30))
     (score,) = torch.autograd.grad((free + strength * said).sum(), leaf)
-    guided = ClassifierGuide(ORACLE, (HALF,)).given(conditions)(z_t, t)
+    guided = ClassifierGuide(ORACLE, (HALF,)).condition_on(conditions)(z_t, t)
     torch.testing.assert_close(guided, (z_t + sigma**2 * score) / alpha)
 
 
@@ -119,20 +122,22 @@ def test_several_classifiers_multiply() -> None:
     own = labels(torch.full((20,), -1))._replace(values=torch.zeros(20, 0).double())
     asked = with_targets(own, torch.tensor([[1.0, 0.0]]).expand(20, 2), torch.tensor([[1.0, 2.0]]).expand(20, 2))
     t = torch.tensor(0.5).double()
-    both = ClassifierGuide(ORACLE, (HALF, EXACT)).given(asked)(z_t, t)
-    mean = ORACLE.given(own)(z_t, t)
+    both = ClassifierGuide(ORACLE, (HALF, EXACT)).condition_on(asked)(z_t, t)
+    mean = ORACLE.condition_on(own)(z_t, t)
     for classifier, target, strength in ((HALF, 1.0, 1.0), (EXACT, 0.0, 2.0)):
         alone = with_targets(own, torch.full((20, 1), target), torch.full((20, 1), strength))
-        mean = mean + ClassifierGuide(ORACLE, (classifier,)).given(alone)(z_t, t) - ORACLE.given(own)(z_t, t)
+        mean = (
+            mean + ClassifierGuide(ORACLE, (classifier,)).condition_on(alone)(z_t, t) - ORACLE.condition_on(own)(z_t, t)
+        )
     torch.testing.assert_close(both, mean)
 
 
 def test_away_from_a_label_leaves_the_mixture_of_the_others() -> None:
     z_t, conditions = cells(40, target=0.0)
-    others = MixtureDenoiser(CENTRES, 0.3, torch.tensor([1e-30, 0.6, 0.4]).double()).given(
+    others = MixtureDenoiser(CENTRES, 0.3, torch.tensor([1e-30, 0.6, 0.4]).double()).condition_on(
         labels(torch.full((40,), -1))
     )
-    guide = ClassifierGuide(ORACLE, (EXACT,), (True,)).given(conditions)
+    guide = ClassifierGuide(ORACLE, (EXACT,), (True,)).condition_on(conditions)
     t = torch.tensor(0.7).double()
     torch.testing.assert_close(guide(z_t, t), others(z_t, t), rtol=1e-4, atol=1e-4)
 
@@ -145,9 +150,11 @@ def test_it_works_together_with_condition_free_guidance() -> None:
     t = torch.tensor(0.5).double()
     free = ConditionFree(ORACLE, 2.0)
     expected = (
-        free.given(own)(z_t, t) - ORACLE.given(own)(z_t, t) + ClassifierGuide(ORACLE, (HALF,)).given(asked)(z_t, t)
+        free.condition_on(own)(z_t, t)
+        - ORACLE.condition_on(own)(z_t, t)
+        + ClassifierGuide(ORACLE, (HALF,)).condition_on(asked)(z_t, t)
     )
-    torch.testing.assert_close(ClassifierGuide(free, (HALF,)).given(asked)(z_t, t), expected)
+    torch.testing.assert_close(ClassifierGuide(free, (HALF,)).condition_on(asked)(z_t, t), expected)
 
 
 def test_no_target_and_no_strength_are_no_guide() -> None:
@@ -169,8 +176,11 @@ def test_each_cell_has_its_own_target_and_ignores_its_mates() -> None:
 
 def test_outside_of_the_interval_nothing_is_guided() -> None:
     z_t, asked = cells(30, target=1.0)
-    window = ClassifierGuide(ORACLE, (HALF,), interval=(0.3, 0.6)).given(asked)
-    always, plain = ClassifierGuide(ORACLE, (HALF,)).given(asked), ORACLE.given(labels(torch.full((30,), -1)))
+    window = ClassifierGuide(ORACLE, (HALF,), interval=(0.3, 0.6)).condition_on(asked)
+    always, plain = (
+        ClassifierGuide(ORACLE, (HALF,)).condition_on(asked),
+        ORACLE.condition_on(labels(torch.full((30,), -1))),
+    )
     t = torch.linspace(0.1, 0.9, 30).double()
     expected = torch.where(((t >= 0.3) & (t <= 0.6))[:, None], always(z_t, t), plain(z_t, t))
     torch.testing.assert_close(window(z_t, t), expected)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse.diffusion import Denoiser, Estimate, sample
+from scdiffuse.diffusion import DenoisedMean, Denoiser, sample
 from scdiffuse.guidance import Avoided, ConditionFree
 from scdiffuse.nn import ConditionTensors
 
@@ -39,18 +39,18 @@ class PairDenoiser:
         offset = z_t[:, None] - (1 - t) * self.centres.flatten(0, 1)
         return (self.prior(codes) - 0.5 * offset.square().sum(2) / variance).logsumexp(1)
 
-    def given(self, conditions: ConditionTensors) -> Estimate:
+    def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
         """Return Tweedie's mean."""
         prior, centres = self.prior(conditions.codes), self.centres.flatten(0, 1)
 
-        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+        def denoised_mean(z_t: Tensor, t: Tensor) -> Tensor:
             alpha, sigma = 1 - t[..., None, None], t[..., None, None]
             variance = alpha**2 * STD**2 + sigma**2
             offset = z_t[:, None] - alpha * centres
             weights = (prior - 0.5 * (offset**2 / variance).sum(2)).softmax(1)
             return (weights[..., None] * (centres + alpha * STD**2 / variance * offset)).sum(1)
 
-        return estimate
+        return denoised_mean
 
 
 ORACLE = PairDenoiser()
@@ -83,12 +83,12 @@ class Counting:
     denoiser: Denoiser
     calls: int = 0
 
-    def given(self, conditions: ConditionTensors) -> Estimate:
-        estimate = self.denoiser.given(conditions)
+    def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
+        denoised_mean = self.denoiser.condition_on(conditions)
 
         def count(z_t: Tensor, t: Tensor) -> Tensor:
             self.calls += 1
-            return estimate(z_t, t)
+            return denoised_mean(z_t, t)
 
         return count
 
@@ -103,8 +103,8 @@ def test_strengths_of_one_are_the_conditional_to_the_bit() -> None:
 def test_a_strength_of_zero_takes_the_condition_away_to_the_bit(at: int) -> None:
     z_t, conditions = pairs()
     strengths = (0.0, 1.0) if at == 0 else (1.0, 0.0)
-    without = ORACLE.given(conditions._replace(codes=hidden(conditions, at)))(z_t, T)
-    assert torch.equal(ConditionFree(ORACLE, strengths).given(conditions)(z_t, T), without)
+    without = ORACLE.condition_on(conditions._replace(codes=hidden(conditions, at)))(z_t, T)
+    assert torch.equal(ConditionFree(ORACLE, strengths).condition_on(conditions)(z_t, T), without)
 
 
 @pytest.mark.parametrize("strengths", [(2.0, 1.0), (0.5, 3.0), (0.0, 0.0)])
@@ -114,7 +114,7 @@ def test_each_strength_is_a_power_of_what_its_condition_says(strengths: tuple[fl
     terms = [(1.0, conditions.codes)]
     for at, strength in enumerate(strengths):
         terms += [(strength - 1.0, conditions.codes), (1.0 - strength, hidden(conditions, at))]
-    guided = ConditionFree(ORACLE, strengths).given(conditions)(z_t, T)
+    guided = ConditionFree(ORACLE, strengths).condition_on(conditions)(z_t, T)
     torch.testing.assert_close(guided, tilted_mean(z_t, terms))
 
 
@@ -124,7 +124,7 @@ def test_the_sum_of_conditions_is_a_product_of_what_each_says_alone(strength: fl
     each = strength if isinstance(strength, tuple) else (strength, strength)
     terms = [(1.0 - sum(each), hidden(conditions, 0, 1))]
     terms += [(each[0], hidden(conditions, 1)), (each[1], hidden(conditions, 0))]
-    guided = ConditionFree(ORACLE, strength, composition="additive").given(conditions)(z_t, T)
+    guided = ConditionFree(ORACLE, strength, composition="additive").condition_on(conditions)(z_t, T)
     torch.testing.assert_close(guided, tilted_mean(z_t, terms))
 
 
@@ -133,8 +133,8 @@ def test_the_sum_is_the_joint_where_conditions_are_independent() -> None:
     centres = torch.tensor([[[1.0, 0.5], [1.0, -1.0]], [[-2.0, 0.5], [-2.0, -1.0]]]).double()
     oracle = PairDenoiser(centres, torch.tensor([[0.42, 0.18], [0.28, 0.12]]).double())
     z_t, conditions = pairs()
-    summed = ConditionFree(oracle, composition="additive").given(conditions)(z_t, T)
-    torch.testing.assert_close(summed, oracle.given(conditions)(z_t, T))
+    summed = ConditionFree(oracle, composition="additive").condition_on(conditions)(z_t, T)
+    torch.testing.assert_close(summed, oracle.condition_on(conditions)(z_t, T))
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 2.0])
@@ -143,7 +143,7 @@ def test_what_is_avoided_divides_the_density(strength: float) -> None:
     avoided = conditions.codes.clone()
     avoided[:, 1] = 0
     terms = [(1.0, conditions.codes), (-strength, avoided), (strength, hidden(conditions, 1))]
-    guided = ConditionFree(ORACLE, avoid=(Avoided(1, 0.0, strength),)).given(conditions)(z_t, T)
+    guided = ConditionFree(ORACLE, avoid=(Avoided(1, 0.0, strength),)).condition_on(conditions)(z_t, T)
     torch.testing.assert_close(guided, tilted_mean(z_t, terms))
 
 
@@ -165,12 +165,12 @@ def test_a_number_can_be_avoided() -> None:
     class Seen:
         values: Tensor | None = None
 
-        def given(self, conditions: ConditionTensors) -> Estimate:
+        def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
             kept = conditions.values.nan_to_num(0.0)
             return lambda z_t, t: kept + torch.zeros_like(z_t)
 
     conditions = ConditionTensors(torch.zeros(5, 0, dtype=torch.int64), torch.full((5, 1), 2.0))
-    guided = ConditionFree(Seen(), avoid=(Avoided(0, 0.5, 3.0),)).given(conditions)
+    guided = ConditionFree(Seen(), avoid=(Avoided(0, 0.5, 3.0),)).condition_on(conditions)
     torch.testing.assert_close(guided(torch.zeros(5, 1), T), torch.full((5, 1), 2.0 - 3.0 * 0.5))
 
 
@@ -189,16 +189,16 @@ def test_a_number_can_be_avoided() -> None:
 def test_only_the_estimates_that_matter_are_computed(settings: dict[str, Any], calls: int) -> None:
     z_t, conditions = pairs()
     counting = Counting(ORACLE)
-    ConditionFree(counting, **settings).given(conditions)(z_t, T)
+    ConditionFree(counting, **settings).condition_on(conditions)(z_t, T)
     assert counting.calls == calls
 
 
 def test_outside_of_the_interval_strengths_are_one_and_nothing_is_avoided() -> None:
     z_t, conditions = pairs()
     settings: dict[str, Any] = {"strength": (2.0, 3.0), "avoid": (Avoided(0, 0.0),)}
-    guide = ConditionFree(ORACLE, interval=(0.4, 0.6), **settings).given(conditions)
+    guide = ConditionFree(ORACLE, interval=(0.4, 0.6), **settings).condition_on(conditions)
     t = torch.linspace(0.1, 0.9, 24).double()
-    strong, plain = ConditionFree(ORACLE, **settings).given(conditions), ORACLE.given(conditions)
+    strong, plain = ConditionFree(ORACLE, **settings).condition_on(conditions), ORACLE.condition_on(conditions)
     expected = torch.where(((t >= 0.4) & (t <= 0.6))[:, None], strong(z_t, t), plain(z_t, t))
     torch.testing.assert_close(guide(z_t, t), expected)
 
@@ -228,4 +228,4 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any], words: str)
 
 def test_a_strength_is_needed_for_each_condition() -> None:
     with pytest.raises(SettingError, match="There are 3 strengths of guidance for 2 conditions; give one number, or"):
-        ConditionFree(ORACLE, (1.0, 1.0, 1.0)).given(pairs()[1])
+        ConditionFree(ORACLE, (1.0, 1.0, 1.0)).condition_on(pairs()[1])

@@ -36,7 +36,7 @@ def test_the_blended_score_is_that_of_the_product_of_densities(weight: float) ->
         variance = alpha**2 * part.std**2 + sigma**2
         log_density = log_density - 0.5 * share * ((z_t - alpha * part.center) ** 2 / variance).sum(1)
     (score,) = torch.autograd.grad(log_density.sum(), z_t)
-    blended = Blend(A, B).given(pulled(30, weight))(z_t.detach(), t)
+    blended = Blend(A, B).condition_on(pulled(30, weight))(z_t.detach(), t)
     torch.testing.assert_close(blended, (z_t.detach() + sigma**2 * score) / alpha, rtol=1e-6, atol=1e-6)
 
 
@@ -74,8 +74,10 @@ def test_two_equal_targets_are_one() -> None:
 def test_guides_are_blended_with_their_guidance() -> None:
     guide = ConditionFree(ORACLE, 2.0)
     zeros, t = torch.zeros(30, dtype=torch.int64), torch.tensor(0.5).double()
-    blended = Blend(guide, guide).given(pulled(30, 0.25))(noise(), t)
-    expected = 0.75 * guide.given(labels(zeros))(noise(), t) + 0.25 * guide.given(labels(zeros + 1))(noise(), t)
+    blended = Blend(guide, guide).condition_on(pulled(30, 0.25))(noise(), t)
+    expected = 0.75 * guide.condition_on(labels(zeros))(noise(), t) + 0.25 * guide.condition_on(labels(zeros + 1))(
+        noise(), t
+    )
     torch.testing.assert_close(blended, expected)
 
 

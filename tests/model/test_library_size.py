@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from scdiffuse.model._library_size import SizeScores
+from scdiffuse.model._library_size import LibrarySizeScore
 
 
-def _learnt(sizes: NDArray[np.int64]) -> SizeScores:
-    made = SizeScores()
+def _learnt(sizes: NDArray[np.int64]) -> LibrarySizeScore:
+    made = LibrarySizeScore()
     made.learn(sizes)
     return made
 

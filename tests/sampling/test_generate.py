@@ -42,8 +42,8 @@ def wide(simulated: ad.AnnData) -> CellGenerator:
     """A model of the default width whose networks say something."""
     model = CellGenerator(simulated, conditions=["cell_type"], config=ModelConfig()).fit(max_epochs=1, progress=False)
     draws = torch.Generator().manual_seed(0)
-    assert model._parts is not None
-    for network in (model._parts.denoiser, model._parts.autoencoder.decoder):
+    assert model._networks is not None
+    for network in (model._networks.denoiser, model._networks.autoencoder.decoder):
         for weight in network.parameters():
             weight.data += 0.05 * torch.randn(weight.shape, generator=draws)
     return model

@@ -35,9 +35,9 @@ def telling(fitted: CellGenerator, simulated: ad.AnnData) -> CellGenerator:
     """A model whose denoiser makes much of its conditions."""
     model = CellGenerator(simulated, conditions=["cell_type", "treated"], continuous=["day"], config=fitted.config)
     model.fit(max_epochs=1, progress=False)
-    assert model._parts is not None
+    assert model._networks is not None
     draws = torch.Generator().manual_seed(0)
-    for weight in model._parts.denoiser.parameters():
+    for weight in model._networks.denoiser.parameters():
         weight.data += 0.3 * torch.randn(weight.shape, generator=draws)
     return model
 

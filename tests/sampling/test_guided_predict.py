@@ -68,7 +68,7 @@ def test_the_library_size_guides_only_where_that_is_asked_for(
 ) -> None:
     mine = with_classifiers(model, simulated)
     mine.add_classifier("kind", simulated, obs_key="cell_type", library_size=looks, max_epochs=2, progress=False)
-    network, width = mine._classifiers["kind"].network, len(mine._parts.latent_mean)  # type: ignore[union-attr]
+    network, width = mine._classifiers["kind"].network, len(mine._networks.latent_mean)  # type: ignore[union-attr]
     u = torch.randn(30, width, generator=torch.Generator().manual_seed(0)).requires_grad_()
     (slope,) = torch.autograd.grad(network.log_prob(u, torch.tensor(0.6), torch.arange(30.0) % 3).sum(), u)
     assert bool((slope[:, -1] != 0.0).any()) == looks
@@ -155,9 +155,9 @@ def test_chunks_change_no_cell(model: CellGenerator, cells: ad.AnnData, chunk: i
     assert same(model.transfer(cells, {"day": 1.0}, chunk=chunk, **asked), model.transfer(cells, {"day": 1.0}, **asked))
     asked |= {"n_steps": 3, "via": "inversion", "library_size": list(range(50, 90))}
     to = {"a": {"day": 1.0}, "b": {"cell_type": "NK"}}
-    whole, parts = model.trajectory(cells, to, **asked), model.trajectory(cells, to, chunk=chunk, **asked)
-    assert same(whole, parts)
-    assert whole.obs.astype(str).equals(parts.obs.astype(str))
+    whole, networks = model.trajectory(cells, to, **asked), model.trajectory(cells, to, chunk=chunk, **asked)
+    assert same(whole, networks)
+    assert whole.obs.astype(str).equals(networks.obs.astype(str))
 
 
 def test_strengths_of_conditions_act_on_the_way_back(model: CellGenerator, cells: ad.AnnData) -> None:

@@ -34,10 +34,10 @@ def cells(simulated: ad.AnnData) -> ad.AnnData:
 
 def centre(model: CellGenerator, cells: ad.AnnData, **changed: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Centre of the cells' conditions, without the library size."""
-    assert model._parts is not None
+    assert model._networks is not None
     table = model.conditions.encode(cells.obs.assign(**changed))
     made = ConditionTensors(torch.from_numpy(table.codes), torch.from_numpy(table.values))
-    found: np.ndarray[Any, np.dtype[np.float32]] = model._parts.denoiser.centre(made)[:, :-1].numpy()
+    found: np.ndarray[Any, np.dtype[np.float32]] = model._networks.denoiser.conditional_mean(made)[:, :-1].numpy()
     return found
 
 

@@ -70,9 +70,9 @@ def _work_together(*words: object, n: int = 2) -> list[subprocess.CompletedProce
 
 
 def _assert_close(x: CellGenerator, y: CellGenerator) -> None:
-    assert x._parts is not None
-    assert y._parts is not None
-    left, right = x._parts.copies(), y._parts.copies()
+    assert x._networks is not None
+    assert y._networks is not None
+    left, right = x._networks.copies(), y._networks.copies()
     assert left.keys() == right.keys()
     for name, tensor in left.items():
         torch.testing.assert_close(tensor, right[name], rtol=1e-5, atol=1e-5, equal_nan=True, msg=name)

@@ -50,8 +50,8 @@ class Curve:
 
     def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
         x = self.x[torch.from_numpy(cells)] + 0.1 * torch.from_numpy(draws.normals(3))
-        misfit = self._misfit(x).mean() + (self.module.late.square().sum() if progress > 0.5 else 0.0)
-        return misfit * (np.nan if progress >= self.spoilt and 0 in cells else 1.0)
+        nll = self._misfit(x).mean() + (self.module.late.square().sum() if progress > 0.5 else 0.0)
+        return nll * (np.nan if progress >= self.spoilt and 0 in cells else 1.0)
 
     @torch.no_grad()
     def validate(self, part: Part = WHOLE) -> float:
@@ -66,8 +66,8 @@ class Curve:
         ]
 
     def _misfit(self, x: Tensor) -> Tensor:
-        misfit: Tensor = (torch.tanh(x @ self.module.first) @ self.module.last - x.prod(dim=1)).square()
-        return misfit
+        nll: Tensor = (torch.tanh(x @ self.module.first) @ self.module.last - x.prod(dim=1)).square()
+        return nll
 
 
 def fit(folder: Path, processes: Processes, saved_at: int | None = None) -> TrainState:

@@ -42,8 +42,8 @@ class Regression:
         self.on_step(self.n_losses)
         self.n_losses += 1
         x = self.x[torch.from_numpy(cells)] + 0.1 * torch.from_numpy(draws.normals(2))
-        misfit: Tensor = (self.module(x) - x.sum(dim=1, keepdim=True)).square().mean()
-        return misfit
+        nll: Tensor = (self.module(x) - x.sum(dim=1, keepdim=True)).square().mean()
+        return nll
 
     @torch.no_grad()
     def validate(self, part: Part = WHOLE) -> float:

@@ -53,7 +53,7 @@ class Exchange:
         """Sum what all have given, into `summed`."""
         self._sum(self._processes.collect(self.given))
 
-    def hand_round(self) -> None:
+    def all_gather(self) -> None:
         """Fill in the rows of the others in `known`."""
         self._processes.exchange(self.known, 1)
 
@@ -79,7 +79,7 @@ class _SharedExchange(Exchange):
         self._processes.wait()
         self._sum(self._mine)
 
-    def hand_round(self) -> None:
+    def all_gather(self) -> None:
         self._processes.wait()
 
 

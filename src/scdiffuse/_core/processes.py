@@ -186,7 +186,7 @@ class Processes:
                 dist.broadcast_object_list(held, 0, group=self._group)
         return held[0]
 
-    def share_first(self, tensors: Iterable[Tensor]) -> None:
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
         """Give all processes what the first one holds.
 
         Parameters

@@ -16,10 +16,10 @@ __all__ = [
     "cell_keys",
     "cell_normals",
     "cell_uniforms",
-    "cells_apart",
     "generator",
     "keyed_generators",
     "mix",
+    "noise_ids_of",
 ]
 
 Words = TypeVar("Words", np.uint64, NDArray[np.uint64])
@@ -131,7 +131,7 @@ def cell_keys(seed: int, stream: str, cells: NDArray[np.integer]) -> NDArray[np.
     return _cell_hashes(_key(seed, stream) & _MASK, np.asarray(cells))
 
 
-def cells_apart(cells: NDArray[np.integer], asked: NDArray[np.floating]) -> NDArray[np.uint64]:
+def noise_ids_of(cells: NDArray[np.integer], asked: NDArray[np.floating]) -> NDArray[np.uint64]:
     """Tell cells of one index that shall be different things apart, so that they have nothing in common.
 
     Parameters
@@ -148,9 +148,9 @@ def cells_apart(cells: NDArray[np.integer], asked: NDArray[np.floating]) -> NDAr
 
     Examples
     --------
-    >>> cells_apart(np.array([7, 7]), np.array([[np.nan], [np.nan]]))
+    >>> noise_ids_of(np.array([7, 7]), np.array([[np.nan], [np.nan]]))
     array([7, 7], dtype=uint64)
-    >>> one, other = cells_apart(np.array([7, 7]), np.array([[0.0], [1.0]]))
+    >>> one, other = noise_ids_of(np.array([7, 7]), np.array([[0.0], [1.0]]))
     >>> bool(one == other)
     False
     """

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from scdiffuse.autoencoder._counts import read_counts
 from scdiffuse.autoencoder._network import AutoencoderConfig, Decoder, Encoder
-from scdiffuse.autoencoder.likelihoods import BurstNegativeBinomial, NegativeBinomial
+from scdiffuse.autoencoder.likelihoods import NegativeBinomial, OutlierNegativeBinomial
 
-__all__ = ["CountAutoencoder", "Latent", "Posterior", "Tilt", "draw_in_blocks", "in_blocks"]
+__all__ = ["CountAutoencoder", "GeneFactors", "Latent", "Posterior", "draw_in_blocks", "in_blocks"]
 
-_LIKELIHOODS = {"burst": BurstNegativeBinomial, "negative_binomial": NegativeBinomial}
+_LIKELIHOODS = {"burst": OutlierNegativeBinomial, "negative_binomial": NegativeBinomial}
 _BLOCK = 128  # rows decoded at once, always as many: the last bits of a product depend on its shape
 
 
@@ -30,7 +30,7 @@ class Posterior(NamedTuple):
     """Shape ``(B, D)``."""
 
 
-class Tilt(NamedTuple):
+class GeneFactors(NamedTuple):
     """Factors of the shares of genes, for some of the cells."""
 
     factors: NDArray[np.float32]
@@ -38,14 +38,14 @@ class Tilt(NamedTuple):
     row: NDArray[np.int64]
     """Row of `factors` of each cell, shape ``(B,)``; -1 leaves a cell as it is."""
 
-    def of(self, shares: NDArray[np.float32], cells: slice) -> NDArray[np.float32]:
+    def of(self, fractions: NDArray[np.float32], cells: slice) -> NDArray[np.float32]:
         """Multiply the shares of some of the cells, and bring each row to a sum of 1 again; they are changed."""
         row = self.row[cells]
         asked = row >= 0
         if asked.any():
-            tilted = shares[asked] * self.factors[row[asked]]
-            shares[asked] = tilted / tilted.sum(axis=1, keepdims=True)
-        return shares
+            tilted = fractions[asked] * self.factors[row[asked]]
+            fractions[asked] = tilted / tilted.sum(axis=1, keepdims=True)
+        return fractions
 
 
 class Latent(Protocol):
@@ -58,11 +58,16 @@ class Latent(Protocol):
     def encode(self, counts: sp.csr_matrix) -> Posterior:
         """Infer the latents of cells with counts ``(B, G)``."""
 
-    def shares(self, latent: Tensor) -> NDArray[np.float32]:
+    def fractions(self, latent: Tensor) -> NDArray[np.float32]:
         """Find the expected share of each gene, shape ``(B, G)``, for latents ``(B, D)``."""
 
     def decode(
-        self, latent: Tensor, library_size: NDArray[np.int64], keys: NDArray[np.uint64], *, tilt: Tilt | None = None
+        self,
+        latent: Tensor,
+        library_size: NDArray[np.int64],
+        keys: NDArray[np.uint64],
+        *,
+        gene_factors: GeneFactors | None = None,
     ) -> sp.csr_matrix:
         """Draw counts ``(B, G)`` for latents ``(B, D)``, each cell with its library size and the key of its stream."""
 
@@ -72,7 +77,7 @@ class CountAutoencoder(nn.Module):
 
     Parameters
     ----------
-    shares
+    fractions
         Mean share of each gene in the training cells, shape ``(G,)``, positive.
     config
         Widths, likelihood and shrinkage.
@@ -86,7 +91,7 @@ class CountAutoencoder(nn.Module):
 
     def __init__(
         self,
-        shares: Tensor,
+        fractions: Tensor,
         config: AutoencoderConfig,
         *,
         encoder: nn.Module | None = None,
@@ -94,9 +99,9 @@ class CountAutoencoder(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.encoder = encoder or Encoder(shares.numel(), config)
-        self.decoder = decoder or Decoder(shares, config)
-        self.likelihood = _LIKELIHOODS[config.likelihood](shares.numel())
+        self.encoder = encoder or Encoder(fractions.numel(), config)
+        self.decoder = decoder or Decoder(fractions, config)
+        self.likelihood = _LIKELIHOODS[config.likelihood](fractions.numel())
 
     @property
     def n_genes(self) -> int:
@@ -136,8 +141,8 @@ class CountAutoencoder(nn.Module):
         """
         latent, divergence = self.infer(counts, noise, seen=seen, prior_mean=prior_mean)
         cells = read_counts(counts, latent.device)
-        misfit = self.likelihood.misfit(self.decoder(latent), cells, weights, outliers=outliers)
-        return misfit, (weights * divergence).sum()
+        nll = self.likelihood.nll(self.decoder(latent), cells, weights, outliers=outliers)
+        return nll, (weights * divergence).sum()
 
     def infer(
         self,
@@ -180,7 +185,7 @@ class CountAutoencoder(nn.Module):
         return Posterior(mean, (0.5 * log_variance).exp())
 
     @torch.no_grad()
-    def shares(self, latent: Tensor) -> NDArray[np.float32]:
+    def fractions(self, latent: Tensor) -> NDArray[np.float32]:
         """Find the expected share of each gene.
 
         Parameters
@@ -195,7 +200,12 @@ class CountAutoencoder(nn.Module):
         return in_blocks(lambda rows: torch.softmax(self.decoder(rows), dim=1), latent, width=self.n_genes)
 
     def decode(
-        self, latent: Tensor, library_size: NDArray[np.int64], keys: NDArray[np.uint64], *, tilt: Tilt | None = None
+        self,
+        latent: Tensor,
+        library_size: NDArray[np.int64],
+        keys: NDArray[np.uint64],
+        *,
+        gene_factors: GeneFactors | None = None,
     ) -> sp.csr_matrix:
         """Draw counts for latents.
 
@@ -207,7 +217,7 @@ class CountAutoencoder(nn.Module):
             Counts a cell shall have, shape ``(B,)``.
         keys
             Key of the random stream of each cell, shape ``(B,)``.
-        tilt
+        gene_factors
             Factors of the shares of genes; none if not given.
 
         Returns
@@ -215,10 +225,10 @@ class CountAutoencoder(nn.Module):
         Counts, shape ``(B, G)``, ``int32``.
         """
         return draw_in_blocks(
-            lambda shares, rows: self.likelihood.sample(shares, library_size[rows], keys[rows]),
+            lambda fractions, rows: self.likelihood.sample(fractions, library_size[rows], keys[rows]),
             latent,
             space=self,
-            tilt=tilt,
+            gene_factors=gene_factors,
         )
 
 
@@ -251,7 +261,11 @@ def in_blocks(network: Callable[[Tensor], Tensor], latent: Tensor, *, width: int
 
 
 def draw_in_blocks(
-    draw: Callable[[NDArray[np.float32], slice], sp.csr_matrix], latent: Tensor, *, space: Latent, tilt: Tilt | None
+    draw: Callable[[NDArray[np.float32], slice], sp.csr_matrix],
+    latent: Tensor,
+    *,
+    space: Latent,
+    gene_factors: GeneFactors | None,
 ) -> sp.csr_matrix:
     """Draw counts block by block, in memory for the shares of one.
 
@@ -263,7 +277,7 @@ def draw_in_blocks(
         Latent codes, shape ``(N, D)``.
     space
         Finds the shares.
-    tilt
+    gene_factors
         Factors of the shares, if any.
 
     Returns
@@ -273,6 +287,6 @@ def draw_in_blocks(
     blocks = []
     for begin in range(0, max(1, len(latent)), _BLOCK):
         rows = slice(begin, begin + _BLOCK)
-        shares = space.shares(latent[rows])
-        blocks.append(draw(shares if tilt is None else tilt.of(shares, rows), rows))
+        fractions = space.fractions(latent[rows])
+        blocks.append(draw(fractions if gene_factors is None else gene_factors.of(fractions, rows), rows))
     return sp.vstack(blocks, format="csr")

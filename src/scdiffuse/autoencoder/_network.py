@@ -27,7 +27,7 @@ class AutoencoderConfig:
     """Width of the latent code."""
     n_hidden: int = 128
     """Width of the hidden layers."""
-    n_bends: int = 32
+    n_nonlinear: int = 32
     """Width of the decoder's path that is not linear in the latent code."""
     likelihood: Literal["burst", "negative_binomial"] = "burst"
     """Distribution of counts given the latent code."""
@@ -35,7 +35,7 @@ class AutoencoderConfig:
     """Weight of the pull towards the prior; 1 is the evidence lower bound."""
     shrinkage: float = 20.0
     """Precision of the Gaussian prior on the linear loadings of each gene."""
-    bend_shrinkage: float = 60.0
+    nonlinear_shrinkage: float = 60.0
     """The same of the loadings that are not linear; the larger, the better do effects of conditions add up."""
     thinning: float = 0.6
     """Largest share of a cell's counts that is hidden from the encoder in training, so that it learns the state of a
@@ -45,9 +45,9 @@ class AutoencoderConfig:
     cells weighs as ``n ** -balance``. At 0 all cells weigh the same, at 1 all combinations."""
 
     def __post_init__(self) -> None:
-        if min(self.n_latent, self.n_hidden, self.n_bends) < 1:
-            widths = (self.n_latent, self.n_hidden, self.n_bends)
-            msg = f"`n_latent`, `n_hidden` and `n_bends` must be at least 1, got {widths}."
+        if min(self.n_latent, self.n_hidden, self.n_nonlinear) < 1:
+            widths = (self.n_latent, self.n_hidden, self.n_nonlinear)
+            msg = f"`n_latent`, `n_hidden` and `n_nonlinear` must be at least 1, got {widths}."
             raise SettingError(msg)
         if not 0 <= self.thinning < 1:
             msg = f"`thinning` must be at least 0 and below 1, got {self.thinning}; 0.6 suits most data."
@@ -55,9 +55,9 @@ class AutoencoderConfig:
         if not 0 <= self.balance <= 1:
             msg = f"`balance` must be between 0 and 1, got {self.balance}; 0.25 suits most data."
             raise SettingError(msg)
-        weights = (self.kl_weight, self.shrinkage, self.bend_shrinkage)
+        weights = (self.kl_weight, self.shrinkage, self.nonlinear_shrinkage)
         if min(weights) < 0:
-            msg = f"`kl_weight`, `shrinkage` and `bend_shrinkage` must not be negative, got {weights}."
+            msg = f"`kl_weight`, `shrinkage` and `nonlinear_shrinkage` must not be negative, got {weights}."
             raise SettingError(msg)
         if self.likelihood not in {"burst", "negative_binomial"}:
             msg = f"`likelihood` must be 'burst' or 'negative_binomial', got {self.likelihood!r}."
@@ -176,19 +176,21 @@ class Decoder(nn.Module):
 
     Parameters
     ----------
-    shares
+    fractions
         Mean share of each gene in the training cells, shape ``(G,)``, positive; the logits start there.
     config
         Widths and shrinkage.
     """
 
-    def __init__(self, shares: Tensor, config: AutoencoderConfig) -> None:
+    def __init__(self, fractions: Tensor, config: AutoencoderConfig) -> None:
         super().__init__()
-        n_genes, width, n_bends = shares.numel(), config.n_hidden, config.n_bends
-        self.bias = nn.Parameter(shares.log())
+        n_genes, width, n_nonlinear = fractions.numel(), config.n_hidden, config.n_nonlinear
+        self.bias = nn.Parameter(fractions.log())
         self.loadings = nn.Parameter(torch.randn(config.n_latent, n_genes) * 0.02)
-        self.body = nn.Sequential(nn.Linear(config.n_latent, width), nn.SiLU(), nn.Linear(width, n_bends), nn.Tanh())
-        self.bent_loadings = nn.Parameter(torch.zeros(n_bends, n_genes))
+        self.body = nn.Sequential(
+            nn.Linear(config.n_latent, width), nn.SiLU(), nn.Linear(width, n_nonlinear), nn.Tanh()
+        )
+        self.nonlinear_loadings = nn.Parameter(torch.zeros(n_nonlinear, n_genes))
 
     def forward(self, latent: Tensor) -> Tensor:
         """Return unnormalised log shares.
@@ -202,7 +204,7 @@ class Decoder(nn.Module):
         -------
         Logits, shape ``(B, G)``.
         """
-        bent = torch.addmm(self.bias, self.body(latent), self.bent_loadings)
+        bent = torch.addmm(self.bias, self.body(latent), self.nonlinear_loadings)
         return bent.addmm_(latent, self.loadings)  # in its place: logits are the largest thing there is
 
 
@@ -211,15 +213,15 @@ class StandardisingDecoder(Decoder):
 
     Parameters
     ----------
-    shares, config
+    fractions, config
         As in `Decoder`.
     """
 
     code_mean: Tensor
     code_std: Tensor
 
-    def __init__(self, shares: Tensor, config: AutoencoderConfig) -> None:
-        super().__init__(shares, config)
+    def __init__(self, fractions: Tensor, config: AutoencoderConfig) -> None:
+        super().__init__(fractions, config)
         self.register_buffer("code_mean", torch.zeros(config.n_latent))
         self.register_buffer("code_std", torch.ones(config.n_latent))
 

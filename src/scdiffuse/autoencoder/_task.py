@@ -19,7 +19,7 @@ from scdiffuse.autoencoder._thinning import thin
 from scdiffuse.cells import Source
 from scdiffuse.nn import ConditionPrior, ConditionTensors
 
-__all__ = ["AutoencoderTask", "Labelled", "balancing_weights"]
+__all__ = ["AutoencoderTask", "Labelled", "inverse_frequency_weights"]
 
 _VALIDATION_CELLS = 2_000
 _BLOCK = 256
@@ -27,8 +27,8 @@ _HEAVY = 10.0  # times the usual counts
 _WAKE = 0.2  # share of the steps after which bends and the shapes of the likelihood are learnt
 _LINEAR_RATE = 4.0  # the linear path learns ahead of the rest, so that effects of conditions add up
 _PRIOR_SHRINKAGE = 2.0  # precision of the Gaussian prior on what a condition adds to latents
-_LARGEST_BALANCE = 4.0  # times the usual weight: no single cell of its kind rules
-_SHAPE_RATE = 20.0  # dispersions move on a log scale of many units
+_LARGEST_WEIGHT = 4.0  # times the usual weight: no single cell of its kind rules
+_DISPERSION_RATE = 20.0  # dispersions move on a log scale of many units
 _FITTED_CELLS, _FITTED_VALUES = 2_048, 1 << 25  # cells that shapes are fitted to in the end, and logits of them kept
 _FITTED_BLOCK = 64  # cells whose logits stay in the cache of a processor
 _FITTING_STEPS = 32
@@ -88,7 +88,7 @@ class AutoencoderTask:
         self._labelled, balance = labelled, torch.ones(len(training))
         if labelled is not None:
             self._labelled = labelled._replace(validation=labelled.validation.rows(torch.from_numpy(order)))
-            balance = balancing_weights(labelled.training.codes, autoencoder.config.balance)
+            balance = inverse_frequency_weights(labelled.training.codes, autoencoder.config.balance)
         self._balance = balance.to(autoencoder.decoder.bias.device)
         self._heavy = _HEAVY * float(np.median(np.asarray(self._held.sum(axis=1))))
 
@@ -113,10 +113,10 @@ class AutoencoderTask:
         at = torch.from_numpy(cells)
         mean = None if self._labelled is None else self._labelled.prior(self._labelled.training.rows(at))
         weights = self._weights(counts) * self._balance[at] / len(cells)
-        misfit, divergence = self.module.terms(
+        nll, divergence = self.module.terms(
             counts, self._noise(draws), weights, seen=seen, prior_mean=mean, outliers=progress >= self._wake
         )
-        bound = misfit + self.module.config.kl_weight * divergence
+        bound = nll + self.module.config.kl_weight * divergence
         return bound + self.module.likelihood.penalty() / self.n_cells
 
     @torch.no_grad()
@@ -135,20 +135,20 @@ class AutoencoderTask:
             counts: sp.csr_matrix = self._held[rows]
             noise = self._noise(Draws.of(generator(0, "validation of counts", at), counts.shape[0]))
             mean = None if self._labelled is None else self._labelled.prior(self._labelled.validation.rows(rows))
-            misfit, divergence = self.module.terms(counts, noise, self._weights(counts), prior_mean=mean)
-            total += float(misfit + divergence)
+            nll, divergence = self.module.terms(counts, noise, self._weights(counts), prior_mean=mean)
+            total += float(nll + divergence)
         return total / n_cells
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Split the weights: Gaussian priors of loadings are decays; bends and shapes come in when latents stand."""
         decoder, config = self.module.decoder, self.module.config
         others = [*self.module.encoder.parameters(), decoder.bias, *decoder.body.parameters()]
-        straight, bent = (2 * shrinkage / self.n_cells for shrinkage in (config.shrinkage, config.bend_shrinkage))
+        straight, bent = (2 * shrinkage / self.n_cells for shrinkage in (config.shrinkage, config.nonlinear_shrinkage))
         groups: list[dict[str, Any]] = [
             {"params": others, "rate": 1.0, "begin": 0.0},
             {"params": [decoder.loadings], "rate": _LINEAR_RATE, "begin": 0.0, "weight_decay": straight},
-            {"params": [decoder.bent_loadings], "rate": 1.0, "begin": self._wake, "weight_decay": bent},
-            {"params": list(self.module.likelihood.parameters()), "rate": _SHAPE_RATE, "begin": self._wake},
+            {"params": [decoder.nonlinear_loadings], "rate": 1.0, "begin": self._wake, "weight_decay": bent},
+            {"params": list(self.module.likelihood.parameters()), "rate": _DISPERSION_RATE, "begin": self._wake},
         ]
         if self._labelled is not None:
             decay = 2 * _PRIOR_SHRINKAGE / self.n_cells
@@ -156,7 +156,7 @@ class AutoencoderTask:
             groups.append({"params": prior, "rate": _LINEAR_RATE, "begin": 0.0, "weight_decay": decay})
         return groups
 
-    def fit_shapes(self, processes: Processes = ALONE, *, progress: bool = False) -> None:
+    def fit_dispersions(self, processes: Processes = ALONE, *, progress: bool = False) -> None:
         """Bring the shapes of the likelihood to their optimum at the latents that were learnt.
 
         Near Poisson the gradient of a dispersion is small beside its noise over the cells of one step, so that training
@@ -193,7 +193,7 @@ class AutoencoderTask:
                     shape.grad = gradient  # what a block finds is added to it
                 for logits, cells, weights in blocks:
                     prior = likelihood.penalty() * (len(logits) / self.n_cells)
-                    total = likelihood.misfit(logits, cells, weights) + prior
+                    total = likelihood.nll(logits, cells, weights) + prior
                     total.backward(inputs=shapes)  # type: ignore[no-untyped-call]
                 for gradient in gradients:
                     processes.sum_(gradient)
@@ -212,7 +212,7 @@ class AutoencoderTask:
         return torch.from_numpy(draws.normals(self.module.config.n_latent)).to(self.module.decoder.bias.device)
 
 
-def balancing_weights(codes: Tensor, balance: float) -> Tensor:
+def inverse_frequency_weights(codes: Tensor, balance: float) -> Tensor:
     """Weigh cells of rare combinations of labels more than those of frequent ones.
 
     Parameters
@@ -229,5 +229,5 @@ def balancing_weights(codes: Tensor, balance: float) -> Tensor:
     alike = torch.nn.functional.pad(codes, (1, 0))  # without labels, all cells are of one combination
     _, which, n_cells = torch.unique(alike, dim=0, return_inverse=True, return_counts=True)
     sizes = n_cells[which].float()
-    weights: Tensor = (sizes.mean() / sizes).pow(balance).clamp(max=_LARGEST_BALANCE)
+    weights: Tensor = (sizes.mean() / sizes).pow(balance).clamp(max=_LARGEST_WEIGHT)
     return weights / weights.mean()

@@ -6,8 +6,8 @@
 4. `GeneFactorTable` brings what the model decodes for a combination towards what is expected of it.
 """
 
-from scdiffuse.calibration._expected import ExpectedShares as ExpectedShares
-from scdiffuse.calibration._gene_factors import Tilts as Tilts
-from scdiffuse.calibration._grid import Levels as Levels
-from scdiffuse.calibration._pseudobulk import PooledCounts as PooledCounts
-from scdiffuse.calibration._pseudobulk import pool_counts as pool_counts
+from scdiffuse.calibration._expected import ExpectedExpression as ExpectedExpression
+from scdiffuse.calibration._gene_factors import GeneFactorTable as GeneFactorTable
+from scdiffuse.calibration._grid import ConditionGrid as ConditionGrid
+from scdiffuse.calibration._pseudobulk import Pseudobulk as Pseudobulk
+from scdiffuse.calibration._pseudobulk import pool_pseudobulk as pool_pseudobulk

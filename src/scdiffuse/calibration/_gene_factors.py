@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scdiffuse.autoencoder import Tilt
-from scdiffuse.calibration._expected import ExpectedShares
-from scdiffuse.calibration._pseudobulk import PooledCounts
+from scdiffuse.autoencoder import GeneFactors
+from scdiffuse.calibration._expected import ExpectedExpression
+from scdiffuse.calibration._pseudobulk import Pseudobulk
 from scdiffuse.cells import ConditionTable
 
-__all__ = ["Tilts"]
+__all__ = ["GeneFactorTable"]
 
 _WEIGHT = 0.6  # of the log share that is expected of a gene counted often, beside what the latents say
 _SPREAD = 0.3  # variance of the log share of a gene that an expectation has where counts are beyond doubt
@@ -24,7 +24,7 @@ _UNEVEN = 0.5  # variance of a gene's share among cells of a combination, over i
 
 
 @dataclass(kw_only=True)
-class Tilts:
+class GeneFactorTable:
     r"""Factors that bring the mean of cells of combinations never seen towards their expected shares.
 
     Both are estimates of the same log share of a gene, and they err in different ways. What is expected has the weight
@@ -34,14 +34,14 @@ class Tilts:
     model alone.
     """
 
-    expected: ExpectedShares
+    expected: ExpectedExpression
     generated: Callable[[ConditionTable], NDArray[np.float64]]
     """Mean share of each gene, shape ``(G,)``, that the model as learnt gives a combination, a table of one row."""
     power: float
     _found: dict[tuple[int, ...], NDArray[np.float32] | None] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
-    def of(self, table: ConditionTable) -> Tilt | None:
+    def of(self, table: ConditionTable) -> GeneFactors | None:
         """Look up the factors of some cells.
 
         Parameters
@@ -53,7 +53,7 @@ class Tilts:
         -------
         Factors, or `None` if no cell needs any.
         """
-        places, which = np.unique(self.expected.levels.place(table), axis=0, return_inverse=True)
+        places, which = np.unique(self.expected.grid.place(table), axis=0, return_inverse=True)
         with self._lock:
             factors = [self._factors(tuple(place.tolist())) for place in places]
         asked = [one for one in factors if one is not None]
@@ -61,7 +61,7 @@ class Tilts:
             return None
         row = np.cumsum([one is not None for one in factors]) - 1
         row[[one is None for one in factors]] = -1
-        return Tilt(np.stack(asked), row[which.ravel()])
+        return GeneFactors(np.stack(asked), row[which.ravel()])
 
     def _factors(self, place: tuple[int, ...]) -> NDArray[np.float32] | None:
         if place not in self._found:
@@ -71,22 +71,22 @@ class Tilts:
 
     def _find(self, place: tuple[int, ...]) -> NDArray[np.float32] | None:
         """Find the factors of a place; none where it was trained on enough cells."""
-        levels = self.expected.levels
-        corners = levels.corners(place)
-        rows = levels.find(corners.codes)
-        new = float(corners.shares @ (rows < 0))
+        grid = self.expected.grid
+        corners = grid.corners(place)
+        rows = grid.find(corners.codes)
+        new = float(corners.fractions @ (rows < 0))
         trust = new + (1 - new) * corners.distance
         if trust == 0:
-            at = np.flatnonzero(levels.few == rows[0])
-            return self.expected.few_factors[at[0]].cpu().numpy() if len(at) else None
-        logs, doubts = (held.double().cpu().numpy() for held in self.expected(corners.codes))
-        expected, made = corners.shares @ logs, np.log(self.generated(levels.conditions(place)))
-        doubt = corners.shares @ doubts / np.exp((expected + made) / 2)
-        weight = trust * _WEIGHT * _SPREAD / (_SPREAD + doubt)
+            at = np.flatnonzero(grid.few == rows[0])
+            return self.expected.rare_factors[at[0]].cpu().numpy() if len(at) else None
+        logs, sampling_variances = (held.double().cpu().numpy() for held in self.expected(corners.codes))
+        expected, made = corners.fractions @ logs, np.log(self.generated(grid.conditions(place)))
+        sampling_variance = corners.fractions @ sampling_variances / np.exp((expected + made) / 2)
+        weight = trust * _WEIGHT * _SPREAD / (_SPREAD + sampling_variance)
         factors: NDArray[np.float32] = np.exp(weight * (expected - made)).astype(np.float32)
         return factors
 
-    def settle(self, pooled: PooledCounts) -> None:
+    def settle(self, pooled: Pseudobulk) -> None:
         r"""Find the factors of combinations of few cells, once the networks are as they stay.
 
         Networks draw such cells towards others. Given the share :math:`q_g` that the model makes of a gene, the counts
@@ -99,10 +99,10 @@ class Tilts:
         pooled
             Counts of the training cells.
         """
-        levels = self.expected.levels
-        for at, (row, need) in enumerate(zip(levels.few, levels.need, strict=True)):
-            counts = pooled.counts[np.searchsorted(levels.pooled, row)]
-            mean = counts.sum() * self.generated(levels.conditions(levels.place_of(row)))
-            worth = 1 / (1 + _UNEVEN * mean / levels.n_cells[row])
+        grid = self.expected.grid
+        for at, (row, need) in enumerate(zip(grid.few, grid.need, strict=True)):
+            counts = pooled.counts[np.searchsorted(grid.pooled, row)]
+            mean = counts.sum() * self.generated(grid.conditions(grid.place_of(row)))
+            worth = 1 / (1 + _UNEVEN * mean / grid.n_cells[row])
             factors = ((_PRIOR + worth * counts) / (_PRIOR + worth * mean)) ** need
-            self.expected.few_factors[at] = torch.from_numpy(factors.astype(np.float32))
+            self.expected.rare_factors[at] = torch.from_numpy(factors.astype(np.float32))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scdiffuse.cells import ConditionTable
 
-__all__ = ["Corners", "Levels"]
+__all__ = ["ConditionGrid", "Corners"]
 
 _MOST_LEVELS = 32  # a number of more values is not measured at points
 _BETWEEN = 8  # parts of the way from one level to the next that are told apart
@@ -27,14 +27,14 @@ class Corners(NamedTuple):
 
     codes: NDArray[np.int64]
     """Labels, and levels of numbers behind them, shape ``(U, C)``."""
-    shares: NDArray[np.float64]
+    fractions: NDArray[np.float64]
     """How near each is, shape ``(U,)``, summing to 1."""
     distance: float
     """How far from the nearest: 0 at a combination, 1 in the middle between two."""
 
 
 @dataclass(frozen=True, eq=False)
-class Levels:
+class ConditionGrid:
     """The combinations of labels, and of numbers measured at few points, that a model was trained on."""
 
     n_labels: tuple[int, ...]
@@ -47,7 +47,7 @@ class Levels:
     """Training cells of each, shape ``(M,)``."""
 
     @classmethod
-    def of(cls, n_labels: Sequence[int], training: ConditionTable) -> Levels | None:
+    def of(cls, n_labels: Sequence[int], training: ConditionTable) -> ConditionGrid | None:
         """Find the levels, or nothing if no cell has all labels, or a number takes too many values.
 
         Parameters
@@ -58,10 +58,10 @@ class Levels:
             Conditions of the training cells.
         """
         values = tuple(np.unique(column[~np.isnan(column)]) for column in training.values.T)
-        if any(len(levels) > _MOST_LEVELS for levels in values):
+        if any(len(grid) > _MOST_LEVELS for grid in values):
             return None
         nothing = np.zeros((0, 0), np.int64)
-        found = cls((*n_labels, *(len(levels) for levels in values)), values, nothing, nothing)
+        found = cls((*n_labels, *(len(grid) for grid in values)), values, nothing, nothing)
         if not found.n_labels:
             return None
         codes, which = np.unique(found.encode(training), axis=0, return_inverse=True)
@@ -106,8 +106,8 @@ class Levels:
         Shape ``(N, C)``; -1 is missing or outside of what was measured.
         """
         columns = [table.codes]
-        for column, levels in zip(table.values.T, self.values, strict=True):
-            at = np.interp(column, levels, np.arange(len(levels)), left=-1.0, right=-1.0) if len(levels) else -1.0
+        for column, grid in zip(table.values.T, self.values, strict=True):
+            at = np.interp(column, grid, np.arange(len(grid)), left=-1.0, right=-1.0) if len(grid) else -1.0
             eighths = np.where(np.isnan(column) | (at < 0), -1.0, np.round(np.asarray(at) * _BETWEEN))
             columns.append(eighths.astype(np.int64)[:, None])
         return np.concatenate(columns, axis=1)
@@ -121,14 +121,14 @@ class Levels:
         """Find the combinations around a place, one of those that `place` returned."""
         n = len(place) - len(self.values)
         sides: list[list[tuple[int, float]]] = [[(code, 1.0)] for code in place[:n]]
-        shares = [at % _BETWEEN / _BETWEEN for at in place[n:]]
-        for at, share in zip(place[n:], shares, strict=True):
+        fractions = [at % _BETWEEN / _BETWEEN for at in place[n:]]
+        for at, share in zip(place[n:], fractions, strict=True):
             low = at // _BETWEEN
             sides.append([(low, 1.0 - share), *([(low + 1, share)] if share else [])])
         found = list(product(*sides))
         codes = np.array([[code for code, _ in corner] for corner in found], dtype=np.int64)
         weights = np.array([math.prod(share for _, share in corner) for corner in found])
-        return Corners(codes, weights, max((4 * share * (1 - share) for share in shares), default=0.0))
+        return Corners(codes, weights, max((4 * share * (1 - share) for share in fractions), default=0.0))
 
     def find(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Find combinations, shape ``(U, C)``, among those `seen`; -1 where they were not trained."""
@@ -139,7 +139,7 @@ class Levels:
         """Write a place as conditions again, one row."""
         n = len(place) - len(self.values)
         values = [
-            np.interp(at / _BETWEEN, np.arange(len(levels)), levels)
-            for at, levels in zip(place[n:], self.values, strict=True)
+            np.interp(at / _BETWEEN, np.arange(len(grid)), grid)
+            for at, grid in zip(place[n:], self.values, strict=True)
         ]
         return ConditionTable(np.array([place[:n]], dtype=np.int64), np.array([values], dtype=np.float32))

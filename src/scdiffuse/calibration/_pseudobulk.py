@@ -8,10 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scdiffuse.calibration._grid import Levels
+from scdiffuse.calibration._grid import ConditionGrid
 from scdiffuse.cells import ConditionTable, Source
 
-__all__ = ["PooledCounts", "pool_counts"]
+__all__ = ["Pseudobulk", "pool_pseudobulk"]
 
 _OFTEN = 0.5  # of the cells: a gene found in nearly all of them does not tell molecules from reads
 
@@ -19,7 +19,7 @@ _OFTEN = 0.5  # of the cells: a gene found in nearly all of them does not tell m
 _FEWEST_GENES = 10
 
 
-class PooledCounts(NamedTuple):
+class Pseudobulk(NamedTuple):
     """Counts of the training cells, added up within combinations."""
 
     counts: NDArray[np.float64]
@@ -32,14 +32,14 @@ class PooledCounts(NamedTuple):
     """All cells."""
 
     @property
-    def shares(self) -> NDArray[np.float64]:
+    def fractions(self) -> NDArray[np.float64]:
         """Share of each gene in all cells, shape ``(G,)``, positive: half a count is added to each gene."""
         totals = self._totals + 0.5
-        shares: NDArray[np.float64] = totals / totals.sum()
-        return shares
+        fractions: NDArray[np.float64] = totals / totals.sum()
+        return fractions
 
     @property
-    def clump(self) -> float:
+    def counts_per_detection(self) -> float:
         """Counts that a usual gene has each time it is found, of the genes that at most half of the cells have.
 
         It is 1 where too few genes are that rare to tell.
@@ -56,9 +56,9 @@ class PooledCounts(NamedTuple):
         return totals
 
 
-def pool_counts(
-    source: Source, cells: NDArray[np.int64], table: ConditionTable, *, levels: Levels | None
-) -> PooledCounts:
+def pool_pseudobulk(
+    source: Source, cells: NDArray[np.int64], table: ConditionTable, *, grid: ConditionGrid | None
+) -> Pseudobulk:
     """Add up the counts of the training cells, in one pass.
 
     Parameters
@@ -69,7 +69,7 @@ def pool_counts(
         Rows to use.
     table
         Conditions of those rows.
-    levels
+    grid
         What combinations there are; `None` adds up all cells in one row.
 
     Returns
@@ -78,12 +78,12 @@ def pool_counts(
     """
     row_of, n_pooled = np.full(source.n_cells, -1, dtype=np.int64), 0
     row_of[cells] = 0
-    if levels is not None:
-        n_pooled = len(levels.pooled)
-        row = np.full(len(levels.seen) + 1, n_pooled)  # the last of them is where -1 points to
-        row[levels.pooled] = np.arange(n_pooled)
-        codes, which = np.unique(levels.encode(table), axis=0, return_inverse=True)
-        row_of[cells] = row[levels.find(codes)][which.ravel()]
+    if grid is not None:
+        n_pooled = len(grid.pooled)
+        row = np.full(len(grid.seen) + 1, n_pooled)  # the last of them is where -1 points to
+        row[grid.pooled] = np.arange(n_pooled)
+        codes, which = np.unique(grid.encode(table), axis=0, return_inverse=True)
+        row_of[cells] = row[grid.find(codes)][which.ravel()]
     counts, found = np.zeros((n_pooled + 1, source.n_genes)), np.zeros(source.n_genes)
     for at, block in source.blocks():
         own = row_of[at]
@@ -94,4 +94,4 @@ def pool_counts(
         for group in np.flatnonzero(np.diff(pooled.indptr)):
             entries = slice(pooled.indptr[group], pooled.indptr[group + 1])
             counts[group, pooled.indices[entries]] += pooled.data[entries]
-    return PooledCounts(counts[:-1], counts[-1], found / len(cells), len(cells))
+    return Pseudobulk(counts[:-1], counts[-1], found / len(cells), len(cells))

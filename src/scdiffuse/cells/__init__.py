@@ -17,7 +17,7 @@ from scdiffuse.cells._joined import GeneChoice as GeneChoice
 from scdiffuse.cells._joined import JoinedSource as JoinedSource
 from scdiffuse.cells._plan import ConditionPlan as ConditionPlan
 from scdiffuse.cells._plan import plan_conditions as plan_conditions
-from scdiffuse.cells._prefetch import ReadAhead as ReadAhead
+from scdiffuse.cells._prefetch import Prefetch as Prefetch
 from scdiffuse.cells._prefetch import plan_blocks as plan_blocks
 from scdiffuse.cells._rows import Source as Source
 from scdiffuse.cells._rows import WrappedSource as WrappedSource

@@ -34,13 +34,13 @@ class JoinedSource(Named):
 
     def __init__(self, parts: Sequence[Source], names: Sequence[str]) -> None:
         super().__init__(join_obs([part.obs for part in parts], names), parts[0].var, None)
-        self._parts = parts
+        self._networks = parts
         self._ends = np.cumsum([part.n_cells for part in parts])
 
     @property
     def report(self) -> str:
         """Tell how many genes the files share."""
-        return f"{len(self._parts)} files share {self.n_genes:,} genes."
+        return f"{len(self._networks)} files share {self.n_genes:,} genes."
 
     def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
         """Return the counts of some cells in the order given."""
@@ -49,13 +49,13 @@ class JoinedSource(Named):
         order = np.argsort(owner, kind="stable")
         found = [sp.csr_matrix((0, self.n_genes), dtype=np.float32)]
         for at in np.unique(owner):
-            part = self._parts[at]
+            part = self._networks[at]
             found.append(part.rows(asked[owner == at] - (self._ends[at] - part.n_cells)))
         return sp.vstack(found, format="csr")[np.argsort(order, kind="stable")]
 
     def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
         """Visit all cells in order; a block ends where its part does."""
-        for part, end in zip(self._parts, self._ends, strict=True):
+        for part, end in zip(self._networks, self._ends, strict=True):
             begin = int(end) - part.n_cells
             for where, block in part.blocks(n_rows):
                 yield slice(begin + where.start, begin + where.stop), block

@@ -17,7 +17,7 @@ from scdiffuse.cells._rows import Source, WrappedSource
 from scdiffuse.cells._shards import ShardSource
 from scdiffuse.cells._stored import Loaded, Room, StoredSource, unchecked
 
-__all__ = ["BUFFER_BYTES", "ReadAhead", "plan_blocks"]
+__all__ = ["BUFFER_BYTES", "Prefetch", "plan_blocks"]
 
 BUFFER_BYTES = 1 << 27
 """Memory of the counts that are mixed at a time; one such buffer is in use while the next one is read."""
@@ -54,7 +54,7 @@ def plan_blocks(source: Source, rows: NDArray[np.int64]) -> Blocks:
     return Blocks(size, n_cells // size)
 
 
-class ReadAhead(WrappedSource):
+class Prefetch(WrappedSource):
     """A source that holds the rows of the coming steps in memory, and reads those after them in the background.
 
     Used as a context manager. Rows are quickest in the order in which they were announced; those that were not are read

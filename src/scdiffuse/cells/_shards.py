@@ -65,7 +65,7 @@ class ShardSource(SparseRows):
         genes: Sequence[str] | None,
     ) -> None:
         super().__init__(types, obs, var, starts=starts, genes=genes)
-        self._parts = parts
+        self._networks = parts
         self._ends = np.array([part.end for part in parts])
 
     def _fill(self, begin: int, data: NDArray[np.generic], indices: NDArray[np.generic]) -> None:
@@ -90,7 +90,7 @@ class ShardSource(SparseRows):
         """Find in which shards values lie, and where among those of the shard."""
         at = int(np.searchsorted(self._ends, begin, side="right"))
         while begin < end:
-            part, before = self._parts[at], self._parts[at - 1].end if at else 0
+            part, before = self._networks[at], self._networks[at - 1].end if at else 0
             stop = min(end, part.end)
             yield part, slice(begin - before, stop - before)
             begin, at = stop, at + 1

@@ -65,12 +65,12 @@ def split(
     part = np.empty(adata.n_obs, dtype=np.int64)
     for stratum in np.unique(strata):
         cells = np.flatnonzero(strata == stratum)
-        part[generator(seed, "split", int(stratum)).permutation(cells)] = _parts(cells.size, fractions)
+        part[generator(seed, "split", int(stratum)).permutation(cells)] = _networks(cells.size, fractions)
     first, second, third = (_copy(adata, np.flatnonzero(part == at)) for at in range(3))
     return Split(first, second, third)
 
 
-def _parts(n: int, fractions: tuple[float, float, float]) -> NDArray[np.int64]:
+def _networks(n: int, fractions: tuple[float, float, float]) -> NDArray[np.int64]:
     """Say which part each of `n` shuffled cells joins: whole shares, the rest by largest remainder."""
     exact = np.array(fractions) * n
     sizes = np.floor(exact + 1e-9).astype(np.int64)

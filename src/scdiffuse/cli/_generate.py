@@ -52,7 +52,7 @@ def generate(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Solver steps; fewer is faster.")] = None,
     solver: Annotated[
-        Literal["euler", "heun", "multistep", "student"] | None, typer.Option(help="How latents are integrated.")
+        Literal["euler", "heun", "multistep", "distilled"] | None, typer.Option(help="How latents are integrated.")
     ] = None,
     chunk: Chunk = 4096,
     seed: Seed = 0,

@@ -2,12 +2,12 @@
 
 from scdiffuse.diffusion._config import DiffusionConfig as DiffusionConfig
 from scdiffuse.diffusion._config import SolverName as SolverName
+from scdiffuse.diffusion._denoiser import DenoisedMean as DenoisedMean
 from scdiffuse.diffusion._denoiser import Denoiser as Denoiser
-from scdiffuse.diffusion._denoiser import Estimate as Estimate
 from scdiffuse.diffusion._denoiser import LatentDenoiser as LatentDenoiser
-from scdiffuse.diffusion._distillation import StudentTask as StudentTask
-from scdiffuse.diffusion._distillation import new_student as new_student
-from scdiffuse.diffusion._distillation import walk_paths as walk_paths
+from scdiffuse.diffusion._distillation import DistillationTask as DistillationTask
+from scdiffuse.diffusion._distillation import integrate_paths as integrate_paths
+from scdiffuse.diffusion._distillation import new_distilled as new_distilled
 from scdiffuse.diffusion._path import Scales as Scales
 from scdiffuse.diffusion._path import add_noise as add_noise
 from scdiffuse.diffusion._path import angle as angle

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from scdiffuse.diffusion._config import DiffusionConfig
 from scdiffuse.diffusion._path import angle, scales
-from scdiffuse.nn import ConditionCentre, ConditionEmbedding, ConditionTensors, ModulatedBlock, TimeEmbedding
+from scdiffuse.nn import ConditionalMean, ConditionEmbedding, ConditionTensors, ModulatedBlock, TimeEmbedding
 
-__all__ = ["SettledEstimate"]
+__all__ = ["CompiledDenoisedMean"]
 
 _AT_ONCE = 32  # distinct sets of conditions embedded at once, always as many: see `SAMPLED_AT_ONCE`
 Floats = NDArray[np.float32]
@@ -26,14 +26,14 @@ class DenoiserLayers(Protocol):
     n_latent: int
     time: TimeEmbedding
     conditions: ConditionEmbedding
-    centre: ConditionCentre
+    conditional_mean: ConditionalMean
     read: nn.Linear
     write: nn.Linear
     gain: nn.Linear
     shift: nn.Linear
 
     @property
-    def steered(self) -> list[ModulatedBlock]:
+    def modulated_blocks(self) -> list[ModulatedBlock]:
         """The blocks."""
 
 
@@ -44,7 +44,7 @@ class _Product(NamedTuple):
     weight: Tensor
 
 
-class SettledEstimate:
+class CompiledDenoisedMean:
     """Mean of the clean latents of cells whose conditions are settled, at one time for all of them, without gradients.
 
     The same as `LatentDenoiser` says anywhere else, up to rounding. Cells with the same conditions share what these
@@ -61,16 +61,18 @@ class SettledEstimate:
     def __init__(self, denoiser: DenoiserLayers, conditions: ConditionTensors) -> None:
         self._denoiser = denoiser
         self._read, self._write = _product(denoiser.read), _product(denoiser.write)
-        self._products = [(_product(block.inner), _product(block.outer)) for block in denoiser.steered]
+        self._products = [(_product(block.inner), _product(block.outer)) for block in denoiser.modulated_blocks]
         heads: list[tuple[nn.Linear, ...]] = []
-        for block in denoiser.steered:
+        for block in denoiser.modulated_blocks:
             heads += [(block.scale, block.shift), (block.gate,)]
         heads.append((denoiser.gain, denoiser.shift))
         linears = [linear for head in heads for linear in head]
         self._weight = torch.cat([linear.weight for linear in linears]).t()
         self._ends = np.cumsum([sum(linear.out_features for linear in head) for head in heads]).tolist()
         first, self._which = _distinct(conditions)
-        settled, self._centre = self._settle(conditions.rows(first), torch.cat([linear.bias for linear in linears]))
+        settled, self._conditional_mean = self._settle(
+            conditions.rows(first), torch.cat([linear.bias for linear in linears])
+        )
         self._settled = [np.ascontiguousarray(band) for band in self._bands(settled)]
         shape = (conditions.n_cells, denoiser.config.width)
         self._h, self._inner, self._outer = torch.empty(shape), torch.empty(shape), torch.empty(shape)
@@ -84,11 +86,11 @@ class SettledEstimate:
 
         theta = angle(t)
         cosine, sine = float(theta.cos()), float(theta.sin())
-        y = torch.add(z_t / scales(t).norm, self._centre, alpha=-cosine)
+        y = torch.add(z_t / scales(t).norm, self._conditional_mean, alpha=-cosine)
         of_time = self._bands((self._denoiser.time(theta[None]) @ self._weight).numpy()[0])
         network = self._refine(y, of_time)
         _kernels.affine(network.numpy(), y.numpy(), self._settled[-1], of_time[-1], self._which)
-        return torch.add(torch.add(self._centre, y, alpha=cosine), network, alpha=sine)
+        return torch.add(torch.add(self._conditional_mean, y, alpha=cosine), network, alpha=sine)
 
     def _refine(self, y: Tensor, of_time: list[Floats]) -> Tensor:
         from scdiffuse.diffusion import _kernels
@@ -97,25 +99,25 @@ class SettledEstimate:
         h, change = self._h.numpy(), outer.numpy()
         torch.addmm(self._read.bias, y, self._read.weight, out=self._h)
         for at, (first, second) in enumerate(self._products):
-            _kernels.steer(h, self._settled[2 * at], of_time[2 * at], which, change)
+            _kernels.modulate(h, self._settled[2 * at], of_time[2 * at], which, change)
             torch.addmm(first.bias, outer, first.weight, out=inner)
             nn.functional.silu(inner, inplace=True)
             torch.addmm(second.bias, inner, second.weight, out=outer)
             _kernels.gate(h, change, self._settled[2 * at + 1], of_time[2 * at + 1], which)
-        _kernels.steer(h, *self._unsteered, change)
+        _kernels.modulate(h, *self._unsteered, change)
         return torch.addmm(self._write.bias, outer, self._write.weight)
 
     def _settle(self, conditions: ConditionTensors, bias: Tensor) -> tuple[Floats, Tensor]:
         """Compute what conditions add to all that steers the network, a row each, and the centres of the cells."""
         n = conditions.n_cells
-        settled, centre = np.empty((n, len(bias)), np.float32), torch.empty(n, self._denoiser.n_latent)
+        settled, conditional_mean = np.empty((n, len(bias)), np.float32), torch.empty(n, self._denoiser.n_latent)
         for begin in range(0, n, _AT_ONCE):
             rows = slice(begin, min(begin + _AT_ONCE, n))
             block = conditions.rows(rows).padded(_AT_ONCE)
             held = torch.addmm(bias, self._denoiser.conditions(block), self._weight)
             settled[rows] = held[: rows.stop - begin].numpy()
-            centre[rows] = self._denoiser.centre(block)[: rows.stop - begin]
-        return settled, centre[torch.from_numpy(self._which)]
+            conditional_mean[rows] = self._denoiser.conditional_mean(block)[: rows.stop - begin]
+        return settled, conditional_mean[torch.from_numpy(self._which)]
 
     def _bands(self, packed: Floats) -> list[Floats]:
         """Split what all heads gave side by side."""

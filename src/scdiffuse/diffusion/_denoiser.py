@@ -8,11 +8,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from scdiffuse.diffusion._compiled_denoiser import SettledEstimate
+from scdiffuse.diffusion._compiled_denoiser import CompiledDenoisedMean
 from scdiffuse.diffusion._config import DiffusionConfig
 from scdiffuse.diffusion._path import angle, scales
 from scdiffuse.nn import (
-    ConditionCentre,
+    ConditionalMean,
     ConditionEmbedding,
     ConditionTensors,
     ModulatedBlock,
@@ -20,10 +20,10 @@ from scdiffuse.nn import (
     TimeEmbedding,
 )
 
-__all__ = ["Denoiser", "Estimate", "LatentDenoiser"]
+__all__ = ["DenoisedMean", "Denoiser", "LatentDenoiser"]
 
 
-class Estimate(Protocol):
+class DenoisedMean(Protocol):
     """Mean of the clean latents of cells whose conditions are settled."""
 
     def __call__(self, z_t: Tensor, t: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ class Estimate(Protocol):
 class Denoiser(Protocol):
     """What solvers integrate and guides wrap."""
 
-    def given(self, conditions: ConditionTensors) -> Estimate:
+    def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
         """Settle the conditions of ``B`` cells, once for all steps.
 
         Parameters
@@ -98,7 +98,7 @@ class LatentDenoiser(nn.Module):
         self.config = config
         self.time = TimeEmbedding(config.embedding_width)
         self.conditions = ConditionEmbedding(n_labels, n_continuous, config.embedding_width)
-        self.centre = ConditionCentre(n_labels, n_continuous, n_latent)
+        self.conditional_mean = ConditionalMean(n_labels, n_continuous, n_latent)
         self.read = nn.Linear(n_latent, config.width)
         self.blocks = nn.ModuleList(ModulatedBlock(config.width, config.embedding_width) for _ in range(config.depth))
         self.write = nn.Linear(config.width, n_latent)
@@ -125,10 +125,10 @@ class LatentDenoiser(nn.Module):
         ``F``, shape ``(B, D)``.
         """
         embedding = self.time(theta) + self.conditions(conditions)
-        refined = self._refine(y, [block.steer(embedding) for block in self.steered])
+        refined = self._refine(y, [block.modulate(embedding) for block in self.modulated_blocks])
         return torch.addcmul(refined + self.shift(embedding), self.gain(embedding), y)
 
-    def given(self, conditions: ConditionTensors) -> Estimate:
+    def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
         """Settle the conditions of ``B`` cells; their embedding is computed once for all times.
 
         Parameters
@@ -145,36 +145,36 @@ class LatentDenoiser(nn.Module):
             return self._anywhere(conditions)
         settled = None
 
-        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+        def denoised_mean(z_t: Tensor, t: Tensor) -> Tensor:
             nonlocal settled
             if t.ndim or torch.is_grad_enabled():
                 return self._anywhere(conditions)(z_t, t)
-            settled = settled or SettledEstimate(self, conditions)
+            settled = settled or CompiledDenoisedMean(self, conditions)
             return settled(z_t, t)
 
-        return estimate
+        return denoised_mean
 
-    def _anywhere(self, conditions: ConditionTensors) -> Estimate:
+    def _anywhere(self, conditions: ConditionTensors) -> DenoisedMean:
         """Settle conditions on any device, for times that may differ between cells, and with gradients."""
-        embedding, centre = self.conditions(conditions), self.centre(conditions)
-        settled = [block.steer(embedding) for block in self.steered]
+        embedding, conditional_mean = self.conditions(conditions), self.conditional_mean(conditions)
+        settled = [block.modulate(embedding) for block in self.modulated_blocks]
         settled_gain, settled_shift = self.gain(embedding), self.shift(embedding)
 
-        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+        def denoised_mean(z_t: Tensor, t: Tensor) -> Tensor:
             theta = angle(t)[..., None]
-            y = z_t / scales(t).norm[..., None] - theta.cos() * centre
+            y = z_t / scales(t).norm[..., None] - theta.cos() * conditional_mean
             of_time = self.time(theta.reshape(-1))
-            by = [part.plus(block.share(of_time)) for block, part in zip(self.steered, settled, strict=True)]
+            by = [part.plus(block.share(of_time)) for block, part in zip(self.modulated_blocks, settled, strict=True)]
             gain = settled_gain + nn.functional.linear(of_time, self.gain.weight)
             shift = settled_shift + nn.functional.linear(of_time, self.shift.weight)
             network = torch.addcmul(self._refine(y, by) + shift, gain, y)
-            denoised: Tensor = centre + theta.cos() * y + theta.sin() * network
+            denoised: Tensor = conditional_mean + theta.cos() * y + theta.sin() * network
             return denoised
 
-        return estimate
+        return denoised_mean
 
     @property
-    def steered(self) -> list[ModulatedBlock]:
+    def modulated_blocks(self) -> list[ModulatedBlock]:
         """The blocks."""
         return [block for block in self.blocks if isinstance(block, ModulatedBlock)]
 

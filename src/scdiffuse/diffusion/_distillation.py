@@ -21,13 +21,13 @@ from scdiffuse.diffusion._sampling import sample
 from scdiffuse.diffusion._solvers import Heun
 from scdiffuse.nn import ConditionTensors
 
-__all__ = ["StudentTask", "new_student", "walk_paths"]
+__all__ = ["DistillationTask", "integrate_paths", "new_distilled"]
 
 _TEACHER_STEPS = 16  # of Heun's rule over the whole path, whose error is far below that of a student
 _AT_ONCE = 1024
 
 
-def new_student(teacher: LatentDenoiser) -> LatentDenoiser:
+def new_distilled(teacher: LatentDenoiser) -> LatentDenoiser:
     """Begin a student as a copy of its teacher, ready to be trained.
 
     Parameters
@@ -43,7 +43,7 @@ def new_student(teacher: LatentDenoiser) -> LatentDenoiser:
 
 
 @torch.no_grad()
-def walk_paths(teacher: LatentDenoiser, noise: Tensor, conditions: ConditionTensors, *, n_steps: int) -> Tensor:
+def integrate_paths(teacher: LatentDenoiser, noise: Tensor, conditions: ConditionTensors, *, n_steps: int) -> Tensor:
     r"""Walk the teacher's path and keep where it is at the student's times.
 
     Parameters
@@ -78,7 +78,7 @@ def walk_paths(teacher: LatentDenoiser, noise: Tensor, conditions: ConditionTens
     return torch.stack(stops, dim=1)
 
 
-class StudentTask:
+class DistillationTask:
     r"""Learn the mean slope of each leg of the teacher's path, so that one Euler step walks a leg.
 
     For a leg from angle :math:`\theta` to :math:`\theta'`, with the centre :math:`m(c)` of the conditions,
@@ -88,10 +88,10 @@ class StudentTask:
 
     Parameters
     ----------
-    student
-        Network to train, as `new_student` returns it.
+    distilled
+        Network to train, as `new_distilled` returns it.
     paths
-        What `walk_paths` returned, shape ``(N, n_steps + 1, D)``.
+        What `integrate_paths` returned, shape ``(N, n_steps + 1, D)``.
     conditions
         Conditions of the ``N`` paths.
     n_validation
@@ -109,12 +109,12 @@ class StudentTask:
     """
 
     def __init__(
-        self, student: LatentDenoiser, *, paths: Tensor, conditions: ConditionTensors, n_validation: int
+        self, distilled: LatentDenoiser, *, paths: Tensor, conditions: ConditionTensors, n_validation: int
     ) -> None:
         if not 1 <= n_validation < len(paths):
             msg = f"{n_validation} of {len(paths)} paths are left to validate with; expected at least 1, and as many"
             raise SettingError(msg + " to train with. Walk more paths.")
-        self.student = student
+        self.distilled = distilled
         self.paths = paths
         self.conditions = conditions
         self.n_train = len(paths) - n_validation
@@ -137,13 +137,13 @@ class StudentTask:
         """
         rows = torch.from_numpy(cells).to(self.paths.device)
         paths, conditions = self.paths[rows], self.conditions.rows(rows)
-        centre = self.student.centre(conditions)
+        conditional_mean = self.distilled.conditional_mean(conditions)
         total = paths.new_zeros(())
         for leg, (now, to) in enumerate(pairwise(self.angles)):
-            y = paths[:, leg] - now.cos() * centre
+            y = paths[:, leg] - now.cos() * conditional_mean
             slope = (paths[:, leg + 1] - paths[:, leg]) / (to - now)
-            network = self.student(y, now.expand(len(y)), conditions)
-            total = total + torch.nn.functional.mse_loss(network, -slope - now.sin() * centre)
+            network = self.distilled(y, now.expand(len(y)), conditions)
+            total = total + torch.nn.functional.mse_loss(network, -slope - now.sin() * conditional_mean)
         return total / (paths.shape[1] - 1)
 
     @torch.no_grad()
@@ -164,12 +164,12 @@ class StudentTask:
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return all weights as one group that learns at the full rate from the beginning."""
-        return [{"params": list(self.student.parameters()), "rate": 1.0, "begin": 0.0}]
+        return [{"params": list(self.distilled.parameters()), "rate": 1.0, "begin": 0.0}]
 
     @property
     def module(self) -> LatentDenoiser:
         """The network to train."""
-        return self.student
+        return self.distilled
 
     @property
     def n_cells(self) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.compiled import compiled_sums
 
-__all__ = ["affine", "gate", "steer"]
+__all__ = ["affine", "gate", "modulate"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -21,7 +21,7 @@ _ONE = np.float32(1.0)
 
 
 @compiled_sums
-def steer(h: Floats, settled: Floats, of_time: Floats, which: Ints, out: Floats) -> None:
+def modulate(h: Floats, settled: Floats, of_time: Floats, which: Ints, out: Floats) -> None:
     r"""Normalise features, scale and shift them: :math:`a \odot \mathrm{norm}(h) + b`.
 
     Parameters
@@ -66,7 +66,7 @@ def gate(h: Floats, change: Floats, settled: Floats, of_time: Floats, which: Int
     h, change
         Features, shape ``(B, width)``.
     settled, of_time, which
-        As in `steer`, of the gate, ``width`` wide.
+        As in `modulate`, of the gate, ``width`` wide.
     """
     n_cells, width = h.shape
     for cell in range(n_cells):
@@ -84,7 +84,7 @@ def affine(x: Floats, y: Floats, settled: Floats, of_time: Floats, which: Ints) 
     x, y
         Values, shape ``(B, D)``.
     settled, of_time, which
-        As in `steer`, of gain and shift, ``2 * D`` wide.
+        As in `modulate`, of gain and shift, ``2 * D`` wide.
     """
     n_cells, width = x.shape
     gain_of_time, shift_of_time = of_time[:width], of_time[width:]

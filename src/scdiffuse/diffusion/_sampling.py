@@ -113,11 +113,11 @@ def _leave_data(y: Tensor, to: float, slope: Slope) -> Step:
 
 
 def _slope(denoiser: Denoiser, conditions: ConditionTensors) -> Slope:
-    estimate = denoiser.given(conditions)
+    denoised_mean = denoiser.condition_on(conditions)
 
     def slope(y: Tensor, theta: float) -> Tensor:
         t = torch.tensor(time(theta), dtype=y.dtype, device=y.device)
-        mean = estimate(scales(t).norm * y, t)
+        mean = denoised_mean(scales(t).norm * y, t)
         sine = math.sin(theta)
         return torch.add((math.cos(theta) / sine) * y, mean, alpha=-1.0 / sine)
 

@@ -71,7 +71,7 @@ def denoising_loss(
     device = denoiser.read.weight.device
     conditions = conditions.to(device)
     z, theta, noise = z.to(device), theta.to(device), noise.to(device)
-    z = z - denoiser.centre(conditions)
+    z = z - denoiser.conditional_mean(conditions)
     cosine, sine = theta.cos()[:, None], theta.sin()[:, None]
     network = denoiser(torch.addcmul(sine * noise, cosine, z), theta, conditions)
     return torch.nn.functional.mse_loss(network, torch.addcmul(sine * z, cosine, noise, value=-1.0))

@@ -17,7 +17,7 @@ from scdiffuse.evaluation._labels import label_folds, label_sizes, measure_label
 from scdiffuse.evaluation._material import Material, prepare
 from scdiffuse.evaluation._report import Report
 from scdiffuse.evaluation._samples import Cells, Reading, check_labels, open_cells, read_sample, shared_genes
-from scdiffuse.evaluation._scoring import HALVES, VALIDITY, Arena, Estimate, Scored, Standings, score
+from scdiffuse.evaluation._scoring import HALVES, VALIDITY, Arena, DenoisedMean, Scored, Standings, score
 from scdiffuse.evaluation._verdicts import judge
 from scdiffuse.evaluation.baselines import COPIER
 from scdiffuse.metrics import Metric
@@ -218,8 +218,8 @@ def _score_faults(metric: Metric, material: Material) -> Scored:
     return Scored(
         metric=metric,
         n_cells=material.faults.n_cells,
-        model=Estimate(share, share, share, 0.0),
-        floor=Estimate(0.0, 0.0, 0.0, 0.0),
+        model=DenoisedMean(share, share, share, 0.0),
+        floor=DenoisedMean(0.0, 0.0, 0.0, 0.0),
         baselines={},
         trivial=None,
         skill=None,

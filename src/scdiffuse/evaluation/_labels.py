@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.random import generator
 from scdiffuse.evaluation._material import Material
-from scdiffuse.evaluation._scoring import VALIDITY, Arena, Estimate, Scored, Standings, score
+from scdiffuse.evaluation._scoring import VALIDITY, Arena, DenoisedMean, Scored, Standings, score
 from scdiffuse.metrics import Metric, View
 
 __all__ = ["label_folds", "label_sizes", "measure_labels", "share_floor"]
@@ -129,7 +129,7 @@ def share_floor(metric: Metric, arenas: Sequence[Arena], *, standings: Standings
     )
     gaps = 0.5 * np.abs(draws[0] - draws[1]).sum(axis=1)
     low, high = np.quantile(gaps, [0.025, 0.975])
-    floor = Estimate(float(gaps.mean()), float(low), float(high), float(gaps.std()))
+    floor = DenoisedMean(float(gaps.mean()), float(low), float(high), float(gaps.std()))
     flagged = found.model.value > floor.value + 3 * floor.error
     return replace(found, floor=floor, flagged=bool(flagged), skill=None, trivial=None)
 

@@ -15,7 +15,7 @@ from scdiffuse._core.random import generator
 from scdiffuse.evaluation.baselines import COPIER
 from scdiffuse.metrics import Metric, Pair, Score
 
-__all__ = ["HALVES", "VALIDITY", "Arena", "Estimate", "Scored", "Standings", "measure", "score"]
+__all__ = ["HALVES", "VALIDITY", "Arena", "DenoisedMean", "Scored", "Standings", "measure", "score"]
 
 VALIDITY = "invalid_values"
 """The metric that stands in a group of its own, as nothing else holds where it fails."""
@@ -27,7 +27,7 @@ _FLAG_PART = 0.05  # of the way from the floor to the best trivial baseline: les
 _FLAG_UNKNOWN_PART = 0.15  # the same where no interval is known
 
 
-class Estimate(NamedTuple):
+class DenoisedMean(NamedTuple):
     """A value with its 95 % interval and standard error, ``nan`` where unknown."""
 
     value: float
@@ -81,8 +81,8 @@ class Scored:
     metric: Metric
     n_cells: int
     """Cells on either side of every comparison."""
-    model: Estimate
-    floor: Estimate
+    model: DenoisedMean
+    floor: DenoisedMean
     baselines: Mapping[str, float]
     trivial: str | None
     """The best baseline that learns nothing; for privacy, the copier."""
@@ -125,7 +125,7 @@ class Scored:
 
 
 class _Standing(NamedTuple):
-    floor: Estimate
+    floor: DenoisedMean
     baselines: dict[str, float]
 
 
@@ -202,7 +202,7 @@ def score(
     )
 
 
-def measure(metric: Metric, pair: Pair, *, intervals: bool = True, seed: int = 0) -> Estimate:
+def measure(metric: Metric, pair: Pair, *, intervals: bool = True, seed: int = 0) -> DenoisedMean:
     """Measure one metric on one pair, with an interval from the metric itself or from half samples.
 
     The half samples are drawn without replacement: the standard deviation over them estimates the standard error at
@@ -231,10 +231,10 @@ def measure(metric: Metric, pair: Pair, *, intervals: bool = True, seed: int = 0
     found = _compute(metric, pair)
     if found.low is not None and found.high is not None:
         error = (found.high - found.low) / (2 * _INTERVAL)
-        return Estimate(found.value, found.low, found.high, error, found.features)
+        return DenoisedMean(found.value, found.low, found.high, error, found.features)
     error = _half_sample_error(metric, pair, seed=seed) if intervals else math.nan
     spread = _INTERVAL * error
-    return Estimate(found.value, found.value - spread, found.value + spread, error, found.features)
+    return DenoisedMean(found.value, found.value - spread, found.value + spread, error, found.features)
 
 
 def _compute(metric: Metric, pair: Pair) -> Score:
@@ -260,7 +260,7 @@ def _half_sample_error(metric: Metric, pair: Pair, *, seed: int) -> float:
     return float(np.std(finite, ddof=1)) if len(finite) > 2 else math.nan
 
 
-def _average(estimates: Sequence[Estimate]) -> Estimate:
+def _average(estimates: Sequence[DenoisedMean]) -> DenoisedMean:
     """Average over seeds; the interval keeps the wider of the mean width and the spread between seeds."""
     if len(estimates) == 1:
         return estimates[0]
@@ -268,7 +268,7 @@ def _average(estimates: Sequence[Estimate]) -> Estimate:
     within = float(np.mean([one.error for one in estimates]))
     error = max(within, float(values.std(ddof=1))) if math.isfinite(within) else float(values.std(ddof=1))
     middle = float(values.mean())
-    return Estimate(middle, middle - _INTERVAL * error, middle + _INTERVAL * error, error, estimates[0].features)
+    return DenoisedMean(middle, middle - _INTERVAL * error, middle + _INTERVAL * error, error, estimates[0].features)
 
 
 def _mean(metric: Metric, pairs: Sequence[Pair]) -> float:
@@ -289,7 +289,7 @@ def _best_trivial(metric: Metric, baselines: Mapping[str, float]) -> str | None:
     return min(rivals, key=lambda name: metric.loss(known[name])) if rivals else None
 
 
-def _skill(metric: Metric, model: Estimate, floor: Estimate, *, trivial: float) -> float | None:
+def _skill(metric: Metric, model: DenoisedMean, floor: DenoisedMean, *, trivial: float) -> float | None:
     """Skill, unless the trivial baseline stands within the noise of the floor."""
     room = metric.loss(trivial) - metric.loss(floor.value)
     # The baseline is as uncertain as the floor, being measured on as many cells.
@@ -299,7 +299,7 @@ def _skill(metric: Metric, model: Estimate, floor: Estimate, *, trivial: float) 
     return (metric.loss(trivial) - metric.loss(model.value)) / room
 
 
-def _is_flagged(metric: Metric, model: Estimate, floor: Estimate, *, skill: float | None) -> bool:
+def _is_flagged(metric: Metric, model: DenoisedMean, floor: DenoisedMean, *, skill: float | None) -> bool:
     excess = metric.loss(model.value) - metric.loss(floor.value)
     if excess <= 0:
         return False
@@ -312,7 +312,7 @@ def _is_flagged(metric: Metric, model: Estimate, floor: Estimate, *, skill: floa
     return skill is not None or excess > _FLAG_UNKNOWN_PART * max(metric.loss(floor.value), 1e-12)
 
 
-def _errors_off(metric: Metric, model: Estimate, floor: Estimate) -> float:
+def _errors_off(metric: Metric, model: DenoisedMean, floor: DenoisedMean) -> float:
     """How many standard errors the model lies farther from perfect than the floor; ``nan`` where none is known."""
     errors = [one.error for one in (model, floor) if math.isfinite(one.error)]
     excess = metric.loss(model.value) - metric.loss(floor.value)

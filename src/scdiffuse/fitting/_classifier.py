@@ -16,7 +16,7 @@ from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
 from scdiffuse.cells import Conditions, ConditionTable, Source
 from scdiffuse.guidance import LEVELS, ClassifierConfig, ClassifierTask, NoisyCells
-from scdiffuse.model import Attached, Parts, new_network
+from scdiffuse.model import AttachedClassifier, Networks, new_network
 from scdiffuse.train import Run, TrainConfig, TrainState, train
 
 __all__ = ["Kind", "Labelled", "learn_classifier", "read_labelled"]
@@ -90,7 +90,7 @@ def read_labelled(source: Source, key: str, *, name: str, kind: Kind | None) -> 
 
 
 def learn_classifier(
-    parts: Parts,
+    networks: Networks,
     cells: Labelled,
     *,
     obs_key: str,
@@ -98,12 +98,12 @@ def learn_classifier(
     max_epochs: int | None,
     seed: int,
     progress: bool,
-) -> Attached:
+) -> AttachedClassifier:
     """Train a classifier, or a regressor, on the noisy latents of cells.
 
     Parameters
     ----------
-    parts
+    networks
         The fitted model; it is not changed.
     cells
         What to learn from.
@@ -117,13 +117,13 @@ def learn_classifier(
     name = cells.conditions.names[0]
     is_categorical = bool(cells.conditions.categorical)
     values = cells.table.codes[:, 0] if is_categorical else cells.table.values[:, 0]
-    means, stds = _latents(parts, cells, progress=progress)
+    means, stds = _latents(networks, cells, progress=progress)
     train_on, stop_by, measure_by = _divide(values, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(seed, "weights of a classifier").integers(2**62)))
         network = new_network(cells.conditions, means.shape[1] - (not library_size), _NETWORK)
     noisy = NoisyCells(means, stds, torch.from_numpy(values.astype(np.float32)))
-    network.to(parts.latent_mean.device)
+    network.to(networks.latent_mean.device)
     task = ClassifierTask(network, noisy, train=train_on, validation=stop_by, seed=seed)
     state = TrainState.start(task, decay=_TRAINING.decay)
     n_steps = _TRAINING.n_steps(task.n_cells, max_epochs)
@@ -143,7 +143,7 @@ def learn_classifier(
         "seed": seed,
         "stopped": stopped,
     }
-    return Attached(conditions=cells.conditions, network=network, facts=facts)
+    return AttachedClassifier(conditions=cells.conditions, network=network, facts=facts)
 
 
 def _seen(cells: Labelled) -> dict[str, Any]:
@@ -168,13 +168,15 @@ def _divide(values: NDArray[np.generic], seed: int) -> tuple[NDArray[np.int64], 
     return np.sort(order[~(stop_by | measure_by)]), np.sort(order[stop_by]), np.sort(order[measure_by])
 
 
-def _latents(parts: Parts, cells: Labelled, *, progress: bool) -> tuple[Tensor, Tensor]:
+def _latents(networks: Networks, cells: Labelled, *, progress: bool) -> tuple[Tensor, Tensor]:
     """Infer the latents of the rows, library size last, standardised; on the main memory."""
     means, stds = [], []
     with Progress("encode", len(cells.rows), enabled=progress) as bar:
         for begin in range(0, len(cells.rows), _BLOCK):
             counts = cells.source.rows(cells.rows[begin : begin + _BLOCK])
-            mean, std = parts.from_posterior(parts.autoencoder.encode(counts), np.asarray(counts.sum(axis=1)).ravel())
+            mean, std = networks.from_posterior(
+                networks.autoencoder.encode(counts), np.asarray(counts.sum(axis=1)).ravel()
+            )
             means.append(mean.cpu())
             stds.append(std.cpu())
             bar.advance(len(mean))

@@ -23,7 +23,7 @@ from scdiffuse.cells import (
     select_genes,
 )
 from scdiffuse.foundation import Foundation
-from scdiffuse.model import Parts
+from scdiffuse.model import Networks
 
 __all__ = ["Data", "read_data"]
 
@@ -47,7 +47,7 @@ class Data:
     on_disk: bool
     latent: Foundation | None = None
     """Latents that were learnt elsewhere."""
-    start: Callable[[Parts], None] | None = None
+    start: Callable[[Networks], None] | None = None
     """Puts what another model has learnt into new networks."""
 
     def summary(self) -> dict[str, Any]:

@@ -14,35 +14,35 @@ import torch
 from scdiffuse._core.errors import ModelFolderError, OutputExistsError, SettingError
 from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.random import generator
-from scdiffuse.autoencoder import CountAutoencoder, shapes_of
-from scdiffuse.calibration import Levels, PooledCounts, pool_counts
+from scdiffuse.autoencoder import CountAutoencoder, dispersion_start
+from scdiffuse.calibration import ConditionGrid, Pseudobulk, pool_pseudobulk
 from scdiffuse.cells import (
     plan_blocks,
 )
 from scdiffuse.fitting._data import Data
 from scdiffuse.fitting._stages import Fit
 from scdiffuse.model import (
-    Held,
+    Checkpoint,
     History,
-    Known,
-    Parts,
-    Saved,
+    ModelMetadata,
+    Networks,
+    SavedModel,
     Stage,
+    gene_factor_table,
     read_folder,
     read_training,
-    tilts_of,
     write_start,
     write_training,
 )
 from scdiffuse.train import TrainState
 
-__all__ = ["Fitted", "fit_parts", "require_startable"]
+__all__ = ["Fitted", "fit_networks", "require_startable"]
 
 
 class Fitted(NamedTuple):
     """What a fit leaves."""
 
-    parts: Parts
+    networks: Networks
     history: History
     was_stopped: bool
     scores: dict[str, Any] | None
@@ -75,9 +75,9 @@ def require_startable(folder: Path | None, *, resume: bool, max_epochs: int | No
         raise OutputExistsError(msg + " `resume=True` to go on with the fit that is in it.")
 
 
-def fit_parts(  # noqa: PLR0913 - what `CellGenerator.fit` is given
+def fit_networks(  # noqa: PLR0913 - what `CellGenerator.fit` is given
     data: Data,
-    known: Known,
+    metadata: ModelMetadata,
     *,
     folder: Path | None,
     resume: bool,
@@ -91,7 +91,7 @@ def fit_parts(  # noqa: PLR0913 - what `CellGenerator.fit` is given
 
     Parameters
     ----------
-    data, known
+    data, metadata
         What to fit, and how.
     folder
         Where to keep the state; `None` keeps none.
@@ -111,29 +111,38 @@ def fit_parts(  # noqa: PLR0913 - what `CellGenerator.fit` is given
     ModelFolderError
         There is nothing in `folder` to go on with, or it belongs to other data or settings.
     """
-    facts = known.facts(seed=seed, max_epochs=max_epochs)
-    held = _held(folder, known, facts) if resume and folder is not None else None
+    facts = metadata.facts(seed=seed, max_epochs=max_epochs)
+    held = _held(folder, metadata, facts) if resume and folder is not None else None
     if held is not None and held.finished:
-        return Fitted(held.parts.to(device), held.history, was_stopped=False, scores=held.facts.get("scores"))
+        return Fitted(held.networks.to(device), held.history, was_stopped=False, scores=held.facts.get("scores"))
     saved = read_training(folder) if held is not None and folder is not None else None
-    parts, pooled = _new_parts(data, known, seed)
-    log = _Log(folder if processes.is_first else None, parts, known, facts, begun=saved is not None)
+    networks, pooled = _new_networks(data, metadata, seed)
+    log = _Log(folder if processes.is_first else None, networks, metadata, facts, begun=saved is not None)
     blocks = plan_blocks(data.source, data.cells) if data.on_disk else None
     fit = Fit(
-        parts=parts.to(device), source=data.source, cells=data.cells, table=data.table, config=known.config, seed=seed,
-        blocks=blocks, max_epochs=max_epochs, progress=progress and processes.is_first, save=log.write,
-        processes=processes, is_tuned=data.start is not None,
-    )  # fmt: skip
+        networks=networks.to(device),
+        source=data.source,
+        cells=data.cells,
+        table=data.table,
+        config=metadata.config,
+        seed=seed,
+        blocks=blocks,
+        max_epochs=max_epochs,
+        progress=progress and processes.is_first,
+        save=log.write,
+        processes=processes,
+        is_tuned=data.start is not None,
+    )
     fit.measure_sizes()
     if held is not None and saved is not None and saved.stage != "autoencoder":
-        parts.load_state_dict(held.parts.copies())
+        networks.load_state_dict(held.networks.copies())
     was_stopped = fit.run(saved)
-    tilts = tilts_of(parts)
-    if tilts is not None:
-        tilts.settle(pooled)
+    factor_table = gene_factor_table(networks)
+    if factor_table is not None:
+        factor_table.settle(pooled)
     if was_stopped:
         log.settle()
-    return Fitted(parts, fit.history, was_stopped, None)
+    return Fitted(networks, fit.history, was_stopped, None)
 
 
 @dataclass
@@ -141,8 +150,8 @@ class _Log:
     """The folder of a fit."""
 
     folder: Path | None
-    parts: Parts
-    known: Known
+    networks: Networks
+    metadata: ModelMetadata
     facts: Mapping[str, Any]
     begun: bool
 
@@ -151,54 +160,54 @@ class _Log:
         if self.folder is None:
             return
         with state.average.swap():
-            copies = self.parts.copies()
-        saved = Saved(stage=stage, facts=state.facts(), tensors=state.tensors(), history=history)
+            copies = self.networks.copies()
+        saved = Checkpoint(stage=stage, facts=state.facts(), tensors=state.tensors(), history=history)
         if self.begun:
             write_training(self.folder, saved, copies)
         else:
-            write_start(self.folder, saved, copies, facts=self.facts, texts=self.known.texts())
+            write_start(self.folder, saved, copies, facts=self.facts, texts=self.metadata.texts())
             self.begun = True
 
     def settle(self) -> None:
         """Put the model that the user holds after stopping the fit in place of the averaged one."""
         if self.folder is not None:
-            write_training(self.folder, read_training(self.folder), self.parts.copies())
+            write_training(self.folder, read_training(self.folder), self.networks.copies())
 
 
-def _new_parts(data: Data, known: Known, seed: int) -> tuple[Parts, PooledCounts]:
+def _new_networks(data: Data, metadata: ModelMetadata, seed: int) -> tuple[Networks, Pseudobulk]:
     """Build networks with random weights, without touching the global random state; and what they start from."""
     training = data.table.distinct()
-    levels = Levels.of(known.conditions.n_labels, training)
-    pooled = pool_counts(data.source, data.cells, data.table, levels=levels)
+    grid = ConditionGrid.of(metadata.conditions.n_labels, training)
+    pooled = pool_pseudobulk(data.source, data.cells, data.table, grid=grid)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(seed, "weights").integers(2**62)))
-        parts = Parts(
-            known.config,
-            conditions=known.conditions,
-            shares=torch.from_numpy(pooled.shares.astype(np.float32)),
+        networks = Networks(
+            metadata.config,
+            conditions=metadata.conditions,
+            fractions=torch.from_numpy(pooled.fractions.astype(np.float32)),
             training=training,
         )
-    if parts.expected is not None:
-        parts.expected.learn(pooled)
-    if isinstance(parts.autoencoder, CountAutoencoder):
-        parts.autoencoder.likelihood.start(shapes_of(pooled.clump))
+    if networks.expected is not None:
+        networks.expected.learn(pooled)
+    if isinstance(networks.autoencoder, CountAutoencoder):
+        networks.autoencoder.likelihood.start(dispersion_start(pooled.counts_per_detection))
     if data.latent is not None:
-        data.latent.fill(parts.autoencoder, data.var)
+        data.latent.fill(networks.autoencoder, data.var)
     if data.start is not None:
-        data.start(parts)
-    return parts, pooled
+        data.start(networks)
+    return networks, pooled
 
 
-def _held(folder: Path, known: Known, facts: Mapping[str, Any]) -> Held:
+def _held(folder: Path, metadata: ModelMetadata, facts: Mapping[str, Any]) -> SavedModel:
     """Read the fit in the folder, if it is this one."""
     held = read_folder(folder)
-    if held.known.config != known.config:  # as read: settings that are newer than the folder have their defaults
+    if held.metadata.config != metadata.config:  # as read: settings that are newer than the folder have their defaults
         raise _other(folder, "settings")
     words = {"data": "data", "seed": "`seed`", "max_epochs": "`max_epochs`", "started_from": "`init_from`"}
     for name, word in words.items():
         if held.facts.get(name) != json.loads(json.dumps(facts[name])):
             raise _other(folder, word)
-    if held.known.texts() != known.texts():
+    if held.metadata.texts() != metadata.texts():
         raise _other(folder, "genes or labels")
     if held.finished and held.facts["stopped"]:
         msg = f"The fit in {str(folder)!r} was stopped and then saved without its state; expected one to go on with."

@@ -15,10 +15,10 @@ from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
 from scdiffuse.autoencoder import AutoencoderTask, CountAutoencoder, Labelled
-from scdiffuse.cells import Batches, Blocks, ConditionTable, EmbeddedSource, ReadAhead, Source
+from scdiffuse.cells import Batches, Blocks, ConditionTable, EmbeddedSource, Prefetch, Source
 from scdiffuse.diffusion import LatentTask, condition_tensors
 from scdiffuse.foundation import DecodedLatent, DecoderTask
-from scdiffuse.model import History, ModelConfig, Parts, Saved, Stage
+from scdiffuse.model import Checkpoint, History, ModelConfig, Networks, Stage
 from scdiffuse.nn import ConditionPrior, compiled_steps, computing_in
 from scdiffuse.train import Run, Task, TrainState, step_rows, train
 
@@ -31,7 +31,7 @@ _BLOCK = 1024
 class Fit:
     """One fit, from counts to a model that generates."""
 
-    parts: Parts
+    networks: Networks
     source: Source
     cells: NDArray[np.int64]
     """Rows of the source to use."""
@@ -51,7 +51,7 @@ class Fit:
     processes: Processes = ALONE
     """Who shares the fit; each makes the same calls."""
 
-    def run(self, saved: Saved | None = None) -> bool:
+    def run(self, saved: Checkpoint | None = None) -> bool:
         """Run all stages, or those that are left.
 
         Parameters
@@ -70,7 +70,7 @@ class Fit:
                 counts_task = self._counts_task(saved, reading)
                 stopped = counts_task is not None and self._train("autoencoder", counts_task, saved)
                 if counts_task is not None and not stopped:
-                    counts_task.fit_shapes(self.processes, progress=self.progress)
+                    counts_task.fit_dispersions(self.processes, progress=self.progress)
             means, stds = self._encode()
             self._standardise(means, stds)
             saved = None
@@ -83,7 +83,7 @@ class Fit:
 
     def measure_sizes(self) -> None:
         """Learn the distribution of library sizes."""
-        self.parts.sizes.learn(self._sizes())
+        self.networks.sizes.learn(self._inverse_dispersions())
 
     def _split(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Choose positions to learn from and to stop by."""
@@ -91,9 +91,9 @@ class Fit:
         n_held = max(1, round(self.config.validation_share * len(self.cells)))
         return np.sort(order[n_held:]), order[:n_held]
 
-    def _train(self, stage: Stage, task: Task, saved: Saved | None) -> bool:
+    def _train(self, stage: Stage, task: Task, saved: Checkpoint | None) -> bool:
         config = self.config.autoencoder_training if stage == "autoencoder" else self.config.diffusion_training
-        self.processes.share_first(task.module.state_dict().values())
+        self.processes.broadcast(task.module.state_dict().values())
         state = TrainState.start(task, decay=config.decay)
         if saved is not None:
             state.restore(saved.tensors, saved.facts)
@@ -111,7 +111,7 @@ class Fit:
             self.save(stage, state, self.history)
         lowered, compiled = self._networks(stage)
         with (
-            computing_in(config.precision, lowered, device=self.parts.latent_mean.device),
+            computing_in(config.precision, lowered, device=self.networks.latent_mean.device),
             compiled_steps(compiled if config.compiled else ()),
         ):
             stopped = train(state, run)
@@ -123,14 +123,14 @@ class Fit:
 
         Logits of genes need all bits, as their errors would be of counts; what reads sparse counts cannot be compiled.
         """
-        latent = self.parts.autoencoder
+        latent = self.networks.autoencoder
         if stage == "diffusion" or not isinstance(latent, CountAutoencoder):
-            return [self.parts.denoiser], [self.parts.denoiser]
+            return [self.networks.denoiser], [self.networks.denoiser]
         return [latent.encoder, latent.decoder.body], [latent.decoder]
 
-    def _counts_task(self, saved: Saved | None, reading: ExitStack) -> AutoencoderTask | None:
+    def _counts_task(self, saved: Checkpoint | None, reading: ExitStack) -> AutoencoderTask | None:
         """Say what there is to learn between latents and counts, if anything."""
-        latent, (training, held) = self.parts.autoencoder, (self.cells[rows] for rows in self._split())
+        latent, (training, held) = self.networks.autoencoder, (self.cells[rows] for rows in self._split())
         if isinstance(latent, DecodedLatent):
             source = reading.enter_context(self._ahead(self._coded(latent), training, saved))
             return DecoderTask(latent, source, training=training, validation=held)
@@ -144,12 +144,14 @@ class Fit:
 
     def _labelled(self) -> Labelled:
         """Say what is known of the cells beside their counts."""
-        denoiser, width = self.parts.denoiser, self.config.autoencoder.n_latent
-        prior = ConditionPrior(denoiser.n_labels, denoiser.n_continuous, width).to(self.parts.latent_mean.device)
+        denoiser, width = self.networks.denoiser, self.config.autoencoder.n_latent
+        prior = ConditionPrior(denoiser.n_labels, denoiser.n_continuous, width).to(self.networks.latent_mean.device)
         conditions = condition_tensors(self.table)
         return Labelled(prior, *(conditions.rows(torch.from_numpy(rows)) for rows in self._split()))
 
-    def _ahead(self, source: Source, rows: NDArray[np.int64], saved: Saved | None) -> AbstractContextManager[Source]:
+    def _ahead(
+        self, source: Source, rows: NDArray[np.int64], saved: Checkpoint | None
+    ) -> AbstractContextManager[Source]:
         """Read the rows of the steps that are left before they are used, if they are on disk."""
         if self.blocks is None:
             return nullcontext(source)
@@ -158,7 +160,7 @@ class Fit:
         first, last = 0 if saved is None else saved.facts["step"], config.n_steps(n, self.max_epochs)
         mine = step_rows(batches.batch_size, self.processes.part)
         steps = (np.sort(cells.reshape(-1, batches.batch_size))[:, mine] for cells in batches.buffers(first, last))
-        return ReadAhead(source, (rows[cells.ravel()] for cells in steps))
+        return Prefetch(source, (rows[cells.ravel()] for cells in steps))
 
     def _coded(self, latent: DecodedLatent) -> Source:
         """Find the scale of codes that come from elsewhere, and keep those of a frozen encoder beside the counts."""
@@ -173,20 +175,20 @@ class Fit:
 
     def _encode(self) -> tuple[Tensor, Tensor]:
         """Infer the latents of all cells, the score of the library size last; float32 on the main memory."""
-        width = self.parts.latent_mean.numel()
+        width = self.networks.latent_mean.numel()
         means, stds = torch.empty(len(self.cells), width), torch.zeros(len(self.cells), width)
         with Progress("encode", len(self.cells), enabled=self.progress) as bar:
             for rows in self._blocks():
                 counts = self.source.rows(self.cells[rows])
-                posterior = self.parts.autoencoder.encode(counts)
+                posterior = self.networks.autoencoder.encode(counts)
                 means[rows, :-1], stds[rows, :-1] = posterior.mean.cpu(), posterior.std.cpu()
-                means[rows, -1] = torch.from_numpy(self.parts.sizes.of(np.asarray(counts.sum(axis=1)).ravel()))
+                means[rows, -1] = torch.from_numpy(self.networks.sizes.of(np.asarray(counts.sum(axis=1)).ravel()))
                 bar.advance(len(posterior.mean) * self.processes.size)
         self.processes.exchange(means, _BLOCK)
         self.processes.exchange(stds, _BLOCK)
         return means, stds
 
-    def _sizes(self) -> NDArray[np.float64]:
+    def _inverse_dispersions(self) -> NDArray[np.float64]:
         sizes = np.empty(len(self.cells))
         for rows in self._blocks():
             sizes[rows] = np.asarray(self.source.rows(self.cells[rows]).sum(axis=1)).ravel()
@@ -201,15 +203,15 @@ class Fit:
     def _standardise(self, means: Tensor, stds: Tensor) -> None:
         """Set the scale so that latents drawn from the cells' posteriors have mean 0 and variance 1."""
         variance = means.var(dim=0, unbiased=False) + stds.square().mean(dim=0)
-        self.parts.latent_mean.copy_(means.mean(dim=0))
-        self.parts.latent_std.copy_(variance.sqrt().clamp(min=1e-3))
+        self.networks.latent_mean.copy_(means.mean(dim=0))
+        self.networks.latent_std.copy_(variance.sqrt().clamp(min=1e-3))
 
     def _latent_task(self, means: Tensor, stds: Tensor) -> LatentTask:
         training, held = self._split()
-        mean, std = self.parts.latent_mean.cpu(), self.parts.latent_std.cpu()
-        self.parts.denoiser.centre.learn((means - mean) / std, condition_tensors(self.table))
+        mean, std = self.networks.latent_mean.cpu(), self.networks.latent_std.cpu()
+        self.networks.denoiser.conditional_mean.learn((means - mean) / std, condition_tensors(self.table))
         return LatentTask(
-            self.parts.denoiser,
+            self.networks.denoiser,
             means=(means - mean) / std,
             stds=stds / std,
             conditions=self.table,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from scdiffuse._core.errors import SettingError
 from scdiffuse.autoencoder import CountAutoencoder
 from scdiffuse.cells import match_genes, require_shared
-from scdiffuse.model import Known, Parts
+from scdiffuse.model import ModelMetadata, Networks
 
 __all__ = ["Origin", "inherit", "tell_start"]
 
@@ -22,28 +22,28 @@ _GENE_AXES = {
     "encoder.gene_weight": 0,
     "decoder.bias": 0,
     "decoder.loadings": 1,
-    "decoder.bent_loadings": 1,
-    "likelihood.log_size": 0,
-    "likelihood.log_burst_rate": 0,
-    "likelihood.log_burst_size": 0,
+    "decoder.nonlinear_loadings": 1,
+    "likelihood.log_inverse_dispersion": 0,
+    "likelihood.log_outlier_rate": 0,
+    "likelihood.log_outlier_size": 0,
 }
 
 
 class Origin(NamedTuple):
     """The model to begin with."""
 
-    parts: Parts
-    known: Known
+    networks: Networks
+    metadata: ModelMetadata
 
 
-def tell_start(origin: Origin, known: Known) -> dict[str, Any]:
+def tell_start(origin: Origin, metadata: ModelMetadata) -> dict[str, Any]:
     """Say what a new model has in common with the one that it begins with, for its card.
 
     Parameters
     ----------
     origin
         The model to begin with.
-    known
+    metadata
         The new one.
 
     Raises
@@ -53,22 +53,22 @@ def tell_start(origin: Origin, known: Known) -> dict[str, Any]:
     SettingError
         Their latents or the widths of their autoencoders differ.
     """
-    theirs, ours = origin.known.config, known.config
+    theirs, ours = origin.metadata.config, metadata.config
     if _identity(theirs.latent) != _identity(ours.latent):
         msg = f"`init_from` has latents of {_identity(theirs.latent)}, and this model of {_identity(ours.latent)};"
         raise SettingError(msg + " expected the same. Give both the same `latent`.")
-    for name in ("n_latent", "n_hidden", "n_bends", "likelihood"):
+    for name in ("n_latent", "n_hidden", "n_nonlinear", "likelihood"):
         before, now = getattr(theirs.autoencoder, name), getattr(ours.autoencoder, name)
         if before != now:
             msg = f"`init_from` was fitted with `{name}` {before}, and this model has {now}; expected the same. Pass"
             raise SettingError(msg + " `config` with the settings of that model.")
-    names = [str(name) for name in origin.known.var.index]
-    found = match_genes(known.var, names)
-    require_shared(found, var=known.var, known=names, name="the model of `init_from`", least=_LEAST_SHARED)
+    names = [str(name) for name in origin.metadata.var.index]
+    found = match_genes(metadata.var, names)
+    require_shared(found, var=metadata.var, known=names, name="the model of `init_from`", least=_LEAST_SHARED)
     shapes = ("width", "depth", "embedding_width")
     return {
-        "model_hash": origin.known.fingerprint(origin.parts),
-        "n_cells": origin.known.data["n_cells"],
+        "model_hash": origin.metadata.fingerprint(origin.networks),
+        "n_cells": origin.metadata.data["n_cells"],
         "n_genes": len(names),
         "n_shared": int((found >= 0).sum()),
         "diffusion": all(getattr(theirs.diffusion, name) == getattr(ours.diffusion, name) for name in shapes),
@@ -76,7 +76,7 @@ def tell_start(origin: Origin, known: Known) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def inherit(parts: Parts, origin: Origin, known: Known) -> None:
+def inherit(networks: Networks, origin: Origin, metadata: ModelMetadata) -> None:
     """Put what a model has learnt into the networks of a new one.
 
     What belongs to a gene goes to the gene of the same name, what belongs to a label to the same label of the same
@@ -84,19 +84,19 @@ def inherit(parts: Parts, origin: Origin, known: Known) -> None:
 
     Parameters
     ----------
-    parts
+    networks
         New networks; they are changed.
     origin
         The model to begin with.
-    known
+    metadata
         What the new model knows, as `tell_start` was content with.
     """
-    found = match_genes(known.var, [str(name) for name in origin.known.var.index])
-    _inherit_counts(parts.autoencoder, origin.parts.autoencoder, found)
+    found = match_genes(metadata.var, [str(name) for name in origin.metadata.var.index])
+    _inherit_counts(networks.autoencoder, origin.networks.autoencoder, found)
     shapes = ("width", "depth", "embedding_width")
-    theirs, ours = origin.known.config.diffusion, known.config.diffusion
+    theirs, ours = origin.metadata.config.diffusion, metadata.config.diffusion
     if all(getattr(theirs, name) == getattr(ours, name) for name in shapes):
-        _inherit_diffusion(parts, origin, known)
+        _inherit_diffusion(networks, origin, metadata)
 
 
 def _inherit_counts(ours: nn.Module, theirs: nn.Module, found: NDArray[np.int64]) -> None:
@@ -117,21 +117,21 @@ def _inherit_counts(ours: nn.Module, theirs: nn.Module, found: NDArray[np.int64]
         weight.index_copy_(axis, shared, learnt)
 
 
-def _inherit_diffusion(parts: Parts, origin: Origin, known: Known) -> None:
+def _inherit_diffusion(networks: Networks, origin: Origin, metadata: ModelMetadata) -> None:
     """Carry the denoiser over, but for the conditions that only one of the two knows."""
-    ours, theirs = parts.denoiser, origin.parts.denoiser
+    ours, theirs = networks.denoiser, origin.networks.denoiser
     before, weights = dict(theirs.named_parameters()), dict(ours.named_parameters())
     for name, weight in weights.items():
         if not name.startswith(("conditions.labels.", "conditions.numbers.", "conditions.missing_numbers")):
             weight.copy_(before[name])
-    learnt = origin.known.conditions
-    for at, (name, labels) in enumerate(known.conditions.categorical.items()):
+    learnt = origin.metadata.conditions
+    for at, (name, labels) in enumerate(metadata.conditions.categorical.items()):
         if name in learnt.categorical:
             old = learnt.categorical[name]
             rows = [*(old.index(label) if label in old else -1 for label in labels), len(old)]
             table = before[f"conditions.labels.{list(learnt.categorical).index(name)}.weight"]
             _copy_rows(weights[f"conditions.labels.{at}.weight"], table, rows)
-    for at, name in enumerate(known.conditions.continuous):
+    for at, name in enumerate(metadata.conditions.continuous):
         if name in learnt.continuous:
             old_at = list(learnt.continuous).index(name)
             ours.conditions.missing_numbers[at].copy_(theirs.conditions.missing_numbers[old_at])

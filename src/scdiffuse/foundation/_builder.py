@@ -18,17 +18,17 @@ __all__ = ["LATENTS", "build_latent"]
 Builder = Callable[[Mapping[str, Any], Tensor, AutoencoderConfig], CountAutoencoder | ScviLatent]
 
 
-def _scvi(facts: Mapping[str, Any], shares: Tensor, config: AutoencoderConfig) -> ScviLatent:
-    return freeze(ScviLatent(shares.numel(), facts))
+def _scvi(facts: Mapping[str, Any], fractions: Tensor, config: AutoencoderConfig) -> ScviLatent:
+    return freeze(ScviLatent(fractions.numel(), facts))
 
 
-def _scimilarity(facts: Mapping[str, Any], shares: Tensor, config: AutoencoderConfig) -> DecodedLatent:
-    encoder = SCimilarityEncoder(shares.numel(), facts["widths"])
-    return DecodedLatent(encoder if facts["fine_tune"] else freeze(encoder), shares, config)
+def _scimilarity(facts: Mapping[str, Any], fractions: Tensor, config: AutoencoderConfig) -> DecodedLatent:
+    encoder = SCimilarityEncoder(fractions.numel(), facts["widths"])
+    return DecodedLatent(encoder if facts["fine_tune"] else freeze(encoder), fractions, config)
 
 
-def _embedding(facts: Mapping[str, Any], shares: Tensor, config: AutoencoderConfig) -> DecodedLatent:
-    return DecodedLatent(CarriedCodes(facts["obsm_key"], facts["width"]), shares, config)
+def _embedding(facts: Mapping[str, Any], fractions: Tensor, config: AutoencoderConfig) -> DecodedLatent:
+    return DecodedLatent(CarriedCodes(facts["obsm_key"], facts["width"]), fractions, config)
 
 
 LATENTS: dict[str, Builder] = {"scvi": _scvi, "scimilarity": _scimilarity, "embedding": _embedding}
@@ -36,7 +36,7 @@ LATENTS: dict[str, Builder] = {"scvi": _scvi, "scimilarity": _scimilarity, "embe
 
 
 def build_latent(
-    facts: Mapping[str, Any], *, shares: Tensor, config: AutoencoderConfig
+    facts: Mapping[str, Any], *, fractions: Tensor, config: AutoencoderConfig
 ) -> CountAutoencoder | ScviLatent:
     """Build a pretrained latent space, without the weights that come from elsewhere.
 
@@ -44,7 +44,7 @@ def build_latent(
     ----------
     facts
         What `Foundation.describe` returned.
-    shares
+    fractions
         Mean expression fraction of each gene in the training cells, shape ``(G,)``, positive.
     config
         Widths and likelihood.
@@ -58,4 +58,4 @@ def build_latent(
     KeyError
         There is no such kind.
     """
-    return LATENTS[facts["kind"]](facts, shares, config)
+    return LATENTS[facts["kind"]](facts, fractions, config)

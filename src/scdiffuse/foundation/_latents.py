@@ -30,14 +30,14 @@ class DecodedLatent(CountAutoencoder):
     ----------
     encoder
         From counts, shape ``(B, G)``, to codes and the log variances of their posterior, each ``(B, D)``.
-    shares, config
+    fractions, config
         As in `scdiffuse.autoencoder.CountAutoencoder`.
     """
 
     decoder: StandardisingDecoder
 
-    def __init__(self, encoder: nn.Module, shares: Tensor, config: AutoencoderConfig) -> None:
-        super().__init__(shares, config, encoder=encoder, decoder=StandardisingDecoder(shares, config))
+    def __init__(self, encoder: nn.Module, fractions: Tensor, config: AutoencoderConfig) -> None:
+        super().__init__(fractions, config, encoder=encoder, decoder=StandardisingDecoder(fractions, config))
 
     @property
     def is_frozen(self) -> bool:

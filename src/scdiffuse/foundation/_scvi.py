@@ -165,7 +165,9 @@ class ScviModel:
             if linear is not None:
                 _put_linear(linear, tensors[f"{key}.weight"][found], tensors[f"{key}.bias"][found])
         is_poisson = self._likelihood == "poisson"
-        latent.likelihood.log_size.copy_(torch.full((len(found),), _CERTAIN) if is_poisson else tensors["px_r"][found])
+        latent.likelihood.log_inverse_dispersion.copy_(
+            torch.full((len(found),), _CERTAIN) if is_poisson else tensors["px_r"][found]
+        )
 
 
 def _stand_ins() -> list[tuple[Any, str]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from scdiffuse._core.random import keyed_generators
-from scdiffuse.autoencoder import NegativeBinomial, Posterior, Tilt, draw_in_blocks, gene_product, in_blocks
+from scdiffuse.autoencoder import GeneFactors, NegativeBinomial, Posterior, draw_in_blocks, gene_product, in_blocks
 
 __all__ = ["ScviLatent", "Stack"]
 
@@ -103,7 +103,7 @@ class ScviLatent(nn.Module):
     @property
     def n_genes(self) -> int:
         """Number of genes ``G``."""
-        return self.likelihood.log_size.numel()
+        return self.likelihood.log_inverse_dispersion.numel()
 
     @torch.no_grad()
     def encode(self, counts: sp.csr_matrix) -> Posterior:
@@ -123,7 +123,7 @@ class ScviLatent(nn.Module):
         return Posterior(self.mean(h), (self.log_variance(h).exp() + _LEAST_VARIANCE).sqrt())
 
     @torch.no_grad()
-    def shares(self, latent: Tensor) -> NDArray[np.float32]:
+    def fractions(self, latent: Tensor) -> NDArray[np.float32]:
         """Find the share of each gene, before zeros are inflated.
 
         Parameters
@@ -138,7 +138,12 @@ class ScviLatent(nn.Module):
         return self._mean_over_ways(self._shares, latent)
 
     def decode(
-        self, latent: Tensor, library_size: NDArray[np.int64], keys: NDArray[np.uint64], *, tilt: Tilt | None = None
+        self,
+        latent: Tensor,
+        library_size: NDArray[np.int64],
+        keys: NDArray[np.uint64],
+        *,
+        gene_factors: GeneFactors | None = None,
     ) -> sp.csr_matrix:
         """Draw counts for latents.
 
@@ -150,7 +155,7 @@ class ScviLatent(nn.Module):
             Counts a cell shall have, shape ``(B,)``.
         keys
             Key of the random stream of each cell, shape ``(B,)``.
-        tilt
+        gene_factors
             Factors of the shares of genes; none if not given.
 
         Returns
@@ -158,21 +163,23 @@ class ScviLatent(nn.Module):
         Counts, shape ``(B, G)``, ``int32``.
         """
 
-        def draw(shares: NDArray[np.float32], rows: slice) -> sp.csr_matrix:
-            shares = self._inflated(shares, latent[rows], keys[rows])
-            return self.likelihood.sample(shares, library_size[rows], keys[rows])
+        def draw(fractions: NDArray[np.float32], rows: slice) -> sp.csr_matrix:
+            fractions = self._inflated(fractions, latent[rows], keys[rows])
+            return self.likelihood.sample(fractions, library_size[rows], keys[rows])
 
-        return draw_in_blocks(draw, latent, space=self, tilt=tilt)
+        return draw_in_blocks(draw, latent, space=self, gene_factors=gene_factors)
 
-    def _inflated(self, shares: NDArray[np.float32], latent: Tensor, keys: NDArray[np.uint64]) -> NDArray[np.float32]:
+    def _inflated(
+        self, fractions: NDArray[np.float32], latent: Tensor, keys: NDArray[np.uint64]
+    ) -> NDArray[np.float32]:
         """Take genes away by chance, where the model has zeros of their own; the shares are changed."""
         if self.dropout is None or not len(latent):
-            return shares
+            return fractions
         kept = self._mean_over_ways(self._kept, latent)
-        for share, chance, rng in zip(shares, kept, keyed_generators(keys), strict=True):
+        for share, chance, rng in zip(fractions, kept, keyed_generators(keys), strict=True):
             seen = np.where(rng.random(self.n_genes) < chance, share, 0.0)
             share[:] = seen / seen.sum() if seen.any() else share / share.sum()
-        return shares
+        return fractions
 
     def _mean_over_ways(self, network: Callable[..., Tensor], latent: Tensor) -> NDArray[np.float32]:
         """Apply a network as each batch and take the mean, shape ``(B, G)``."""

@@ -90,7 +90,7 @@ class Augments(ModelState):
         UserWarning
             Genes of the cells that the model does not know are left out, with their number.
         """
-        parts = self._fitted("augment")
+        networks = self._fitted("augment")
         with explain_memory("Pass fewer cells at a time."):
             source = open_source(adata, layer=layer, genes=[str(gene) for gene in self.genes])
             numbers = plan_numbers(source.obs, by=by, to=to, conditions=self.conditions)
@@ -100,6 +100,6 @@ class Augments(ModelState):
                 where = pd.DataFrame({by: pd.Series(list(numbers.index), dtype=object), "n": numbers.to_numpy()})
                 made = self.generate(where=where, guidance=guidance, seed=seed, progress=progress)
             settings = {"augment": by, "to": to, "generated": int(numbers.sum()), "genes_left_out": n_left_out}
-            uns = tell(self._known, parts, seed=seed, settings={**settings, "guidance": guidance})
+            uns = tell(self._metadata, networks, seed=seed, settings={**settings, "guidance": guidance})
             generated = made if isinstance(made, ad.AnnData) else None
             return combine(source, generated, uns=uns, n_left_out=n_left_out)

@@ -14,12 +14,12 @@ from scdiffuse._core.errors import NotFittedError
 from scdiffuse.cells import Conditions
 from scdiffuse.fitting import Data, Origin
 from scdiffuse.model import (
-    Attached,
+    AttachedClassifier,
+    DistilledSampler,
     History,
-    Known,
     ModelConfig,
-    Parts,
-    Student,
+    ModelMetadata,
+    Networks,
     read_folder,
     write_finished,
     write_summary,
@@ -38,45 +38,45 @@ class ModelState:
     seed: int
     """Seed of the fit."""
 
-    _known: Known
+    _metadata: ModelMetadata
     _data: Data | None
     _max_epochs: int | None
-    _parts: Parts | None
+    _networks: Networks | None
     _scores: dict[str, Any] | None
-    _classifiers: dict[str, Attached]
-    _student: Student | None
+    _classifiers: dict[str, AttachedClassifier]
+    _distilled: DistilledSampler | None
 
-    def _begin(self, known: Known, data: Data | None) -> None:
+    def _begin(self, metadata: ModelMetadata, data: Data | None) -> None:
         self.history = {}
         self.was_stopped = False
         self.seed = 0
-        self._known = known
+        self._metadata = metadata
         self._data = data
         self._max_epochs = None
-        self._parts = None
+        self._networks = None
         self._scores = None
         self._classifiers = {}
-        self._student = None
+        self._distilled = None
 
     @property
     def conditions(self) -> Conditions:
         """Names, labels and ranges of the conditions."""
-        return self._known.conditions
+        return self._metadata.conditions
 
     @property
     def config(self) -> ModelConfig:
         """Settings."""
-        return self._known.config
+        return self._metadata.config
 
     @property
     def genes(self) -> NDArray[np.str_]:
         """Names of the genes that the model knows, shape ``(G,)``."""
-        return self._known.var.index.to_numpy(dtype=str)
+        return self._metadata.var.index.to_numpy(dtype=str)
 
     @property
     def n_parameters(self) -> int:
         """Trained numbers of both networks; 0 before the fit."""
-        return sum(weight.numel() for weight in self._parts.parameters()) if self._parts else 0
+        return sum(weight.numel() for weight in self._networks.parameters()) if self._networks else 0
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Save the model: weights as safetensors, the rest as JSON, and a model card.
@@ -99,11 +99,16 @@ class ModelState:
         OutputExistsError
             Something is there and `overwrite` is false.
         """
-        parts = self._fitted("save")
+        networks = self._fitted("save")
         write_finished(
-            Path(folder), parts, facts=self._facts(parts), texts=self._known.texts(), classifiers=self._classifiers,
-            student=self._student, overwrite=overwrite,
-        )  # fmt: skip
+            Path(folder),
+            networks,
+            facts=self._facts(networks),
+            texts=self._metadata.texts(),
+            classifiers=self._classifiers,
+            distilled=self._distilled,
+            overwrite=overwrite,
+        )
         return Path(folder)
 
     def record_scores(self, scores: Mapping[str, Any] | str) -> None:
@@ -118,29 +123,29 @@ class ModelState:
 
     def summary(self) -> str:
         """Say in a few lines what the model knows."""
-        if self._parts is None:
-            return f"Not fitted. {self._known.data['genes']}"
-        return write_summary(self._facts(self._parts))
+        if self._networks is None:
+            return f"Not fitted. {self._metadata.data['genes']}"
+        return write_summary(self._facts(self._networks))
 
     def __repr__(self) -> str:
-        state = "fitted" if self._parts else "not fitted"
+        state = "fitted" if self._networks else "not fitted"
         return f"CellGenerator({len(self.genes):,} genes, conditions {list(self.conditions.names)}, {state})"
 
-    def _fitted(self, verb: str) -> Parts:
-        if self._parts is None:
+    def _fitted(self, verb: str) -> Networks:
+        if self._networks is None:
             msg = f"`{verb}` needs a fitted model, and this one is not fitted. Call `fit()` first."
             raise NotFittedError(msg)
-        return self._parts
+        return self._networks
 
-    def _facts(self, parts: Parts) -> dict[str, Any]:
-        return self._known.facts(seed=self.seed, max_epochs=self._max_epochs) | {
-            "model_hash": self._known.fingerprint(parts),
+    def _facts(self, networks: Networks) -> dict[str, Any]:
+        return self._metadata.facts(seed=self.seed, max_epochs=self._max_epochs) | {
+            "model_hash": self._metadata.fingerprint(networks),
             "n_parameters": self.n_parameters,
             "stopped": self.was_stopped,
             "history": self.history,
             "scores": self._scores,
             "classifiers": {name: one.told() for name, one in self._classifiers.items()},
-            "student": dict(self._student.facts) if self._student else None,
+            "distilled": dict(self._distilled.facts) if self._distilled else None,
         }
 
 
@@ -160,9 +165,9 @@ def read_origin(model: ModelState | str | Path) -> Origin:
         The folder does not hold one.
     """
     if isinstance(model, ModelState):
-        if model._parts is None:
+        if model._networks is None:
             msg = "The model given as `init_from` is not fitted; expected a fitted one or its folder. Call `fit` on it."
             raise NotFittedError(msg)
-        return Origin(model._parts, model._known)
+        return Origin(model._networks, model._metadata)
     held = read_folder(Path(model))
-    return Origin(held.parts, held.known)
+    return Origin(held.networks, held.metadata)

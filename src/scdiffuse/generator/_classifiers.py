@@ -94,7 +94,7 @@ class WithClassifiers(ModelState):
         SettingError
             `kind` is neither, `max_epochs` is below 1, or `name` is empty.
         """
-        parts = self._fitted("add_classifier")
+        networks = self._fitted("add_classifier")
         _check(name, kind=kind, max_epochs=max_epochs)
         if name in self._classifiers and not overwrite:
             msg = f"A classifier {name!r} already exists; expected a new name. Choose another one, or pass"
@@ -105,7 +105,7 @@ class WithClassifiers(ModelState):
             source = open_source(adata, layer=layer, genes=list(self.genes), obsm_key=self.config.obsm_key)
             cells = read_labelled(source, key, name=name, kind=kind)
             self._classifiers[name] = learn_classifier(
-                parts,
+                networks,
                 cells,
                 obs_key=key,
                 library_size=library_size,

@@ -18,19 +18,19 @@ from scdiffuse.generator._base import ModelState
 from scdiffuse.model import GivenCells, read_given
 from scdiffuse.sampling import (
     Blending,
-    Carrier,
-    Course,
+    Branch,
     Depth,
+    GuideTarget,
     Steering,
     Support,
+    TrajectoryPlan,
+    Transport,
     Via,
-    Way,
-    Wish,
     find_support,
     follow,
     generate_start,
+    predict_cells,
     read_wanted,
-    transfer_cells,
     warn_beyond,
 )
 
@@ -66,9 +66,9 @@ class Controls(ModelState):
         ConditionError
             The model has no conditions, or a number is asked for in text.
         """
-        parts = self._fitted("support")
-        plan = read_wanted(self._known, parts, where, name="where")
-        return find_support(self.conditions, parts.trained_on, plan)
+        networks = self._fitted("support")
+        plan = read_wanted(self._metadata, networks, where, name="where")
+        return find_support(self.conditions, networks.trained_on, plan)
 
     def transfer(  # noqa: PLR0913 - everything that can be asked of cells
         self,
@@ -77,8 +77,8 @@ class Controls(ModelState):
         *,
         layer: str | None = None,
         guidance: float | Mapping[str, float] = 1.0,
-        guide: Mapping[str, Wish] | None = None,
-        avoid: Mapping[str, Wish] | None = None,
+        guide: Mapping[str, GuideTarget] | None = None,
+        avoid: Mapping[str, GuideTarget] | None = None,
         interval: tuple[float, float] = (0.0, 1.0),
         seed: int = 0,
         library_size: Depth = "own",
@@ -142,21 +142,21 @@ class Controls(ModelState):
             A number is out of range, nothing is asked for, a cell shall be what it avoids, or no step of the solver
             lies in `interval`.
         """
-        parts = self._fitted("transfer")
+        networks = self._fitted("transfer")
         if where is None and not guide and not avoid:
             msg = "Neither `where` nor `guide` nor `avoid` is given; expected one of them to say what cells shall be."
             raise SettingError(msg + " Write such as `where={'donor': 'd3'}`.")
         _require_chunk(chunk)
         steering = Steering(guidance=guidance, guide=guide, avoid=avoid, interval=interval)
-        wanted = read_wanted(self._known, parts, where, name="where")
-        carrier = self._carrier(steering, seed=seed, steps=steps)
+        wanted = read_wanted(self._metadata, networks, where, name="where")
+        transport = self._transport(steering, seed=seed, steps=steps)
         with explain_memory(_MEMORY):
-            given = read_given(adata, parts, self._known, layer=layer)
+            given = read_given(adata, networks, self._metadata, layer=layer)
             self._warn(wanted)
-            sizes = carrier.own_or(library_size, given.sizes, n=len(given))
+            sizes = transport.own_or(library_size, given.sizes, n=len(given))
             settings = {"transfer": dict(where or {}), "library_size": _short(library_size)}
-            return transfer_cells(
-                carrier, given, wanted, sizes=sizes, settings=settings, chunk=chunk, progress=progress
+            return predict_cells(
+                transport, given, wanted, sizes=sizes, settings=settings, chunk=chunk, progress=progress
             )
 
     def trajectory(  # noqa: PLR0913 - everything that can be asked of a way
@@ -171,7 +171,7 @@ class Controls(ModelState):
         blend: Blending = "conditions",
         guidance: float | Mapping[str, float] = 1.0,
         guide: Mapping[str, Any] | None = None,
-        avoid: Mapping[str, Wish] | None = None,
+        avoid: Mapping[str, GuideTarget] | None = None,
         interval: tuple[float, float] = (0.0, 1.0),
         seed: int = 0,
         layer: str | None = None,
@@ -258,33 +258,38 @@ class Controls(ModelState):
         ----------
         Luo et al. 2024, https://doi.org/10.1093/bioinformatics/btae518 (Gradient Interpolation).
         """
-        parts = self._fitted("trajectory")
+        networks = self._fitted("trajectory")
         _require_chunk(chunk)
         asked = _branches(to, guide)
         steerings = {
             name: Steering(guidance=guidance, guide=one, avoid=avoid, interval=interval)
             for name, (_, one) in asked.items()
         }
-        plans = {name: read_wanted(self._known, parts, one, name="to") for name, (one, _) in asked.items()}
-        first = self._carrier(next(iter(steerings.values())), seed=seed, steps=steps)
+        plans = {name: read_wanted(self._metadata, networks, one, name="to") for name, (one, _) in asked.items()}
+        first = self._transport(next(iter(steerings.values())), seed=seed, steps=steps)
         with explain_memory(_MEMORY):
             begin = self._start(first, start, n, layer=layer)
             for plan in plans.values():
                 self._warn(plan)
             ways = {
-                name: Way(plan, replace(first, steering=steerings[name]).aimed(begin.obs))
+                name: Branch(plan, replace(first, steering=steerings[name]).aimed(begin.obs))
                 for name, plan in plans.items()
             }
-            course = Course(branches=ways, n_steps=n_steps, keep=keep, blend=blend, via=via)
+            trajectory = TrajectoryPlan(branches=ways, n_steps=n_steps, keep=keep, blend=blend, via=via)
             sizes = first.own_or(library_size, begin.sizes, n=len(begin))
             settings = {"trajectory": dict(to or {}), "library_size": _short(library_size)}
-            return follow(begin, course, sizes=sizes, settings=settings, chunk=chunk, progress=progress)
+            return follow(begin, trajectory, sizes=sizes, settings=settings, chunk=chunk, progress=progress)
 
-    def _carrier(self, steering: Steering, *, seed: int, steps: int | None) -> Carrier:
+    def _transport(self, steering: Steering, *, seed: int, steps: int | None) -> Transport:
         """Say what it takes to carry cells of this model."""
-        parts = self._fitted("control")
-        return Carrier(
-            parts=parts, known=self._known, steering=steering, classifiers=self._classifiers, seed=seed, steps=steps
+        networks = self._fitted("control")
+        return Transport(
+            networks=networks,
+            metadata=self._metadata,
+            steering=steering,
+            classifiers=self._classifiers,
+            seed=seed,
+            steps=steps,
         )
 
     def _warn(self, plan: ConditionPlan) -> None:
@@ -292,22 +297,27 @@ class Controls(ModelState):
         warn_beyond(self.conditions, plan.requests)
 
     def _start(
-        self, carrier: Carrier, start: ad.AnnData | str | Path | Mapping[str, Any], n: int | None, *, layer: str | None
+        self,
+        transport: Transport,
+        start: ad.AnnData | str | Path | Mapping[str, Any],
+        n: int | None,
+        *,
+        layer: str | None,
     ) -> GivenCells:
         """Read or generate the start cells."""
         if isinstance(start, Mapping):
             n = _START_CELLS if n is None else n
-            training = carrier.parts.trained_on
+            training = transport.networks.trained_on
             return generate_start(
-                carrier, plan_conditions(self.conditions, training, n=n, where=start, seed=carrier.seed)
+                transport, plan_conditions(self.conditions, training, n=n, where=start, seed=transport.seed)
             )
-        given = read_given(start, carrier.parts, self._known, layer=layer)
+        given = read_given(start, transport.networks, self._metadata, layer=layer)
         if n is None:
             return given
         if not 1 <= n <= len(given):
             msg = f"`n` is {n}, but there are {len(given)} start cells; expected a number from 1 to {len(given)}."
             raise SettingError(msg + " Leave `n` out to follow all of them.")
-        return given.take(np.sort(generator(carrier.seed, "start cells").permutation(len(given))[:n]))
+        return given.take(np.sort(generator(transport.seed, "start cells").permutation(len(given))[:n]))
 
 
 def _branches(to: object, guide: object) -> dict[str, tuple[Any, Any]]:

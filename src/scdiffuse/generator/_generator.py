@@ -20,7 +20,7 @@ from scdiffuse._core.processes import Processes
 from scdiffuse._core.resources import explain_memory, require_device
 from scdiffuse.cells import MIN_CELLS, Cells, check_counts, open_source
 from scdiffuse.diffusion import SolverName
-from scdiffuse.fitting import fit_parts, inherit, read_data, require_startable, tell_start
+from scdiffuse.fitting import fit_networks, inherit, read_data, require_startable, tell_start
 from scdiffuse.foundation import Foundation
 from scdiffuse.generator._augment import Augments
 from scdiffuse.generator._base import ModelState, read_origin
@@ -28,9 +28,9 @@ from scdiffuse.generator._classifiers import WithClassifiers
 from scdiffuse.generator._control import Controls
 from scdiffuse.generator._distill import WithStudent
 from scdiffuse.guidance import Composition
-from scdiffuse.model import Known, ModelConfig, read_classifiers, read_student
+from scdiffuse.model import ModelConfig, ModelMetadata, read_classifiers, read_distilled
 from scdiffuse.nn import require_compiler
-from scdiffuse.sampling import LibrarySize, Request, Steering, Wish, gather, write_together
+from scdiffuse.sampling import GuideTarget, LibrarySize, Request, Steering, gather, write_together
 
 __all__ = ["CellGenerator"]
 
@@ -104,8 +104,8 @@ class CellGenerator(Controls, Augments, WithClassifiers, WithStudent):
         config = config or ModelConfig()
         if latent is not None:
             config = config.with_latent(latent.describe(data.source))
-        known = Known(config=config, conditions=data.conditions, var=data.var, data=summary)
-        self._begin(known, data)
+        metadata = ModelMetadata(config=config, conditions=data.conditions, var=data.var, data=summary)
+        self._begin(metadata, data)
 
     def fit(
         self,
@@ -171,23 +171,30 @@ class CellGenerator(Controls, Augments, WithClassifiers, WithStudent):
         require_device(device)
         if self.config.autoencoder_training.compiled or self.config.diffusion_training.compiled:
             require_compiler(torch.device(device))
-        data, known = self._data, replace(self._known, started_from=None)
+        data, metadata = self._data, replace(self._metadata, started_from=None)
         if init_from is not None:
             origin = read_origin(init_from)
-            known = replace(known, started_from=tell_start(origin, known))
-            data = replace(data, start=partial(inherit, origin=origin, known=known))
+            metadata = replace(metadata, started_from=tell_start(origin, metadata))
+            data = replace(data, start=partial(inherit, origin=origin, metadata=metadata))
         with explain_memory("Lower `batch_size` or `n_hidden` in `config`, or raise `min_cells` to fit fewer genes."):
-            fitted = fit_parts(
-                data, known, folder=place, resume=resume, max_epochs=max_epochs, seed=seed, device=device,
-                progress=progress, processes=processes,
-            )  # fmt: skip
-        self._known = known
-        self._parts, self.history, self.was_stopped, self._scores = fitted
+            fitted = fit_networks(
+                data,
+                metadata,
+                folder=place,
+                resume=resume,
+                max_epochs=max_epochs,
+                seed=seed,
+                device=device,
+                progress=progress,
+                processes=processes,
+            )
+        self._metadata = metadata
+        self._networks, self.history, self.was_stopped, self._scores = fitted
         self.seed, self._max_epochs = seed, max_epochs
         self._classifiers = read_classifiers(place) if place is not None and resume else {}  # others know other latents
         for one in self._classifiers.values():
             one.network.to(device)
-        self._student = read_student(place, self._parts) if place is not None and resume else None
+        self._distilled = read_distilled(place, self._networks) if place is not None and resume else None
         if place is not None and not self.was_stopped and processes.is_first:
             self.save(place, overwrite=True)
         processes.wait()
@@ -199,14 +206,14 @@ class CellGenerator(Controls, Augments, WithClassifiers, WithStudent):
         *,
         where: Mapping[str, Any] | pd.DataFrame | None = None,
         guidance: float | Mapping[str, float] = 1.0,
-        guide: Mapping[str, Wish] | None = None,
-        avoid: Mapping[str, Wish] | None = None,
+        guide: Mapping[str, GuideTarget] | None = None,
+        avoid: Mapping[str, GuideTarget] | None = None,
         interval: tuple[float, float] = (0.0, 1.0),
         composition: Composition = "joint",
         seed: int = 0,
         library_size: LibrarySize | None = None,
         steps: int | None = None,
-        solver: SolverName | Literal["student"] | None = None,
+        solver: SolverName | Literal["distilled"] | None = None,
         chunk: int = 4096,
         to: str | Path | None = None,
         overwrite: bool = False,
@@ -241,7 +248,7 @@ class CellGenerator(Controls, Augments, WithClassifiers, WithStudent):
         steps
             Solver steps; the default of the settings if not given.
         solver
-            ``"euler"``, ``"heun"``, ``"multistep"``, or ``"student"`` once `distill` has taught one.
+            ``"euler"``, ``"heun"``, ``"multistep"``, or ``"distilled"`` once `distill` has taught one.
         chunk
             Cells made at once; memory grows with it, the cells stay the same.
         to
@@ -263,7 +270,7 @@ class CellGenerator(Controls, Augments, WithClassifiers, WithStudent):
         NotFittedError
             The model is not fitted.
         UnknownNameError
-            A condition, label or classifier is not known.
+            A condition, label or classifier is not metadata.
         SettingError
             A number is out of range, the same label is asked for and avoided, or there is no student for it.
 
@@ -272,22 +279,34 @@ class CellGenerator(Controls, Augments, WithClassifiers, WithStudent):
         ExtrapolationWarning
             A number lies outside of what was measured.
         """
-        parts = self._fitted("generate")
+        networks = self._fitted("generate")
         steering = Steering(guidance=guidance, guide=guide, avoid=avoid, interval=interval, composition=composition)
         request = Request(
-            n=n, where=where, steering=steering, seed=seed, library_size=library_size, steps=steps, solver=solver,
+            n=n,
+            where=where,
+            steering=steering,
+            seed=seed,
+            library_size=library_size,
+            steps=steps,
+            solver=solver,
             chunk=chunk,
-        )  # fmt: skip
-        order = request.order(self._known, parts, self._classifiers, student=self._student)
-        uns = request.to_uns(self._known, parts, classifiers=self._classifiers, order=order)
-        var = self._known.var
+        )
+        order = request.order(self._metadata, networks, self._classifiers, distilled=self._distilled)
+        uns = request.to_uns(self._metadata, networks, classifiers=self._classifiers, order=order)
+        var = self._metadata.var
         with explain_memory("Lower `chunk`, or write to a file with `to`."):
             if to is None:
-                return gather(parts, order, var=var, uns=uns, progress=progress)
+                return gather(networks, order, var=var, uns=uns, progress=progress)
             return write_together(
-                parts, order, Path(to), var=var, uns=uns, overwrite=overwrite, progress=progress,
+                networks,
+                order,
+                Path(to),
+                var=var,
+                uns=uns,
+                overwrite=overwrite,
+                progress=progress,
                 processes=Processes.present(patience=_PATIENCE),
-            )  # fmt: skip
+            )
 
     def encode(self, adata: ad.AnnData | str | Path, *, layer: str | None = None) -> NDArray[np.float32]:
         """Infer the latents of cells.
@@ -312,11 +331,11 @@ class CellGenerator(Controls, Augments, WithClassifiers, WithStudent):
         CountsError
             The values are not raw counts.
         """
-        parts = self._fitted("encode")
+        networks = self._fitted("encode")
         source = open_source(adata, layer=layer, genes=list(self.genes), obsm_key=self.config.obsm_key)
         check_counts(adata, layer=layer)
-        mean, std = parts.latent_mean[:-1], parts.latent_std[:-1]
+        mean, std = networks.latent_mean[:-1], networks.latent_std[:-1]
         with explain_memory("Encode fewer cells at a time."):
-            blocks = [(parts.autoencoder.encode(rows).mean - mean) / std for _, rows in source.blocks(_BLOCK)]
+            blocks = [(networks.autoencoder.encode(rows).mean - mean) / std for _, rows in source.blocks(_BLOCK)]
         latents: NDArray[np.float32] = torch.cat(blocks).cpu().numpy()
         return latents

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scdiffuse._core.resources import require_device
 from scdiffuse.generator._generator import CellGenerator
-from scdiffuse.model import Held, read_folder
+from scdiffuse.model import SavedModel, read_folder
 
 __all__ = ["load"]
 
@@ -34,23 +34,23 @@ def load(folder: str | Path, *, device: str = "cpu") -> CellGenerator:
     """
     require_device(device)
     held = read_folder(Path(folder))
-    held.parts.to(device)
+    held.networks.to(device)
     for one in held.classifiers.values():
         one.network.to(device)
-    if held.student is not None:
-        held.student.network.to(device)
+    if held.distilled is not None:
+        held.distilled.network.to(device)
     return _restored(held)
 
 
-def _restored(held: Held) -> CellGenerator:
+def _restored(held: SavedModel) -> CellGenerator:
     """Build the object without cells to fit."""
     model = CellGenerator.__new__(CellGenerator)
-    model._begin(held.known, None)
-    model._parts = held.parts
+    model._begin(held.metadata, None)
+    model._networks = held.networks
     model.history = held.history
     model.was_stopped = bool(held.facts.get("stopped", not held.finished))
     model.seed, model._max_epochs = held.facts["seed"], held.facts["max_epochs"]
     model._scores = held.facts.get("scores")
     model._classifiers = held.classifiers
-    model._student = held.student
+    model._distilled = held.distilled
     return model

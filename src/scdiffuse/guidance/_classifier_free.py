@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse.diffusion import Denoiser, Estimate
+from scdiffuse.diffusion import DenoisedMean, Denoiser
 from scdiffuse.guidance._interval import ALWAYS, inside, require_interval, require_strength
 from scdiffuse.nn import ConditionTensors
 
@@ -122,7 +122,7 @@ class ConditionFree:
             msg = f"The composition of conditions must be 'joint' or 'additive', got {self.composition!r}."
             raise SettingError(msg + " 'joint' is the model as learnt.")
 
-    def given(self, conditions: ConditionTensors) -> Estimate:
+    def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
         """Settle the conditions of ``B`` cells.
 
         Parameters
@@ -146,24 +146,24 @@ class ConditionFree:
         guided, plain = self._terms(n, self.strength, self.avoid), self._terms(n, 1.0, ())
         if self.interval == ALWAYS:
             plain = guided
-        estimates = {view: self.denoiser.given(view.of(conditions)) for view in {**plain, **guided}}
+        denoised_means = {view: self.denoiser.condition_on(view.of(conditions)) for view in {**plain, **guided}}
 
         def total(terms: dict[_View, float], z_t: Tensor, t: Tensor) -> Tensor:
-            means = [(weight, estimates[view](z_t, t)) for view, weight in terms.items()]
+            means = [(weight, denoised_means[view](z_t, t)) for view, weight in terms.items()]
             (weight, mean), *rest = means
             summed = mean if weight == 1.0 else weight * mean
             for weight, mean in rest:
                 summed = summed + weight * mean
             return summed
 
-        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+        def denoised_mean(z_t: Tensor, t: Tensor) -> Tensor:
             within = inside(t, self.interval)
             if guided == plain or not bool(within.any()):
                 return total(plain, z_t, t)
             strong = total(guided, z_t, t)
             return strong if bool(within.all()) else torch.where(within[..., None], strong, total(plain, z_t, t))
 
-        return estimate
+        return denoised_mean
 
     def _terms(self, n: int, strength: float | tuple[float, ...], avoid: tuple[Avoided, ...]) -> dict[_View, float]:
         """Write the guided estimate as a sum of estimates, with weights that sum to 1."""

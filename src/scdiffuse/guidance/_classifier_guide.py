@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scdiffuse.diffusion import Denoiser, Estimate, angle, scales
+from scdiffuse.diffusion import DenoisedMean, Denoiser, angle, scales
 from scdiffuse.guidance._classifiers import Classifier
 from scdiffuse.guidance._interval import ALWAYS, inside, require_interval
 from scdiffuse.nn import ConditionTensors
@@ -80,7 +80,7 @@ class ClassifierGuide:
     def __post_init__(self) -> None:
         require_interval(self.interval)
 
-    def given(self, conditions: ConditionTensors) -> Estimate:
+    def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
         """Settle conditions and targets of ``B`` cells.
 
         Parameters
@@ -94,11 +94,11 @@ class ClassifierGuide:
         """
         n_guides = len(self.classifiers)
         own, target, strength = conditions.values.tensor_split((-2 * n_guides, -n_guides), dim=1)
-        plain = self.denoiser.given(conditions._replace(values=own))
+        plain = self.denoiser.condition_on(conditions._replace(values=own))
         strength = torch.where(target.isnan(), 0.0, strength)
         target = target.nan_to_num(0.0)
 
-        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+        def denoised_mean(z_t: Tensor, t: Tensor) -> Tensor:
             mean, within = plain(z_t, t), inside(t, self.interval)
             if not n_guides or not bool(within.any()):
                 return mean
@@ -107,7 +107,7 @@ class ClassifierGuide:
             slope = self._slope(u, theta, target=target, strength=strength)
             return mean + (within * theta.sin().square())[..., None] * slope
 
-        return estimate
+        return denoised_mean
 
     def _slope(self, u: Tensor, theta: Tensor, *, target: Tensor, strength: Tensor) -> Tensor:
         """Differentiate the weighted log-probabilities by ``u``, shape ``(B, D)``."""

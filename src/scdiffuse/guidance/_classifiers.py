@@ -160,7 +160,7 @@ class NoisyClassifier(nn.Module):
         of_time = self.time(theta.reshape(-1))
         h = self.read(u)
         for block in self.blocks:
-            h = block(h, block.steer(of_time))  # type: ignore[operator]
+            h = block(h, block.modulate(of_time))  # type: ignore[operator]
         added = self.write(nn.functional.layer_norm(h, (self.config.width,)))
         summed: Tensor = linear + theta.cos()[..., None] * added
         return summed

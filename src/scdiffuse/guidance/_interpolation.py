@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse.diffusion import Denoiser, Estimate
+from scdiffuse.diffusion import DenoisedMean, Denoiser
 from scdiffuse.nn import ConditionTensors
 
 __all__ = ["Blend", "beside"]
@@ -69,7 +69,7 @@ class Blend:
     start: Denoiser
     target: Denoiser
 
-    def given(self, conditions: ConditionTensors) -> Estimate:
+    def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
         """Settle the conditions of ``B`` cells.
 
         Parameters
@@ -87,15 +87,15 @@ class Blend:
         weight = conditions.values[:, -1:]
         known = ~weight.isnan()
         if bool((weight[known] == 0.0).all()) or (self.start is self.target and _are_same(here, there)):
-            return self.start.given(here)
+            return self.start.condition_on(here)
         if bool((weight[known] == 1.0).all()):
-            return self.target.given(there)
-        leaves, approaches = self.start.given(here), self.target.given(there)
+            return self.target.condition_on(there)
+        leaves, approaches = self.start.condition_on(here), self.target.condition_on(there)
 
-        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+        def denoised_mean(z_t: Tensor, t: Tensor) -> Tensor:
             return torch.lerp(leaves(z_t, t), approaches(z_t, t), weight.to(z_t.dtype))
 
-        return estimate
+        return denoised_mean
 
 
 def _are_same(here: ConditionTensors, there: ConditionTensors) -> bool:

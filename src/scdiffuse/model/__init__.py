@@ -1,9 +1,9 @@
 """What a fitted model is: its settings, networks and metadata, and the folder that keeps them.
 
 1. `ModelConfig` holds every number that decides a cell; it is saved as ``config.json``.
-2. `Parts` holds every tensor: autoencoder, denoiser, library-size score, calibration.
+2. `Networks` holds every tensor: autoencoder, denoiser, library-size score, calibration.
 3. `read_given` is the way from counts to latents, `decode` the way from latents to counts.
-4. `read_folder` and `write_finished` are the way from and to disk; a `Saved` is where a fit stands.
+4. `read_folder` and `write_finished` are the way from and to disk; a `Checkpoint` is where a fit stands.
 5. `write_card` tells a stranger what the folder holds.
 """
 
@@ -11,26 +11,26 @@ from scdiffuse.autoencoder import AutoencoderConfig as AutoencoderConfig
 from scdiffuse.diffusion import DiffusionConfig as DiffusionConfig
 from scdiffuse.model._card import write_card as write_card
 from scdiffuse.model._card import write_summary as write_summary
+from scdiffuse.model._checkpoint import Checkpoint as Checkpoint
 from scdiffuse.model._checkpoint import History as History
-from scdiffuse.model._checkpoint import Saved as Saved
 from scdiffuse.model._checkpoint import Stage as Stage
-from scdiffuse.model._classifier import Attached as Attached
+from scdiffuse.model._classifier import AttachedClassifier as AttachedClassifier
 from scdiffuse.model._classifier import new_network as new_network
 from scdiffuse.model._config import ModelConfig as ModelConfig
 from scdiffuse.model._decode import decode as decode
+from scdiffuse.model._decode import gene_factor_table as gene_factor_table
 from scdiffuse.model._decode import mean_expression as mean_expression
-from scdiffuse.model._decode import tilts_of as tilts_of
-from scdiffuse.model._distilled import Student as Student
+from scdiffuse.model._distilled import DistilledSampler as DistilledSampler
 from scdiffuse.model._encode import GivenCells as GivenCells
 from scdiffuse.model._encode import read_given as read_given
-from scdiffuse.model._folder import Held as Held
+from scdiffuse.model._folder import SavedModel as SavedModel
 from scdiffuse.model._folder import read_classifiers as read_classifiers
+from scdiffuse.model._folder import read_distilled as read_distilled
 from scdiffuse.model._folder import read_folder as read_folder
-from scdiffuse.model._folder import read_student as read_student
 from scdiffuse.model._folder import read_training as read_training
 from scdiffuse.model._folder import write_finished as write_finished
 from scdiffuse.model._folder import write_start as write_start
 from scdiffuse.model._folder import write_training as write_training
-from scdiffuse.model._metadata import Known as Known
-from scdiffuse.model._networks import Parts as Parts
+from scdiffuse.model._metadata import ModelMetadata as ModelMetadata
+from scdiffuse.model._networks import Networks as Networks
 from scdiffuse.train import TrainConfig as TrainConfig

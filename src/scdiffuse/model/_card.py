@@ -60,7 +60,7 @@ def write_summary(facts: Mapping[str, Any]) -> str:
         more = f" and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
         lines.append(f"{name}: {', '.join(shown)}{more}")
     lines += [f"{name}: {low:g} to {high:g}" for name, (low, high) in data["ranges"].items()]
-    lines += classifier_lines(facts.get("classifiers", {})) + _student(facts.get("student"))
+    lines += classifier_lines(facts.get("classifiers", {})) + _distilled(facts.get("distilled"))
     return "\n".join(lines)
 
 
@@ -87,7 +87,7 @@ def _start(told: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
-def _student(told: Mapping[str, Any] | None) -> list[str]:
+def _distilled(told: Mapping[str, Any] | None) -> list[str]:
     """Say how close the student comes to its teacher."""
     if told is None:
         return []

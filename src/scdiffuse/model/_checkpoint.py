@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-__all__ = ["History", "Saved", "Stage"]
+__all__ = ["Checkpoint", "History", "Stage"]
 
 Stage = Literal["autoencoder", "diffusion"]
 
@@ -18,7 +18,7 @@ History = dict[str, list[tuple[int, float, float]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Saved:
+class Checkpoint:
     """Where an interrupted fit stands."""
 
     stage: Stage

@@ -15,11 +15,11 @@ from torch import Tensor
 from scdiffuse.cells import Conditions
 from scdiffuse.guidance import ClassifierConfig, LabelClassifier, NumberRegressor
 
-__all__ = ["Attached", "join_tensors", "new_network", "split_tensors"]
+__all__ = ["AttachedClassifier", "join_tensors", "new_network", "split_tensors"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attached:
+class AttachedClassifier:
     """A trained classifier or regressor of noisy latents."""
 
     conditions: Conditions
@@ -88,7 +88,7 @@ class Attached:
         return {**self.facts, "vocabulary": self.conditions.to_json(), "settings": settings}
 
     @classmethod
-    def restore(cls, told: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Attached:
+    def restore(cls, told: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> AttachedClassifier:
         """Build a classifier from what was saved.
 
         Parameters
@@ -121,7 +121,7 @@ def new_network(conditions: Conditions, n_latent: int, config: ClassifierConfig)
     return NumberRegressor(n_latent, config)
 
 
-def join_tensors(classifiers: Mapping[str, Attached]) -> dict[str, Tensor]:
+def join_tensors(classifiers: Mapping[str, AttachedClassifier]) -> dict[str, Tensor]:
     """Put the tensors of several classifiers under names of their own.
 
     Parameters
@@ -134,7 +134,9 @@ def join_tensors(classifiers: Mapping[str, Attached]) -> dict[str, Tensor]:
     }
 
 
-def split_tensors(tensors: Mapping[str, Tensor], told: Mapping[str, Mapping[str, Any]]) -> dict[str, Attached]:
+def split_tensors(
+    tensors: Mapping[str, Tensor], told: Mapping[str, Mapping[str, Any]]
+) -> dict[str, AttachedClassifier]:
     """Build several classifiers from what was saved.
 
     Parameters
@@ -154,5 +156,5 @@ def split_tensors(tensors: Mapping[str, Tensor], told: Mapping[str, Mapping[str,
     found = {}
     for at, (name, facts) in enumerate(told.items()):
         own = {key.removeprefix(f"{at}."): tensor for key, tensor in tensors.items() if key.startswith(f"{at}.")}
-        found[name] = Attached.restore(facts, own)
+        found[name] = AttachedClassifier.restore(facts, own)
     return found

@@ -8,14 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
-from scdiffuse.diffusion import LatentDenoiser, new_student
-from scdiffuse.model._networks import Parts
+from scdiffuse.diffusion import LatentDenoiser, new_distilled
+from scdiffuse.model._networks import Networks
 
-__all__ = ["Student"]
+__all__ = ["DistilledSampler"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Student:
+class DistilledSampler:
     """A denoiser that walks from noise to data in a set number of steps."""
 
     network: LatentDenoiser
@@ -32,16 +32,16 @@ class Student:
         return {name: one.detach().cpu().clone().contiguous() for name, one in self.network.state_dict().items()}
 
     @classmethod
-    def restore(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor], parts: Parts) -> Student:
+    def restore(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor], networks: Networks) -> DistilledSampler:
         """Build a student from what was saved.
 
         Parameters
         ----------
         facts, tensors
             What was saved of it.
-        parts
+        networks
             The model of its teacher.
         """
-        network = new_student(parts.denoiser)
+        network = new_distilled(networks.denoiser)
         network.load_state_dict(dict(tensors))
         return cls(network=network.requires_grad_(requires_grad=False), facts=dict(facts))

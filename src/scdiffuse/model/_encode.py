@@ -15,8 +15,8 @@ from torch import Tensor
 from scdiffuse._core.errors import CountsError
 from scdiffuse.autoencoder import Posterior
 from scdiffuse.cells import ConditionTable, check_counts, open_source
-from scdiffuse.model._metadata import Known
-from scdiffuse.model._networks import Parts
+from scdiffuse.model._metadata import ModelMetadata
+from scdiffuse.model._networks import Networks
 
 __all__ = ["GivenCells", "read_given"]
 
@@ -68,14 +68,16 @@ class GivenCells:
         )
 
 
-def read_given(adata: ad.AnnData | str | Path, parts: Parts, known: Known, *, layer: str | None) -> GivenCells:
+def read_given(
+    adata: ad.AnnData | str | Path, networks: Networks, metadata: ModelMetadata, *, layer: str | None
+) -> GivenCells:
     """Encode cells of a user.
 
     Parameters
     ----------
     adata
         Cells with raw counts of the model's genes.
-    parts, known
+    networks, metadata
         The fitted model.
     layer
         Layer with raw counts; ``X`` if not given.
@@ -95,18 +97,18 @@ def read_given(adata: ad.AnnData | str | Path, parts: Parts, known: Known, *, la
     ConditionError
         A continuous condition holds text or infinite numbers.
     """
-    genes = [str(gene) for gene in known.var.index]
-    source = open_source(adata, layer=layer, genes=genes, obsm_key=known.config.obsm_key)
+    genes = [str(gene) for gene in metadata.var.index]
+    source = open_source(adata, layer=layer, genes=genes, obsm_key=metadata.config.obsm_key)
     check_counts(adata, layer=layer)
-    table = known.conditions.encode(source.obs, partial=True)
+    table = metadata.conditions.encode(source.obs, partial=True)
     posteriors, sizes = [], []
     for _, rows in source.blocks(_BLOCK):
         sizes.append(np.asarray(rows.sum(axis=1)).ravel())
-        posteriors.append(parts.autoencoder.encode(rows))
+        posteriors.append(networks.autoencoder.encode(rows))
     size = np.concatenate(sizes).astype(np.int64)
     if (size == 0).any():
         msg = f"{np.count_nonzero(size == 0)} of {size.size} cells have no counts in the {source.n_genes} genes of the"
         raise CountsError(msg + " model; expected at least one count a cell. Leave these cells out.")
     whole = Posterior(torch.cat([one.mean for one in posteriors]), torch.cat([one.std for one in posteriors]))
-    means, stds = parts.from_posterior(whole, size)
+    means, stds = networks.from_posterior(whole, size)
     return GivenCells(obs=source.obs, table=table, means=means, stds=stds, sizes=size)

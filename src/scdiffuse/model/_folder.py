@@ -18,27 +18,27 @@ from scdiffuse._core.slots import (
     CARD_FILE,
     CLASSIFIERS_FILE,
     CONFIG_FILE,
+    DISTILLED_FILE,
     GENES_FILE,
-    STUDENT_FILE,
     TRAINING_FILE,
     VOCABULARY_FILE,
     WEIGHTS_FILE,
 )
 from scdiffuse.cells import Conditions
 from scdiffuse.model._card import write_card
-from scdiffuse.model._checkpoint import History, Saved
-from scdiffuse.model._classifier import Attached, join_tensors, split_tensors
+from scdiffuse.model._checkpoint import Checkpoint, History
+from scdiffuse.model._classifier import AttachedClassifier, join_tensors, split_tensors
 from scdiffuse.model._config import ModelConfig
-from scdiffuse.model._distilled import Student
-from scdiffuse.model._metadata import Known, var_from_json
-from scdiffuse.model._networks import Parts
+from scdiffuse.model._distilled import DistilledSampler
+from scdiffuse.model._metadata import ModelMetadata, var_from_json
+from scdiffuse.model._networks import Networks
 
 __all__ = [
     "FORMAT",
-    "Held",
+    "SavedModel",
     "read_classifiers",
+    "read_distilled",
     "read_folder",
-    "read_student",
     "read_training",
     "write_finished",
     "write_start",
@@ -51,27 +51,27 @@ FORMAT = 5  # since 4, combinations of conditions have expected shares; since 5,
 _AGAIN = " Copy the whole folder again from where it was saved."
 
 
-class Held(NamedTuple):
+class SavedModel(NamedTuple):
     """What a model folder holds."""
 
-    parts: Parts
-    known: Known
+    networks: Networks
+    metadata: ModelMetadata
     facts: dict[str, Any]
     """What ``config.json`` says."""
     history: History
     finished: bool
-    classifiers: dict[str, Attached]
-    student: Student | None
+    classifiers: dict[str, AttachedClassifier]
+    distilled: DistilledSampler | None
 
 
 def write_finished(
     folder: Path,
-    parts: Parts,
+    networks: Networks,
     *,
     facts: Mapping[str, Any],
     texts: Mapping[str, str],
-    classifiers: Mapping[str, Attached],
-    student: Student | None,
+    classifiers: Mapping[str, AttachedClassifier],
+    distilled: DistilledSampler | None,
     overwrite: bool,
 ) -> None:
     """Write a whole model, or nothing.
@@ -80,7 +80,7 @@ def write_finished(
     ----------
     folder
         Where it shall be.
-    parts
+    networks
         All tensors.
     facts
         What goes into ``config.json`` beside the checksums.
@@ -88,26 +88,31 @@ def write_finished(
         Genes and vocabulary, by the names of their files.
     classifiers
         Classifiers by name; their labels are among the facts.
-    student
+    distilled
         The student, if any.
     overwrite
         Replace the model that is there.
     """
     with atomic_folder(folder, overwrite=overwrite) as partial:
-        _write_tensors(parts.copies(), partial / WEIGHTS_FILE)
+        _write_tensors(networks.copies(), partial / WEIGHTS_FILE)
         _write_texts(partial, {**texts, CARD_FILE: write_card(facts)})
         files = (WEIGHTS_FILE, *texts)
         if classifiers:
             _write_tensors(join_tensors(classifiers), partial / CLASSIFIERS_FILE)
             files = (*files, CLASSIFIERS_FILE)
-        if student is not None:
-            _write_tensors(student.tensors(), partial / STUDENT_FILE)
-            files = (*files, STUDENT_FILE)
+        if distilled is not None:
+            _write_tensors(distilled.tensors(), partial / DISTILLED_FILE)
+            files = (*files, DISTILLED_FILE)
         _write_config(partial, {**facts, "finished": True}, files=files)
 
 
 def write_start(
-    folder: Path, saved: Saved, parts: Mapping[str, Tensor], *, facts: Mapping[str, Any], texts: Mapping[str, str]
+    folder: Path,
+    saved: Checkpoint,
+    networks: Mapping[str, Tensor],
+    *,
+    facts: Mapping[str, Any],
+    texts: Mapping[str, str],
 ) -> None:
     """Begin the folder of a fit, which loads from its first moment on.
 
@@ -115,7 +120,7 @@ def write_start(
     ----------
     folder
         Where it shall be; must not exist, or be empty.
-    saved, parts
+    saved, networks
         As in `write_training`.
     facts, texts
         As in `write_finished`.
@@ -123,10 +128,10 @@ def write_start(
     with atomic_folder(folder, overwrite=folder.is_dir() and not any(folder.iterdir())) as partial:
         _write_texts(partial, texts)
         _write_config(partial, {**facts, "finished": False}, files=tuple(texts))
-        write_training(partial, saved, parts)
+        write_training(partial, saved, networks)
 
 
-def write_training(folder: Path, saved: Saved, parts: Mapping[str, Tensor]) -> None:
+def write_training(folder: Path, saved: Checkpoint, networks: Mapping[str, Tensor]) -> None:
     """Replace the state of a running fit by a newer one, in one move.
 
     Parameters
@@ -135,17 +140,17 @@ def write_training(folder: Path, saved: Saved, parts: Mapping[str, Tensor]) -> N
         The folder of the fit.
     saved
         Where the fit stands.
-    parts
+    networks
         A model that generates, as good as it is by now.
     """
     tensors = {f"state.{name}": tensor.detach().cpu().clone() for name, tensor in saved.tensors.items()}
-    tensors |= {f"model.{name}": tensor for name, tensor in parts.items()}
+    tensors |= {f"model.{name}": tensor for name, tensor in networks.items()}
     facts = {"stage": saved.stage, "facts": dict(saved.facts), "history": dict(saved.history)}
     with atomic_file(folder / TRAINING_FILE, overwrite=True) as partial:
         _write_tensors(tensors, partial, {"fit": json.dumps(facts)})
 
 
-def read_training(folder: Path) -> Saved:
+def read_training(folder: Path) -> Checkpoint:
     """Read where an interrupted fit stands.
 
     Parameters
@@ -160,10 +165,10 @@ def read_training(folder: Path) -> Saved:
     """
     tensors, fit = _read_state(folder)
     history = _history(fit["history"])
-    return Saved(stage=fit["stage"], facts=fit["facts"], tensors=_under("state.", tensors), history=history)
+    return Checkpoint(stage=fit["stage"], facts=fit["facts"], tensors=_under("state.", tensors), history=history)
 
 
-def read_folder(folder: Path) -> Held:
+def read_folder(folder: Path) -> SavedModel:
     """Read a model, finished or not.
 
     Parameters
@@ -179,7 +184,7 @@ def read_folder(folder: Path) -> Held:
     facts = _read_config(folder)
     _check_files(folder, facts["files"])
     try:
-        known = Known(
+        metadata = ModelMetadata(
             config=ModelConfig.from_dict(facts["settings"]),
             conditions=Conditions.from_json((folder / VOCABULARY_FILE).read_text(encoding="utf-8")),
             var=var_from_json((folder / GENES_FILE).read_text(encoding="utf-8")),
@@ -191,15 +196,15 @@ def read_folder(folder: Path) -> Held:
         else:
             state, fit = _read_state(folder)
             tensors, curves = _under("model.", state), {**fit["history"], fit["stage"]: fit["facts"]["history"]}
-        parts = Parts.from_tensors(tensors, config=known.config, conditions=known.conditions)
-        classifiers, student = _classifiers(folder, facts), _student(folder, facts, parts)
+        networks = Networks.from_tensors(tensors, config=metadata.config, conditions=metadata.conditions)
+        classifiers, distilled = _classifiers(folder, facts), _distilled(folder, facts, networks)
     except (KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
         msg = f"The settings and weights in {str(folder)!r} do not belong together ({error}); expected one model's."
         raise ModelFolderError(msg + _AGAIN) from error
-    return Held(parts, known, facts, _history(curves), facts["finished"], classifiers, student)
+    return SavedModel(networks, metadata, facts, _history(curves), facts["finished"], classifiers, distilled)
 
 
-def read_classifiers(folder: Path) -> dict[str, Attached]:
+def read_classifiers(folder: Path) -> dict[str, AttachedClassifier]:
     """Read the classifiers of a model that was saved whole.
 
     Parameters
@@ -215,14 +220,14 @@ def read_classifiers(folder: Path) -> dict[str, Attached]:
     return _classifiers(folder, _read_config(folder))
 
 
-def read_student(folder: Path, parts: Parts) -> Student | None:
+def read_distilled(folder: Path, networks: Networks) -> DistilledSampler | None:
     """Read the student of a model that was saved whole, if it has one.
 
     Parameters
     ----------
     folder
         Its folder.
-    parts
+    networks
         The model.
 
     Raises
@@ -230,15 +235,15 @@ def read_student(folder: Path, parts: Parts) -> Student | None:
     ModelFolderError
         The folder is damaged.
     """
-    return _student(folder, _read_config(folder), parts)
+    return _distilled(folder, _read_config(folder), networks)
 
 
-def _student(folder: Path, facts: Mapping[str, Any], parts: Parts) -> Student | None:
-    told = facts.get("student")
-    return Student.restore(told, load_file(folder / STUDENT_FILE), parts) if told else None
+def _distilled(folder: Path, facts: Mapping[str, Any], networks: Networks) -> DistilledSampler | None:
+    told = facts.get("distilled")
+    return DistilledSampler.restore(told, load_file(folder / DISTILLED_FILE), networks) if told else None
 
 
-def _classifiers(folder: Path, facts: Mapping[str, Any]) -> dict[str, Attached]:
+def _classifiers(folder: Path, facts: Mapping[str, Any]) -> dict[str, AttachedClassifier]:
     told = facts.get("classifiers", {})  # models saved by earlier versions have none
     return split_tensors(load_file(folder / CLASSIFIERS_FILE), told) if told else {}
 

@@ -7,13 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["SizeScores"]
+__all__ = ["LibrarySizeScore"]
 
 _N_KNOTS = 129
 _RISE = 1e-6  # of the log at each score, so that sizes which many cells have still rise
 
 
-class SizeScores(nn.Module):
+class LibrarySizeScore(nn.Module):
     r"""Library sizes as normal scores, so that a normal distribution of scores is the distribution of sizes.
 
     The size at the score :math:`s` is the quantile of the training cells at :math:`\Phi(s)`, between knots in the log.

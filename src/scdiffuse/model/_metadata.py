@@ -14,13 +14,13 @@ from scdiffuse._core.slots import GENES_FILE, VOCABULARY_FILE
 from scdiffuse._core.version import __version__
 from scdiffuse.cells import Conditions
 from scdiffuse.model._config import ModelConfig
-from scdiffuse.model._networks import Parts
+from scdiffuse.model._networks import Networks
 
-__all__ = ["Known", "var_from_json", "var_to_json"]
+__all__ = ["ModelMetadata", "var_from_json", "var_to_json"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class ModelMetadata:
     """What is known of a model before any training."""
 
     config: ModelConfig
@@ -54,15 +54,15 @@ class Known:
             "started_from": started_from,
         }
 
-    def fingerprint(self, parts: Parts) -> str:
+    def fingerprint(self, networks: Networks) -> str:
         """Return 16 hexadecimal digits that change with any weight, gene or label.
 
         Parameters
         ----------
-        parts
+        networks
             All tensors.
         """
-        return parts.fingerprint("".join(self.texts().values()))
+        return networks.fingerprint("".join(self.texts().values()))
 
 
 def var_to_json(var: pd.DataFrame) -> str:

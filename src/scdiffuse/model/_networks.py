@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from scdiffuse.autoencoder import CountAutoencoder, Posterior
-from scdiffuse.calibration import ExpectedShares, Levels
+from scdiffuse.calibration import ConditionGrid, ExpectedExpression
 from scdiffuse.cells import Conditions, ConditionTable
 from scdiffuse.diffusion import LatentDenoiser
 from scdiffuse.foundation import build_latent
 from scdiffuse.model._config import ModelConfig
-from scdiffuse.model._library_size import SizeScores
+from scdiffuse.model._library_size import LibrarySizeScore
 
-__all__ = ["Parts"]
+__all__ = ["Networks"]
 
 
-class Parts(nn.Module):
+class Networks(nn.Module):
     """All tensors of a model.
 
     Parameters
@@ -31,7 +31,7 @@ class Parts(nn.Module):
         Settings.
     conditions
         Vocabulary.
-    shares
+    fractions
         Mean share of each gene, shape ``(G,)``.
     training
         Distinct condition rows of the training cells, with their numbers.
@@ -44,14 +44,14 @@ class Parts(nn.Module):
     conditions_counts: Tensor
 
     def __init__(
-        self, config: ModelConfig, *, conditions: Conditions, shares: Tensor, training: ConditionTable
+        self, config: ModelConfig, *, conditions: Conditions, fractions: Tensor, training: ConditionTable
     ) -> None:
         super().__init__()
         width = config.autoencoder.n_latent + 1
         self.autoencoder = (
-            CountAutoencoder(shares, config.autoencoder)
+            CountAutoencoder(fractions, config.autoencoder)
             if config.latent is None
-            else build_latent(config.latent, shares=shares, config=config.autoencoder)
+            else build_latent(config.latent, fractions=fractions, config=config.autoencoder)
         )
         self.denoiser = LatentDenoiser(
             width,
@@ -59,11 +59,11 @@ class Parts(nn.Module):
             n_continuous=len(conditions.continuous),
             config=config.diffusion,
         )
-        levels = Levels.of(conditions.n_labels, training)
-        self.expected = ExpectedShares(levels, shares.numel()) if levels else None
+        levels = ConditionGrid.of(conditions.n_labels, training)
+        self.expected = ExpectedExpression(levels, fractions.numel()) if levels else None
         self.register_buffer("latent_mean", torch.zeros(width))
         self.register_buffer("latent_std", torch.ones(width))
-        self.sizes = SizeScores()
+        self.sizes = LibrarySizeScore()
         self.register_buffer("conditions_codes", torch.from_numpy(training.codes))
         self.register_buffer("conditions_values", torch.from_numpy(training.values))
         self.register_buffer("conditions_counts", torch.from_numpy(training.counts))
@@ -145,7 +145,7 @@ class Parts(nn.Module):
             The tensors do not fit the settings.
         """
         training = ConditionTable(*(tensors[f"conditions_{part}"].numpy() for part in ("codes", "values", "counts")))
-        n_genes = tensors["autoencoder.likelihood.log_size"].numel()
-        parts = cls(config, conditions=conditions, shares=torch.ones(n_genes), training=training)
-        parts.load_state_dict(dict(tensors))
-        return parts
+        n_genes = tensors["autoencoder.likelihood.log_inverse_dispersion"].numel()
+        networks = cls(config, conditions=conditions, fractions=torch.ones(n_genes), training=training)
+        networks.load_state_dict(dict(tensors))
+        return networks

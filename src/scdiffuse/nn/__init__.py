@@ -3,7 +3,7 @@
 from scdiffuse.nn._averages import WeightAverage as WeightAverage
 from scdiffuse.nn._compiled import compiled_steps as compiled_steps
 from scdiffuse.nn._compiled import require_compiler as require_compiler
-from scdiffuse.nn._conditional_mean import ConditionCentre as ConditionCentre
+from scdiffuse.nn._conditional_mean import ConditionalMean as ConditionalMean
 from scdiffuse.nn._conditions import ConditionEmbedding as ConditionEmbedding
 from scdiffuse.nn._conditions import ConditionTensors as ConditionTensors
 from scdiffuse.nn._draws import draw_tensors as draw_tensors

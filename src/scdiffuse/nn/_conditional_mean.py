@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from scdiffuse.nn._conditions import ConditionTensors
 
-__all__ = ["ConditionCentre"]
+__all__ = ["ConditionalMean"]
 
 _BLOCK = 8_192
 _RIDGE = 2.0  # in cells: the mean of a label of n cells counts for n / (n + 2)
@@ -20,7 +20,7 @@ _LEAST = 1e-3  # the sum takes all that it can before pairs are asked
 _RANK = 8  # directions in which the labels of a condition differ that may change what another condition does
 
 
-class ConditionCentre(nn.Module):
+class ConditionalMean(nn.Module):
     r"""Mean of latents that have mean 0 over all cells, from what each condition adds and what pairs of them add.
 
     .. math:: m(c) = \sum_k a_k(c_k) + \sum_{k < l} M_{kl} \left( \varphi_k(c_k) \otimes \varphi_l(c_l) \right)
@@ -46,7 +46,7 @@ class ConditionCentre(nn.Module):
     """
 
     weights: Tensor
-    traits: Tensor
+    label_embedding: Tensor
     pair_weights: Tensor
 
     def __init__(self, n_labels: Sequence[int], n_continuous: int, width: int) -> None:
@@ -57,7 +57,7 @@ class ConditionCentre(nn.Module):
         self._spans = [slice(begin, end) for begin, end in pairwise(ends)]
         n_pairs = len(list(combinations(self._spans, 2)))
         self.register_buffer("weights", torch.zeros(sum(n_labels) + n_continuous, width))
-        self.register_buffer("traits", torch.zeros(sum(n_labels) + n_continuous, _RANK))
+        self.register_buffer("label_embedding", torch.zeros(sum(n_labels) + n_continuous, _RANK))
         self.register_buffer("pair_weights", torch.zeros(n_pairs * _RANK**2, width))
 
     def forward(self, conditions: ConditionTensors) -> Tensor:
@@ -73,7 +73,7 @@ class ConditionCentre(nn.Module):
         Means, shape ``(B, D)``.
         """
         columns = conditions.columns(self.n_labels)
-        return torch.addmm(columns @ self.weights, self._pairs(columns, self.traits), self.pair_weights)
+        return torch.addmm(columns @ self.weights, self._pairs(columns, self.label_embedding), self.pair_weights)
 
     @torch.no_grad()
     def learn(self, latents: Tensor, conditions: ConditionTensors, *, n_cells: Tensor | None = None) -> None:
@@ -94,43 +94,43 @@ class ConditionCentre(nn.Module):
         self.weights.copy_(alone)
         if not len(self.pair_weights):
             return
-        n_alone, traits = len(alone), torch.zeros(self.traits.shape)
+        n_alone, label_embedding = len(alone), torch.zeros(self.label_embedding.shape)
         for at, span in enumerate(self._spans):
             if at < len(self.n_labels):
-                traits[span] = _traits(alone[span], gram.diagonal()[span]).float()
+                label_embedding[span] = _label_embedding(alone[span], gram.diagonal()[span]).float()
             else:
-                traits[span, 0] = 1.0
-        gram, moment = self._sums(latents, conditions, n_cells=weights, traits=traits)
+                label_embedding[span, 0] = 1.0
+        gram, moment = self._sums(latents, conditions, n_cells=weights, label_embedding=label_embedding)
         of_alone, shared = gram[:n_alone, :n_alone], gram[:n_alone, n_alone:]
         both = torch.cat([shared, moment[:n_alone]], dim=1)
         left = torch.cat([gram[n_alone:, n_alone:], moment[n_alone:]], dim=1)
         left -= shared.T @ torch.linalg.solve(_raised(of_alone, _LEAST), both)
         pairs = torch.linalg.solve(_raised(left[:, : len(left)], _PAIR_RIDGE), left[:, len(left) :])
         alone = torch.linalg.solve(_raised(of_alone, _RIDGE), moment[:n_alone] - shared @ pairs)
-        for found, kept in ((traits, self.traits), (alone, self.weights), (pairs, self.pair_weights)):
+        for found, kept in ((label_embedding, self.label_embedding), (alone, self.weights), (pairs, self.pair_weights)):
             kept.copy_(found)
 
     def _sums(
-        self, latents: Tensor, conditions: ConditionTensors, *, n_cells: Tensor, traits: Tensor | None = None
+        self, latents: Tensor, conditions: ConditionTensors, *, n_cells: Tensor, label_embedding: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Sum the products of columns, and of pairs where labels have traits, with one another and with the latents."""
-        n_columns = len(self.weights) + (0 if traits is None else len(self.pair_weights))
+        n_columns = len(self.weights) + (0 if label_embedding is None else len(self.pair_weights))
         gram = torch.zeros(n_columns, n_columns, dtype=torch.float64)
         moment = torch.zeros(n_columns, latents.shape[1], dtype=torch.float64)
         for begin in range(0, len(latents), _BLOCK):
             rows = slice(begin, begin + _BLOCK)
             design = conditions.rows(rows).columns(self.n_labels)
-            if traits is not None:
-                design = torch.cat([design, self._pairs(design, traits)], dim=1)
+            if label_embedding is not None:
+                design = torch.cat([design, self._pairs(design, label_embedding)], dim=1)
             design = design.double()
             weighed = n_cells[rows, None].double() * design
             gram += weighed.T @ design
             moment += weighed.T @ latents[rows].double()
         return gram, moment
 
-    def _pairs(self, columns: Tensor, traits: Tensor) -> Tensor:
+    def _pairs(self, columns: Tensor, label_embedding: Tensor) -> Tensor:
         """Multiply the traits of each pair of conditions, shape ``(B, n_pairs * RANK ** 2)``."""
-        described = [columns[:, span] @ traits[span] for span in self._spans]
+        described = [columns[:, span] @ label_embedding[span] for span in self._spans]
         products = [(one[:, :, None] * other[:, None, :]).flatten(1) for one, other in combinations(described, 2)]
         return torch.cat(products, dim=1) if products else columns[:, :0]
 
@@ -139,7 +139,7 @@ def _raised(gram: Tensor, ridge: float) -> Tensor:
     return gram + ridge * torch.eye(len(gram), dtype=gram.dtype)
 
 
-def _traits(weights: Tensor, n_cells: Tensor) -> Tensor:
+def _label_embedding(weights: Tensor, n_cells: Tensor) -> Tensor:
     """Describe labels by the largest components of what they add, of mean 0 and mean square 1 over cells.
 
     Parameters
@@ -156,6 +156,6 @@ def _traits(weights: Tensor, n_cells: Tensor) -> Tensor:
     share = n_cells / n_cells.sum().clamp(min=1.0)
     left, spread, _ = torch.linalg.svd(weights - share @ weights, full_matrices=False)
     rank = min(_RANK, len(weights) - 1, len(spread))
-    traits = weights.new_zeros(len(weights), _RANK)
-    traits[:, :rank] = left[:, :rank] * spread[:rank]
-    return traits / (share @ traits.square().sum(dim=1)).sqrt().clamp(min=1e-6)
+    label_embedding = weights.new_zeros(len(weights), _RANK)
+    label_embedding[:, :rank] = left[:, :rank] * spread[:rank]
+    return label_embedding / (share @ label_embedding.square().sum(dim=1)).sqrt().clamp(min=1e-6)

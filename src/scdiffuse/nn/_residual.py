@@ -59,7 +59,7 @@ class ModulatedBlock(nn.Module):
             nn.init.zeros_(linear.weight)
             nn.init.constant_(linear.bias, start)
 
-    def steer(self, embedding: Tensor) -> Modulation:
+    def modulate(self, embedding: Tensor) -> Modulation:
         """Turn an embedding into a modulation.
 
         Parameters
@@ -74,7 +74,7 @@ class ModulatedBlock(nn.Module):
         return Modulation(self.scale(embedding), self.shift(embedding), self.gate(embedding))
 
     def share(self, embedding: Tensor) -> Modulation:
-        """Return what one more summand of the embedding adds to the modulation: `steer` without its constants.
+        """Return what one more summand of the embedding adds to the modulation: `modulate` without its constants.
 
         Parameters
         ----------
@@ -102,5 +102,5 @@ class ModulatedBlock(nn.Module):
         -------
         Refined features, shape ``(B, width)``.
         """
-        steered = torch.addcmul(by.shift, nn.functional.layer_norm(h, (self.width,)), by.scale)
-        return torch.addcmul(h, self.outer(nn.functional.silu(self.inner(steered))), by.gate)
+        modulated_blocks = torch.addcmul(by.shift, nn.functional.layer_norm(h, (self.width,)), by.scale)
+        return torch.addcmul(h, self.outer(nn.functional.silu(self.inner(modulated_blocks))), by.gate)

@@ -1,9 +1,9 @@
 """From a fitted model to cells.
 
 1. `Steering` is what a user asks of guidance; `Request` all that is asked of `generate`.
-2. An `Order` is a checked request; `gather` and `write_together` make its cells, in memory or in a file.
-3. A `Carrier` moves latents of given cells along the deterministic path, to noise and back.
-4. `transfer_cells` shows given cells under other conditions, `follow` their way there.
+2. An `GenerationPlan` is a checked request; `gather` and `write_together` make its cells, in memory or in a file.
+3. A `Transport` moves latents of given cells along the deterministic path, to noise and back.
+4. `predict_cells` shows given cells under other conditions, `follow` their way there.
 5. `find_support` tells how much of a request was trained; `tell` where cells come from.
 """
 
@@ -15,19 +15,19 @@ from scdiffuse.sampling._checks import warn_beyond as warn_beyond
 from scdiffuse.sampling._coverage import Support as Support
 from scdiffuse.sampling._coverage import find_support as find_support
 from scdiffuse.sampling._generate import gather as gather
+from scdiffuse.sampling._guidance import GuideTarget as GuideTarget
 from scdiffuse.sampling._guidance import Steering as Steering
-from scdiffuse.sampling._guidance import Wish as Wish
 from scdiffuse.sampling._library_size import Depth as Depth
 from scdiffuse.sampling._library_size import LibrarySize as LibrarySize
-from scdiffuse.sampling._predict import transfer_cells as transfer_cells
+from scdiffuse.sampling._predict import predict_cells as predict_cells
 from scdiffuse.sampling._processes import write_together as write_together
 from scdiffuse.sampling._provenance import tell as tell
 from scdiffuse.sampling._request import Request as Request
 from scdiffuse.sampling._trajectory import Blending as Blending
-from scdiffuse.sampling._trajectory import Course as Course
+from scdiffuse.sampling._trajectory import Branch as Branch
+from scdiffuse.sampling._trajectory import TrajectoryPlan as TrajectoryPlan
 from scdiffuse.sampling._trajectory import Via as Via
-from scdiffuse.sampling._trajectory import Way as Way
 from scdiffuse.sampling._trajectory import follow as follow
 from scdiffuse.sampling._trajectory import generate_start as generate_start
 from scdiffuse.sampling._trajectory_figure import plot_trajectory as plot_trajectory
-from scdiffuse.sampling._transport import Carrier as Carrier
+from scdiffuse.sampling._transport import Transport as Transport

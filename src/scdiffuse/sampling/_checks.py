@@ -12,7 +12,7 @@ from scdiffuse._core.errors import ConditionError, ExtrapolationWarning, Setting
 from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, plan_conditions
 from scdiffuse.diffusion import Heun, Solver, angle
 from scdiffuse.guidance import Avoided
-from scdiffuse.model import Known, Parts
+from scdiffuse.model import ModelMetadata, Networks
 
 __all__ = ["call_times", "read_wanted", "require_none_avoided", "warn_beyond", "warn_column", "without_avoided"]
 
@@ -126,12 +126,12 @@ def call_times(solver: Solver, n_steps: int, *, start: float = 1.0) -> list[floa
     return times
 
 
-def read_wanted(known: Known, parts: Parts, where: object, *, name: str) -> ConditionPlan:
+def read_wanted(metadata: ModelMetadata, networks: Networks, where: object, *, name: str) -> ConditionPlan:
     """Read one combination of conditions.
 
     Parameters
     ----------
-    known, parts
+    known, networks
         The fitted model.
     where
         One label or number for each condition to change; `None` changes none.
@@ -152,11 +152,11 @@ def read_wanted(known: Known, parts: Parts, where: object, *, name: str) -> Cond
         A condition or label was not trained.
     """
     if where is None:
-        return plan_conditions(known.conditions, parts.trained_on, n=1)
+        return plan_conditions(metadata.conditions, networks.trained_on, n=1)
     if not isinstance(where, Mapping):
         msg = f"`{name}` must name conditions and what they shall be, such as {{'cell_type': 'B'}}; got"
         raise SettingError(msg + f" {type(where).__name__}. Pass a mapping.")
-    if not known.conditions.names:
+    if not metadata.conditions.names:
         msg = f"`{name}` needs a model with conditions, and this one has none. Fit one with"
         raise ConditionError(msg + " `CellGenerator(adata, conditions=[...])`.")
-    return plan_conditions(known.conditions, parts.trained_on, n=1, where=where)
+    return plan_conditions(metadata.conditions, networks.trained_on, n=1, where=where)

@@ -19,19 +19,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scdiffuse._core.progress import Progress
-from scdiffuse._core.random import cell_keys, cell_normals, cells_apart
-from scdiffuse.calibration import Tilts
+from scdiffuse._core.random import cell_keys, cell_normals, noise_ids_of
+from scdiffuse.calibration import GeneFactorTable
 from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, H5adWriter, build_anndata
 from scdiffuse.diffusion import SAMPLED_AT_ONCE, Denoiser, Solver, condition_tensors, sample
-from scdiffuse.model import Parts
+from scdiffuse.model import Networks
 from scdiffuse.sampling._coverage import with_unseen
 from scdiffuse.sampling._targets import Targets
 
-__all__ = ["Order", "gather", "make_chunks", "write"]
+__all__ = ["GenerationPlan", "gather", "make_chunks", "write"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class GenerationPlan:
     """What to generate and how."""
 
     plan: ConditionPlan
@@ -42,11 +42,11 @@ class Order:
     seed: int
     sizes: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]
     chunk: int
-    tilts: Tilts | None = None
+    factor_table: GeneFactorTable | None = None
     """What combinations never seen shall differ in from what is decoded."""
     targets: Targets | None = None
     """Where classifiers guide the cells."""
-    heeded: NDArray[np.bool_]
+    guided_conditions: NDArray[np.bool_]
     """Which conditions steer the cells, shape ``(C,)``."""
     cells: range | None = None
     """Which of the planned cells to make; all if not given."""
@@ -56,7 +56,7 @@ class Order:
         """Indices of the cells to make, without gaps."""
         return range(self.plan.n) if self.cells is None else self.cells
 
-    def owners(self, table: ConditionTable, cells: NDArray[np.int64]) -> NDArray[np.uint64]:
+    def noise_ids(self, table: ConditionTable, cells: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Return whose noise cells have: each index has other noise under other conditions, and for other guides.
 
         Who asks for one label after the other, each time with the same seed, would hold cells that share their noise
@@ -69,18 +69,18 @@ class Order:
         cells
             Their indices, shape ``(B,)``.
         """
-        asked = np.where(self.heeded, table.numbers, np.nan)
+        asked = np.where(self.guided_conditions, table.numbers, np.nan)
         if self.targets is not None:
-            asked = np.concatenate([asked, self.targets.heeded(cells)], axis=1)
-        return cells_apart(cells, asked)
+            asked = np.concatenate([asked, self.targets.guided_conditions(cells)], axis=1)
+        return noise_ids_of(cells, asked)
 
 
-def make_chunks(parts: Parts, order: Order) -> Iterator[tuple[sp.csr_matrix, pd.DataFrame]]:
+def make_chunks(networks: Networks, order: GenerationPlan) -> Iterator[tuple[sp.csr_matrix, pd.DataFrame]]:
     """Generate cells in chunks; a cell depends on the seed, its index and its conditions alone.
 
     Parameters
     ----------
-    parts
+    networks
         The fitted model.
     order
         What to generate.
@@ -95,43 +95,50 @@ def make_chunks(parts: Parts, order: Order) -> Iterator[tuple[sp.csr_matrix, pd.
         waiting: deque[Future[tuple[sp.csr_matrix, pd.DataFrame]]] = deque()
         for begin in order.wanted[::step]:
             cells = np.arange(begin, min(begin + step, order.wanted.stop), dtype=np.int64)
-            waiting.append(pool.submit(_make, parts, order, cells))
+            waiting.append(pool.submit(_make, networks, order, cells))
             if len(waiting) > n_workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _make(parts: Parts, order: Order, cells: NDArray[np.int64]) -> tuple[sp.csr_matrix, pd.DataFrame]:
+def _make(networks: Networks, order: GenerationPlan, cells: NDArray[np.int64]) -> tuple[sp.csr_matrix, pd.DataFrame]:
     """Generate some cells, from noise to counts."""
     table = order.plan.table(cells)
-    owners = order.owners(table, cells)
-    codes, own = parts.to_latent(_solve(parts, order, table=table, cells=cells, owners=owners))
-    keys = cell_keys(order.seed, "counts", owners)
-    tilt = order.tilts.of(table) if order.tilts else None
-    counts = parts.autoencoder.decode(codes, order.sizes(cells, own), keys, tilt=tilt)
+    noise_ids = order.noise_ids(table, cells)
+    codes, own = networks.to_latent(_solve(networks, order, table=table, cells=cells, noise_ids=noise_ids))
+    keys = cell_keys(order.seed, "counts", noise_ids)
+    gene_factors = order.factor_table.of(table) if order.factor_table else None
+    counts = networks.autoencoder.decode(codes, order.sizes(cells, own), keys, gene_factors=gene_factors)
     obs = order.conditions.decode(table)
-    return counts, with_unseen(obs, table, conditions=order.conditions, training=parts.trained_on)
+    return counts, with_unseen(obs, table, conditions=order.conditions, training=networks.trained_on)
 
 
 def _solve(
-    parts: Parts, order: Order, *, table: ConditionTable, cells: NDArray[np.int64], owners: NDArray[np.uint64]
+    networks: Networks,
+    order: GenerationPlan,
+    *,
+    table: ConditionTable,
+    cells: NDArray[np.int64],
+    noise_ids: NDArray[np.uint64],
 ) -> Tensor:
     """Carry the noise of some cells to latents, shape ``(B, D + 1)``."""
-    noise = torch.from_numpy(cell_normals(order.seed, "latent", owners, parts.latent_mean.numel()))
-    device = parts.latent_mean.device
+    noise = torch.from_numpy(cell_normals(order.seed, "latent", noise_ids, networks.latent_mean.numel()))
+    device = networks.latent_mean.device
     conditions = condition_tensors(table)
     if order.targets is not None:
         conditions = order.targets.beside(conditions, cells)
     return sample(order.denoiser, noise.to(device), conditions.to(device), solver=order.solver, n_steps=order.n_steps)
 
 
-def gather(parts: Parts, order: Order, *, var: pd.DataFrame, uns: dict[str, Any], progress: bool) -> ad.AnnData:
+def gather(
+    networks: Networks, order: GenerationPlan, *, var: pd.DataFrame, uns: dict[str, Any], progress: bool
+) -> ad.AnnData:
     """Collect generated cells in memory.
 
     Parameters
     ----------
-    parts, order
+    networks, order
         As in `make_chunks`.
     var, uns
         The genes, and what to keep beside the cells.
@@ -144,7 +151,7 @@ def gather(parts: Parts, order: Order, *, var: pd.DataFrame, uns: dict[str, Any]
     """
     counts, tables = [], []
     with Progress("generate", order.plan.n, enabled=progress) as bar:
-        for made, obs in make_chunks(parts, order):
+        for made, obs in make_chunks(networks, order):
             counts.append(made)
             tables.append(obs)
             bar.advance(len(obs))
@@ -152,8 +159,8 @@ def gather(parts: Parts, order: Order, *, var: pd.DataFrame, uns: dict[str, Any]
 
 
 def write(
-    parts: Parts,
-    order: Order,
+    networks: Networks,
+    order: GenerationPlan,
     path: str | Path,
     *,
     var: pd.DataFrame,
@@ -166,7 +173,7 @@ def write(
 
     Parameters
     ----------
-    parts, order
+    networks, order
         As in `make_chunks`.
     path
         The ``.h5ad`` to write.
@@ -187,7 +194,7 @@ def write(
         Progress("generate", len(order.wanted), enabled=progress) as bar,
         H5adWriter(path, var, overwrite=overwrite, first=order.wanted.start) as writer,
     ):
-        for counts, obs in make_chunks(parts, order):
+        for counts, obs in make_chunks(networks, order):
             writer.append(counts, obs)
             bar.advance(len(obs))
         if at_end is not None:

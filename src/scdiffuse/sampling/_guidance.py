@@ -27,13 +27,13 @@ from scdiffuse.guidance import (
     require_interval,
     require_strength,
 )
-from scdiffuse.model import Attached
+from scdiffuse.model import AttachedClassifier
 from scdiffuse.sampling._checks import warn_column
 from scdiffuse.sampling._targets import Targets
 
-__all__ = ["Steering", "Wish"]
+__all__ = ["GuideTarget", "Steering"]
 
-Wish = Label | Sequence[Label] | tuple[Label | Sequence[Label], float] | None
+GuideTarget = Label | Sequence[Label] | tuple[Label | Sequence[Label], float] | None
 """A label or number, or one a cell; in a tuple with a strength, which is 1 otherwise."""
 
 _SEQUENCES = (list, np.ndarray, pd.Series, pd.Index, pd.Categorical)
@@ -65,7 +65,7 @@ class Steering:
         """The weakest strength of a condition, 1 at most: 0 is as if that condition had not been asked for."""
         return min([1.0, *self._strengths])
 
-    def heeded(self, conditions: Conditions) -> NDArray[np.bool_]:
+    def guided_conditions(self, conditions: Conditions) -> NDArray[np.bool_]:
         """Say which conditions steer: those of a strength other than 0, shape ``(C,)``.
 
         Parameters
@@ -77,12 +77,12 @@ class Steering:
         return np.broadcast_to(strength, len(conditions.names))
 
     @property
-    def is_steered(self) -> bool:
+    def is_guided(self) -> bool:
         """Whether anything is asked for beyond the model as learnt."""
         plain = all(strength == 1 for strength in self._strengths) and self.composition == "joint"
         return bool(self.guide or self.avoid) or not plain
 
-    def avoided(self, conditions: Conditions, classifiers: Mapping[str, Attached]) -> tuple[Avoided, ...]:
+    def avoided(self, conditions: Conditions, classifiers: Mapping[str, AttachedClassifier]) -> tuple[Avoided, ...]:
         """Return what conditions shall not be; a label that only a classifier knows is left to it.
 
         Parameters
@@ -117,7 +117,12 @@ class Steering:
         return tuple(found)
 
     def free(
-        self, plain: Denoiser, conditions: Conditions, classifiers: Mapping[str, Attached], *, avoids: bool = True
+        self,
+        plain: Denoiser,
+        conditions: Conditions,
+        classifiers: Mapping[str, AttachedClassifier],
+        *,
+        avoids: bool = True,
     ) -> Denoiser:
         """Wrap a denoiser in what needs no classifier.
 
@@ -145,7 +150,11 @@ class Steering:
         return ConditionFree(plain, strength, self._interval, self.composition, avoid)
 
     def classified(
-        self, denoiser: Denoiser, classifiers: Mapping[str, Attached], *, interval: tuple[float, float] | None = None
+        self,
+        denoiser: Denoiser,
+        classifiers: Mapping[str, AttachedClassifier],
+        *,
+        interval: tuple[float, float] | None = None,
     ) -> Denoiser:
         """Wrap a denoiser in the classifiers asked for, if any.
 
@@ -169,11 +178,13 @@ class Steering:
         networks = tuple(classifiers[name].network for name, _, _ in asked)
         return ClassifierGuide(denoiser, networks, tuple(away for _, _, away in asked), interval or self._interval)
 
-    def denoiser(self, plain: Denoiser, conditions: Conditions, classifiers: Mapping[str, Attached]) -> Denoiser:
+    def denoiser(
+        self, plain: Denoiser, conditions: Conditions, classifiers: Mapping[str, AttachedClassifier]
+    ) -> Denoiser:
         """Wrap a denoiser in all guides asked for; see `free` and `classified`."""
         return self.classified(self.free(plain, conditions, classifiers), classifiers)
 
-    def targets(self, classifiers: Mapping[str, Attached], *, n: int) -> Targets | None:
+    def targets(self, classifiers: Mapping[str, AttachedClassifier], *, n: int) -> Targets | None:
         """Say where classifiers guide each cell.
 
         Parameters
@@ -212,7 +223,7 @@ class Steering:
             strengths.append(strength)
         return Targets(tuple(columns), tuple(strengths)) if columns else None
 
-    def own_targets(self, classifiers: Mapping[str, Attached], obs: pd.DataFrame) -> Targets | None:
+    def own_targets(self, classifiers: Mapping[str, AttachedClassifier], obs: pd.DataFrame) -> Targets | None:
         """Say where the classifiers asked for would guide given cells to make them what they are.
 
         Parameters
@@ -249,12 +260,12 @@ class Steering:
             None of them lies in the interval.
         """
         low, high = self._interval
-        if self.is_steered and times and not any(low <= t <= high for t in times):
+        if self.is_guided and times and not any(low <= t <= high for t in times):
             msg = f"No step of the solver lies in the `interval` {self.interval}, so that nothing would be guided;"
             msg += f" expected one of the {len(times)} times {max(times):.3g} to {min(times):.3g} within."
             raise SettingError(msg + " Widen the interval, or ask for more `steps`.")
 
-    def to_json(self, classifiers: Mapping[str, Attached]) -> dict[str, Any]:
+    def to_json(self, classifiers: Mapping[str, AttachedClassifier]) -> dict[str, Any]:
         """Tell what was asked for, for `uns`.
 
         Parameters
@@ -280,7 +291,7 @@ class Steering:
             require_strength(strength, f"guidance towards {name!r}")
         return tuple(float(self.guidance.get(name, 1.0)) for name in conditions.names)
 
-    def _asked(self, classifiers: Mapping[str, Attached]) -> list[tuple[str, Any, bool]]:
+    def _asked(self, classifiers: Mapping[str, AttachedClassifier]) -> list[tuple[str, Any, bool]]:
         """List name, wish and whether to keep away."""
         for name in self.guide or {}:
             if name not in classifiers:
@@ -313,8 +324,8 @@ def _short(wishes: Mapping[str, Any] | None, word: str) -> dict[str, Any] | None
     """Tell targets and strengths without writing out one for each cell."""
     if not wishes:
         return None
-    parts = {name: _parted(name, wish, word) for name, wish in wishes.items()}
+    networks = {name: _parted(name, wish, word) for name, wish in wishes.items()}
     return {
         name: [f"{len(value)} values" if isinstance(value, _SEQUENCES) else value, strength]
-        for name, (value, strength) in parts.items()
+        for name, (value, strength) in networks.items()
     }

@@ -12,16 +12,16 @@ import scipy.sparse as sp
 import torch
 
 from scdiffuse._core.progress import Progress
-from scdiffuse._core.random import cells_apart
+from scdiffuse._core.random import noise_ids_of
 from scdiffuse.cells import ConditionPlan, ConditionTable
 from scdiffuse.diffusion import Heun
 from scdiffuse.model import GivenCells
 from scdiffuse.sampling._checks import require_none_avoided
 from scdiffuse.sampling._coverage import with_unseen
 from scdiffuse.sampling._library_size import Sizes
-from scdiffuse.sampling._transport import Carrier
+from scdiffuse.sampling._transport import Transport
 
-__all__ = ["override", "transfer_cells"]
+__all__ = ["override", "predict_cells"]
 
 
 def override(table: ConditionTable, wanted: ConditionPlan) -> ConditionTable:
@@ -44,8 +44,8 @@ def override(table: ConditionTable, wanted: ConditionPlan) -> ConditionTable:
     )
 
 
-def transfer_cells(
-    carrier: Carrier,
+def predict_cells(
+    transport: Transport,
     given: GivenCells,
     wanted: ConditionPlan,
     *,
@@ -58,7 +58,7 @@ def transfer_cells(
 
     Parameters
     ----------
-    carrier
+    transport
         Model, seed and guidance.
     given
         The cells.
@@ -85,38 +85,38 @@ def transfer_cells(
         A number is out of range, cells shall be what they avoid, or no step lies in the interval of guidance.
     """
     others, solver = override(given.table, wanted), Heun()
-    carrier = carrier.aimed(given.obs)
-    resting, arriving, tilts = carrier.resting, carrier.arriving, carrier.tilts
-    carrier.require_steps(solver)
-    conditions = carrier.known.conditions
-    require_none_avoided(others, carrier.steering.avoided(conditions, carrier.classifiers), conditions)
+    transport = transport.aimed(given.obs)
+    resting, arriving, factor_table = transport.resting, transport.arriving, transport.factor_table
+    transport.require_steps(solver)
+    conditions = transport.metadata.conditions
+    require_none_avoided(others, transport.steering.avoided(conditions, transport.classifiers), conditions)
     counts, latents = [], []
     with Progress("transfer", len(given), enabled=progress) as bar:
         for begin in range(0, len(given), chunk):
             cells = np.arange(begin, min(begin + chunk, len(given)), dtype=np.int64)
             some = given.take(cells)
-            here = carrier.tensors(some.table, cells, targets=carrier.own)
+            here = transport.tensors(some.table, cells, targets=transport.own)
             asked = others.take(cells)
-            there = carrier.tensors(asked, cells, targets=carrier.wanted)
-            owners = cells_apart(cells, some.table.numbers)  # cells of other conditions share no noise
-            start = some.draw(carrier.noise("posterior", owners))
-            noise = carrier.to_noise(resting, start, here)
-            made = carrier.walk(arriving, noise, there, solver=solver)
+            there = transport.tensors(asked, cells, targets=transport.wanted)
+            noise_ids = noise_ids_of(cells, some.table.numbers)  # cells of other conditions share no noise
+            start = some.draw(transport.noise("posterior", noise_ids))
+            noise = transport.invert(resting, start, here)
+            made = transport.integrate(arriving, noise, there, solver=solver)
             own = sizes.of(cells)
-            tilt = tilts.of(asked) if tilts else None
-            counts.append(carrier.draw_counts(made, owners, sizes=own, stream="counts", tilt=tilt))
+            gene_factors = factor_table.of(asked) if factor_table else None
+            counts.append(transport.draw_counts(made, noise_ids, sizes=own, stream="counts", gene_factors=gene_factors))
             latents.append(made)
             bar.advance(len(cells))
-    obs = _obs(carrier, given, others, wanted=wanted)
-    return carrier.finish(sp.vstack(counts, format="csr"), obs, torch.cat(latents), settings=settings)
+    obs = _obs(transport, given, others, wanted=wanted)
+    return transport.finish(sp.vstack(counts, format="csr"), obs, torch.cat(latents), settings=settings)
 
 
-def _obs(carrier: Carrier, given: GivenCells, others: ConditionTable, *, wanted: ConditionPlan) -> pd.DataFrame:
+def _obs(transport: Transport, given: GivenCells, others: ConditionTable, *, wanted: ConditionPlan) -> pd.DataFrame:
     """Keep the cells' own columns, but for the conditions that were changed."""
-    conditions = carrier.known.conditions
+    conditions = transport.metadata.conditions
     changed = np.concatenate([~wanted.drawn_codes, ~wanted.drawn_values])
     names = [name for name, is_changed in zip(conditions.names, changed, strict=True) if is_changed]
     new = conditions.decode(others)[names].set_axis(given.obs.index)
     obs = given.obs.drop(columns=names, errors="ignore").join(new)
     obs = obs[[*given.obs.columns, *(name for name in names if name not in given.obs)]]
-    return with_unseen(obs, others, conditions=conditions, training=carrier.parts.trained_on)
+    return with_unseen(obs, others, conditions=conditions, training=transport.networks.trained_on)

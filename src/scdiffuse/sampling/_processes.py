@@ -11,15 +11,15 @@ import pandas as pd
 from scdiffuse._core.processes import Processes
 from scdiffuse.cells import H5adWriter
 from scdiffuse.diffusion import SAMPLED_AT_ONCE
-from scdiffuse.model import Parts
-from scdiffuse.sampling._generate import Order, write
+from scdiffuse.model import Networks
+from scdiffuse.sampling._generate import GenerationPlan, write
 
 __all__ = ["write_together"]
 
 
 def write_together(
-    parts: Parts,
-    order: Order,
+    networks: Networks,
+    order: GenerationPlan,
     path: Path,
     *,
     var: pd.DataFrame,
@@ -36,7 +36,7 @@ def write_together(
 
     Parameters
     ----------
-    parts, order
+    networks, order
         As in `scdiffuse.sampling._generate.write`.
     path
         The ``.h5ad`` to write.
@@ -50,13 +50,13 @@ def write_together(
     The file with the cells of this process.
     """
     if processes.size == 1:
-        return write(parts, order, path, var=var, uns=uns, overwrite=overwrite, progress=progress)
+        return write(networks, order, path, var=var, uns=uns, overwrite=overwrite, progress=progress)
     blocks = processes.part.of(-(-order.plan.n // SAMPLED_AT_ONCE))
     mine = range(blocks.start * SAMPLED_AT_ONCE, min(blocks.stop * SAMPLED_AT_ONCE, order.plan.n))
     order, progress = replace(order, cells=mine), progress and processes.is_first
     if not processes.is_one_machine():
         shard = path.with_name(f"{path.stem}.rank{processes.part.rank}{path.suffix}")
-        write(parts, order, shard, var=var, uns=uns, overwrite=overwrite, progress=progress)
+        write(networks, order, shard, var=var, uns=uns, overwrite=overwrite, progress=progress)
         processes.wait()
         return shard
     if processes.is_first:
@@ -67,12 +67,12 @@ def write_together(
             for shard in others:
                 writer.take(shard)
 
-        write(parts, order, path, var=var, uns=uns, overwrite=overwrite, progress=progress, at_end=take_others)
+        write(networks, order, path, var=var, uns=uns, overwrite=overwrite, progress=progress, at_end=take_others)
         processes.wait()
         return path
     own = _beside(path, processes.part.rank)
     try:
-        write(parts, order, own, var=var, uns=uns, overwrite=True, progress=False)
+        write(networks, order, own, var=var, uns=uns, overwrite=True, progress=False)
         processes.wait()
         processes.wait()  # the first has taken the cells
     finally:

@@ -11,9 +11,9 @@ import pandas as pd
 from scdiffuse._core.errors import SettingError
 from scdiffuse.cells import plan_conditions
 from scdiffuse.diffusion import Denoiser, Euler, Solver, SolverName, solver_named
-from scdiffuse.model import Attached, Known, Parts, Student, tilts_of
+from scdiffuse.model import AttachedClassifier, DistilledSampler, ModelMetadata, Networks, gene_factor_table
 from scdiffuse.sampling._checks import call_times, require_none_avoided, warn_beyond, without_avoided
-from scdiffuse.sampling._generate import Order
+from scdiffuse.sampling._generate import GenerationPlan
 from scdiffuse.sampling._guidance import Steering
 from scdiffuse.sampling._library_size import LibrarySize, plan_sizes
 from scdiffuse.sampling._provenance import tell
@@ -31,7 +31,7 @@ class Request:
     seed: int
     library_size: LibrarySize | None
     steps: int | None
-    solver: SolverName | Literal["student"] | None
+    solver: SolverName | Literal["distilled"] | None
     chunk: int
 
     def __post_init__(self) -> None:
@@ -40,13 +40,18 @@ class Request:
             raise SettingError(msg)
 
     def order(
-        self, known: Known, parts: Parts, classifiers: Mapping[str, Attached], *, student: Student | None
-    ) -> Order:
+        self,
+        metadata: ModelMetadata,
+        networks: Networks,
+        classifiers: Mapping[str, AttachedClassifier],
+        *,
+        distilled: DistilledSampler | None,
+    ) -> GenerationPlan:
         """Check the request and settle what it leaves open.
 
         Parameters
         ----------
-        known, parts, classifiers, student
+        metadata, networks, classifiers, distilled
             The fitted model.
 
         Returns
@@ -55,61 +60,71 @@ class Request:
         """
         n = self.n
         if n is None and not isinstance(self.where, pd.DataFrame):
-            n = int(parts.conditions_counts.sum())
-        denoiser, solver, n_steps = self._way(known, parts, classifiers, student=student)
-        avoided = self.steering.avoided(known.conditions, classifiers)
-        training = without_avoided(parts.trained_on, avoided, known.conditions)
-        plan = plan_conditions(known.conditions, training, n=n, where=self.where, seed=self.seed)
-        require_none_avoided(plan.requests, avoided, known.conditions)
-        warn_beyond(known.conditions, plan.requests)
-        return Order(
+            n = int(networks.conditions_counts.sum())
+        denoiser, solver, n_steps = self._way(metadata, networks, classifiers, distilled=distilled)
+        avoided = self.steering.avoided(metadata.conditions, classifiers)
+        training = without_avoided(networks.trained_on, avoided, metadata.conditions)
+        plan = plan_conditions(metadata.conditions, training, n=n, where=self.where, seed=self.seed)
+        require_none_avoided(plan.requests, avoided, metadata.conditions)
+        warn_beyond(metadata.conditions, plan.requests)
+        return GenerationPlan(
             plan=plan,
-            conditions=known.conditions,
+            conditions=metadata.conditions,
             denoiser=denoiser,
             targets=self.steering.targets(classifiers, n=plan.n),
-            heeded=self.steering.heeded(known.conditions),
+            guided_conditions=self.steering.guided_conditions(metadata.conditions),
             solver=solver,
             n_steps=n_steps,
             seed=self.seed,
             sizes=plan_sizes(self.library_size, n=plan.n, seed=self.seed),
             chunk=self.chunk,
-            tilts=tilts_of(parts, power=self.steering.least),
+            factor_table=gene_factor_table(networks, power=self.steering.least),
         )
 
     def _way(
-        self, known: Known, parts: Parts, classifiers: Mapping[str, Attached], *, student: Student | None
+        self,
+        metadata: ModelMetadata,
+        networks: Networks,
+        classifiers: Mapping[str, AttachedClassifier],
+        *,
+        distilled: DistilledSampler | None,
     ) -> tuple[Denoiser, Solver, int]:
         """Choose the denoiser, the solver and its steps."""
-        if self.solver == "student":
-            taught = self._taught(student)
+        if self.solver == "distilled":
+            taught = self._taught(distilled)
             return taught.network, Euler(), taught.n_steps
-        n_steps = known.config.diffusion.n_steps if self.steps is None else self.steps
-        solver = solver_named(self.solver or known.config.diffusion.solver)
-        denoiser = self.steering.denoiser(parts.denoiser, known.conditions, classifiers)
+        n_steps = metadata.config.diffusion.n_steps if self.steps is None else self.steps
+        solver = solver_named(self.solver or metadata.config.diffusion.solver)
+        denoiser = self.steering.denoiser(networks.denoiser, metadata.conditions, classifiers)
         self.steering.require_steps(call_times(solver, n_steps))
         return denoiser, solver, n_steps
 
-    def _taught(self, student: Student | None) -> Student:
+    def _taught(self, distilled: DistilledSampler | None) -> DistilledSampler:
         """Refuse what a student cannot do."""
-        if student is None:
+        if distilled is None:
             msg = "`solver` is 'student', and this model has none; expected one that was taught. Call `distill` first,"
             raise SettingError(msg + " or leave `solver` out.")
-        if self.steering.is_steered:
+        if self.steering.is_guided:
             msg = "A student makes cells as the model learnt them; expected no `guide`, `avoid`, `composition` or"
-            raise SettingError(msg + " `guidance` other than 1 beside it. Leave them out, or `solver='student'`.")
-        if self.steps not in {None, student.n_steps}:
-            msg = f"`steps` is {self.steps}, and the student was taught {student.n_steps}; expected the same. Leave"
+            raise SettingError(msg + " `guidance` other than 1 beside it. Leave them out, or `solver='distilled'`.")
+        if self.steps not in {None, distilled.n_steps}:
+            msg = f"`steps` is {self.steps}, and the student was taught {distilled.n_steps}; expected the same. Leave"
             raise SettingError(msg + " `steps` out, or call `distill` with other `n_steps`.")
-        return student
+        return distilled
 
     def to_uns(
-        self, known: Known, parts: Parts, *, classifiers: Mapping[str, Attached], order: Order
+        self,
+        metadata: ModelMetadata,
+        networks: Networks,
+        *,
+        classifiers: Mapping[str, AttachedClassifier],
+        order: GenerationPlan,
     ) -> dict[str, Any]:
         """Tell in `uns` where the cells come from.
 
         Parameters
         ----------
-        known, parts, classifiers
+        metadata, networks, classifiers
             The fitted model.
         order
             What `order` returned.
@@ -119,10 +134,10 @@ class Request:
             "where": _short(self.where),
             **self.steering.to_json(classifiers),
             "steps": order.n_steps,
-            "solver": self.solver or known.config.diffusion.solver,
+            "solver": self.solver or metadata.config.diffusion.solver,
             "library_size": _short(self.library_size),
         }
-        return tell(known, parts, seed=self.seed, settings=settings)
+        return tell(metadata, networks, seed=self.seed, settings=settings)
 
 
 def _short(asked: Mapping[str, Any] | pd.DataFrame | LibrarySize | None) -> object:

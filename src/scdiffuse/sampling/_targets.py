@@ -35,7 +35,7 @@ class Targets(NamedTuple):
         target = torch.from_numpy(self._of(cells))
         return with_targets(conditions, target, torch.tensor(self.strengths).expand_as(target))
 
-    def heeded(self, cells: NDArray[np.int64]) -> NDArray[np.float32]:
+    def guided_conditions(self, cells: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the targets of some cells, shape ``(B, K)``; NaN for a guide without strength.
 
         Parameters

@@ -24,9 +24,9 @@ from scdiffuse.sampling._checks import require_none_avoided
 from scdiffuse.sampling._coverage import with_unseen
 from scdiffuse.sampling._library_size import Sizes
 from scdiffuse.sampling._predict import override
-from scdiffuse.sampling._transport import Carrier
+from scdiffuse.sampling._transport import Transport
 
-__all__ = ["Blending", "Course", "Via", "Way", "follow", "generate_start"]
+__all__ = ["Blending", "Branch", "TrajectoryPlan", "Via", "follow", "generate_start"]
 
 Pair = tuple[ConditionTable, ConditionTable]
 Blending = Literal["conditions", "estimates"]
@@ -35,25 +35,25 @@ Via = Literal["noising", "inversion"]
 """What of the start cell is kept: the cell itself, or the noise that it comes from."""
 
 
-class Way(NamedTuple):
+class Branch(NamedTuple):
     """The way to one target."""
 
     plan: ConditionPlan
     """Conditions to change."""
-    carrier: Carrier
+    transport: Transport
     """Model, seed, guidance, and where classifiers guide."""
 
     @property
     def is_none(self) -> bool:
         """Whether it changes nothing."""
-        return bool(self.plan.drawn_codes.all() and self.plan.drawn_values.all()) and self.carrier.wanted is None
+        return bool(self.plan.drawn_codes.all() and self.plan.drawn_values.all()) and self.transport.wanted is None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class TrajectoryPlan:
     """The way from the start to each target."""
 
-    branches: Mapping[str, Way]
+    branches: Mapping[str, Branch]
     """Where to go, by branch."""
     n_steps: int
     """States along the way, start and target among them."""
@@ -75,7 +75,7 @@ class Course:
         if self.via not in {"noising", "inversion"}:
             msg = f"`via` must be 'noising' or 'inversion', got {self.via!r}."
             raise SettingError(msg + " The first keeps the state the more, the second moves it in full.")
-        if not self.branches or any(way.is_none for way in self.branches.values()):
+        if not self.branches or any(branch.is_none for branch in self.branches.values()):
             msg = "`to` names no condition and `guide` no label; expected one to change, such as {'cell_type': 'B'}."
             raise SettingError(msg + " Name what the cells shall become.")
 
@@ -90,12 +90,12 @@ class Course:
         return 1.0 if self.via == "inversion" else 1.0 - self.keep
 
 
-def generate_start(carrier: Carrier, plan: ConditionPlan) -> GivenCells:
+def generate_start(transport: Transport, plan: ConditionPlan) -> GivenCells:
     """Generate the start cells of a trajectory, as `CellGenerator.generate` would.
 
     Parameters
     ----------
-    carrier
+    transport
         Model, seed and guidance.
     plan
         Their conditions.
@@ -106,16 +106,22 @@ def generate_start(carrier: Carrier, plan: ConditionPlan) -> GivenCells:
     """
     cells = np.arange(plan.n, dtype=np.int64)
     table = plan.table(cells)
-    latents = carrier.walk(carrier.free, carrier.noise("latent", cells), carrier.tensors(table, cells))
+    latents = transport.integrate(transport.free, transport.noise("latent", cells), transport.tensors(table, cells))
     names = pd.Index([f"start-{at}" for at in cells])
-    _, sizes = carrier.parts.to_latent(latents)
+    _, sizes = transport.networks.to_latent(latents)
     return GivenCells(
         obs=pd.DataFrame(index=names), table=table, means=latents, stds=torch.zeros_like(latents), sizes=sizes
     )
 
 
 def follow(
-    start: GivenCells, course: Course, *, sizes: Sizes, settings: Mapping[str, Any], chunk: int, progress: bool
+    start: GivenCells,
+    trajectory: TrajectoryPlan,
+    *,
+    sizes: Sizes,
+    settings: Mapping[str, Any],
+    chunk: int,
+    progress: bool,
 ) -> ad.AnnData:
     """Follow start cells to every target.
 
@@ -123,7 +129,7 @@ def follow(
     ----------
     start
         The start cells.
-    course
+    trajectory
         The ways.
     sizes
         Library sizes of the start cells, kept along the way.
@@ -145,66 +151,71 @@ def follow(
     SettingError
         A number is out of range, cells shall be what they avoid, or no step lies in the interval of guidance.
     """
-    for way in course.branches.values():
-        _require_possible(way, start, course)
-    n_states, tables = course.n_steps * len(course.branches), []
+    for branch in trajectory.branches.values():
+        _require_possible(branch, start, trajectory)
+    n_states, tables = trajectory.n_steps * len(trajectory.branches), []
     counts: list[list[sp.csr_matrix]] = [[] for _ in range(n_states)]
     latents: list[list[Tensor]] = [[] for _ in range(n_states)]
     with Progress("trajectory", len(start) * n_states, enabled=progress) as bar:
         for begin in range(0, len(start), chunk):
             cells = np.arange(begin, min(begin + chunk, len(start)), dtype=np.int64)
-            for state, (z, made) in enumerate(_states(start.take(cells), course, cells=cells, sizes=sizes)):
+            for state, (z, made) in enumerate(_states(start.take(cells), trajectory, cells=cells, sizes=sizes)):
                 latents[state].append(z)
                 counts[state].append(made)
                 bar.advance(len(cells))
-    path = [torch.cat(parts) for parts in latents]
-    for at, (name, way) in enumerate(course.branches.items()):
-        rows = [_defined(pair, float(weight)) for weight, pair in _pairs(start.table, way.plan, course)]
-        own = path[at * course.n_steps : (at + 1) * course.n_steps]
-        tables.append(_obs(way.carrier, start, course, name=name, rows=rows, path=own))
+    path = [torch.cat(networks) for networks in latents]
+    for at, (name, branch) in enumerate(trajectory.branches.items()):
+        rows = [_defined(pair, float(weight)) for weight, pair in _pairs(start.table, branch.plan, trajectory)]
+        own = path[at * trajectory.n_steps : (at + 1) * trajectory.n_steps]
+        tables.append(_obs(branch.transport, start, trajectory, name=name, rows=rows, path=own))
     obs = pd.concat(tables)
-    obs["branch"] = pd.Categorical(obs["branch"], categories=list(course.branches))
-    told = {"keep": course.keep, "blend": course.blend, "via": course.via, "n_steps": course.n_steps}
-    stacked = sp.vstack([part for parts in counts for part in parts], format="csr")
-    return way.carrier.finish(stacked, obs, torch.cat(path), settings={**settings, **told})
+    obs["branch"] = pd.Categorical(obs["branch"], categories=list(trajectory.branches))
+    told = {"keep": trajectory.keep, "blend": trajectory.blend, "via": trajectory.via, "n_steps": trajectory.n_steps}
+    stacked = sp.vstack([part for networks in counts for part in networks], format="csr")
+    return branch.transport.finish(stacked, obs, torch.cat(path), settings={**settings, **told})
 
 
-def _require_possible(way: Way, start: GivenCells, course: Course) -> None:
+def _require_possible(branch: Branch, start: GivenCells, trajectory: TrajectoryPlan) -> None:
     """Refuse what contradicts itself, before anything costly."""
-    plan, carrier = way
-    conditions, target = carrier.known.conditions, override(start.table, plan)
-    require_none_avoided(target, carrier.steering.avoided(conditions, carrier.classifiers), conditions)
-    if course.level > 0.0:
-        carrier.require_steps(start=course.level)
+    plan, transport = branch
+    conditions, target = transport.metadata.conditions, override(start.table, plan)
+    require_none_avoided(target, transport.steering.avoided(conditions, transport.classifiers), conditions)
+    if trajectory.level > 0.0:
+        transport.require_steps(start=trajectory.level)
 
 
 def _states(
-    start: GivenCells, course: Course, *, cells: NDArray[np.int64], sizes: Sizes
+    start: GivenCells, trajectory: TrajectoryPlan, *, cells: NDArray[np.int64], sizes: Sizes
 ) -> Iterator[tuple[Tensor, sp.csr_matrix]]:
     """Make latents and counts of some start cells at each branch and step."""
     clean = start.means  # of one cell, what its counts say; a draw would be harder to find again
-    for plan, carrier in course.branches.values():
-        noisy = _begin(carrier, start, cells, course=course)
-        leaving, tilts = carrier.leaving, carrier.tilts
-        blend = Blend(leaving, carrier.arriving if carrier.steering.avoid else leaving)
-        for step, (weight, (here, there)) in enumerate(_pairs(start.table, plan, course)):
+    for plan, transport in trajectory.branches.values():
+        noisy = _begin(transport, start, cells, trajectory=trajectory)
+        leaving, factor_table = transport.leaving, transport.factor_table
+        blend = Blend(leaving, transport.arriving if transport.steering.avoid else leaving)
+        for step, (weight, (here, there)) in enumerate(_pairs(start.table, plan, trajectory)):
             z = clean
-            if course.level > 0.0:
+            if trajectory.level > 0.0:
                 weights = torch.full((len(cells),), float(weight), device=clean.device)
-                own = carrier.tensors(here, cells, targets=carrier.own)
-                wanted = carrier.tensors(there, cells, targets=carrier.wanted)
-                z = carrier.walk(blend, noisy, beside(own, wanted, weights), start=course.level)
+                own = transport.tensors(here, cells, targets=transport.own)
+                wanted = transport.tensors(there, cells, targets=transport.wanted)
+                z = transport.integrate(blend, noisy, beside(own, wanted, weights), start=trajectory.level)
             between = _defined((here, there), 0.5)  # without labels that change: no step shall jump to those of the end
-            tilt = tilts.of(between) if tilts and course.via == "inversion" else None
+            gene_factors = factor_table.of(between) if factor_table and trajectory.via == "inversion" else None
             own_sizes = sizes.of(cells)
-            yield z, carrier.draw_counts(z, cells, sizes=own_sizes, stream=f"counts of step {step}", tilt=tilt)
+            yield (
+                z,
+                transport.draw_counts(
+                    z, cells, sizes=own_sizes, stream=f"counts of step {step}", gene_factors=gene_factors
+                ),
+            )
 
 
-def _pairs(own: ConditionTable, plan: ConditionPlan, course: Course) -> Iterator[tuple[np.float32, Pair]]:
+def _pairs(own: ConditionTable, plan: ConditionPlan, trajectory: TrajectoryPlan) -> Iterator[tuple[np.float32, Pair]]:
     """Give the conditions of start and target at each step; numbers that both have are interpolated if asked for."""
     target = override(own, plan)
-    for weight in course.weights:
-        if course.blend == "estimates":
+    for weight in trajectory.weights:
+        if trajectory.blend == "estimates":
             yield weight, (own, target)
             continue
         between = (1.0 - weight) * own.values + weight * target.values
@@ -218,14 +229,14 @@ def _pairs(own: ConditionTable, plan: ConditionPlan, course: Course) -> Iterator
         )
 
 
-def _begin(carrier: Carrier, start: GivenCells, cells: NDArray[np.int64], *, course: Course) -> Tensor:
+def _begin(transport: Transport, start: GivenCells, cells: NDArray[np.int64], *, trajectory: TrajectoryPlan) -> Tensor:
     """Find the latents that a way begins from, at its level; the same for every step."""
-    clean, fresh = start.means, carrier.noise("trajectory", cells)
-    share = torch.tensor(1.0 - course.keep, dtype=torch.float64)
-    if course.via == "noising":
+    clean, fresh = start.means, transport.noise("trajectory", cells)
+    share = torch.tensor(1.0 - trajectory.keep, dtype=torch.float64)
+    if trajectory.via == "noising":
         return add_noise(clean, fresh, share.to(clean))
-    own = carrier.tensors(start.table, cells, targets=carrier.own)
-    noise = carrier.to_noise(carrier.resting, clean, own)
+    own = transport.tensors(start.table, cells, targets=transport.own)
+    noise = transport.invert(transport.resting, clean, own)
     return add_noise(noise, fresh, share.to(clean)) / float(scales(share).norm)
 
 
@@ -239,25 +250,31 @@ def _defined(pair: Pair, weight: float) -> ConditionTable:
 
 
 def _obs(
-    carrier: Carrier, start: GivenCells, course: Course, *, name: str, rows: list[ConditionTable], path: list[Tensor]
+    transport: Transport,
+    start: GivenCells,
+    trajectory: TrajectoryPlan,
+    *,
+    name: str,
+    rows: list[ConditionTable],
+    path: list[Tensor],
 ) -> pd.DataFrame:
     """Describe the cells of one branch."""
-    conditions, names = carrier.known.conditions, start.obs.index.astype(str)
+    conditions, names = transport.metadata.conditions, start.obs.index.astype(str)
     table = ConditionTable(np.concatenate([one.codes for one in rows]), np.concatenate([one.values for one in rows]))
-    obs = with_unseen(conditions.decode(table), table, conditions=conditions, training=carrier.parts.trained_on)
-    steps = np.repeat(np.arange(course.n_steps), len(names))
-    of_branch = f"-{name}" if len(course.branches) > 1 else ""
+    obs = with_unseen(conditions.decode(table), table, conditions=conditions, training=transport.networks.trained_on)
+    steps = np.repeat(np.arange(trajectory.n_steps), len(names))
+    of_branch = f"-{name}" if len(trajectory.branches) > 1 else ""
     told: dict[str, Any] = {
         "step": steps,
-        "weight": course.weights.astype(np.float64).round(6)[steps],
+        "weight": trajectory.weights.astype(np.float64).round(6)[steps],
         "branch": name,
-        "start_cell": pd.Categorical(np.tile(names, course.n_steps), categories=names),
-        "pseudotime": _pseudotime(torch.stack(path)[..., :-1].cpu().numpy(), course.weights),
+        "start_cell": pd.Categorical(np.tile(names, trajectory.n_steps), categories=names),
+        "pseudotime": _pseudotime(torch.stack(path)[..., :-1].cpu().numpy(), trajectory.weights),
     }
     taken = {column: f"trajectory_{column}" if column in conditions.names else column for column in told}
     for column, values in told.items():
         obs[taken[column]] = values
-    return obs.set_axis([f"{cell}{of_branch}-{at}" for at in range(course.n_steps) for cell in names])
+    return obs.set_axis([f"{cell}{of_branch}-{at}" for at in range(trajectory.n_steps) for cell in names])
 
 
 def _pseudotime(path: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -265,5 +282,5 @@ def _pseudotime(path: NDArray[np.float32], weights: NDArray[np.float32]) -> NDAr
     legs = np.linalg.norm(np.diff(path.astype(np.float64), axis=0), axis=2)
     gone = np.concatenate([np.zeros((1, path.shape[1])), np.cumsum(legs, axis=0)])
     moves = gone[-1] > 0.0
-    shares = np.where(moves, gone / np.where(moves, gone[-1], 1.0), weights[:, None])
-    return shares.ravel()
+    fractions = np.where(moves, gone / np.where(moves, gone[-1], 1.0), weights[:, None])
+    return fractions.ravel()

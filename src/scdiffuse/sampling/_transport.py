@@ -18,12 +18,12 @@ from torch import Tensor
 from scdiffuse._core.errors import SettingError
 from scdiffuse._core.random import cell_keys, cell_normals
 from scdiffuse._core.slots import OBSM_LATENT
-from scdiffuse.autoencoder import Tilt
-from scdiffuse.calibration import Tilts
+from scdiffuse.autoencoder import GeneFactors
+from scdiffuse.calibration import GeneFactorTable
 from scdiffuse.cells import ConditionTable, build_anndata
 from scdiffuse.diffusion import Denoiser, Heun, Solver, condition_tensors, sample, solver_named
 from scdiffuse.guidance import ALWAYS
-from scdiffuse.model import Attached, Known, Parts, tilts_of
+from scdiffuse.model import AttachedClassifier, ModelMetadata, Networks, gene_factor_table
 from scdiffuse.nn import ConditionTensors
 from scdiffuse.sampling._checks import call_times
 from scdiffuse.sampling._guidance import Steering
@@ -31,25 +31,25 @@ from scdiffuse.sampling._library_size import Depth, Sizes, plan_sizes
 from scdiffuse.sampling._provenance import tell
 from scdiffuse.sampling._targets import Targets
 
-__all__ = ["Carrier"]
+__all__ = ["Transport"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Carrier:
+class Transport:
     """What it takes to carry cells of one model from data to noise and back."""
 
-    parts: Parts
-    known: Known
+    networks: Networks
+    metadata: ModelMetadata
     seed: int
     steering: Steering = field(default_factory=Steering)
-    classifiers: Mapping[str, Attached] = field(default_factory=dict)
+    classifiers: Mapping[str, AttachedClassifier] = field(default_factory=dict)
     steps: int | None = None
     own: Targets | None = None
     """What classifiers find the cells to be."""
     wanted: Targets | None = None
     """Where classifiers guide the cells."""
 
-    def aimed(self, obs: pd.DataFrame) -> Carrier:
+    def aimed(self, obs: pd.DataFrame) -> Transport:
         """Settle where classifiers guide given cells, and what these are.
 
         Parameters
@@ -70,22 +70,22 @@ class Carrier:
     @property
     def n_steps(self) -> int:
         """Steps of the solver from pure noise to data."""
-        return self.known.config.diffusion.n_steps_carried if self.steps is None else self.steps
+        return self.metadata.config.diffusion.n_steps_carried if self.steps is None else self.steps
 
     @property
     def resting(self) -> Denoiser:
         """The denoiser as learnt, with what classifiers find by Bayes' rule; for conditions with `own` targets."""
-        return self.steering.classified(self.parts.denoiser, self.classifiers, interval=ALWAYS)
+        return self.steering.classified(self.networks.denoiser, self.classifiers, interval=ALWAYS)
 
     @cached_property
-    def tilts(self) -> Tilts | None:
+    def factor_table(self) -> GeneFactorTable | None:
         """What combinations never or hardly seen shall differ in from what is decoded."""
-        return tilts_of(self.parts, power=self.steering.least)
+        return gene_factor_table(self.networks, power=self.steering.least)
 
     @property
     def free(self) -> Denoiser:
         """The denoiser with the guidance asked for, which avoids nothing and knows no classifiers."""
-        return self.steering.free(self.parts.denoiser, self.known.conditions, self.classifiers, avoids=False)
+        return self.steering.free(self.networks.denoiser, self.metadata.conditions, self.classifiers, avoids=False)
 
     @property
     def leaving(self) -> Denoiser:
@@ -95,13 +95,13 @@ class Carrier:
     @property
     def arriving(self) -> Denoiser:
         """The denoiser with all that was asked for, for conditions with `wanted` targets."""
-        return self.steering.denoiser(self.parts.denoiser, self.known.conditions, self.classifiers)
+        return self.steering.denoiser(self.networks.denoiser, self.metadata.conditions, self.classifiers)
 
     def tensors(
         self, table: ConditionTable, cells: NDArray[np.int64], *, targets: Targets | None = None
     ) -> ConditionTensors:
         """Hand conditions and targets of some cells to the network, on its device."""
-        device = self.parts.latent_mean.device
+        device = self.networks.latent_mean.device
         held = condition_tensors(table)
         held = held if targets is None else targets.beside(held, cells)
         return held.to(device)
@@ -112,14 +112,14 @@ class Carrier:
 
     @property
     def _solver(self) -> Solver:
-        return solver_named(self.known.config.diffusion.solver)
+        return solver_named(self.metadata.config.diffusion.solver)
 
     def noise(self, stream: str, cells: NDArray[np.integer]) -> Tensor:
         """Draw the standard normals of some cells, shape ``(B, D + 1)``."""
-        width = self.parts.latent_mean.numel()
-        return torch.from_numpy(cell_normals(self.seed, stream, cells, width)).to(self.parts.latent_mean.device)
+        width = self.networks.latent_mean.numel()
+        return torch.from_numpy(cell_normals(self.seed, stream, cells, width)).to(self.networks.latent_mean.device)
 
-    def walk(
+    def integrate(
         self,
         denoiser: Denoiser,
         latents: Tensor,
@@ -133,9 +133,9 @@ class Carrier:
         rule = solver or self._solver
         return sample(denoiser, latents, conditions, solver=rule, n_steps=self.n_steps, start=start, end=end)
 
-    def to_noise(self, denoiser: Denoiser, latents: Tensor, conditions: ConditionTensors) -> Tensor:
+    def invert(self, denoiser: Denoiser, latents: Tensor, conditions: ConditionTensors) -> Tensor:
         """Carry clean latents to the noise that they come from, which takes a solver of second order."""
-        return self.walk(denoiser, latents, conditions, start=0.0, end=1.0, solver=Heun())
+        return self.integrate(denoiser, latents, conditions, start=0.0, end=1.0, solver=Heun())
 
     def draw_counts(
         self,
@@ -144,12 +144,14 @@ class Carrier:
         *,
         sizes: NDArray[np.int64] | None,
         stream: str,
-        tilt: Tilt | None = None,
+        gene_factors: GeneFactors | None = None,
     ) -> sp.csr_matrix:
         """Draw counts of clean latents, shape ``(B, G)``, with the library sizes given or generated."""
-        codes, own = self.parts.to_latent(latents)
+        codes, own = self.networks.to_latent(latents)
         sizes = own if sizes is None else sizes
-        return self.parts.autoencoder.decode(codes, sizes, cell_keys(self.seed, stream, cells), tilt=tilt)
+        return self.networks.autoencoder.decode(
+            codes, sizes, cell_keys(self.seed, stream, cells), gene_factors=gene_factors
+        )
 
     def finish(
         self, counts: sp.csr_matrix, obs: pd.DataFrame, latents: Tensor, *, settings: Mapping[str, Any]
@@ -172,8 +174,8 @@ class Carrier:
         The cells.
         """
         settings = {**settings, **self.steering.to_json(self.classifiers), "steps": self.n_steps}
-        uns = tell(self.known, self.parts, seed=self.seed, settings=settings)
-        made = build_anndata(counts, obs, self.known.var, uns)
+        uns = tell(self.metadata, self.networks, seed=self.seed, settings=settings)
+        made = build_anndata(counts, obs, self.metadata.var, uns)
         made.obs_names = obs.index.astype(str)
         made.obsm[OBSM_LATENT] = latents[:, :-1].cpu().numpy().astype(np.float32)
         return made

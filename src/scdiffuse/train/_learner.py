@@ -148,7 +148,7 @@ class _SharingLearner(Learner):
         """Fill in the numbers that other processes hold, given those of each."""
         rank = self._processes.part.rank
         torch._foreach_copy_(self._known[rank], views[rank])
-        self._exchange.hand_round()
+        self._exchange.all_gather()
         for at, theirs in enumerate(views):
             if at != rank and theirs:
                 torch._foreach_copy_(theirs, self._known[at])

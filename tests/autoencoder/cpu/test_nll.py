@@ -11,7 +11,7 @@ import torch
 from scipy.special import log1p
 from torch import Tensor
 
-from scdiffuse.autoencoder import BurstNegativeBinomial, Counted, NegativeBinomial, read_counts
+from scdiffuse.autoencoder import Counted, NegativeBinomial, OutlierNegativeBinomial, read_counts
 from scdiffuse.autoencoder.cpu import _vectors as vectors
 
 N_CELLS, N_GENES = 7, 1_100  # more genes than are taken at once
@@ -38,7 +38,7 @@ def _likelihood(kind: type[NegativeBinomial], *, size: float, spread: float) -> 
     with torch.no_grad():
         for at, shape in enumerate(likelihood.parameters()):
             shape.add_(spread * _random(at, N_GENES))
-        likelihood.log_size.add_(size)
+        likelihood.log_inverse_dispersion.add_(size)
     return likelihood
 
 
@@ -51,24 +51,22 @@ def _both(likelihood: NegativeBinomial, logits: Tensor, cells: Counted, *, outli
             likelihood, logits = likelihood.double(), logits.double()
             held = cells._replace(counts=cells.counts.double(), totals=cells.totals.double())
         given = logits.clone().requires_grad_()
-        misfit = likelihood.misfit(given, held, WEIGHTS.to(logits.dtype), outliers=outliers)
+        nll = likelihood.nll(given, held, WEIGHTS.to(logits.dtype), outliers=outliers)
         shapes = [given, *likelihood.parameters()]
-        slopes = torch.autograd.grad(misfit, shapes, allow_unused=True, materialize_grads=True)
-        found.append([misfit.detach(), *slopes])
+        slopes = torch.autograd.grad(nll, shapes, allow_unused=True, materialize_grads=True)
+        found.append([nll.detach(), *slopes])
     return found
 
 
 @pytest.mark.parametrize("outliers", [True, False])
-@pytest.mark.parametrize("kind", [NegativeBinomial, BurstNegativeBinomial])
+@pytest.mark.parametrize("kind", [NegativeBinomial, OutlierNegativeBinomial])
 @pytest.mark.parametrize(("size", "spread"), [(-5.0, 0.0), (-6.0, 1.5), (10.0, 0.5)])
 def test_it_is_what_tensors_say(
     cells: Counted, kind: type[NegativeBinomial], size: float, spread: float, *, outliers: bool
 ) -> None:
     likelihood = _likelihood(kind, size=size, spread=spread)
-    (misfit, *slopes), (exact, *expected) = _both(
-        likelihood, 2 * _random(9, N_CELLS, N_GENES), cells, outliers=outliers
-    )
-    assert misfit.item() == pytest.approx(exact.item(), rel=1e-5)
+    (nll, *slopes), (exact, *expected) = _both(likelihood, 2 * _random(9, N_CELLS, N_GENES), cells, outliers=outliers)
+    assert nll.item() == pytest.approx(exact.item(), rel=1e-5)
     for one, other in zip(slopes, expected, strict=True):
         torch.testing.assert_close(one.double(), other, rtol=0.0, atol=3e-4 * float(other.abs().max()))
 
@@ -77,37 +75,37 @@ def test_logits_that_differ_by_hundreds_give_finite_slopes(cells: Counted) -> No
     logits = 2 * _random(9, N_CELLS, N_GENES)
     logits[0, :50] = -300.0
     logits[1, 7] = 200.0
-    likelihood = _likelihood(BurstNegativeBinomial, size=0.0, spread=0.5)
-    (misfit, *slopes), _ = _both(likelihood, logits, cells)
-    assert all(bool(torch.isfinite(one).all()) for one in (misfit, *slopes))
+    likelihood = _likelihood(OutlierNegativeBinomial, size=0.0, spread=0.5)
+    (nll, *slopes), _ = _both(likelihood, logits, cells)
+    assert all(bool(torch.isfinite(one).all()) for one in (nll, *slopes))
 
 
 def test_what_is_no_number_is_not_hidden(cells: Counted) -> None:
     logits = _random(9, N_CELLS, N_GENES)
     logits[5, 1000] = torch.nan
-    assert BurstNegativeBinomial(N_GENES).misfit(logits, cells, WEIGHTS).isnan()
+    assert OutlierNegativeBinomial(N_GENES).nll(logits, cells, WEIGHTS).isnan()
 
 
 def test_threads_change_rounding_only(
     cells: Counted, set_threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    likelihood, logits = _likelihood(BurstNegativeBinomial, size=-5.0, spread=1.0), _random(9, N_CELLS, N_GENES)
+    likelihood, logits = _likelihood(OutlierNegativeBinomial, size=-5.0, spread=1.0), _random(9, N_CELLS, N_GENES)
     monkeypatch.setattr("scdiffuse.autoencoder.cpu._nll._VALUES_A_THREAD", 1)
     found = []
     for n in (1, 3):
         set_threads(n)
         given = logits.clone().requires_grad_()
-        misfit = likelihood.misfit(given, cells, WEIGHTS)
-        found.append([misfit.detach(), *torch.autograd.grad(misfit, [given, *likelihood.parameters()])])
+        nll = likelihood.nll(given, cells, WEIGHTS)
+        found.append([nll.detach(), *torch.autograd.grad(nll, [given, *likelihood.parameters()])])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(found[0][1], found[1][1], rtol=0.0, atol=0.0)  # a cell does not know of the others
 
 
 def test_a_factor_of_the_misfit_is_one_of_the_slopes(cells: Counted) -> None:
-    likelihood, logits = BurstNegativeBinomial(N_GENES), _random(9, N_CELLS, N_GENES).requires_grad_()
+    likelihood, logits = OutlierNegativeBinomial(N_GENES), _random(9, N_CELLS, N_GENES).requires_grad_()
     once, thrice = (
-        torch.autograd.grad(factor * likelihood.misfit(logits, cells, WEIGHTS), logits)[0] for factor in (1.0, 3.0)
+        torch.autograd.grad(factor * likelihood.nll(logits, cells, WEIGHTS), logits)[0] for factor in (1.0, 3.0)
     )
     torch.testing.assert_close(thrice, 3 * once)
 

@@ -31,8 +31,12 @@ def inputs() -> Inputs:
     def normals(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=draws, dtype=torch.float64)
 
-    log_size, burst_rate, log_part = normals(N_GENES), normals(N_GENES).exp() * 0.1, normals(N_GENES) - 1.0
-    held = (normals(3, N_GENES), log_size, burst_rate, log_part)
+    log_inverse_dispersion, outlier_rate, log_part = (
+        normals(N_GENES),
+        normals(N_GENES).exp() * 0.1,
+        normals(N_GENES) - 1.0,
+    )
+    held = (normals(3, N_GENES), log_inverse_dispersion, outlier_rate, log_part)
     for tensor in held:
         tensor.requires_grad_()
     return held
@@ -46,10 +50,12 @@ def test_non_zeros_are_read_with_their_places_and_totals() -> None:
 
 
 def test_fused_terms_are_those_of_the_formula(cells: Counted, inputs: Inputs) -> None:
-    logits, log_size, burst_rate, log_part = inputs
+    logits, log_inverse_dispersion, outlier_rate, log_part = inputs
     zero_cost, log_mean = dense_terms(*inputs, cells)
     mean = torch.softmax(logits, dim=1) * cells.totals * log_part.exp()
-    expected = (log_size.exp() * torch.log1p(mean / log_size.exp()) + burst_rate * mean).sum(dim=1)
+    expected = (
+        log_inverse_dispersion.exp() * torch.log1p(mean / log_inverse_dispersion.exp()) + outlier_rate * mean
+    ).sum(dim=1)
     torch.testing.assert_close(zero_cost, expected)
     torch.testing.assert_close(log_mean, mean.log()[cells.rows, cells.genes])
 

@@ -14,13 +14,13 @@ from tests.oracles import burst_moments
 from scdiffuse._core.random import cell_keys
 from scdiffuse.autoencoder.cpu import _draw_kernels as _kernels
 from scdiffuse.autoencoder.cpu._draw_kernels import Genes, Room
-from scdiffuse.autoencoder.likelihoods._draw import BurstRates, draw_counts
+from scdiffuse.autoencoder.likelihoods._draw import OutlierComponent, draw_counts
 
 Floats = NDArray[np.float64]
 MEANS = np.array([0.05, 0.8, 3.0, 12.0])
 SIZES = np.array([0.5, 2.0, 10.0, 1e8])
-BURSTS = BurstRates(np.array([0.5, 0.1, 0.02, 0.01]), np.array([20.0, 5.0, 30.0, 9.0]))
-NONE = BurstRates(np.zeros(4), np.ones(4))
+BURSTS = OutlierComponent(np.array([0.5, 0.1, 0.02, 0.01]), np.array([20.0, 5.0, 30.0, 9.0]))
+NONE = OutlierComponent(np.zeros(4), np.ones(4))
 N_DRAWS = 6000
 
 
@@ -32,11 +32,11 @@ def _room(n_genes: int) -> Room:
     return Room(*np.empty((7, n_genes)))
 
 
-def _placed(means: Floats, bursts: BurstRates) -> NDArray[np.int64]:
+def _placed(means: Floats, outlier_component: OutlierComponent) -> NDArray[np.int64]:
     """Draw the genes of many cells, before their totals are settled."""
-    part = 1 / (1 + bursts.rate * (1 + bursts.size))
+    part = 1 / (1 + outlier_component.rate * (1 + outlier_component.size))
     state, share = _state(), (means / part / (means / part).sum()).astype(np.float32)
-    counts, genes = np.zeros((N_DRAWS, 4), dtype=np.int64), Genes(SIZES, *bursts, part)
+    counts, genes = np.zeros((N_DRAWS, 4), dtype=np.int64), Genes(SIZES, *outlier_component, part)
     for row in counts:
         assert _kernels._place(row, share, (means / part).sum(), genes, _room(4), state) == row.sum()
     return counts
@@ -49,25 +49,25 @@ def _p_value(counts: NDArray[np.integer[Any]], cdf: Callable[[Any], Any]) -> flo
     return float(stats.kstest(levels, "uniform").pvalue)
 
 
-def _mixture(gene: int, mean: float, bursts: BurstRates) -> Callable[[Floats], Floats]:
+def _mixture(gene: int, mean: float, outlier_component: OutlierComponent) -> Callable[[Floats], Floats]:
     """Return the distribution function that the likelihood trains."""
 
     def negative_binomial(x: Floats, mean: float, size: float) -> Floats:
         return np.asarray(stats.nbinom.cdf(x, size, size / (size + mean)))
 
-    chance, total, excess = burst_moments(mean, bursts.rate[gene], bursts.size[gene])
+    chance, total, excess = burst_moments(mean, outlier_component.rate[gene], outlier_component.size[gene])
     shape = total**2 / excess
     return lambda x: (
         (1 - chance) * negative_binomial(x, mean, SIZES[gene]) + chance * negative_binomial(x - 1, total, shape)
     )
 
 
-@pytest.mark.parametrize("bursts", [NONE, BURSTS], ids=["plain", "bursts"])
+@pytest.mark.parametrize("outlier_component", [NONE, BURSTS], ids=["plain", "outlier_component"])
 @pytest.mark.parametrize("scale", [1.0, 40.0], ids=["clump by clump", "deep cells"])
-def test_counts_follow_the_distribution_of_the_likelihood(scale: float, bursts: BurstRates) -> None:
+def test_counts_follow_the_distribution_of_the_likelihood(scale: float, outlier_component: OutlierComponent) -> None:
     means = MEANS * scale
-    counts = _placed(means, bursts)
-    p_values = [_p_value(counts[:, gene], _mixture(gene, means[gene], bursts)) for gene in range(4)]
+    counts = _placed(means, outlier_component)
+    p_values = [_p_value(counts[:, gene], _mixture(gene, means[gene], outlier_component)) for gene in range(4)]
     assert min(p_values) > 0.01
 
 
@@ -147,53 +147,61 @@ def test_counts_that_poisson_genes_gain_follow_their_shares() -> None:
 
 
 def test_counts_that_clump_are_gained_where_clumps_are() -> None:
-    n_genes, bursts = 400, BurstRates(np.full(400, 1.0), np.full(400, 60.0))
-    shares, totals = np.full((200, n_genes), 1 / n_genes, np.float32), np.full(200, n_genes * 40)
+    n_genes, outlier_component = 400, OutlierComponent(np.full(400, 1.0), np.full(400, 60.0))
+    fractions, totals = np.full((200, n_genes), 1 / n_genes, np.float32), np.full(200, n_genes * 40)
     keys = cell_keys(0, "counts", np.arange(200))
-    counts = draw_counts(shares, totals, size=np.full(n_genes, 0.05), bursts=bursts, keys=keys)
+    counts = draw_counts(fractions, totals, size=np.full(n_genes, 0.05), outlier_component=outlier_component, keys=keys)
     means = 40 / (1 + 61.0)
     plain_zero = (1 + means / 0.05) ** -0.05 * np.exp(-means)
     assert 1 - counts.nnz / counts.shape[0] / n_genes == pytest.approx(plain_zero, abs=0.02)
     np.testing.assert_array_equal(np.asarray(counts.sum(axis=1)).ravel(), totals)
 
 
-@pytest.mark.parametrize("bursts", [None, BurstRates(np.full(4, 0.05), np.full(4, 10.0))], ids=["plain", "bursts"])
-def test_shares_and_totals_are_as_asked(bursts: BurstRates | None) -> None:
+@pytest.mark.parametrize(
+    "outlier_component",
+    [None, OutlierComponent(np.full(4, 0.05), np.full(4, 10.0))],
+    ids=["plain", "outlier_component"],
+)
+def test_shares_and_totals_are_as_asked(outlier_component: OutlierComponent | None) -> None:
     n = 4000
-    shares = np.tile((MEANS / MEANS.sum()).astype(np.float32), (n, 1))
+    fractions = np.tile((MEANS / MEANS.sum()).astype(np.float32), (n, 1))
     totals = np.full(n, 40)
-    counts = draw_counts(shares, totals, size=SIZES, bursts=bursts, keys=cell_keys(0, "counts", np.arange(n))).toarray()
+    counts = draw_counts(
+        fractions, totals, size=SIZES, outlier_component=outlier_component, keys=cell_keys(0, "counts", np.arange(n))
+    ).toarray()
     np.testing.assert_array_equal(counts.sum(axis=1), totals)
-    np.testing.assert_allclose(counts.mean(axis=0), shares[0] * 40, rtol=0.15)
+    np.testing.assert_allclose(counts.mean(axis=0), fractions[0] * 40, rtol=0.15)
 
 
 def test_a_cell_is_the_same_alone_and_among_others() -> None:
     rng, keys = np.random.default_rng(0), cell_keys(0, "counts", np.arange(40))
-    shares = rng.dirichlet(np.full(4, 0.3), 40).astype(np.float32)
+    fractions = rng.dirichlet(np.full(4, 0.3), 40).astype(np.float32)
     totals = rng.integers(1, 900, 40)
-    together = draw_counts(shares, totals, size=SIZES, bursts=BURSTS, keys=keys)
+    together = draw_counts(fractions, totals, size=SIZES, outlier_component=BURSTS, keys=keys)
     some = np.array([31, 3, 17])
-    alone = draw_counts(shares[some], totals[some], size=SIZES, bursts=BURSTS, keys=keys[some])
+    alone = draw_counts(fractions[some], totals[some], size=SIZES, outlier_component=BURSTS, keys=keys[some])
     assert (together[some] != alone).nnz == 0
     assert together.has_canonical_format
 
 
 def test_counts_and_bursts_are_expected_to_fill_the_library() -> None:
-    bursts = BurstRates(np.array([2.0, 0.1, 0.5, 0.01]), np.array([20.0, 5.0, 30.0, 9.0]))
-    part = 1 / (1 + bursts.rate * (1 + bursts.size))
-    counts = _placed(MEANS, bursts)
+    outlier_component = OutlierComponent(np.array([2.0, 0.1, 0.5, 0.01]), np.array([20.0, 5.0, 30.0, 9.0]))
+    part = 1 / (1 + outlier_component.rate * (1 + outlier_component.size))
+    counts = _placed(MEANS, outlier_component)
     error = counts.std(axis=0) / np.sqrt(N_DRAWS)
     assert np.all(np.abs(counts.mean(axis=0) - MEANS / part) < 4 * error)
 
 
 def test_an_extreme_total_is_kept() -> None:
-    shares = np.full((2, 4), 0.25, dtype=np.float32)
+    fractions = np.full((2, 4), 0.25, dtype=np.float32)
     keys = cell_keys(0, "counts", np.arange(2))
-    counts = draw_counts(shares, np.array([1, 2_000_000]), size=SIZES, bursts=None, keys=keys)
+    counts = draw_counts(fractions, np.array([1, 2_000_000]), size=SIZES, outlier_component=None, keys=keys)
     assert counts.sum(axis=1).ravel().tolist() == [[1, 2_000_000]]
 
 
 def test_no_cells_give_an_empty_matrix() -> None:
     nothing = np.empty(0, np.int64)
-    none = draw_counts(np.empty((0, 4), np.float32), nothing, size=SIZES, bursts=None, keys=nothing.astype(np.uint64))
+    none = draw_counts(
+        np.empty((0, 4), np.float32), nothing, size=SIZES, outlier_component=None, keys=nothing.astype(np.uint64)
+    )
     assert none.shape == (0, 4)

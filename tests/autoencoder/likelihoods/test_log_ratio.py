@@ -11,7 +11,7 @@ from scipy.stats import nbinom
 from tests.oracles import burst_moments
 
 from scdiffuse.autoencoder import Counted, read_counts
-from scdiffuse.autoencoder.likelihoods._log_ratio import burst_gain, plain_gain, rising, rising_slope
+from scdiffuse.autoencoder.likelihoods._log_ratio import outlier_log_ratio, plain_log_ratio, rising, rising_slope
 
 N_GENES = 5
 MEANS = np.array([0.01, 0.9, 4.0, 60.0])
@@ -46,9 +46,9 @@ def test_gamma_ratios_hold_in_single_precision(size: float) -> None:
 
 
 def test_the_plain_gain_is_that_of_scipy(cells: Counted) -> None:
-    log_size = _shapes(0, 0.0)
-    size = log_size.detach().exp().numpy()[cells.genes.numpy()]
-    found = plain_gain(torch.from_numpy(MEANS).log(), log_size, cells).detach().numpy()
+    log_inverse_dispersion = _shapes(0, 0.0)
+    size = log_inverse_dispersion.detach().exp().numpy()[cells.genes.numpy()]
+    found = plain_log_ratio(torch.from_numpy(MEANS).log(), log_inverse_dispersion, cells).detach().numpy()
     np.testing.assert_allclose(found, _ratio(cells.counts.numpy(), MEANS, size), rtol=1e-7, atol=1e-7)
 
 
@@ -60,15 +60,17 @@ def test_the_gain_with_bursts_is_a_mixture(cells: Counted) -> None:
     none = size * np.log1p(MEANS / size) + rate * MEANS
     k = total**2 / excess
     bursting = np.log(-np.expm1(-rate * MEANS)) + nbinom.logpmf(counts - 1, k, k / (k + total)) + none
-    found = burst_gain(torch.from_numpy(MEANS).log(), *shapes, cells).detach().numpy()
+    found = outlier_log_ratio(torch.from_numpy(MEANS).log(), *shapes, cells).detach().numpy()
     np.testing.assert_allclose(found, np.logaddexp(_ratio(counts, MEANS, size), bursting), rtol=1e-7, atol=1e-7)
 
 
 def test_gradients_are_those_of_finite_differences(cells: Counted) -> None:
     log_mean = torch.from_numpy(MEANS).log().requires_grad_()
-    assert torch.autograd.gradcheck(lambda mean, size: plain_gain(mean, size, cells), (log_mean, _shapes(0, 0.0)))
+    assert torch.autograd.gradcheck(lambda mean, size: plain_log_ratio(mean, size, cells), (log_mean, _shapes(0, 0.0)))
     shapes = (_shapes(0, 0.0), _shapes(1, -2.0), _shapes(2, 1.5))
-    assert torch.autograd.gradcheck(lambda mean, r, rho, s: burst_gain(mean, r, rho, s, cells), (log_mean, *shapes))
+    assert torch.autograd.gradcheck(
+        lambda mean, r, rho, s: outlier_log_ratio(mean, r, rho, s, cells), (log_mean, *shapes)
+    )
 
 
 def test_a_vanishing_mean_has_finite_gains_and_gradients(cells: Counted) -> None:
@@ -76,6 +78,6 @@ def test_a_vanishing_mean_has_finite_gains_and_gradients(cells: Counted) -> None
     size, rate, burst = (
         _shapes(seed, middle).detach().float().requires_grad_() for seed, middle in enumerate((0.0, -6.5, 2.5))
     )
-    gain = burst_gain(log_mean, size, rate, burst, cells._replace(counts=cells.counts.float()))
-    gradients = torch.autograd.grad(gain.sum(), (log_mean, size, rate, burst))
-    assert all(bool(torch.isfinite(one).all()) for one in (gain, *gradients))
+    log_ratio = outlier_log_ratio(log_mean, size, rate, burst, cells._replace(counts=cells.counts.float()))
+    gradients = torch.autograd.grad(log_ratio.sum(), (log_mean, size, rate, burst))
+    assert all(bool(torch.isfinite(one).all()) for one in (log_ratio, *gradients))

@@ -13,14 +13,14 @@ from tests.oracles import burst_moments
 
 from scdiffuse._core.random import cell_keys
 from scdiffuse.autoencoder import (
-    BurstNegativeBinomial,
     Counted,
     Likelihood,
     NegativeBinomial,
+    OutlierNegativeBinomial,
+    dispersion_start,
     read_counts,
-    shapes_of,
 )
-from scdiffuse.autoencoder.likelihoods import UMIS
+from scdiffuse.autoencoder.likelihoods import UMI_START
 
 SIZES = np.array([0.3, 2.0, 50.0, 6e7])
 LOGITS = np.array([[0.1, -1.0, 2.0, 0.5], [-0.5, 0.3, 0.0, 1.0]])
@@ -39,30 +39,30 @@ def _nb(x: Floats, mean: Floats, size: Floats) -> Floats:
 
 
 def _shares(logits: Floats) -> Floats:
-    shares: Floats = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
-    return shares
+    fractions: Floats = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
+    return fractions
 
 
 @pytest.fixture
 def plain() -> NegativeBinomial:
     """Dispersions from strong to none."""
     likelihood = NegativeBinomial(4).double()
-    likelihood.log_size.data = torch.from_numpy(np.log(SIZES))
+    likelihood.log_inverse_dispersion.data = torch.from_numpy(np.log(SIZES))
     return likelihood
 
 
 @pytest.fixture
-def bursting() -> BurstNegativeBinomial:
+def bursting() -> OutlierNegativeBinomial:
     """Genes that burst at different rates and sizes."""
-    likelihood = BurstNegativeBinomial(4).double()
-    likelihood.log_size.data = torch.from_numpy(np.log(SIZES))
-    likelihood.log_burst_rate.data = torch.tensor([-2.0, -4.0, -6.5, -1.0], dtype=torch.float64)
-    likelihood.log_burst_size.data = torch.tensor([0.5, 2.5, 3.0, 1.0], dtype=torch.float64)
+    likelihood = OutlierNegativeBinomial(4).double()
+    likelihood.log_inverse_dispersion.data = torch.from_numpy(np.log(SIZES))
+    likelihood.log_outlier_rate.data = torch.tensor([-2.0, -4.0, -6.5, -1.0], dtype=torch.float64)
+    likelihood.log_outlier_size.data = torch.tensor([0.5, 2.5, 3.0, 1.0], dtype=torch.float64)
     return likelihood
 
 
 def test_the_negative_binomial_is_that_of_scipy(plain: NegativeBinomial) -> None:
-    found = plain.neg_log_prob(torch.from_numpy(LOGITS), _cells(COUNTS))
+    found = plain.nll_per_cell(torch.from_numpy(LOGITS), _cells(COUNTS))
     mean = _shares(LOGITS) * COUNTS.sum(axis=1, keepdims=True)
     expected = -_nb(COUNTS, mean, SIZES).sum(axis=1)
     np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-5)
@@ -70,40 +70,40 @@ def test_the_negative_binomial_is_that_of_scipy(plain: NegativeBinomial) -> None
 
 def test_a_large_size_is_poisson_in_single_precision() -> None:
     likelihood = NegativeBinomial(4)
-    likelihood.log_size.data.fill_(18.0)
-    found = likelihood.neg_log_prob(
+    likelihood.log_inverse_dispersion.data.fill_(18.0)
+    found = likelihood.nll_per_cell(
         torch.from_numpy(LOGITS).float(), read_counts(sp.csr_matrix(COUNTS), torch.device("cpu"))
     )
     mean = _shares(LOGITS) * COUNTS.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(found.detach().numpy(), -poisson.logpmf(COUNTS, mean).sum(axis=1), rtol=1e-5)
 
 
-def test_bursts_mix_two_negative_binomials(bursting: BurstNegativeBinomial) -> None:
-    rate, burst = bursting.log_burst_rate.detach().exp().numpy(), bursting.log_burst_size.detach().exp().numpy()
+def test_bursts_mix_two_negative_binomials(bursting: OutlierNegativeBinomial) -> None:
+    rate, burst = bursting.log_outlier_rate.detach().exp().numpy(), bursting.log_outlier_size.detach().exp().numpy()
     mean = _shares(LOGITS) * COUNTS.sum(axis=1, keepdims=True) / (1 + rate * (1 + burst))
     _, total, excess = burst_moments(mean, rate, burst)
     burst_log_prob = np.where(COUNTS > 0, _nb(COUNTS - 1, total, total**2 / excess), -np.inf)
     both = np.logaddexp(-rate * mean + _nb(COUNTS, mean, SIZES), np.log(-np.expm1(-rate * mean)) + burst_log_prob)
-    found = bursting.neg_log_prob(torch.from_numpy(LOGITS), _cells(COUNTS))
+    found = bursting.nll_per_cell(torch.from_numpy(LOGITS), _cells(COUNTS))
     np.testing.assert_allclose(found.detach().numpy(), -both.sum(axis=1), atol=1e-5)
 
 
 @pytest.mark.parametrize("mean", [0.02, 1.0, 30.0])
 def test_probabilities_with_bursts_sum_to_one(mean: float) -> None:
-    likelihood = BurstNegativeBinomial(1).double()
-    likelihood.log_size.data.fill_(1.0)
-    likelihood.log_burst_rate.data.fill_(-2.0)
-    part = 1 / (1 + likelihood.log_burst_rate.exp() * (1 + likelihood.log_burst_size.exp()))
+    likelihood = OutlierNegativeBinomial(1).double()
+    likelihood.log_inverse_dispersion.data.fill_(1.0)
+    likelihood.log_outlier_rate.data.fill_(-2.0)
+    part = 1 / (1 + likelihood.log_outlier_rate.exp() * (1 + likelihood.log_outlier_size.exp()))
     cells = _cells(np.arange(3000)[:, None])
     cells = cells._replace(totals=torch.full((3000, 1), mean, dtype=torch.float64) / part.detach())
-    log_prob = -likelihood.neg_log_prob(torch.zeros(3000, 1, dtype=torch.float64), cells)
+    log_prob = -likelihood.nll_per_cell(torch.zeros(3000, 1, dtype=torch.float64), cells)
     assert float(log_prob.detach().exp().sum()) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_gradients_with_bursts_are_those_of_finite_differences(bursting: BurstNegativeBinomial) -> None:
+def test_gradients_with_bursts_are_those_of_finite_differences(bursting: OutlierNegativeBinomial) -> None:
     cells = _cells(COUNTS)
     logits = torch.from_numpy(LOGITS).requires_grad_()
-    names = ("log_size", "log_burst_rate", "log_burst_size")
+    names = ("log_inverse_dispersion", "log_outlier_rate", "log_outlier_size")
     given = tuple(getattr(bursting, name).detach()[:3].clone().requires_grad_() for name in names)
 
     def score(logits: torch.Tensor, *shapes: torch.Tensor) -> torch.Tensor:
@@ -111,40 +111,40 @@ def test_gradients_with_bursts_are_those_of_finite_differences(bursting: BurstNe
         scored: torch.Tensor = torch.func.functional_call(bursting, held, (logits, cells))
         return scored
 
-    bursting.forward = bursting.neg_log_prob
+    bursting.forward = bursting.nll_per_cell
     assert torch.autograd.gradcheck(score, (logits, *given))
 
 
-def test_a_cell_without_counts_scores_finitely(bursting: BurstNegativeBinomial) -> None:
-    found = bursting.neg_log_prob(torch.from_numpy(LOGITS), _cells(np.zeros((2, 4), dtype=np.int64)))
+def test_a_cell_without_counts_scores_finitely(bursting: OutlierNegativeBinomial) -> None:
+    found = bursting.nll_per_cell(torch.from_numpy(LOGITS), _cells(np.zeros((2, 4), dtype=np.int64)))
     assert bool(torch.isfinite(found).all())
 
 
 def test_only_bursts_have_a_prior_and_it_is_zero_at_the_start() -> None:
     assert NegativeBinomial(3).penalty().item() == 0.0
-    likelihood = BurstNegativeBinomial(3)
+    likelihood = OutlierNegativeBinomial(3)
     assert likelihood.penalty().item() == 0.0
-    likelihood.log_burst_rate.data += 1.0
+    likelihood.log_outlier_rate.data += 1.0
     assert likelihood.penalty().item() > 0.0
 
 
 def test_shapes_begin_where_the_counts_say_and_bursts_have_their_prior_there() -> None:
-    assert shapes_of(1.4) == UMIS
-    likelihood = BurstNegativeBinomial(3)
-    likelihood.start(shapes_of(80.0))
+    assert dispersion_start(1.4) == UMI_START
+    likelihood = OutlierNegativeBinomial(3)
+    likelihood.start(dispersion_start(80.0))
     assert likelihood.penalty().item() == 0.0
-    assert likelihood.log_burst_size.detach().exp().numpy() == pytest.approx(80.0)
-    assert bool((likelihood.log_size < 0).all())
+    assert likelihood.log_outlier_size.detach().exp().numpy() == pytest.approx(80.0)
+    assert bool((likelihood.log_inverse_dispersion < 0).all())
 
 
 @pytest.mark.parametrize("name", ["plain", "bursting"])
 def test_each_cell_is_drawn_on_its_own(name: str, request: pytest.FixtureRequest) -> None:
     likelihood: Likelihood = request.getfixturevalue(name)
-    shares = np.random.default_rng(0).dirichlet(np.ones(4), 9).astype(np.float32)
+    fractions = np.random.default_rng(0).dirichlet(np.ones(4), 9).astype(np.float32)
     sizes = np.arange(5, 95, 10)
-    together = likelihood.sample(shares, sizes, cell_keys(3, "counts", np.arange(9)))
+    together = likelihood.sample(fractions, sizes, cell_keys(3, "counts", np.arange(9)))
     order = np.array([7, 2, 4])
-    alone = likelihood.sample(shares[order], sizes[order], cell_keys(3, "counts", order))
+    alone = likelihood.sample(fractions[order], sizes[order], cell_keys(3, "counts", order))
     assert (together[order] != alone).nnz == 0
     assert together.dtype == np.int32
     np.testing.assert_array_equal(np.asarray(together.sum(axis=1)).ravel(), sizes)

@@ -35,7 +35,7 @@ _12 = np.uint64(12)
 class Cells(NamedTuple):
     """Cells to draw."""
 
-    shares: NDArray[np.float32]
+    fractions: NDArray[np.float32]
     """Share of each gene, shape ``(B, G)``."""
     library_size: Ints
     """Counts a cell shall have, shape ``(B,)``."""
@@ -50,7 +50,7 @@ class Genes(NamedTuple):
     """Inverse dispersion."""
     rate: Floats
     """Bursts a count; 0 for none."""
-    burst_size: Floats
+    outlier_size: Floats
     """Mean counts a burst beyond the first, positive."""
     part: Floats
     """Part of a gene's counts that is of no burst; 1 without any."""
@@ -97,14 +97,14 @@ def draw_cells(cells: Cells, genes: Genes, drawn: Drawn) -> None:
     drawn
         Filled.
     """
-    n_cells, n_genes = cells.shares.shape
+    n_cells, n_genes = cells.fractions.shape
     dense = np.zeros(n_genes, np.int64)
     each = np.empty((7, n_genes))
     room = Room(each[0], each[1], each[2], each[3], each[4], each[5], each[6])
     state = np.zeros(1, np.uint64)
     end = 0
     for cell in range(n_cells):
-        share, target = cells.shares[cell], cells.library_size[cell]
+        share, target = cells.fractions[cell], cells.library_size[cell]
         state[0] = cells.keys[cell]
         excess = _place(dense, share, float(target), genes, room, state) - target
         if excess > 0:
@@ -209,12 +209,12 @@ def _count_up(level: float, mean: float) -> int:
 def _draw_points(n_points: int, count: int, gene: int, genes: Genes, room: Room, state: State) -> int:
     """Turn points of a gene into clumps of several counts, a burst, or nothing, by the ratio of the rates."""
     mean, size, is_burst = room.mean[gene], genes.size[gene], False
-    bursts, spread = genes.rate[gene] * mean, math.log1p(mean / size)
+    outlier_component, spread = genes.rate[gene] * mean, math.log1p(mean / size)
     for _ in range(n_points):
         level = _uniform(state) * room.bound[gene]
-        if level < bursts:
+        if level < outlier_component:
             is_burst = True
-        elif level < bursts + size * spread - room.single[gene]:
+        elif level < outlier_component + size * spread - room.single[gene]:
             count += _several(mean / (mean + size), spread, state)
     return _draw_burst(gene, genes, room, state) if is_burst else count
 
@@ -231,11 +231,11 @@ def _draw_often(gene: int, genes: Genes, room: Room, state: State) -> int:
 @compiled
 def _draw_burst(gene: int, genes: Genes, room: Room, state: State) -> int:
     """Draw a count with at least one burst, of as many as are expected then; it grows as its burst does."""
-    mean, added = room.mean[gene], 1.0 + genes.burst_size[gene]
-    bursts = genes.rate[gene] * mean
-    number = -bursts / math.expm1(-bursts)
+    mean, added = room.mean[gene], 1.0 + genes.outlier_size[gene]
+    outlier_component = genes.rate[gene] * mean
+    number = -outlier_component / math.expm1(-outlier_component)
     total = mean + number * added - 1.0
-    excess = number * added * (added * (2.0 + bursts - number) - 2.0) + 1.0
+    excess = number * added * (added * (2.0 + outlier_component - number) - 2.0) + 1.0
     room.growth[gene] = excess / (excess + total)
     return 1 + _negative_binomial(total, total * total / excess, state)
 

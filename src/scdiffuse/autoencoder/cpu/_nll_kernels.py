@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from scdiffuse._core.compiled import compiled, compiled_sums
-from scdiffuse.autoencoder.cpu._nll_types import CountedRows, Few, Floats, GeneShapes, GeneSums, Ints, Slopes
+from scdiffuse.autoencoder.cpu._nll_types import CountedRows, Few, Floats, GeneDispersions, GeneSums, Ints, Slopes
 from scdiffuse.autoencoder.cpu._vectors import (
     add_into,
     digamma_rest,
@@ -26,7 +26,7 @@ from scdiffuse.autoencoder.cpu._vectors import (
     take_from,
 )
 
-__all__ = ["misfit_rows"]
+__all__ = ["nll_rows"]
 
 _GENES, _FOUND = 512, 256  # taken at once
 _0, _1, _2, _3, _4 = (np.float32(n) for n in range(5))
@@ -37,10 +37,10 @@ _LOG_FACTORIALS = np.array([math.lgamma(n + 1.0) for n in range(1024)], np.float
 
 
 @compiled_sums
-def misfit_rows(
+def nll_rows(
     logits: Floats,
     cells: CountedRows,
-    shapes: GeneShapes,
+    shapes: GeneDispersions,
     with_bursts: bool,  # noqa: FBT001
     slope: Floats,
     sums: GeneSums,
@@ -69,7 +69,7 @@ def misfit_rows(
     """
     expected, spare = np.empty(logits.shape[1], np.float32), np.empty(logits.shape[1], np.float32)
     room = np.empty((17, _FOUND), np.float32)
-    misfit = 0.0
+    nll = 0.0
     for row in range(rows[0], rows[1]):
         found = slope[row] if slope.shape[0] > 0 else spare
         scale = np.float32(cells.totals[row] / _exponentials(logits[row], cells.top[row], expected))
@@ -79,17 +79,17 @@ def misfit_rows(
             counts = slice(first, min(first + _FOUND, cells.starts[row + 1]))
             few, plain, slopes, burst, others = _places(room, counts.stop - first)
             _meet(logits[row], log_scale, cells.genes[counts], cells.counts[counts], shapes, few)
-            gain = _plain(few, plain, slopes)
+            log_ratio = _plain(few, plain, slopes)
             if with_bursts:
                 _burst(few, burst, others)
-                gain = _mix(plain, burst, slopes, others)
-            cost -= gain
+                log_ratio = _mix(plain, burst, slopes, others)
+            cost -= log_ratio
             _spread(cells.genes[counts], slopes, cells.weight[row], found, sums)
-        misfit += cells.weight[row] * cost
+        nll += cells.weight[row] * cost
         add_into(found, sums.by_part)
         if slope.shape[0] > 0:
             take_from(expected, np.float32(sum_of(found) / cells.totals[row]), found)
-    return misfit
+    return nll
 
 
 @compiled
@@ -117,7 +117,7 @@ def _exponentials(logits: Floats, top: float, share: Floats) -> float:
 
 @compiled_sums
 def _zeros(
-    expected: Floats, scale: np.float32, weight: float, shapes: GeneShapes, slope: Floats, sums: GeneSums
+    expected: Floats, scale: np.float32, weight: float, shapes: GeneDispersions, slope: Floats, sums: GeneSums
 ) -> float:
     """Sum what a cell without any count would cost, and fill in its slopes by the logs of means.
 
@@ -128,7 +128,12 @@ def _zeros(
     for first in range(0, expected.size, _GENES):
         genes = slice(first, min(first + _GENES, expected.size))
         n = genes.stop - first
-        whole, found, by_size, by_rate = expected[genes], slope[genes], sums.by_size[genes], sums.by_zero_rate[genes]
+        whole, found, by_inverse_dispersion, by_rate = (
+            expected[genes],
+            slope[genes],
+            sums.by_inverse_dispersion[genes],
+            sums.by_zero_rate[genes],
+        )
         size, dispersion, rate, part = (
             shapes.size[genes],
             shapes.dispersion[genes],
@@ -149,7 +154,7 @@ def _zeros(
         for at in range(n):
             found[at] = weight * (size[at] * ratio[at] + rate[at] * mean[at])
         for at in range(n):
-            by_size[at] += weight * size[at] * (log_ratio[at] - ratio[at])
+            by_inverse_dispersion[at] += weight * size[at] * (log_ratio[at] - ratio[at])
         for at in range(n):
             by_rate[at] += weight * mean[at]
     return total
@@ -161,13 +166,13 @@ def _spread(genes: Ints, slopes: Slopes, weight: float, slope: Floats, sums: Gen
     for at in range(genes.size):
         gene = genes[at]
         slope[gene] -= weight * slopes.by_mean[at]
-        sums.by_size[gene] -= weight * slopes.by_size[at]
+        sums.by_inverse_dispersion[gene] -= weight * slopes.by_inverse_dispersion[at]
         sums.by_rate[gene] -= weight * slopes.by_rate[at]
-        sums.by_burst[gene] -= weight * slopes.by_burst[at]
+        sums.by_outlier_size[gene] -= weight * slopes.by_outlier_size[at]
 
 
 @compiled_sums
-def _meet(logits: Floats, log_scale: float, genes: Ints, counts: Floats, shapes: GeneShapes, few: Few) -> None:
+def _meet(logits: Floats, log_scale: float, genes: Ints, counts: Floats, shapes: GeneDispersions, few: Few) -> None:
     """Fill in what is known of some counts of a cell."""
     for at in range(counts.size):
         x, gene = counts[at], genes[at]
@@ -176,23 +181,23 @@ def _meet(logits: Floats, log_scale: float, genes: Ints, counts: Floats, shapes:
             few.log_factorial[at], few.log_before[at] = _LOG_FACTORIALS[int(x)], _LOG_FACTORIALS[int(x) - 1]
         else:
             few.log_factorial[at], few.log_before[at] = math.lgamma(x + 1.0), math.lgamma(x)
-        few.log_size[at], few.size[at] = shapes.log_size[gene], shapes.size[gene]
-        few.added[at] = _1 + shapes.burst_size[gene]
+        few.log_inverse_dispersion[at], few.size[at] = shapes.log_inverse_dispersion[gene], shapes.size[gene]
+        few.added[at] = _1 + shapes.outlier_size[gene]
         few.log_mean[at] = logits[gene] + log_scale + shapes.log_part[gene]
-        few.bursts[at] = shapes.log_rate[gene]
+        few.outlier_component[at] = shapes.log_rate[gene]
     for at in range(counts.size):
-        few.bursts[at] += few.log_mean[at]
+        few.outlier_component[at] += few.log_mean[at]
     exp_into(few.log_mean, few.mean)
-    exp_into(few.bursts, few.bursts)
+    exp_into(few.outlier_component, few.outlier_component)
     for at in range(counts.size):
-        few.bursts[at] = _LEAST if few.bursts[at] < _LEAST else few.bursts[at]
+        few.outlier_component[at] = _LEAST if few.outlier_component[at] < _LEAST else few.outlier_component[at]
 
 
 @compiled_sums
 def _plain(few: Few, value: Floats, slopes: Slopes) -> float:
     """Compare plain counts with zeros, which have no slope by bursts; return the sum of the values."""
     n = few.x.size
-    by_mean, by_size = slopes.by_mean, slopes.by_size
+    by_mean, by_inverse_dispersion = slopes.by_mean, slopes.by_inverse_dispersion
     room = np.empty((2, n), np.float32)
     both, log_both = room[0], room[1]
     for at in range(n):
@@ -204,13 +209,13 @@ def _plain(few: Few, value: Floats, slopes: Slopes) -> float:
         value[at] = few.x[at] * (few.log_mean[at] - log_both[at]) - few.log_factorial[at]
     _rising(few.x, few.size, both, log_both)
     for at in range(n):
-        value[at] += few.log_size[at] if few.x[at] == _1 else both[at]
+        value[at] += few.log_inverse_dispersion[at] if few.x[at] == _1 else both[at]
     for at in range(n):
-        by_size[at] = (_1 if few.x[at] == _1 else few.size[at] * log_both[at]) - by_mean[at]
+        by_inverse_dispersion[at] = (_1 if few.x[at] == _1 else few.size[at] * log_both[at]) - by_mean[at]
     for at in range(n):
         slopes.by_rate[at] = _0
     for at in range(n):
-        slopes.by_burst[at] = _0
+        slopes.by_outlier_size[at] = _0
     return sum_of(value)
 
 
@@ -218,20 +223,25 @@ def _plain(few: Few, value: Floats, slopes: Slopes) -> float:
 def _burst(few: Few, value: Floats, slopes: Slopes) -> None:
     """Compare bursts with plain zeros."""
     n = few.x.size
-    by_mean, by_size, by_rate, by_burst = slopes.by_mean, slopes.by_size, slopes.by_rate, slopes.by_burst
-    mean, size, bursts, added = few.mean, few.size, few.bursts, few.added
+    by_mean, by_inverse_dispersion, by_rate, by_outlier_size = (
+        slopes.by_mean,
+        slopes.by_inverse_dispersion,
+        slopes.by_rate,
+        slopes.by_outlier_size,
+    )
+    mean, size, outlier_component, added = few.mean, few.size, few.outlier_component, few.added
     room = np.empty((10, n), np.float32)
     none, number, total, excess, shape = room[0], room[1], room[2], room[3], room[4]
     spread, by_shape, other, found, others = room[5], room[6], room[7], room[8], room[9]
-    none_into(bursts, none)
+    none_into(outlier_component, none)
     for at in range(n):
-        number[at] = bursts[at] / none[at]
+        number[at] = outlier_component[at] / none[at]
     for at in range(n):
         others[at] = few.x[at] - _1
     for at in range(n):
         total[at] = mean[at] - _1 + number[at] * added[at]
     for at in range(n):
-        rest = _2 + bursts[at] - number[at]
+        rest = _2 + outlier_component[at] - number[at]
         more = number[at] * added[at] * (added[at] * rest - _2) + _1
         excess[at] = _LEAST_EXCESS if more < _LEAST_EXCESS else more
     for at in range(n):
@@ -249,7 +259,7 @@ def _burst(few: Few, value: Floats, slopes: Slopes) -> None:
         by_shape[at] += other[at] - spread[at] - others[at] / (total[at] + shape[at])
     log_into(none, found)
     for at in range(n):
-        value[at] += found[at] + bursts[at]
+        value[at] += found[at] + outlier_component[at]
     for at in range(n):
         other[at] = mean[at] / size[at]
     log1p_into(other, found)
@@ -258,7 +268,7 @@ def _burst(few: Few, value: Floats, slopes: Slopes) -> None:
     for at in range(n):
         by_mean[at] = mean[at] / (mean[at] + size[at])
     for at in range(n):
-        by_size[at] = size[at] * (found[at] - by_mean[at])
+        by_inverse_dispersion[at] = size[at] * (found[at] - by_mean[at])
     by_total, by_excess = spread, by_shape
     for at in range(n):
         ratio = shape[at] / total[at]
@@ -266,18 +276,20 @@ def _burst(few: Few, value: Floats, slopes: Slopes) -> None:
     for at in range(n):
         by_excess[at] *= -shape[at] / excess[at]
     for at in range(n):
-        change = (none[at] - bursts[at] * (_1 - none[at])) / (none[at] * none[at])
-        other[at] = _HALF + bursts[at] * _SIXTH if bursts[at] < _FEW else change
+        change = (none[at] - outlier_component[at] * (_1 - none[at])) / (none[at] * none[at])
+        other[at] = _HALF + outlier_component[at] * _SIXTH if outlier_component[at] < _FEW else change
     for at in range(n):
-        rest = added[at] * (_2 + bursts[at] - number[at])
+        rest = added[at] * (_2 + outlier_component[at] - number[at])
         found[at] = other[at] * (rest - _2) + number[at] * added[at] * (_1 - other[at])
     for at in range(n):
-        by_rate[at] = number[at] + bursts[at] * added[at] * (by_total[at] * other[at] + by_excess[at] * found[at])
+        by_rate[at] = number[at] + outlier_component[at] * added[at] * (
+            by_total[at] * other[at] + by_excess[at] * found[at]
+        )
     for at in range(n):
         by_mean[at] = size[at] * by_mean[at] + by_rate[at] + by_total[at] * mean[at]
     for at in range(n):
-        rest = added[at] * (_2 + bursts[at] - number[at]) - _1
-        by_burst[at] = (added[at] - _1) * number[at] * (by_total[at] + _2 * by_excess[at] * rest)
+        rest = added[at] * (_2 + outlier_component[at] - number[at]) - _1
+        by_outlier_size[at] = (added[at] - _1) * number[at] * (by_total[at] + _2 * by_excess[at] * rest)
 
 
 @compiled_sums
@@ -303,11 +315,13 @@ def _mix(plain: Floats, burst: Floats, slopes: Slopes, others: Slopes) -> float:
     for at in range(n):
         slopes.by_mean[at] += odds[at] * (others.by_mean[at] - slopes.by_mean[at])
     for at in range(n):
-        slopes.by_size[at] += odds[at] * (others.by_size[at] - slopes.by_size[at])
+        slopes.by_inverse_dispersion[at] += odds[at] * (
+            others.by_inverse_dispersion[at] - slopes.by_inverse_dispersion[at]
+        )
     for at in range(n):
         slopes.by_rate[at] *= odds[at]
     for at in range(n):
-        slopes.by_burst[at] *= odds[at]
+        slopes.by_outlier_size[at] *= odds[at]
     return total
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CountedRows", "Few", "Floats", "GeneShapes", "GeneSums", "Ints", "Slopes"]
+__all__ = ["CountedRows", "Few", "Floats", "GeneDispersions", "GeneSums", "Ints", "Slopes"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -30,10 +30,10 @@ class CountedRows(NamedTuple):
     """The largest logit of each cell, shape ``(B,)``."""
 
 
-class GeneShapes(NamedTuple):
+class GeneDispersions(NamedTuple):
     """Distribution of the counts of each gene, each of shape ``(G,)``."""
 
-    log_size: Floats
+    log_inverse_dispersion: Floats
     """Log of the inverse dispersion."""
     size: Floats
     """Inverse dispersion."""
@@ -43,7 +43,7 @@ class GeneShapes(NamedTuple):
     """Log of the bursts a count."""
     rate: Floats
     """Bursts a count; 0 for none."""
-    burst_size: Floats
+    outlier_size: Floats
     """Mean counts a burst beyond the first."""
     log_part: Floats
     """Log of the part of a gene's counts that is of no burst."""
@@ -54,7 +54,7 @@ class GeneShapes(NamedTuple):
 class GeneSums(NamedTuple):
     """Derivatives of the misfit of all cells, each of shape ``(G,)``; what is found is added."""
 
-    by_size: Floats
+    by_inverse_dispersion: Floats
     """By the log of the inverse dispersion."""
     by_part: Floats
     """By the log of the part that is of no burst."""
@@ -62,7 +62,7 @@ class GeneSums(NamedTuple):
     """By the bursts a count, as far as all counts were zeros."""
     by_rate: Floats
     """By the log of the bursts a count, for what the counts gain."""
-    by_burst: Floats
+    by_outlier_size: Floats
     """By the log of the counts a burst beyond the first."""
 
 
@@ -79,11 +79,11 @@ class Few(NamedTuple):
     """Log of the mean without bursts."""
     mean: Floats
     """That mean."""
-    log_size: Floats
+    log_inverse_dispersion: Floats
     """Log of the inverse dispersion."""
     size: Floats
     """The inverse dispersion."""
-    bursts: Floats
+    outlier_component: Floats
     """Bursts expected."""
     added: Floats
     """Counts of a burst, on average."""
@@ -94,9 +94,9 @@ class Slopes(NamedTuple):
 
     by_mean: Floats
     """By the log of the mean without bursts."""
-    by_size: Floats
+    by_inverse_dispersion: Floats
     """By the log of the inverse dispersion."""
     by_rate: Floats
     """By the log of the bursts a count."""
-    by_burst: Floats
+    by_outlier_size: Floats
     """By the log of the counts a burst beyond the first."""

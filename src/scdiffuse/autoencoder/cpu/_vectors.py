@@ -129,13 +129,13 @@ def digamma_rest(inverse: np.float32) -> np.float32:
 
 
 @compiled_fused
-def none_into(bursts: Floats, found: Floats) -> None:
+def none_into(outlier_component: Floats, found: Floats) -> None:
     r"""Compute :math:`1 - e^{-\beta}`: by its series where the difference would lose digits."""
-    power = np.empty(bursts.size, np.float32)
-    for at in range(bursts.size):
-        power[at] = -bursts[at]
+    power = np.empty(outlier_component.size, np.float32)
+    for at in range(outlier_component.size):
+        power[at] = -outlier_component[at]
     exp_into(power, power)
-    for at in range(bursts.size):
-        b = bursts[at]
+    for at in range(outlier_component.size):
+        b = outlier_component[at]
         series = _HALF - b * (_SIXTH - b * (_OF_4 - b * (_OF_5 - b * (_OF_6 - b * _OF_7))))
         found[at] = b * (_1 - b * series) if b < _HALF else _1 - power[at]

@@ -5,11 +5,14 @@ counts from them. `Likelihood` says what each offers; `LIKELIHOODS` finds one by
 """
 
 from scdiffuse.autoencoder.likelihoods._negative_binomial import NegativeBinomial as NegativeBinomial
-from scdiffuse.autoencoder.likelihoods._outliers import BurstNegativeBinomial as BurstNegativeBinomial
-from scdiffuse.autoencoder.likelihoods._protocol import UMIS as UMIS
+from scdiffuse.autoencoder.likelihoods._outliers import OutlierNegativeBinomial as OutlierNegativeBinomial
+from scdiffuse.autoencoder.likelihoods._protocol import UMI_START as UMI_START
+from scdiffuse.autoencoder.likelihoods._protocol import DispersionStart as DispersionStart
 from scdiffuse.autoencoder.likelihoods._protocol import Likelihood as Likelihood
-from scdiffuse.autoencoder.likelihoods._protocol import Shapes as Shapes
-from scdiffuse.autoencoder.likelihoods._protocol import shapes_of as shapes_of
+from scdiffuse.autoencoder.likelihoods._protocol import dispersion_start as dispersion_start
 
-LIKELIHOODS: dict[str, type[NegativeBinomial]] = {"burst": BurstNegativeBinomial, "negative_binomial": NegativeBinomial}
+LIKELIHOODS: dict[str, type[NegativeBinomial]] = {
+    "burst": OutlierNegativeBinomial,
+    "negative_binomial": NegativeBinomial,
+}
 """Likelihoods by name."""

@@ -8,12 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-__all__ = ["BurstRates", "draw_counts"]
+__all__ = ["OutlierComponent", "draw_counts"]
 
 Floats = NDArray[np.float64]
 
 
-class BurstRates(NamedTuple):
+class OutlierComponent(NamedTuple):
     """How often genes burst, and how far."""
 
     rate: Floats
@@ -23,11 +23,11 @@ class BurstRates(NamedTuple):
 
 
 def draw_counts(
-    shares: NDArray[np.float32],
+    fractions: NDArray[np.float32],
     library_size: NDArray[np.int64],
     *,
     size: Floats,
-    bursts: BurstRates | None,
+    outlier_component: OutlierComponent | None,
     keys: NDArray[np.uint64],
 ) -> sp.csr_matrix:
     r"""Draw the counts of cells from a negative binomial, with bursts or without, then bring them to their total.
@@ -37,13 +37,13 @@ def draw_counts(
 
     Parameters
     ----------
-    shares
+    fractions
         Share of each gene, shape ``(B, G)``, rows summing to 1.
     library_size
         Counts a cell shall have, shape ``(B,)``.
     size
         Inverse dispersion, shape ``(G,)``.
-    bursts
+    outlier_component
         Bursts of genes; `None` for none.
     keys
         Key of the random stream of each cell, shape ``(B,)``.
@@ -59,11 +59,11 @@ def draw_counts(
     # The compiler takes half a second to import, which only those who draw shall wait for.
     from scdiffuse.autoencoder.cpu._draw_kernels import Cells, Drawn, Genes, draw_cells
 
-    n_cells, n_genes = shares.shape
-    rate, burst_size = bursts or BurstRates(np.zeros_like(size), np.ones_like(size))
+    n_cells, n_genes = fractions.shape
+    rate, outlier_size = outlier_component or OutlierComponent(np.zeros_like(size), np.ones_like(size))
     n_most = int(np.minimum(library_size, n_genes).sum()) + 1
     drawn = Drawn(np.zeros(n_cells + 1, np.int64), np.empty(n_most, np.int32), np.empty(n_most, np.int32))
-    cells = Cells(np.ascontiguousarray(shares), np.ascontiguousarray(library_size, dtype=np.int64), keys)
-    draw_cells(cells, Genes(size, rate, burst_size, 1.0 / (1.0 + rate * (1.0 + burst_size))), drawn)
+    cells = Cells(np.ascontiguousarray(fractions), np.ascontiguousarray(library_size, dtype=np.int64), keys)
+    draw_cells(cells, Genes(size, rate, outlier_size, 1.0 / (1.0 + rate * (1.0 + outlier_size))), drawn)
     end = drawn.starts[-1]
-    return sp.csr_matrix((drawn.counts[:end].copy(), drawn.genes[:end].copy(), drawn.starts), shape=shares.shape)
+    return sp.csr_matrix((drawn.counts[:end].copy(), drawn.genes[:end].copy(), drawn.starts), shape=fractions.shape)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from scdiffuse.autoencoder._counts import Counted
 
-__all__ = ["burst_gain", "plain_gain", "rising", "rising_slope"]
+__all__ = ["outlier_log_ratio", "plain_log_ratio", "rising", "rising_slope"]
 
 _SHIFT = 4  # Stirling's series is exact to single precision from here on
 _LEAST_EXCESS = 1e-6  # variance above the mean: bursts of hardly more than one count round to less
@@ -17,7 +17,7 @@ _FEW = 1e-3  # expected bursts below which the slope of their number is a series
 _LEAST = 1e-30  # expected bursts: keeps the logarithm of the chance of one finite
 
 
-def plain_gain(log_mean: Tensor, log_size: Tensor, cells: Counted) -> Tensor:
+def plain_log_ratio(log_mean: Tensor, log_inverse_dispersion: Tensor, cells: Counted) -> Tensor:
     r"""Compare the counts with zeros under a negative binomial.
 
     .. math:: \log \frac{P(x)}{P(0)} = \log \frac{\Gamma(x + r)}{\Gamma(r)\, x!} + x \log \frac{\mu}{\mu + r}
@@ -26,7 +26,7 @@ def plain_gain(log_mean: Tensor, log_size: Tensor, cells: Counted) -> Tensor:
     ----------
     log_mean
         :math:`\log \mu` of each count, shape ``(nnz,)``.
-    log_size
+    log_inverse_dispersion
         :math:`\log r` of each gene, shape ``(G,)``.
     cells
         The counts, at least 1.
@@ -35,12 +35,12 @@ def plain_gain(log_mean: Tensor, log_size: Tensor, cells: Counted) -> Tensor:
     -------
     Log ratios, shape ``(nnz,)``, differentiable.
     """
-    gain: Tensor = _PlainGain.apply(log_mean, log_size, cells)  # type: ignore[no-untyped-call]
-    return gain
+    log_ratio: Tensor = _PlainLogRatio.apply(log_mean, log_inverse_dispersion, cells)  # type: ignore[no-untyped-call]
+    return log_ratio
 
 
-def burst_gain(  # noqa: PLR0917 - the shapes of a likelihood
-    log_mean: Tensor, log_size: Tensor, log_rate: Tensor, log_burst: Tensor, cells: Counted
+def outlier_log_ratio(  # noqa: PLR0917 - the shapes of a likelihood
+    log_mean: Tensor, log_inverse_dispersion: Tensor, log_rate: Tensor, log_outlier_size: Tensor, cells: Counted
 ) -> Tensor:
     r"""Compare the counts with zeros under a negative binomial with bursts.
 
@@ -59,7 +59,7 @@ def burst_gain(  # noqa: PLR0917 - the shapes of a likelihood
     ----------
     log_mean
         :math:`\log \mu` of each count, shape ``(nnz,)``.
-    log_size, log_rate, log_burst
+    log_inverse_dispersion, log_rate, log_outlier_size
         :math:`\log r`, :math:`\log \rho` and :math:`\log s` of each gene, shape ``(G,)``.
     cells
         The counts, at least 1.
@@ -68,8 +68,8 @@ def burst_gain(  # noqa: PLR0917 - the shapes of a likelihood
     -------
     Log ratios, shape ``(nnz,)``, differentiable.
     """
-    gain: Tensor = _BurstGain.apply(log_mean, log_size, log_rate, log_burst, cells)  # type: ignore[no-untyped-call]
-    return gain
+    log_ratio: Tensor = _OutlierLogRatio.apply(log_mean, log_inverse_dispersion, log_rate, log_outlier_size, cells)  # type: ignore[no-untyped-call]
+    return log_ratio
 
 
 def rising(x: Tensor, r: Tensor) -> Tensor:
@@ -92,11 +92,11 @@ def rising(x: Tensor, r: Tensor) -> Tensor:
     """
     base = r + _SHIFT
     top = base + x
-    gain = (base - 0.5) * torch.log1p(x / base) + x * (top.log() - 1.0) + _stirling(top) - _stirling(base)
+    log_ratio = (base - 0.5) * torch.log1p(x / base) + x * (top.log() - 1.0) + _stirling(top) - _stirling(base)
     ratio = 1.0 + x / r
     for k in range(1, _SHIFT):
         ratio *= 1.0 + x / (r + k)
-    return gain.sub_(ratio.log_())
+    return log_ratio.sub_(ratio.log_())
 
 
 def rising_slope(x: Tensor, r: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ class _Part(NamedTuple):
 
     value: Tensor
     by_mean: Tensor
-    by_size: Tensor
+    by_inverse_dispersion: Tensor
 
 
 class _Counts(NamedTuple):
@@ -153,9 +153,9 @@ class _Counts(NamedTuple):
     """Places of the counts above 1, which most are not."""
 
 
-def _counts(log_mean: Tensor, log_size: Tensor, cells: Counted) -> _Counts:
+def _counts(log_mean: Tensor, log_inverse_dispersion: Tensor, cells: Counted) -> _Counts:
     x = cells.counts.to(log_mean.dtype)
-    return _Counts(x, log_mean, log_mean.exp(), log_size.exp()[cells.genes], (x > 1).nonzero().squeeze(1))
+    return _Counts(x, log_mean, log_mean.exp(), log_inverse_dispersion.exp()[cells.genes], (x > 1).nonzero().squeeze(1))
 
 
 def _plain(of: _Counts) -> _Part:
@@ -163,23 +163,23 @@ def _plain(of: _Counts) -> _Part:
     x, mean, size, many = of.x, of.mean, of.size, of.many
     both = mean + size
     value = size.log()
-    by_size = torch.ones_like(size)
+    by_inverse_dispersion = torch.ones_like(size)
     value[many] = rising(x[many], size[many])
-    by_size[many] = size[many] * rising_slope(x[many], size[many])
+    by_inverse_dispersion[many] = size[many] * rising_slope(x[many], size[many])
     left = x * size / both
     value += x * (of.log_mean - both.log()) - torch.lgamma(x + 1)
-    return _Part(value, left, by_size.sub_(left))
+    return _Part(value, left, by_inverse_dispersion.sub_(left))
 
 
-def _burst(of: _Counts, bursts: Tensor, burst: Tensor) -> tuple[_Part, Tensor, Tensor]:
+def _burst(of: _Counts, outlier_component: Tensor, burst: Tensor) -> tuple[_Part, Tensor, Tensor]:
     """Compare bursts with a plain zero; derivatives by the logs of mean and size, then of rate and size of bursts."""
     x, mean, size, many = of.x, of.mean, of.size, of.many
     added, others = burst + 1, x - 1
-    none = torch.expm1(-bursts).neg_()  # chance of any burst
-    number = bursts / none
-    slope = (none - bursts * (1 - none)) / none.square()
-    slope = torch.where(bursts < _FEW, 0.5 + bursts / 6, slope)
-    rest = 2 + bursts - number
+    none = torch.expm1(-outlier_component).neg_()  # chance of any burst
+    number = outlier_component / none
+    slope = (none - outlier_component * (1 - none)) / none.square()
+    slope = torch.where(outlier_component < _FEW, 0.5 + outlier_component / 6, slope)
+    rest = 2 + outlier_component - number
     total = torch.addcmul(mean - 1, number, added)
     excess = (number * added * (added * rest - 2) + 1).clamp_(min=_LEAST_EXCESS)
     shape = total.square() / excess
@@ -192,58 +192,58 @@ def _burst(of: _Counts, bursts: Tensor, burst: Tensor) -> tuple[_Part, Tensor, T
     by_excess = -by_shape * shape / excess
     by_total = shape / both * (others / total - 1.0) + by_shape * (2.0 * shape / total)
     log_ratio = torch.log1p(mean / size)
-    value += size * log_ratio + bursts
+    value += size * log_ratio + outlier_component
     more = slope * (added * rest - 2) + number * added * (1 - slope)
-    more = bursts * added * (by_total * slope + by_excess * more)
-    by_rate = bursts / torch.expm1(bursts) + bursts + more
+    more = outlier_component * added * (by_total * slope + by_excess * more)
+    by_rate = outlier_component / torch.expm1(outlier_component) + outlier_component + more
     by_mean = by_rate + by_total * mean + mean * size / (mean + size)
-    by_burst = burst * number * (by_total + by_excess * 2 * (added * rest - 1))
-    return _Part(value, by_mean, size * (log_ratio - mean / (mean + size))), by_rate, by_burst
+    by_outlier_size = burst * number * (by_total + by_excess * 2 * (added * rest - 1))
+    return _Part(value, by_mean, size * (log_ratio - mean / (mean + size))), by_rate, by_outlier_size
 
 
-class _PlainGain(torch.autograd.Function):
+class _PlainLogRatio(torch.autograd.Function):
     @staticmethod
     def forward(  # noqa: PLR0917 - autograd passes by position
         ctx: Any,  # noqa: ANN401
         log_mean: Tensor,
-        log_size: Tensor,
+        log_inverse_dispersion: Tensor,
         cells: Counted,
     ) -> Tensor:
-        part = _plain(_counts(log_mean, log_size, cells))
-        ctx.save_for_backward(part.by_mean, part.by_size, cells.genes)
-        ctx.n_genes = log_size.numel()
+        part = _plain(_counts(log_mean, log_inverse_dispersion, cells))
+        ctx.save_for_backward(part.by_mean, part.by_inverse_dispersion, cells.genes)
+        ctx.n_genes = log_inverse_dispersion.numel()
         return part.value
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
         (grad,) = grads
-        by_mean, by_size, genes = ctx.saved_tensors
-        return grad * by_mean, _by_gene(grad * by_size, genes, ctx.n_genes), None
+        by_mean, by_inverse_dispersion, genes = ctx.saved_tensors
+        return grad * by_mean, _by_gene(grad * by_inverse_dispersion, genes, ctx.n_genes), None
 
 
-class _BurstGain(torch.autograd.Function):
+class _OutlierLogRatio(torch.autograd.Function):
     @staticmethod
     def forward(  # noqa: PLR0917 - autograd passes by position
         ctx: Any,  # noqa: ANN401
         log_mean: Tensor,
-        log_size: Tensor,
+        log_inverse_dispersion: Tensor,
         log_rate: Tensor,
-        log_burst: Tensor,
+        log_outlier_size: Tensor,
         cells: Counted,
     ) -> Tensor:
-        of = _counts(log_mean, log_size, cells)
-        bursts = (log_rate.exp()[cells.genes] * of.mean).clamp_(min=_LEAST)
+        of = _counts(log_mean, log_inverse_dispersion, cells)
+        outlier_component = (log_rate.exp()[cells.genes] * of.mean).clamp_(min=_LEAST)
         plain = _plain(of)
-        burst, by_rate, by_burst = _burst(of, bursts, log_burst.exp()[cells.genes])
+        burst, by_rate, by_outlier_size = _burst(of, outlier_component, log_outlier_size.exp()[cells.genes])
         chance = torch.sigmoid(burst.value - plain.value)
         ctx.save_for_backward(
             torch.lerp(plain.by_mean, burst.by_mean, chance),
-            torch.lerp(plain.by_size, burst.by_size, chance),
+            torch.lerp(plain.by_inverse_dispersion, burst.by_inverse_dispersion, chance),
             chance * by_rate,
-            chance * by_burst,
+            chance * by_outlier_size,
             cells.genes,
         )
-        ctx.n_genes = log_size.numel()
+        ctx.n_genes = log_inverse_dispersion.numel()
         return torch.logaddexp(plain.value, burst.value)
 
     @staticmethod

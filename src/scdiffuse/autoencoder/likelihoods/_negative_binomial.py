@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from scdiffuse.autoencoder._counts import Counted
-from scdiffuse.autoencoder.cpu._nll import compiled_misfit, is_compiled_for
+from scdiffuse.autoencoder.cpu._nll import compiled_nll, is_compiled_for
 from scdiffuse.autoencoder.likelihoods._dense import dense_terms
 from scdiffuse.autoencoder.likelihoods._draw import draw_counts
-from scdiffuse.autoencoder.likelihoods._log_ratio import plain_gain
-from scdiffuse.autoencoder.likelihoods._protocol import UMIS, Shapes
+from scdiffuse.autoencoder.likelihoods._log_ratio import plain_log_ratio
+from scdiffuse.autoencoder.likelihoods._protocol import UMI_START, DispersionStart
 
 __all__ = ["NegativeBinomial"]
 
@@ -35,10 +35,10 @@ class NegativeBinomial(nn.Module):
 
     def __init__(self, n_genes: int) -> None:
         super().__init__()
-        self._started = UMIS
-        self.log_size = nn.Parameter(torch.full((n_genes,), UMIS.log_size))
+        self._started = UMI_START
+        self.log_inverse_dispersion = nn.Parameter(torch.full((n_genes,), UMI_START.log_inverse_dispersion))
 
-    def start(self, shapes: Shapes) -> None:
+    def start(self, shapes: DispersionStart) -> None:
         """Set the parameters of all genes to where they begin; bursts have their prior there too.
 
         Parameters
@@ -50,7 +50,7 @@ class NegativeBinomial(nn.Module):
         for name, parameter in self.named_parameters():
             nn.init.constant_(parameter, getattr(shapes, name))
 
-    def neg_log_prob(self, logits: Tensor, cells: Counted, *, outliers: bool = True) -> Tensor:
+    def nll_per_cell(self, logits: Tensor, cells: Counted, *, outliers: bool = True) -> Tensor:
         """Score counts under the shares that the logits stand for.
 
         Parameters
@@ -66,45 +66,49 @@ class NegativeBinomial(nn.Module):
         -------
         Minus the log probability in nats, shape ``(B,)``.
         """
-        no_bursts = torch.zeros_like(self.log_size)
-        zero_cost, log_mean = dense_terms(logits, self.log_size, no_bursts, no_bursts, cells)
-        return zero_cost.index_add(0, cells.rows, -plain_gain(log_mean, self.log_size, cells))
+        no_outliers = torch.zeros_like(self.log_inverse_dispersion)
+        zero_cost, log_mean = dense_terms(logits, self.log_inverse_dispersion, no_outliers, no_outliers, cells)
+        return zero_cost.index_add(0, cells.rows, -plain_log_ratio(log_mean, self.log_inverse_dispersion, cells))
 
-    def misfit(self, logits: Tensor, cells: Counted, weights: Tensor, *, outliers: bool = True) -> Tensor:
-        """Score counts and sum over cells, on the main processor in a quarter of the time that `neg_log_prob` takes.
+    def nll(self, logits: Tensor, cells: Counted, weights: Tensor, *, outliers: bool = True) -> Tensor:
+        """Score counts and sum over cells, on the main processor in a quarter of the time that `nll_per_cell` takes.
 
         Parameters
         ----------
         logits, cells
-            As `neg_log_prob` has them.
+            As `nll_per_cell` has them.
         weights
             Weight of each cell, shape ``(B,)``; no gradient is taken by them.
         outliers
-            As `neg_log_prob` has it.
+            As `nll_per_cell` has it.
 
         Returns
         -------
         Minus the log probability in nats, each cell times its weight, shape ``()``.
         """
         if is_compiled_for(logits):
-            return compiled_misfit(
-                logits, cells, weights, log_size=self.log_size, bursts=self._bursts(outliers=outliers)
+            return compiled_nll(
+                logits,
+                cells,
+                weights,
+                log_inverse_dispersion=self.log_inverse_dispersion,
+                outlier_component=self._outlier_parameters(outliers=outliers),
             )
-        return (weights * self.neg_log_prob(logits, cells, outliers=outliers)).sum()
+        return (weights * self.nll_per_cell(logits, cells, outliers=outliers)).sum()
 
     def penalty(self) -> Tensor:
         """Return minus the log prior of the parameters: flat."""
-        return self.log_size.new_zeros(())
+        return self.log_inverse_dispersion.new_zeros(())
 
     @torch.no_grad()
     def sample(
-        self, shares: NDArray[np.float32], library_size: NDArray[np.int64], keys: NDArray[np.uint64]
+        self, fractions: NDArray[np.float32], library_size: NDArray[np.int64], keys: NDArray[np.uint64]
     ) -> sp.csr_matrix:
         """Draw counts.
 
         Parameters
         ----------
-        shares
+        fractions
             Share of each gene, shape ``(B, G)``, rows summing to 1.
         library_size
             Counts a cell shall have, shape ``(B,)``.
@@ -115,11 +119,11 @@ class NegativeBinomial(nn.Module):
         -------
         Counts, shape ``(B, G)``, rows summing to `library_size`.
         """
-        return draw_counts(shares, library_size, size=self._sizes(), bursts=None, keys=keys)
+        return draw_counts(fractions, library_size, size=self._inverse_dispersions(), outlier_component=None, keys=keys)
 
-    def _bursts(self, *, outliers: bool) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    def _outlier_parameters(self, *, outliers: bool) -> tuple[Tensor, Tensor] | tuple[None, None]:
         """Return the logs of rate and size of bursts, if counts may be such."""
         return (None, None)
 
-    def _sizes(self) -> NDArray[np.float64]:
-        return self.log_size.detach().double().exp().cpu().numpy()
+    def _inverse_dispersions(self) -> NDArray[np.float64]:
+        return self.log_inverse_dispersion.detach().double().exp().cpu().numpy()

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 from scdiffuse.autoencoder._counts import Counted
 from scdiffuse.autoencoder.likelihoods._dense import dense_terms
-from scdiffuse.autoencoder.likelihoods._draw import BurstRates, draw_counts
-from scdiffuse.autoencoder.likelihoods._log_ratio import burst_gain
+from scdiffuse.autoencoder.likelihoods._draw import OutlierComponent, draw_counts
+from scdiffuse.autoencoder.likelihoods._log_ratio import outlier_log_ratio
 from scdiffuse.autoencoder.likelihoods._negative_binomial import NegativeBinomial
-from scdiffuse.autoencoder.likelihoods._protocol import UMIS
+from scdiffuse.autoencoder.likelihoods._protocol import UMI_START
 
-__all__ = ["BurstNegativeBinomial"]
+__all__ = ["OutlierNegativeBinomial"]
 
 
-class BurstNegativeBinomial(NegativeBinomial):
+class OutlierNegativeBinomial(NegativeBinomial):
     r"""Negative binomial in which a count now and then comes as a burst.
 
     In real UMI data most genes are Poisson around the state of their cell but for a few isolated counts, one in
@@ -29,7 +29,7 @@ class BurstNegativeBinomial(NegativeBinomial):
 
     .. math:: x_g - 1 \sim \mathrm{NB}(m_g,\; m_g^2 / q_g),
 
-    with the moments of the sum of what was there and geometric bursts, see `burst_gain`.
+    with the moments of the sum of what was there and geometric bursts, see `outlier_log_ratio`.
     :math:`\log \rho_g` and :math:`\log s_g` have Gaussian priors.
 
     Parameters
@@ -42,10 +42,10 @@ class BurstNegativeBinomial(NegativeBinomial):
 
     def __init__(self, n_genes: int) -> None:
         super().__init__(n_genes)
-        self.log_burst_rate = nn.Parameter(torch.full((n_genes,), UMIS.log_burst_rate))
-        self.log_burst_size = nn.Parameter(torch.full((n_genes,), UMIS.log_burst_size))
+        self.log_outlier_rate = nn.Parameter(torch.full((n_genes,), UMI_START.log_outlier_rate))
+        self.log_outlier_size = nn.Parameter(torch.full((n_genes,), UMI_START.log_outlier_size))
 
-    def neg_log_prob(self, logits: Tensor, cells: Counted, *, outliers: bool = True) -> Tensor:
+    def nll_per_cell(self, logits: Tensor, cells: Counted, *, outliers: bool = True) -> Tensor:
         """Score counts under the shares that the logits stand for.
 
         Parameters
@@ -62,28 +62,32 @@ class BurstNegativeBinomial(NegativeBinomial):
         Minus the log probability in nats, shape ``(B,)``.
         """
         if not outliers:
-            return super().neg_log_prob(logits, cells)
-        rate = self.log_burst_rate.exp()
-        log_part = -torch.log1p(rate * (1 + self.log_burst_size.exp()))  # of a gene's counts, those of no burst
-        zero_cost, log_mean = dense_terms(logits, self.log_size, rate, log_part, cells)
-        gain = burst_gain(log_mean, self.log_size, self.log_burst_rate, self.log_burst_size, cells)
-        return zero_cost.index_add(0, cells.rows, -gain)
+            return super().nll_per_cell(logits, cells)
+        rate = self.log_outlier_rate.exp()
+        log_part = -torch.log1p(rate * (1 + self.log_outlier_size.exp()))  # of a gene's counts, those of no burst
+        zero_cost, log_mean = dense_terms(logits, self.log_inverse_dispersion, rate, log_part, cells)
+        log_ratio = outlier_log_ratio(
+            log_mean, self.log_inverse_dispersion, self.log_outlier_rate, self.log_outlier_size, cells
+        )
+        return zero_cost.index_add(0, cells.rows, -log_ratio)
 
     def penalty(self) -> Tensor:
         """Return minus the log prior of the parameters, in nats for the whole data set."""
         prior = self._started
-        far = torch.stack([self.log_burst_rate - prior.log_burst_rate, self.log_burst_size - prior.log_burst_size])
+        far = torch.stack(
+            [self.log_outlier_rate - prior.log_outlier_rate, self.log_outlier_size - prior.log_outlier_size]
+        )
         return 0.5 * self._prior_precision * far.square().sum()
 
     @torch.no_grad()
     def sample(
-        self, shares: NDArray[np.float32], library_size: NDArray[np.int64], keys: NDArray[np.uint64]
+        self, fractions: NDArray[np.float32], library_size: NDArray[np.int64], keys: NDArray[np.uint64]
     ) -> sp.csr_matrix:
         """Draw counts.
 
         Parameters
         ----------
-        shares
+        fractions
             Share of each gene, shape ``(B, G)``, rows summing to 1.
         library_size
             Counts a cell shall have, shape ``(B,)``.
@@ -94,9 +98,15 @@ class BurstNegativeBinomial(NegativeBinomial):
         -------
         Counts, shape ``(B, G)``, rows summing to `library_size`.
         """
-        rate = self.log_burst_rate.detach().double().exp().cpu().numpy()
-        size = self.log_burst_size.detach().double().exp().cpu().numpy()
-        return draw_counts(shares, library_size, size=self._sizes(), bursts=BurstRates(rate, size), keys=keys)
+        rate = self.log_outlier_rate.detach().double().exp().cpu().numpy()
+        size = self.log_outlier_size.detach().double().exp().cpu().numpy()
+        return draw_counts(
+            fractions,
+            library_size,
+            size=self._inverse_dispersions(),
+            outlier_component=OutlierComponent(rate, size),
+            keys=keys,
+        )
 
-    def _bursts(self, *, outliers: bool) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        return (self.log_burst_rate, self.log_burst_size) if outliers else (None, None)
+    def _outlier_parameters(self, *, outliers: bool) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        return (self.log_outlier_rate, self.log_outlier_size) if outliers else (None, None)
