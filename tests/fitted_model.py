@@ -47,7 +47,7 @@ def small() -> ModelConfig:
     return ModelConfig(
         autoencoder=AutoencoderConfig(n_latent=3, n_hidden=12),
         autoencoder_training=training,
-        diffusion=DiffusionConfig(width=16, depth=1, embedding_width=8, n_steps=4, n_steps_carried=4),
+        diffusion=DiffusionConfig(width=16, depth=1, embedding_width=8, solver_steps=4, ode_steps=4),
         diffusion_training=training,
     )
 

@@ -104,7 +104,7 @@ def test_saved_models_make_the_same_cells_anywhere(there: scd.CellGenerator, dev
         ),
         lambda model, cells, labels: model.transfer(cells[:30].copy(), where={"cell_type": labels[1]}, progress=False),
         lambda model, cells, labels: model.trajectory(
-            cells[:10].copy(), to={"cell_type": labels[1]}, n_steps=3, keep=0.5, progress=False
+            cells[:10].copy(), to={"cell_type": labels[1]}, solver_steps=3, keep=0.5, progress=False
         ),
         lambda model, cells, labels: model.distill(n_paths=256, max_epochs=1, progress=False).generate(
             30, solver="distilled", progress=False

@@ -6,7 +6,7 @@ Examples
 --------
 >>> import scdiffuse as scd
 >>> sorted(scd.__all__)[:3]
-['CellGenerator', 'Report', 'UserError']
+['AutoencoderConfig', 'CalibrationConfig', 'CellGenerator']
 """
 
 from __future__ import annotations
@@ -24,11 +24,19 @@ if TYPE_CHECKING:
     from scdiffuse.cells import datasets, shard, split
     from scdiffuse.evaluation import Report, audit, evaluate
     from scdiffuse.generator import CellGenerator, load
-    from scdiffuse.sampling import plot_trajectory
+    from scdiffuse.model import AutoencoderConfig, CalibrationConfig, DiffusionConfig, ModelConfig, TrainConfig
+    from scdiffuse.sampling import Guidance, Support, plot_trajectory
 
 __all__ = [
+    "AutoencoderConfig",
+    "CalibrationConfig",
     "CellGenerator",
+    "DiffusionConfig",
+    "Guidance",
+    "ModelConfig",
     "Report",
+    "Support",
+    "TrainConfig",
     "UserError",
     "__version__",
     "audit",
@@ -42,8 +50,15 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AutoencoderConfig": "scdiffuse.model",
+    "CalibrationConfig": "scdiffuse.model",
     "CellGenerator": "scdiffuse.generator",
+    "DiffusionConfig": "scdiffuse.model",
+    "Guidance": "scdiffuse.sampling",
+    "ModelConfig": "scdiffuse.model",
     "Report": "scdiffuse.evaluation",
+    "Support": "scdiffuse.sampling",
+    "TrainConfig": "scdiffuse.model",
     "UserError": "scdiffuse._core.errors",
     "audit": "scdiffuse.evaluation",
     "evaluate": "scdiffuse.evaluation",

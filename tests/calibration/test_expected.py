@@ -239,7 +239,7 @@ def test_a_way_through_times_between_measured_ones_is_tilted_where_the_state_mov
     for weight in (0.6, 0.0):
         monkeypatch.setattr(tilts_module, "_WEIGHT", weight)
         ways[weight] = {
-            via: timed.trajectory(cells, {"day": 2.0}, n_steps=9, via=via, progress=False)
+            via: timed.trajectory(cells, {"day": 2.0}, solver_steps=9, via=via, progress=False)
             for via in ("inversion", "noising")
         }
     tilted, plain = ways[0.6]["inversion"], ways[0.0]["inversion"]

@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = ModelConfig(
         autoencoder=AutoencoderConfig(n_latent=3, n_hidden=12),
         autoencoder_training=training,
-        diffusion=DiffusionConfig(width=16, depth=1, embedding_width=8, n_steps=4, n_steps_carried=4),
+        diffusion=DiffusionConfig(width=16, depth=1, embedding_width=8, solver_steps=4, ode_steps=4),
         diffusion_training=training,
     )
     model = CellGenerator(cells, conditions=["cell_type"], continuous=["day"], min_cells=1, config=config)

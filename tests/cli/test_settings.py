@@ -14,8 +14,8 @@ def test_nothing_typed_leaves_the_defaults() -> None:
 
 
 def test_a_setting_is_found_by_its_path() -> None:
-    config = read_settings(["diffusion.n_steps=20", "validation_share=0.2", "autoencoder_training.learning_rate=1"])
-    assert (config.diffusion.n_steps, config.validation_share) == (20, 0.2)
+    config = read_settings(["diffusion.n_steps=20", "validation_fraction=0.2", "autoencoder_training.learning_rate=1"])
+    assert (config.diffusion.n_steps, config.validation_fraction) == (20, 0.2)
     assert config.autoencoder_training.learning_rate == 1.0
 
 

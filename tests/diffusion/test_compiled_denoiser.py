@@ -44,11 +44,11 @@ def test_it_is_the_estimate_of_the_network(network: LatentDenoiser) -> None:
 @torch.no_grad()
 def test_cells_that_share_conditions_or_not_are_the_same_in_any_company(network: LatentDenoiser) -> None:
     noise, conditions = torch.randn(700, 41, generator=torch.Generator().manual_seed(2)), conditions_of(network, 700)
-    whole = sample(network, noise, conditions, n_steps=2)
+    whole = sample(network, noise, conditions, solver_steps=2)
     draw = torch.Generator().manual_seed(3)
     for n in (1, 7, 40, 513):
         cells = torch.randperm(700, generator=draw)[:n]
-        assert torch.equal(sample(network, noise[cells], conditions.rows(cells), n_steps=2), whole[cells])
+        assert torch.equal(sample(network, noise[cells], conditions.rows(cells), solver_steps=2), whole[cells])
 
 
 def test_gradients_pass_where_they_are_asked_for(network: LatentDenoiser) -> None:

@@ -14,7 +14,7 @@ from scdiffuse.diffusion import DiffusionConfig
         ({"width": 0}, "`width` must be at least 1"),
         ({"depth": 0}, "`depth` must be at least 1"),
         ({"embedding_width": 0}, "`embedding_width` must be at least 1"),
-        ({"n_steps": 0}, "`n_steps` must be at least 1"),
+        ({"solver_steps": 0}, "`solver_steps` must be at least 1"),
         ({"drop_each": 1.0}, "`drop_each` is a probability below 1"),
         ({"drop_all": -0.1}, "`drop_all` is a probability below 1"),
         ({"log_noise_std": 0.0}, "`log_noise_std` must be positive"),

@@ -45,28 +45,28 @@ def _given(seed: int) -> tuple[Tensor, ConditionTensors]:
     return torch.randn(N, 2, generator=draws), ConditionTensors(codes, torch.zeros(N, 0))
 
 
-def _task(teacher: LatentDenoiser, *, n_steps: int) -> DistillationTask:
+def _task(teacher: LatentDenoiser, *, solver_steps: int) -> DistillationTask:
     noise, conditions = _given(0)
-    paths = integrate_paths(teacher, noise, conditions, n_steps=n_steps)
+    paths = integrate_paths(teacher, noise, conditions, solver_steps=solver_steps)
     return DistillationTask(new_distilled(teacher), paths=paths, conditions=conditions, n_validation=100)
 
 
 def test_paths_are_those_of_the_teacher(teacher: LatentDenoiser) -> None:
     noise, conditions = _given(0)
-    paths = integrate_paths(teacher, noise, conditions, n_steps=2)
+    paths = integrate_paths(teacher, noise, conditions, solver_steps=2)
     conditional_mean = CENTRES[conditions.codes[:, 0]]
     half = noise + math.cos(math.pi / 4) * conditional_mean
     torch.testing.assert_close(paths, torch.stack([noise, half, noise + conditional_mean], dim=1), rtol=0, atol=5e-3)
 
 
-@pytest.mark.parametrize("n_steps", [1, 2])
-def test_a_student_maps_noise_as_its_teacher_does(teacher: LatentDenoiser, n_steps: int) -> None:
-    task = _task(teacher, n_steps=n_steps)
+@pytest.mark.parametrize("solver_steps", [1, 2])
+def test_a_student_maps_noise_as_its_teacher_does(teacher: LatentDenoiser, solver_steps: int) -> None:
+    task = _task(teacher, solver_steps=solver_steps)
     noise, conditions = _given(1)
     exact = noise + CENTRES[conditions.codes[:, 0]]
 
     def distance() -> float:
-        made = sample(task.module, noise, conditions, solver=Euler(), n_steps=n_steps)
+        made = sample(task.module, noise, conditions, solver=Euler(), solver_steps=solver_steps)
         return float((made - exact).square().mean().sqrt())
 
     before = distance()
@@ -79,7 +79,7 @@ def test_a_student_maps_noise_as_its_teacher_does(teacher: LatentDenoiser, n_ste
 
 
 def test_parts_of_the_validation_add_up(teacher: LatentDenoiser) -> None:
-    task = _task(teacher, n_steps=2)
+    task = _task(teacher, solver_steps=2)
     parts = [task.validate(Part(rank, 2)) for rank in (0, 1)]
     assert sum(parts) == pytest.approx(task.validate())
     held = float(task.loss(np.arange(N - 100, N), Draws([], [0])).detach())
@@ -88,7 +88,7 @@ def test_parts_of_the_validation_add_up(teacher: LatentDenoiser) -> None:
 
 def test_no_steps_and_no_paths_are_refused(teacher: LatentDenoiser) -> None:
     noise, conditions = _given(0)
-    with pytest.raises(SettingError, match="at least 1 step, got `n_steps` = 0; 2 suits"):
-        integrate_paths(teacher, noise, conditions, n_steps=0)
+    with pytest.raises(SettingError, match="at least 1 step, got `solver_steps` = 0; 2 suits"):
+        integrate_paths(teacher, noise, conditions, solver_steps=0)
     with pytest.raises(SettingError, match="400 of 400 paths are left to validate with"):
         DistillationTask(teacher, paths=torch.zeros(N, 2, 2), conditions=conditions, n_validation=N)

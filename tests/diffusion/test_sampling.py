@@ -45,24 +45,24 @@ def cells(n: int) -> tuple[Tensor, ConditionTensors]:
 @pytest.mark.parametrize("chunk", [1, 100, 512, 600])
 def test_chunks_change_no_bit(network: LatentDenoiser, chunk: int) -> None:
     noise, conditions = cells(1100)
-    whole = sample(network, noise, conditions, n_steps=3)
+    whole = sample(network, noise, conditions, solver_steps=3)
     parts = [slice(begin, begin + chunk) for begin in range(0, 1100, chunk)][:12]
     for rows in parts:
-        assert torch.equal(sample(network, noise[rows], conditions.rows(rows), n_steps=3), whole[rows])
+        assert torch.equal(sample(network, noise[rows], conditions.rows(rows), solver_steps=3), whole[rows])
 
 
 def test_the_order_of_cells_changes_no_bit(network: LatentDenoiser) -> None:
     noise, conditions = cells(700)
     order = torch.randperm(700, generator=torch.Generator().manual_seed(2))
-    shuffled = sample(network, noise[order], conditions.rows(order), n_steps=3)
-    assert torch.equal(shuffled, sample(network, noise, conditions, n_steps=3)[order])
+    shuffled = sample(network, noise[order], conditions.rows(order), solver_steps=3)
+    assert torch.equal(shuffled, sample(network, noise, conditions, solver_steps=3)[order])
 
 
 def test_a_cell_ignores_its_batch_mates(network: LatentDenoiser) -> None:
     noise, conditions = cells(20)
-    before = sample(network, noise, conditions, n_steps=3)
+    before = sample(network, noise, conditions, solver_steps=3)
     noise[1:] = 50.0
-    assert torch.equal(sample(network, noise, conditions, n_steps=3)[0], before[0])
+    assert torch.equal(sample(network, noise, conditions, solver_steps=3)[0], before[0])
 
 
 def test_mixtures_come_back_with_their_shares() -> None:
@@ -86,7 +86,7 @@ def test_a_label_gives_its_component() -> None:
 def test_paths_may_begin_and_end_between_data_and_noise(start: float, end: float) -> None:
     oracle = GaussianDenoiser(torch.tensor([0.8, -0.5]).double(), torch.tensor([0.5, 1.7]).double())
     noise = torch.randn(9, 2).double()
-    reached = sample(oracle, oracle.end(noise, start), no_conditions(9), n_steps=64, start=start, end=end)
+    reached = sample(oracle, oracle.end(noise, start), no_conditions(9), solver_steps=64, start=start, end=end)
     torch.testing.assert_close(reached, oracle.end(noise, end), atol=2e-3, rtol=0)
 
 
@@ -101,8 +101,8 @@ def test_little_noise_leaves_cells_where_they_were() -> None:
 def test_two_legs_are_one_path() -> None:
     oracle = GaussianDenoiser(torch.tensor([0.8]), torch.tensor([0.5]))
     noise, none = torch.randn(9, 1), no_conditions(9)
-    half = sample(oracle, noise, none, n_steps=64, end=0.5)
-    torch.testing.assert_close(sample(oracle, half, none, n_steps=64, start=0.5), oracle.end(noise), atol=2e-3, rtol=0)
+    half = sample(oracle, noise, none, solver_steps=64, end=0.5)
+    torch.testing.assert_close(sample(oracle, half, none, solver_steps=64, start=0.5), oracle.end(noise), atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
@@ -111,9 +111,9 @@ def test_latents_go_back_to_the_noise_they_came_from(solver: Solver) -> None:
     noise = torch.randn(9, 2, generator=torch.Generator().manual_seed(0)).double()
     data, none = oracle.end(noise), no_conditions(9)
     tolerance = 0.02 if isinstance(solver, Euler) else 5e-4
-    back = sample(oracle, data, none, solver=solver, n_steps=128, start=0.0, end=1.0)
+    back = sample(oracle, data, none, solver=solver, solver_steps=128, start=0.0, end=1.0)
     torch.testing.assert_close(back, noise, atol=tolerance, rtol=0)
-    half = sample(oracle, data, none, solver=solver, n_steps=128, start=0.0, end=0.4)
+    half = sample(oracle, data, none, solver=solver, solver_steps=128, start=0.0, end=0.4)
     torch.testing.assert_close(half, oracle.end(noise, 0.4), atol=tolerance, rtol=0)
 
 
@@ -124,7 +124,7 @@ def test_the_way_back_converges_as_the_way_there(solver: Solver, order: float) -
     data, none, errors = oracle.end(noise), no_conditions(9), []
     n_steps = [16, 32, 64, 128]
     for n in n_steps:
-        back = sample(oracle, data, none, solver=solver, n_steps=n, start=0.0, end=1.0)
+        back = sample(oracle, data, none, solver=solver, solver_steps=n, start=0.0, end=1.0)
         errors.append(float((back - noise).abs().max()))
     slope = np.polyfit(np.log(n_steps), np.log(errors), 1)[0]
     assert -slope == pytest.approx(order, abs=0.25)
@@ -133,9 +133,9 @@ def test_the_way_back_converges_as_the_way_there(solver: Solver, order: float) -
 def test_there_and_back_is_where_cells_were(network: LatentDenoiser) -> None:
     z, conditions = cells(40)
     errors = []
-    for n_steps in (8, 16, 32):
-        noise = sample(network, z, conditions, solver=Heun(), n_steps=n_steps, start=0.0, end=1.0)
-        errors.append(float((sample(network, noise, conditions, solver=Heun(), n_steps=n_steps) - z).abs().max()))
+    for solver_steps in (8, 16, 32):
+        noise = sample(network, z, conditions, solver=Heun(), solver_steps=solver_steps, start=0.0, end=1.0)
+        errors.append(float((sample(network, noise, conditions, solver=Heun(), solver_steps=solver_steps) - z).abs().max()))
     assert errors[2] < 0.01 * float(z.abs().max())
     assert errors[2] < 0.4 * errors[1] < 0.16 * errors[0]
 
@@ -148,7 +148,7 @@ def test_no_cells_give_no_latents(network: LatentDenoiser) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"n_steps": 0}, "`n_steps` must be at least 1, got 0"),
+        ({"solver_steps": 0}, "`solver_steps` must be at least 1, got 0"),
         ({"start": 0.2, "end": 0.2}, "`start` and `end` must differ"),
         ({"start": 1.5}, r"Times run from 1 \(noise\) to 0"),
         ({"end": -0.1}, r"Times run from 1 \(noise\) to 0"),

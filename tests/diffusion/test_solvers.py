@@ -17,7 +17,7 @@ def measured_order(solver: Solver) -> float:
     noise = torch.tensor([[1.3, -0.4], [0.2, 2.0]]).double()
     exact = oracle.end(noise)
     errors = [
-        float((sample(oracle, noise, no_conditions(2), solver=solver, n_steps=n) - exact).abs().max()) for n in STEPS
+        float((sample(oracle, noise, no_conditions(2), solver=solver, solver_steps=n) - exact).abs().max()) for n in STEPS
     ]
     return -float(np.polyfit(np.log(STEPS), np.log(errors), 1)[0])
 
@@ -33,7 +33,7 @@ def test_solvers_converge_at_their_order(solver: Solver, order: int) -> None:
 def test_sixteen_steps_give_the_variance_of_the_data(solver: Solver, bound: float) -> None:
     std = torch.linspace(0.3, 2.0, 8).double()
     noise = torch.randn(4000, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    z = sample(GaussianDenoiser(torch.zeros(8).double(), std), noise, no_conditions(4000), solver=solver, n_steps=16)
+    z = sample(GaussianDenoiser(torch.zeros(8).double(), std), noise, no_conditions(4000), solver=solver, solver_steps=16)
     assert float(((z / noise).abs() / std - 1).abs().max()) < bound
 
 
@@ -41,8 +41,8 @@ def test_a_third_slope_halves_the_error_of_a_mixture() -> None:
     oracle = MixtureDenoiser(2.0 * torch.eye(3).double(), 0.3, torch.ones(3).double() / 3)
     noise = torch.randn(200, 3, generator=torch.Generator().manual_seed(0)).double()
     nothing = labels(torch.full((200,), -1))
-    exact = sample(oracle, noise, nothing, solver=Heun(), n_steps=500)
-    two, three = (sample(oracle, noise, nothing, solver=Multistep(k), n_steps=16) for k in (2, 3))
+    exact = sample(oracle, noise, nothing, solver=Heun(), solver_steps=500)
+    two, three = (sample(oracle, noise, nothing, solver=Multistep(k), solver_steps=16) for k in (2, 3))
     assert float((three - exact).abs().mean()) < 0.6 * float((two - exact).abs().mean())
 
 
@@ -50,7 +50,7 @@ def test_a_third_slope_halves_the_error_of_a_mixture() -> None:
 def test_one_step_is_exact_for_a_standard_normal(solver: Solver) -> None:
     noise = torch.randn(5, 3).double()
     oracle = GaussianDenoiser(torch.zeros(3).double(), torch.ones(3).double())
-    torch.testing.assert_close(sample(oracle, noise, no_conditions(5), solver=solver, n_steps=1), noise)
+    torch.testing.assert_close(sample(oracle, noise, no_conditions(5), solver=solver, solver_steps=1), noise)
 
 
 @pytest.mark.parametrize("solver", [Euler(), Heun(), Multistep()])

@@ -163,7 +163,7 @@ def test_resuming_refuses_another_fit(
     model.fit(tmp_path / "run", max_epochs=1, progress=False)
     adata, config = simulated.copy(), small
     if change == "settings":
-        config = ModelConfig.from_dict(small.to_dict() | {"validation_share": 0.3})
+        config = ModelConfig.from_dict(small.to_dict() | {"validation_fraction": 0.3})
     elif change == "counts":
         adata.X[3, 0] += 1
     elif change == "genes":

@@ -78,7 +78,7 @@ def plain(cells: ad.AnnData) -> CellGenerator:
     config = ModelConfig(
         autoencoder=AutoencoderConfig(n_latent=4, n_hidden=24),
         autoencoder_training=training,
-        diffusion=DiffusionConfig(width=32, depth=1, embedding_width=16, n_steps=8),
+        diffusion=DiffusionConfig(width=32, depth=1, embedding_width=16, solver_steps=8),
         diffusion_training=training,
     )
     return CellGenerator(cells, conditions=["whole"], config=config).fit(progress=False)

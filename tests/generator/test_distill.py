@@ -18,7 +18,7 @@ from scdiffuse.generator import CellGenerator, load
 
 @pytest.fixture
 def taught(folder: Path) -> CellGenerator:
-    return load(folder).distill(n_steps=2, n_paths=300, max_epochs=2, seed=3, progress=False)
+    return load(folder).distill(solver_steps=2, n_paths=300, max_epochs=2, seed=3, progress=False)
 
 
 def _made(model: CellGenerator, n: int = 40, **options: Any) -> ad.AnnData:
@@ -55,7 +55,7 @@ def test_it_is_kept_with_the_model(taught: CellGenerator, tmp_path: Path) -> Non
 
 
 def test_the_same_seed_teaches_the_same(taught: CellGenerator, folder: Path) -> None:
-    again = load(folder).distill(n_steps=2, n_paths=300, max_epochs=2, seed=3, progress=False)
+    again = load(folder).distill(solver_steps=2, n_paths=300, max_epochs=2, seed=3, progress=False)
     np.testing.assert_array_equal(_counts(again, solver="distilled"), _counts(taught, solver="distilled"))
 
 

@@ -55,7 +55,7 @@ def test_the_guided_score_is_that_of_the_tilted_density(strength: float) -> None
 def test_only_what_is_needed_is_computed(strength: float, calls: int) -> None:
     z_t, conditions = noisy()
     counting = Counting(ORACLE)
-    sample(ConditionFree(counting, strength), z_t, conditions, n_steps=4)
+    sample(ConditionFree(counting, strength), z_t, conditions, solver_steps=4)
     assert len(counting.calls) == calls
 
 

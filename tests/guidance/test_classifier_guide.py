@@ -76,7 +76,7 @@ def test_a_label_seen_everywhere_gives_the_posterior_mixture() -> None:
 
 def test_guided_cells_are_those_of_the_posterior() -> None:
     z_t, conditions = cells(6000, target=1.0)
-    made = sample(ClassifierGuide(ORACLE, (HALF,)), z_t, conditions, n_steps=64)
+    made = sample(ClassifierGuide(ORACLE, (HALF,)), z_t, conditions, solver_steps=64)
     nearest = torch.cdist(made, CENTRES).argmin(1)
     posterior = SHARES * HALF.given[:, 1] / (SHARES * HALF.given[:, 1]).sum()
     torch.testing.assert_close(nearest.bincount(minlength=3) / 6000, posterior, atol=0.02, rtol=0, check_dtype=False)
@@ -112,7 +112,7 @@ def test_the_label_of_a_normal_tilts_it_to_a_known_normal() -> None:
     noise = torch.randn(4000, 1, generator=torch.Generator().manual_seed(0)).double()
     none = no_conditions(4000)._replace(values=torch.zeros(4000, 0).double())
     asked = with_targets(none, torch.full((4000, 1), 1.5), torch.ones(4000, 1))
-    made = sample(ClassifierGuide(plain, (Number(),)), noise, asked, n_steps=64)
+    made = sample(ClassifierGuide(plain, (Number(),)), noise, asked, solver_steps=64)
     assert float(made.mean()) == pytest.approx(1.0, abs=0.04)
     assert float(made.var()) == pytest.approx(1 / 3, rel=0.06)
 
@@ -167,11 +167,11 @@ def test_no_target_and_no_strength_are_no_guide() -> None:
 
 def test_each_cell_has_its_own_target_and_ignores_its_mates() -> None:
     noise, asked = cells(700, target=torch.arange(700) % 2)
-    whole = sample(ClassifierGuide(ORACLE, (HALF,)), noise, asked, n_steps=3)
+    whole = sample(ClassifierGuide(ORACLE, (HALF,)), noise, asked, solver_steps=3)
     rows = torch.tensor([3, 699, 512])
-    assert torch.equal(sample(ClassifierGuide(ORACLE, (HALF,)), noise[rows], asked.rows(rows), n_steps=3), whole[rows])
+    assert torch.equal(sample(ClassifierGuide(ORACLE, (HALF,)), noise[rows], asked.rows(rows), solver_steps=3), whole[rows])
     noise[1:] = 50.0
-    assert torch.equal(sample(ClassifierGuide(ORACLE, (HALF,)), noise, asked, n_steps=3)[0], whole[0])
+    assert torch.equal(sample(ClassifierGuide(ORACLE, (HALF,)), noise, asked, solver_steps=3)[0], whole[0])
 
 
 def test_outside_of_the_interval_nothing_is_guided() -> None:

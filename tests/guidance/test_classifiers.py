@@ -161,7 +161,7 @@ def _trained(network: LabelClassifier | NumberRegressor, latents: Tensor, target
     task = ClassifierTask(network, cells, train=np.sort(order[: n // 2]), validation=order[n // 2 : 3 * n // 4])
     config = TrainConfig(batch_size=128, min_steps=250, n_validations=5, learning_rate=5e-3, decay=0.95)
     before = task.validate()
-    train(TrainState.start(task, decay=0.95), Run(stage="test", config=config, n_steps=250, seed=0, progress=False))
+    train(TrainState.start(task, decay=0.95), Run(stage="test", config=config, solver_steps=250, seed=0, progress=False))
     assert task.validate() == task.validate() < before
     return task
 

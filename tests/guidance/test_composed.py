@@ -206,9 +206,9 @@ def test_outside_of_the_interval_strengths_are_one_and_nothing_is_avoided() -> N
 def test_a_cell_ignores_its_batch_mates() -> None:
     z_t, conditions = pairs(700)
     guide = ConditionFree(ORACLE, (2.0, 0.5), avoid=(Avoided(0, 1.0),))
-    whole = sample(guide, z_t, conditions, n_steps=3)
+    whole = sample(guide, z_t, conditions, solver_steps=3)
     rows = torch.tensor([5, 600])
-    assert torch.equal(sample(guide, z_t[rows], conditions.rows(rows), n_steps=3), whole[rows])
+    assert torch.equal(sample(guide, z_t[rows], conditions.rows(rows), solver_steps=3), whole[rows])
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_the_blended_score_is_that_of_the_product_of_densities(weight: float) ->
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_normal_targets_of_one_width_are_blended_at_their_mean(weight: float) -> None:
     between = GaussianDenoiser((1.0 - weight) * A.center + weight * B.center, A.std)
-    z = sample(Blend(A, B), noise(), pulled(30, weight), n_steps=64)
+    z = sample(Blend(A, B), noise(), pulled(30, weight), solver_steps=64)
     torch.testing.assert_close(z, between.end(noise()), atol=2e-3, rtol=0)
 
 
@@ -60,15 +60,15 @@ def test_each_cell_has_its_own_weight() -> None:
 @pytest.mark.parametrize(("weight", "calls"), [(0.0, 4), (0.5, 8), (1.0, 4)])
 def test_a_target_without_weight_is_not_computed(weight: float, calls: int) -> None:
     counting = Counting(ORACLE)
-    sample(Blend(counting, counting), noise(), pulled(30, weight), n_steps=4)
+    sample(Blend(counting, counting), noise(), pulled(30, weight), solver_steps=4)
     assert len(counting.calls) == calls
 
 
 def test_two_equal_targets_are_one() -> None:
     counting, own = Counting(ORACLE), labels(torch.arange(30) % 2)
-    z = sample(Blend(counting, counting), noise(), beside(own, own, torch.full((30,), 0.5)), n_steps=4)
+    z = sample(Blend(counting, counting), noise(), beside(own, own, torch.full((30,), 0.5)), solver_steps=4)
     assert len(counting.calls) == 4
-    assert torch.equal(z, sample(ORACLE, noise(), own, n_steps=4))
+    assert torch.equal(z, sample(ORACLE, noise(), own, solver_steps=4))
 
 
 def test_guides_are_blended_with_their_guidance() -> None:

@@ -108,7 +108,7 @@ def test_labels_of_cells_that_a_classifier_does_not_know_guide_nowhere(model: Ce
 def test_a_number_guides_from_where_cells_are_to_where_they_shall_be(
     unlabelled: CellGenerator, cells: ad.AnnData
 ) -> None:
-    path = unlabelled.trajectory(cells, guide={"hour": (2.0, 3.0)}, n_steps=3, keep=0.2, **QUIET)
+    path = unlabelled.trajectory(cells, guide={"hour": (2.0, 3.0)}, solver_steps=3, keep=0.2, **QUIET)
     hour = unlabelled._classifiers["hour"].network
     latents = torch.from_numpy(path.obsm[LATENT])
     found = hour.moments(latents, torch.tensor(0.0))[0].reshape(3, -1)  # type: ignore[operator]
@@ -185,7 +185,7 @@ def test_uns_tells_how_cells_were_steered(model: CellGenerator, cells: ad.AnnDat
     asked: dict[str, Any] = {"guide": {"organ": ("B", 2.0)}, "guidance": {"day": 2.0}, "interval": (0.1, 1.0)}
     for made in (
         model.transfer(cells, {"day": 1.0}, **asked, **QUIET),
-        model.trajectory(cells, {"day": 1.0}, n_steps=2, **asked, **QUIET),
+        model.trajectory(cells, {"day": 1.0}, solver_steps=2, **asked, **QUIET),
     ):
         told = json.loads(made.uns["scdiffuse"]["settings"])
         assert told["guide"] == {"organ": ["B", 2.0]}

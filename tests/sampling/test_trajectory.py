@@ -51,7 +51,7 @@ def test_normal_latents_move_as_far_as_their_noise_lets_them(
     normal: CellGenerator, start: ad.AnnData, keep: float, via: Any
 ) -> None:
     """With unit variance around m, a latent noised to angle theta is carried to cos z + sin noise + (1 - cos) m."""
-    made = normal.trajectory(start, TO, n_steps=4, keep=keep, via=via, steps=64, progress=False)
+    made = normal.trajectory(start, TO, solver_steps=4, keep=keep, via=via, steps=64, progress=False)
     path = states(made, 4)
     whole = centre(normal, start, **TO) - centre(normal, start)
     signal = keep / np.hypot(keep, 1.0 - keep)
@@ -62,10 +62,10 @@ def test_normal_latents_move_as_far_as_their_noise_lets_them(
 
 def test_the_start_is_noised_to_exactly_the_level_of_keep(normal: CellGenerator, start: ad.AnnData) -> None:
     """Of two different draws of noise, the part of the start cell that both share is cos theta."""
-    still = states(normal.trajectory(start, TO, n_steps=2, keep=1.0, steps=64, progress=False), 2)[0]
-    noise = states(normal.trajectory(start, TO, n_steps=2, keep=0.0, steps=64, progress=False), 2)[0]
+    still = states(normal.trajectory(start, TO, solver_steps=2, keep=1.0, steps=64, progress=False), 2)[0]
+    noise = states(normal.trajectory(start, TO, solver_steps=2, keep=0.0, steps=64, progress=False), 2)[0]
     own = centre(normal, start)
-    half = states(normal.trajectory(start, TO, n_steps=2, keep=0.6, steps=64, progress=False), 2)[0]
+    half = states(normal.trajectory(start, TO, solver_steps=2, keep=0.6, steps=64, progress=False), 2)[0]
     cosine = 0.6 / np.hypot(0.6, 0.4)
     expected = cosine * (still - own) + np.sqrt(1 - cosine**2) * (noise - own) + own
     np.testing.assert_allclose(half, expected, atol=5e-3)
@@ -76,10 +76,10 @@ def test_the_start_cell_is_remembered_the_more_the_more_is_kept(
     fitted: CellGenerator, start: ad.AnnData, via: Any
 ) -> None:
     kept = (0.0, 0.3, 0.6, 1.0)
-    still = states(fitted.trajectory(start, TO, n_steps=2, keep=1.0, progress=False), 2)[0]
+    still = states(fitted.trajectory(start, TO, solver_steps=2, keep=1.0, progress=False), 2)[0]
     found = []
     for keep in kept:
-        made = fitted.trajectory(start, TO, n_steps=2, keep=keep, via=via, steps=16, progress=False)
+        made = fitted.trajectory(start, TO, solver_steps=2, keep=keep, via=via, steps=16, progress=False)
         found.append(ranks(states(made, 2)[0] - still.mean(axis=0), still - still.mean(axis=0)))
     assert found[0] == pytest.approx(0.5, abs=0.12)
     assert found == sorted(found)
@@ -87,7 +87,7 @@ def test_the_start_cell_is_remembered_the_more_the_more_is_kept(
 
 
 def test_keeping_all_stays_at_the_start(fitted: CellGenerator, start: ad.AnnData) -> None:
-    path = states(fitted.trajectory(start, TO, n_steps=3, keep=1.0, progress=False), 3)
+    path = states(fitted.trajectory(start, TO, solver_steps=3, keep=1.0, progress=False), 3)
     np.testing.assert_allclose(path[0], fitted.encode(start), atol=1e-6)
     assert np.array_equal(path[0], path[1])
     assert np.array_equal(path[0], path[2])
@@ -96,13 +96,13 @@ def test_keeping_all_stays_at_the_start(fitted: CellGenerator, start: ad.AnnData
 def test_keeping_nothing_forgets_the_start(fitted: CellGenerator, start: ad.AnnData, simulated: ad.AnnData) -> None:
     others = simulated[simulated.obs["cell_type"] == "NK"][: start.n_obs].copy()
     others.obs = start.obs.copy()
-    made = [fitted.trajectory(one, TO, n_steps=2, keep=0.0, progress=False) for one in (start, others)]
+    made = [fitted.trajectory(one, TO, solver_steps=2, keep=0.0, progress=False) for one in (start, others)]
     assert np.array_equal(made[0].obsm[LATENT], made[1].obsm[LATENT])
     assert (made[0].X != made[1].X).nnz == 0
 
 
 def test_rows_tell_step_weight_start_and_conditions(fitted: CellGenerator, start: ad.AnnData) -> None:
-    obs = fitted.trajectory(start, TO, n_steps=3, n=5, progress=False).obs
+    obs = fitted.trajectory(start, TO, solver_steps=3, n=5, progress=False).obs
     assert obs["step"].tolist() == [0] * 5 + [1] * 5 + [2] * 5
     assert obs["weight"].tolist() == [0.0] * 5 + [0.5] * 5 + [1.0] * 5
     assert set(obs["start_cell"]) <= set(start.obs_names)
@@ -118,7 +118,7 @@ def test_rows_tell_step_weight_start_and_conditions(fitted: CellGenerator, start
 
 
 def test_pseudotime_runs_from_0_to_1_along_each_cell(fitted: CellGenerator, start: ad.AnnData) -> None:
-    obs = fitted.trajectory(start, TO, n_steps=5, progress=False).obs
+    obs = fitted.trajectory(start, TO, solver_steps=5, progress=False).obs
     times = obs["pseudotime"].to_numpy().reshape(5, -1)
     assert set(times[0]) == {0.0}
     assert times[-1] == pytest.approx(1.0)
@@ -126,8 +126,8 @@ def test_pseudotime_runs_from_0_to_1_along_each_cell(fitted: CellGenerator, star
 
 
 def test_a_branch_is_the_way_to_its_target_alone(fitted: CellGenerator, start: ad.AnnData) -> None:
-    both = fitted.trajectory(start, {"b": {"cell_type": "B"}, "nk": {"cell_type": "NK"}}, n_steps=3, progress=False)
-    alone = fitted.trajectory(start, {"cell_type": "NK"}, n_steps=3, progress=False)
+    both = fitted.trajectory(start, {"b": {"cell_type": "B"}, "nk": {"cell_type": "NK"}}, solver_steps=3, progress=False)
+    alone = fitted.trajectory(start, {"cell_type": "NK"}, solver_steps=3, progress=False)
     branch = both[both.obs["branch"] == "nk"]
     assert (branch.X != alone.X).nnz == 0
     assert list(both.obs["branch"].cat.categories) == ["b", "nk"]
@@ -138,15 +138,15 @@ def test_a_branch_is_the_way_to_its_target_alone(fitted: CellGenerator, start: a
 def test_paths_are_continuous(fitted: CellGenerator, start: ad.AnnData) -> None:
     legs = []
     for n_steps in (5, 9, 17):
-        path = states(fitted.trajectory(start, TO, n_steps=n_steps, keep=0.3, progress=False), n_steps)
+        path = states(fitted.trajectory(start, TO, solver_steps=n_steps, keep=0.3, progress=False), n_steps)
         legs.append(float(np.linalg.norm(np.diff(path, axis=0), axis=2).max()))
     assert legs[2] < 0.7 * legs[1] < 0.49 * legs[0]
 
 
 def test_a_start_may_be_generated(fitted: CellGenerator) -> None:
-    made = fitted.trajectory({"cell_type": "T"}, {"cell_type": "B"}, n=6, n_steps=2, keep=1.0, progress=False)
+    made = fitted.trajectory({"cell_type": "T"}, {"cell_type": "B"}, n=6, solver_steps=2, keep=1.0, progress=False)
     assert made.n_obs == 12
-    assert fitted.trajectory({"cell_type": "T"}, {"cell_type": "B"}, n_steps=2, progress=False).n_obs == 200
+    assert fitted.trajectory({"cell_type": "T"}, {"cell_type": "B"}, solver_steps=2, progress=False).n_obs == 200
     assert set(made.obs["start_cell"]) == {f"start-{at}" for at in range(6)}
 
 
@@ -164,14 +164,14 @@ def test_a_condition_that_is_called_like_a_column_keeps_its_name(simulated: ad.A
     cells = simulated.copy()
     cells.obs["step"] = cells.obs["cell_type"]
     model = CellGenerator(cells, conditions=["step"], config=small).fit(max_epochs=1, progress=False)
-    obs = model.trajectory({"step": "T"}, {"step": "B"}, n=2, n_steps=2, progress=False).obs
+    obs = model.trajectory({"step": "T"}, {"step": "B"}, n=2, solver_steps=2, progress=False).obs
     assert obs["step"].tolist() == ["T", "T", "B", "B"]
     assert obs["trajectory_step"].tolist() == [0, 0, 1, 1]
 
 
 def test_a_number_beyond_the_range_is_warned_of(fitted: CellGenerator, start: ad.AnnData) -> None:
     with pytest.warns(ExtrapolationWarning, match="'day'"):
-        fitted.trajectory(start, {"day": 9.0}, n_steps=2, n=2, progress=False)
+        fitted.trajectory(start, {"day": 9.0}, solver_steps=2, n=2, progress=False)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from scdiffuse.sampling._trajectory_figure import plot_trajectory
 def path(fitted: CellGenerator) -> ad.AnnData:
     """Two branches of three steps."""
     to = {"b": {"cell_type": "B"}, "nk": {"cell_type": "NK"}}
-    return fitted.trajectory({"cell_type": "T"}, to, n=5, n_steps=3, progress=False)
+    return fitted.trajectory({"cell_type": "T"}, to, n=5, solver_steps=3, progress=False)
 
 
 def test_every_cell_has_a_line_in_every_branch(path: ad.AnnData) -> None:

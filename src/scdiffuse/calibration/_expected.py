@@ -1,4 +1,4 @@
-"""What cells of combinations never seen express, learnt gene by gene beside what the latents say."""
+"""Expected expression of combinations of conditions, learnt gene by gene beside the latents."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["ExpectedExpression"]
 
 
 class ExpectedExpression(nn.Module):
-    r"""Share of each gene by combination, from the pooled counts of all that were trained.
+    r"""Expression fraction of each gene by combination of conditions, from the pseudobulk of all that were trained.
 
     .. math:: \log p_g(c) = \mu_g + m_g(c)
 
-    with :math:`m` a `ConditionalMean` of log shares, weighed by the square root of the gene's share. One average cell
-    of the mean composition is added to each combination. Latents keep what most cells vary in; this keeps, of each
+    with :math:`m` a `ConditionalMean` of log fractions, weighed by the square root of the gene's fraction. One average
+    cell of the mean composition is added to each combination. Latents keep what most cells vary in; this keeps, of each
     gene, what a combination has from each of its labels.
 
     Parameters
@@ -43,18 +43,18 @@ class ExpectedExpression(nn.Module):
         self.conditional_mean = ConditionalMean(grid.n_labels, 0, n_genes)
         self.register_buffer("log_mean", torch.zeros(n_genes))
         self.register_buffer("sampling_variance", torch.zeros(sum(grid.n_labels)))
-        self.register_buffer("rare_factors", torch.ones(len(grid.few), n_genes))
+        self.register_buffer("rare_factors", torch.ones(len(grid.rare), n_genes))
 
     @torch.no_grad()
-    def learn(self, pooled: Pseudobulk) -> None:
-        """Find what each label adds to the log share of each gene, and each pair of labels.
+    def learn(self, pseudobulk: Pseudobulk) -> None:
+        """Find what each label adds to the log fraction of each gene, and each pair of labels.
 
         Parameters
         ----------
-        pooled
+        pseudobulk
             Counts of the training cells.
         """
-        fractions, counts, rows = pooled.fractions, pooled.counts, self.grid.pooled
+        fractions, counts, rows = pseudobulk.fractions, pseudobulk.counts, self.grid.pooled
         n_cells, weight = self.grid.n_cells[rows].astype(np.float64), np.sqrt(fractions)
         cell = counts.sum() / n_cells.sum()
         logs = np.log((counts + cell * fractions) / (counts.sum(axis=1, keepdims=True) + cell) / fractions)
@@ -66,11 +66,12 @@ class ExpectedExpression(nn.Module):
         self.conditional_mean.weights /= scale
         self.conditional_mean.pair_weights /= scale
         self.log_mean.copy_(torch.from_numpy(np.log(fractions) + mean))
-        of_label = conditions.columns(self.conditional_mean.n_labels).T.double() @ torch.from_numpy(counts.sum(axis=1))
+        design = conditions.columns(self.conditional_mean.n_labels)
+        of_label = design.T.double() @ torch.from_numpy(counts.sum(axis=1))
         self.sampling_variance.copy_(1.0 / of_label.clamp(min=1.0))
 
     def forward(self, codes: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Expect the log shares of combinations.
+        """Expect the log expression fractions of combinations.
 
         Parameters
         ----------
@@ -79,8 +80,8 @@ class ExpectedExpression(nn.Module):
 
         Returns
         -------
-        Log shares, shape ``(U, G)``, and the variance that the log of a share of 1 would have for as many counts as
-        the labels have, shape ``(U,)``; that of a smaller share is larger by its inverse.
+        Log fractions, shape ``(U, G)``, and the sampling variance that the log of a fraction of 1 would have for as
+        many counts as the labels have, shape ``(U,)``; that of a smaller fraction is larger by its inverse.
         """
         conditions = _labels(codes).to(self.log_mean.device)
         logs = torch.log_softmax(self.log_mean + self.conditional_mean(conditions), dim=1)

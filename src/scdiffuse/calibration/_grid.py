@@ -1,4 +1,4 @@
-"""Combinations of labels, and of numbers measured at few points: which were trained, and what lies between them."""
+"""Combinations of labels and of grid values of numbers: which were trained, and what lies between them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scdiffuse.calibration._config import CalibrationConfig
 from scdiffuse.cells import ConditionTable
 
 __all__ = ["ConditionGrid", "Corners"]
 
-_MOST_LEVELS = 32  # a number of more values is not measured at points
-_BETWEEN = 8  # parts of the way from one level to the next that are told apart
-_MOST_POOLED = 1_024  # combinations whose counts are held, the most frequent ones
-_FEW = 100  # cells of a combination from which on it needs no help
-_MOST_FEW = 256
+_BETWEEN = 8  # parts of the way from one grid value to the next that are told apart
 
 
 class Corners(NamedTuple):
     """Combinations that a request lies between, or the one that it is."""
 
     codes: NDArray[np.int64]
-    """Labels, and levels of numbers behind them, shape ``(U, C)``."""
-    fractions: NDArray[np.float64]
+    """Labels, and grid values of numbers behind them, shape ``(U, C)``."""
+    weights: NDArray[np.float64]
     """How near each is, shape ``(U,)``, summing to 1."""
     distance: float
     """How far from the nearest: 0 at a combination, 1 in the middle between two."""
@@ -35,20 +32,23 @@ class Corners(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ConditionGrid:
-    """The combinations of labels, and of numbers measured at few points, that a model was trained on."""
+    """The combinations of labels, and of numbers measured at few values, that a model was trained on."""
 
     n_labels: tuple[int, ...]
-    """Number of labels of each categorical condition, then of the levels of each number."""
+    """Number of labels of each categorical condition, then of the grid values of each number."""
     values: tuple[NDArray[np.float32], ...]
-    """Levels of each number, rising."""
+    """Grid values of each number, rising."""
     seen: NDArray[np.int64]
     """Codes of the trained combinations, none missing, shape ``(M, C)``."""
     n_cells: NDArray[np.int64]
     """Training cells of each, shape ``(M,)``."""
+    config: CalibrationConfig
 
     @classmethod
-    def of(cls, n_labels: Sequence[int], training: ConditionTable) -> ConditionGrid | None:
-        """Find the levels, or nothing if no cell has all labels, or a number takes too many values.
+    def of(
+        cls, n_labels: Sequence[int], training: ConditionTable, config: CalibrationConfig | None = None
+    ) -> ConditionGrid | None:
+        """Find the grid, or nothing if no cell has all labels, or a number takes too many values.
 
         Parameters
         ----------
@@ -56,12 +56,15 @@ class ConditionGrid:
             Number of labels of each categorical condition.
         training
             Conditions of the training cells.
+        config
+            Settings; the defaults if not given.
         """
+        config = config or CalibrationConfig()
         values = tuple(np.unique(column[~np.isnan(column)]) for column in training.values.T)
-        if any(len(grid) > _MOST_LEVELS for grid in values):
+        if any(len(grid) > config.most_grid_values for grid in values):
             return None
         nothing = np.zeros((0, 0), np.int64)
-        found = cls((*n_labels, *(len(grid) for grid in values)), values, nothing, nothing)
+        found = cls((*n_labels, *(len(grid) for grid in values)), values, nothing, nothing, config)
         if not found.n_labels:
             return None
         codes, which = np.unique(found.encode(training), axis=0, return_inverse=True)
@@ -72,29 +75,48 @@ class ConditionGrid:
     @property
     def pooled(self) -> NDArray[np.int64]:
         """Rows of `seen` whose counts are added up, rising."""
-        return np.sort(np.argsort(-self.n_cells, kind="stable")[:_MOST_POOLED])
+        return np.sort(np.argsort(-self.n_cells, kind="stable")[: self.config.most_combinations])
 
     @property
-    def few(self) -> NDArray[np.int64]:
+    def rare(self) -> NDArray[np.int64]:
         """Rows of `seen`, among those pooled, with so few cells that networks draw them towards others."""
-        rows = self.pooled[self.n_cells[self.pooled] < _FEW]
-        return np.sort(rows[np.argsort(self.n_cells[rows], kind="stable")[:_MOST_FEW]])
+        rows = self.pooled[self.n_cells[self.pooled] < self.config.rare_cells]
+        return np.sort(rows[np.argsort(self.n_cells[rows], kind="stable")[: self.config.most_rare]])
 
     @property
-    def need(self) -> NDArray[np.float64]:
-        """How much each of the `few` needs help: 1 without cells, 0 with enough."""
-        need: NDArray[np.float64] = 1.0 - self.n_cells[self.few] / _FEW
-        return need
+    def rarity(self) -> NDArray[np.float64]:
+        """How rare each of the `rare` combinations is: 1 without cells, 0 with enough."""
+        rarity: NDArray[np.float64] = 1.0 - self.n_cells[self.rare] / self.config.rare_cells
+        return rarity
+
+    def groups(self, table: ConditionTable) -> tuple[NDArray[np.int64], int]:
+        """Find the pooled combination of each cell.
+
+        Parameters
+        ----------
+        table
+            Conditions of ``N`` cells.
+
+        Returns
+        -------
+        Group of each cell, shape ``(N,)``, the last one for all that are in no pooled combination; and how many groups
+        there are.
+        """
+        n_pooled = len(self.pooled)
+        group = np.full(len(self.seen) + 1, n_pooled)  # the last of them is where -1 points to
+        group[self.pooled] = np.arange(n_pooled)
+        codes, which = np.unique(self.encode(table), axis=0, return_inverse=True)
+        return group[self.find(codes)][which.ravel()], n_pooled + 1
 
     def encode(self, table: ConditionTable) -> NDArray[np.int64]:
-        """Write numbers as levels behind the labels, shape ``(N, C)``; -1 is missing or no level."""
+        """Write numbers as grid values behind the labels, shape ``(N, C)``; -1 is missing or not on the grid."""
         place = self.place(table)
         numbers = place[:, table.codes.shape[1] :]
         numbers[:] = np.where(numbers % _BETWEEN == 0, numbers // _BETWEEN, -1)
         return place
 
     def place(self, table: ConditionTable) -> NDArray[np.int64]:
-        """Find where conditions lie: labels, then for each number eighths of the way from level to level, from 0.
+        """Find where conditions lie: labels, then for each number eighths of the way between grid values, from 0.
 
         Parameters
         ----------
@@ -121,14 +143,14 @@ class ConditionGrid:
         """Find the combinations around a place, one of those that `place` returned."""
         n = len(place) - len(self.values)
         sides: list[list[tuple[int, float]]] = [[(code, 1.0)] for code in place[:n]]
-        fractions = [at % _BETWEEN / _BETWEEN for at in place[n:]]
-        for at, share in zip(place[n:], fractions, strict=True):
+        shares = [at % _BETWEEN / _BETWEEN for at in place[n:]]
+        for at, share in zip(place[n:], shares, strict=True):
             low = at // _BETWEEN
             sides.append([(low, 1.0 - share), *([(low + 1, share)] if share else [])])
         found = list(product(*sides))
         codes = np.array([[code for code, _ in corner] for corner in found], dtype=np.int64)
         weights = np.array([math.prod(share for _, share in corner) for corner in found])
-        return Corners(codes, weights, max((4 * share * (1 - share) for share in fractions), default=0.0))
+        return Corners(codes, weights, max((4 * share * (1 - share) for share in shares), default=0.0))
 
     def find(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Find combinations, shape ``(U, C)``, among those `seen`; -1 where they were not trained."""

@@ -12,7 +12,6 @@ from scdiffuse.cells._gene_names import match_genes as match_genes
 from scdiffuse.cells._gene_names import require_shared as require_shared
 from scdiffuse.cells._genes import MIN_CELLS as MIN_CELLS
 from scdiffuse.cells._genes import GeneSelection as GeneSelection
-from scdiffuse.cells._genes import select_genes as select_genes
 from scdiffuse.cells._joined import GeneChoice as GeneChoice
 from scdiffuse.cells._joined import JoinedSource as JoinedSource
 from scdiffuse.cells._plan import ConditionPlan as ConditionPlan
@@ -31,3 +30,5 @@ from scdiffuse.cells._split import Split as Split
 from scdiffuse.cells._split import split as split
 from scdiffuse.cells._writer import H5adWriter as H5adWriter
 from scdiffuse.cells._writer import build_anndata as build_anndata
+from scdiffuse.cells._statistics import CountStatistics as CountStatistics
+from scdiffuse.cells._statistics import collect_statistics as collect_statistics

@@ -23,7 +23,7 @@ _NEAR = 0.1  # training standard deviations within which a number counts as the 
 class ConditionPlan:
     """The conditions of cells that are about to be generated, computed for any of them alone."""
 
-    n: int
+    n_cells: int
     """Number of cells."""
     seed: int
     requests: ConditionTable
@@ -49,7 +49,7 @@ class ConditionPlan:
 
         Returns
         -------
-        One row a cell; each depends on its index, the seed and what was asked for, never on `n`.
+        One row a cell; each depends on its index, the seed and what was asked for, never on `n_cells`.
         """
         request = np.searchsorted(np.cumsum(self.requests.counts), cells, side="right")
         table = self.requests.take(request)
@@ -76,7 +76,7 @@ def plan_conditions(
     conditions: Conditions,
     training: ConditionTable,
     *,
-    n: int | None = None,
+    n_cells: int | None = None,
     where: Mapping[str, Any] | pd.DataFrame | None = None,
     seed: int = 0,
 ) -> ConditionPlan:
@@ -92,11 +92,11 @@ def plan_conditions(
         The vocabulary of the model.
     training
         Conditions of the training cells.
-    n
+    n_cells
         Number of cells; may be left out when `where` is a table.
     where
-        Names and what they shall be: one label or number each, ``None`` for "whatever" (the model's null). Or a table
-        with conditions as columns: one row a cell, or rows with a column ``n`` of cell numbers. `None` asks for the
+        Names with one label or number each, ``None`` for "whatever" (the model's null). Or a table
+        with conditions as columns: one row a cell, or rows with a column ``n_cells``. `None` asks for the
         training proportions.
     seed
         Seed of the draw.
@@ -116,8 +116,8 @@ def plan_conditions(
     """
     training = training.distinct()
     frame = _frame(where, conditions)
-    counts = _cell_numbers(frame, n, conditions)
-    given = [name for name in frame.columns if name != "n" or name in conditions.names]
+    counts = _cell_numbers(frame, n_cells, conditions)
+    given = [name for name in frame.columns if name != "n_cells" or name in conditions.names]
     for name in given:
         conditions.require(str(name))
     encoded = conditions.encode(frame[given], partial=True)
@@ -131,7 +131,7 @@ def plan_conditions(
         pool_of_request = inverse.ravel().astype(np.intp)
         pools = [_pool(training, encoded.codes[row], encoded.values[row]) for row in first]
     return ConditionPlan(
-        n=int(counts.sum()),
+        n_cells=int(counts.sum()),
         seed=seed,
         requests=ConditionTable(encoded.codes, encoded.values, counts),
         drawn_codes=drawn_codes,
@@ -154,31 +154,33 @@ def _frame(where: Mapping[str, Any] | pd.DataFrame | None, conditions: Condition
         conditions.require(name)
         if isinstance(value, list | tuple | set | dict | np.ndarray | pd.Series):
             msg = f"`where` gives {name!r} {len(value)} values; expected one label or number, or None."
-            raise ConditionError(msg + " Pass a table with one row a cell, or rows with a column `n`.")
+            raise ConditionError(msg + " Pass a table with one row a cell, or rows with a column `n_cells`.")
         columns[name] = [value]
     return pd.DataFrame(columns, index=pd.RangeIndex(1), dtype=object)
 
 
-def _cell_numbers(frame: pd.DataFrame, n: int | None, conditions: Conditions) -> NDArray[np.int64]:
+def _cell_numbers(frame: pd.DataFrame, n_cells: int | None, conditions: Conditions) -> NDArray[np.int64]:
     """Find how many cells each request is for."""
-    if n is not None and n < 1:
-        msg = f"`n` must be at least 1, got {n}."
+    if n_cells is not None and n_cells < 1:
+        msg = f"`n_cells` must be at least 1, got {n_cells}."
         raise SettingError(msg)
-    if "n" in frame and "n" not in conditions.names:
-        numbers = pd.to_numeric(frame["n"], errors="coerce")
+    if "n_cells" in frame and "n_cells" not in conditions.names:
+        numbers = pd.to_numeric(frame["n_cells"], errors="coerce")
         if numbers.isna().any() or (numbers < 0).any() or (numbers % 1 != 0).any() or numbers.sum() < 1:
-            msg = "The column `n` of `where` must hold whole numbers of cells, not negative and not all 0."
+            msg = "The column `n_cells` of `where` must hold whole numbers of cells, not negative and not all 0."
             raise SettingError(msg)
         counts = numbers.to_numpy().astype(np.int64)
     elif len(frame) == 1:
-        if n is None:
-            msg = "`n` is missing; expected the number of cells to generate. Pass `n`, or a table as `where`."
+        if n_cells is None:
+            msg = (
+                "`n_cells` is missing; expected the number of cells to generate. Pass `n_cells`, or a table as `where`."
+            )
             raise SettingError(msg)
-        counts = np.array([n], dtype=np.int64)
+        counts = np.array([n_cells], dtype=np.int64)
     else:
         counts = np.ones(len(frame), dtype=np.int64)
-    if n is not None and n != counts.sum():
-        msg = f"`n` is {n}, but the table `where` asks for {counts.sum()} cells; leave `n` out or make them agree."
+    if n_cells is not None and n_cells != counts.sum():
+        msg = f"`n_cells` is {n_cells}, but the table `where` asks for {counts.sum()} cells; leave `n_cells` out or make them agree."
         raise SettingError(msg)
     return counts
 

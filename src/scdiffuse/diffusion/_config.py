@@ -32,13 +32,13 @@ class DiffusionConfig:
     """Standard deviation of the same logarithm."""
     solver: SolverName = "multistep"
     """How the path from noise to data is integrated."""
-    n_steps: int = 10
+    solver_steps: int = 10
     """Steps of the solver from noise to data; most of the cost of generation is linear in it."""
-    n_steps_carried: int = 16
+    ode_steps: int = 16
     """The same where given cells are carried along the path, there and back."""
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth", "embedding_width", "n_steps", "n_steps_carried"):
+        for name in ("width", "depth", "embedding_width", "solver_steps", "ode_steps"):
             if getattr(self, name) < 1:
                 msg = f"`{name}` must be at least 1, got {getattr(self, name)}."
                 raise SettingError(msg)

@@ -43,7 +43,7 @@ def new_distilled(teacher: LatentDenoiser) -> LatentDenoiser:
 
 
 @torch.no_grad()
-def integrate_paths(teacher: LatentDenoiser, noise: Tensor, conditions: ConditionTensors, *, n_steps: int) -> Tensor:
+def integrate_paths(teacher: LatentDenoiser, noise: Tensor, conditions: ConditionTensors, *, solver_steps: int) -> Tensor:
     r"""Walk the teacher's path and keep where it is at the student's times.
 
     Parameters
@@ -54,26 +54,26 @@ def integrate_paths(teacher: LatentDenoiser, noise: Tensor, conditions: Conditio
         Standard normals, shape ``(N, D)``.
     conditions
         Conditions of the ``N`` paths.
-    n_steps
+    solver_steps
         Steps of the student; its times divide 1 to 0 evenly.
 
     Returns
     -------
-    Rotated latents :math:`y = z_t / \sqrt{\alpha_t^2 + \sigma_t^2}` from noise to data, shape ``(N, n_steps + 1, D)``.
+    Rotated latents :math:`y = z_t / \sqrt{\alpha_t^2 + \sigma_t^2}` from noise to data, shape ``(N, solver_steps + 1, D)``.
 
     Raises
     ------
     SettingError
-        `n_steps` is below 1.
+        `solver_steps` is below 1.
     """
-    if n_steps < 1:
-        msg = f"A student takes at least 1 step, got `n_steps` = {n_steps}; 2 suits most models."
+    if solver_steps < 1:
+        msg = f"A student takes at least 1 step, got `solver_steps` = {solver_steps}; 2 suits most models."
         raise SettingError(msg)
-    times = torch.linspace(1.0, 0.0, n_steps + 1, dtype=torch.float64).tolist()
+    times = torch.linspace(1.0, 0.0, solver_steps + 1, dtype=torch.float64).tolist()
     z_t, stops = noise, [noise]
     for start, end in pairwise(times):
-        each = math.ceil(_TEACHER_STEPS / n_steps)
-        z_t = sample(teacher, z_t, conditions, solver=Heun(), n_steps=each, start=start, end=end)
+        each = math.ceil(_TEACHER_STEPS / solver_steps)
+        z_t = sample(teacher, z_t, conditions, solver=Heun(), solver_steps=each, start=start, end=end)
         stops.append(z_t / scales(torch.tensor(end, dtype=z_t.dtype)).norm)
     return torch.stack(stops, dim=1)
 
@@ -91,7 +91,7 @@ class DistillationTask:
     distilled
         Network to train, as `new_distilled` returns it.
     paths
-        What `integrate_paths` returned, shape ``(N, n_steps + 1, D)``.
+        What `integrate_paths` returned, shape ``(N, solver_steps + 1, D)``.
     conditions
         Conditions of the ``N`` paths.
     n_validation

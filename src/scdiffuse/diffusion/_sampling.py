@@ -28,7 +28,7 @@ def sample(
     conditions: ConditionTensors,
     *,
     solver: Solver | None = None,
-    n_steps: int = 16,
+    solver_steps: int = 16,
     start: float = 1.0,
     end: float = 0.0,
 ) -> Tensor:
@@ -50,7 +50,7 @@ def sample(
         Conditions of the ``B`` cells.
     solver
         Rule of a step; `Multistep` unless given.
-    n_steps
+    solver_steps
         Steps from `start` to `end`.
     start, end
         Times to integrate between, from 0 to 1 each. Where `start` lies below `end`, latents are carried back to the
@@ -70,8 +70,8 @@ def sample(
     Song et al. 2021, https://arxiv.org/abs/2011.13456 (the probability-flow equation).
     """
     n_cells, n_latent = z_t.shape
-    _check(n_cells, conditions, n_steps=n_steps, start=start, end=end)
-    angles = _angles(start, end, n_steps)
+    _check(n_cells, conditions, solver_steps=solver_steps, start=start, end=end)
+    angles = _angles(start, end, solver_steps)
     rule: Solver = Multistep() if solver is None else solver
     first, last = (scales(torch.tensor(t, dtype=z_t.dtype)).norm for t in (start, end))
     out = torch.empty_like(z_t)
@@ -89,9 +89,9 @@ def sample(
     return out
 
 
-def _check(n_cells: int, conditions: ConditionTensors, *, n_steps: int, start: float, end: float) -> None:
-    if n_steps < 1:
-        msg = f"`n_steps` must be at least 1, got {n_steps}; 10 suits most models."
+def _check(n_cells: int, conditions: ConditionTensors, *, solver_steps: int, start: float, end: float) -> None:
+    if solver_steps < 1:
+        msg = f"`solver_steps` must be at least 1, got {solver_steps}; 10 suits most models."
         raise SettingError(msg)
     if not (0.0 <= start <= 1.0 and 0.0 <= end <= 1.0) or start == end:
         msg = f"Times run from 1 (noise) to 0 (data), and `start` and `end` must differ; got {start} and {end}."
@@ -101,9 +101,9 @@ def _check(n_cells: int, conditions: ConditionTensors, *, n_steps: int, start: f
         raise SettingError(msg)
 
 
-def _angles(start: float, end: float, n_steps: int) -> list[float]:
+def _angles(start: float, end: float, solver_steps: int) -> list[float]:
     """Divide the time evenly, which was best or close to it at 8, 16 and 32 calls (docs/theory.md)."""
-    return angle(torch.linspace(start, end, n_steps + 1, dtype=torch.float64)).tolist()
+    return angle(torch.linspace(start, end, solver_steps + 1, dtype=torch.float64)).tolist()
 
 
 def _leave_data(y: Tensor, to: float, slope: Slope) -> Step:

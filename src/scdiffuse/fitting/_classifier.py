@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,17 +14,17 @@ from torch import Tensor
 from scdiffuse._core.errors import ConditionError
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
+from scdiffuse.autoencoder import Posterior
 from scdiffuse.cells import Conditions, ConditionTable, Source
 from scdiffuse.guidance import LEVELS, ClassifierConfig, ClassifierTask, NoisyCells
-from scdiffuse.model import AttachedClassifier, Networks, new_network
+from scdiffuse.model import ENCODED_AT_ONCE, AttachedClassifier, ClassifierRecord, Networks, encode, new_network
 from scdiffuse.train import Run, TrainConfig, TrainState, train
 
-__all__ = ["Kind", "Labelled", "learn_classifier", "read_labelled"]
+__all__ = ["Kind", "LabelledCells", "learn_classifier", "read_labelled"]
 
 Kind = Literal["categorical", "continuous"]
 """Whether a column holds labels or numbers."""
 
-_BLOCK = 1024
 _FEWEST_CELLS = 20
 _EVERY = 10  # each tenth cell stops the training, and another tenth measures it
 _NETWORK = ClassifierConfig()
@@ -33,7 +33,7 @@ _TRAINING = TrainConfig(
 )
 
 
-class Labelled(NamedTuple):
+class LabelledCells(NamedTuple):
     """Cells that say what they are."""
 
     source: Source
@@ -46,7 +46,7 @@ class Labelled(NamedTuple):
     """What the rows are."""
 
 
-def read_labelled(source: Source, key: str, *, name: str, kind: Kind | None) -> Labelled:
+def read_labelled(source: Source, key: str, *, name: str, kind: Kind | None) -> LabelledCells:
     """Find the cells to learn a column from.
 
     Parameters
@@ -86,12 +86,12 @@ def read_labelled(source: Source, key: str, *, name: str, kind: Kind | None) -> 
         named = Conditions(categorical={name: known.categorical[key]}, continuous={})
     else:
         named = Conditions(categorical={}, continuous={name: known.continuous[key]})
-    return Labelled(source, rows, named, table)
+    return LabelledCells(source, rows, named, table)
 
 
 def learn_classifier(
     networks: Networks,
-    cells: Labelled,
+    cells: LabelledCells,
     *,
     obs_key: str,
     library_size: bool,
@@ -130,11 +130,10 @@ def learn_classifier(
     run = Run(stage=f"classifier {name}", config=_TRAINING, n_steps=n_steps, seed=seed, progress=progress)
     stopped = train(state, run)
     network.requires_grad_(requires_grad=False)
-    facts = {
+    record: ClassifierRecord = {
         "kind": "categorical" if is_categorical else "continuous",
         "obs_key": obs_key,
         "n_cells": len(values),
-        **_seen(cells),
         "accuracy": dict(zip(map(str, LEVELS), task.accuracy(measure_by), strict=True)),
         "chance": _chance(cells.table.codes[:, 0], measure_by) if is_categorical else 0.0,
         "n_held_out": len(measure_by),
@@ -143,16 +142,12 @@ def learn_classifier(
         "seed": seed,
         "stopped": stopped,
     }
-    return AttachedClassifier(conditions=cells.conditions, network=network, facts=facts)
-
-
-def _seen(cells: Labelled) -> dict[str, Any]:
-    """Tell how many cells each label has, or from where to where numbers go."""
     for labels in cells.conditions.categorical.values():
         counts = np.bincount(cells.table.codes[:, 0], minlength=len(labels))
-        return {"labels": {str(label): int(n) for label, n in zip(labels, counts, strict=True)}}
-    (seen,) = cells.conditions.continuous.values()
-    return {"range": [seen.min, seen.max]}
+        record["labels"] = {str(label): int(n) for label, n in zip(labels, counts, strict=True)}
+    for seen in cells.conditions.continuous.values():
+        record["range"] = [seen.min, seen.max]
+    return AttachedClassifier(conditions=cells.conditions, network=network, metadata=record)
 
 
 def _chance(codes: NDArray[np.int64], held: NDArray[np.int64]) -> float:
@@ -168,19 +163,18 @@ def _divide(values: NDArray[np.generic], seed: int) -> tuple[NDArray[np.int64], 
     return np.sort(order[~(stop_by | measure_by)]), np.sort(order[stop_by]), np.sort(order[measure_by])
 
 
-def _latents(networks: Networks, cells: Labelled, *, progress: bool) -> tuple[Tensor, Tensor]:
-    """Infer the latents of the rows, library size last, standardised; on the main memory."""
-    means, stds = [], []
-    with Progress("encode", len(cells.rows), enabled=progress) as bar:
-        for begin in range(0, len(cells.rows), _BLOCK):
-            counts = cells.source.rows(cells.rows[begin : begin + _BLOCK])
-            mean, std = networks.from_posterior(
-                networks.autoencoder.encode(counts), np.asarray(counts.sum(axis=1)).ravel()
-            )
-            means.append(mean.cpu())
-            stds.append(std.cpu())
-            bar.advance(len(mean))
-    return torch.cat(means), torch.cat(stds)
+def _latents(networks: Networks, cells: LabelledCells, *, progress: bool) -> tuple[Tensor, Tensor]:
+    """Infer the latents of the rows, library size last, standardised; in main memory."""
+    n_cells = len(cells.rows)
+    starts = range(0, n_cells, ENCODED_AT_ONCE)
+    rows = [slice(begin, begin + ENCODED_AT_ONCE) for begin in starts]
+    with Progress("encode", n_cells, enabled=progress) as bar:
+        blocks = ((where, cells.source.rows(cells.rows[where])) for where in rows)
+        found = encode(networks, blocks, n_cells=n_cells, advance=bar.advance)
+    device = networks.latent_mean.device
+    posterior = Posterior(found.means.to(device), found.stds.to(device))
+    means, stds = networks.standardise(posterior, found.library_sizes.numpy())
+    return means.cpu(), stds.cpu()
 
 
 def _has_counts(source: Source, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:

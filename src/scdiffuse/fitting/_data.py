@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -12,27 +11,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import CountsError
+from scdiffuse.calibration import CalibrationConfig, ConditionGrid, Pseudobulk
 from scdiffuse.cells import (
     Cells,
     Conditions,
     ConditionTable,
+    CountStatistics,
     JoinedSource,
     Source,
-    check_counts,
+    collect_statistics,
     open_source,
-    select_genes,
 )
 from scdiffuse.foundation import Foundation
-from scdiffuse.model import Networks
+from scdiffuse.model import DataSummary
 
-__all__ = ["Data", "read_data"]
+__all__ = ["TrainingData", "read_data"]
 
 _FEWEST_CELLS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data:
-    """Cells that were found fit to learn from."""
+class TrainingData:
+    """Cells that were found fit to learn from, and what one pass over their counts found."""
 
     source: Source
     """Counts of the kept genes."""
@@ -44,15 +44,15 @@ class Data:
     var: pd.DataFrame
     """The kept genes."""
     genes_report: str
+    library_sizes: NDArray[np.float64]
+    """Counts of those rows in the kept genes."""
+    pseudobulk: Pseudobulk
     on_disk: bool
     latent: Foundation | None = None
-    """Latents that were learnt elsewhere."""
-    start: Callable[[Networks], None] | None = None
-    """Puts what another model has learnt into new networks."""
+    """A pretrained latent space."""
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> DataSummary:
         """Describe the data for the model card."""
-        totals = np.concatenate([np.asarray(rows.sum(axis=1)).ravel() for _, rows in self.source.blocks()])
         labels = {
             name: {
                 str(label): int(n)
@@ -63,8 +63,8 @@ class Data:
         return {
             "n_cells": len(self.cells),
             "n_genes": self.source.n_genes,
-            "n_counts": int(totals[self.cells].sum(dtype=np.float64)),
-            "median_counts": int(np.median(totals[self.cells])),
+            "n_counts": int(self.library_sizes.sum()),
+            "median_counts": int(np.median(self.library_sizes)),
             "genes": self.genes_report,
             "labels": labels,
             "ranges": {name: (seen.min, seen.max) for name, seen in self.conditions.continuous.items()},
@@ -78,9 +78,12 @@ def read_data(
     continuous: Sequence[str],
     layer: str | None,
     min_cells: int,
+    calibration: CalibrationConfig,
     latent: Foundation | None = None,
-) -> Data:
-    """Check cells and choose genes.
+) -> TrainingData:
+    """Check cells, choose genes and add counts up, in one pass over the counts.
+
+    A second pass follows only where cells are left out whose labels nobody else has.
 
     Parameters
     ----------
@@ -91,9 +94,11 @@ def read_data(
     layer
         Layer with raw counts.
     min_cells
-        Cells that a gene must be found in.
+        Cells that a gene must be detected in.
+    calibration
+        Settings of the grid of conditions.
     latent
-        Latents that were learnt elsewhere; they may choose the genes themselves.
+        A pretrained latent space, which may choose the genes itself.
 
     Raises
     ------
@@ -103,26 +108,59 @@ def read_data(
         Too few genes are known to `latent`.
     """
     names = [_listed(conditions), _listed(continuous)]
-    whole = check_counts(adata, layer=layer)
+    whole = open_source(adata, layer=layer)
+    genes = latent.choose_genes(whole.var) if latent else None
     known = Conditions.from_obs(whole.obs, *names)
     _require_cells(whole.n_cells)
-    selection = select_genes(whole, min_cells=min_cells, genes=latent.choose_genes(whole.var) if latent else None)
+
+    def read(groups: tuple[NDArray[np.int64], int] | None) -> CountStatistics:
+        return collect_statistics(
+            whole, data=adata, layer=layer, min_cells=min_cells, genes=genes, groups=groups, progress=False
+        )
+
+    grid, table = _grid(known, whole.obs, calibration)
+    statistics = read(grid.groups(table) if grid else None)
+    selection = statistics.selection
     cells = np.flatnonzero(selection.cells_keep).astype(np.int64)
     if len(cells) < whole.n_cells:
         _require_cells(len(cells))
         known = Conditions.from_obs(whole.obs.iloc[cells], *names)
-    genes = list(whole.genes[selection.keep])
-    source = open_source(adata, layer=layer, genes=genes, obsm_key=latent.obsm_key if latent else None)
-    return Data(
+        grid, kept = _grid(known, whole.obs.iloc[cells], calibration)
+        if grid is not None:
+            groups = np.full(whole.n_cells, len(grid.pooled), dtype=np.int64)
+            groups[cells], n_groups = grid.groups(kept)
+            statistics = read((groups, n_groups))
+    source = open_source(
+        adata,
+        layer=layer,
+        genes=list(whole.genes[selection.keep]),
+        obsm_key=latent.obsm_key if latent else None,
+    )
+    n_pooled = len(grid.pooled) if grid else 0
+    return TrainingData(
         source=source,
         cells=cells,
         conditions=known,
         table=known.encode(source.obs.iloc[cells]),
         var=whole.var[selection.keep].copy(),
         genes_report=" ".join([*([whole.report] if isinstance(whole, JoinedSource) else []), selection.report()]),
+        library_sizes=statistics.library_sizes[cells],
+        pseudobulk=Pseudobulk(
+            counts=statistics.group_counts[:n_pooled],
+            others=statistics.group_counts[n_pooled],
+            detected=statistics.n_cells_by_gene / len(cells),
+            n_cells=len(cells),
+        ),
         on_disk=not isinstance(adata, ad.AnnData) or adata.isbacked,
         latent=latent,
     )
+
+
+def _grid(
+    known: Conditions, obs: pd.DataFrame, config: CalibrationConfig
+) -> tuple[ConditionGrid | None, ConditionTable]:
+    table = known.encode(obs)
+    return ConditionGrid.of(known.n_labels, table.distinct(), config), table
 
 
 def _require_cells(n: int) -> None:

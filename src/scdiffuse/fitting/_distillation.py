@@ -7,7 +7,7 @@ import torch
 
 from scdiffuse._core.random import cell_normals, generator
 from scdiffuse.diffusion import DistillationTask, Euler, condition_tensors, integrate_paths, new_distilled, sample
-from scdiffuse.model import DistilledSampler, Networks
+from scdiffuse.model import DistillationRecord, DistilledSampler, Networks
 from scdiffuse.nn import ConditionTensors
 from scdiffuse.train import Run, TrainConfig, TrainState, train
 
@@ -20,7 +20,7 @@ _EVERY = 10  # each tenth path validates
 
 
 def distill_sampler(
-    networks: Networks, *, n_steps: int, n_paths: int, max_epochs: int | None, seed: int, progress: bool
+    networks: Networks, *, solver_steps: int, n_paths: int, max_epochs: int | None, seed: int, progress: bool
 ) -> DistilledSampler:
     """Teach a copy of the denoiser to walk the denoiser's own path in few steps.
 
@@ -28,7 +28,7 @@ def distill_sampler(
     ----------
     networks
         The fitted model; it is not changed.
-    n_steps, n_paths, max_epochs, seed, progress
+    solver_steps, n_paths, max_epochs, seed, progress
         As in `CellGenerator.distill`.
 
     Returns
@@ -38,7 +38,7 @@ def distill_sampler(
     device = networks.latent_mean.device
     noise = torch.from_numpy(cell_normals(seed, "paths of a student", np.arange(n_paths), len(networks.latent_mean)))
     conditions = _conditions(networks, n_paths, seed).to(device)
-    paths = integrate_paths(networks.denoiser, noise.to(device), conditions, n_steps=n_steps)
+    paths = integrate_paths(networks.denoiser, noise.to(device), conditions, solver_steps=solver_steps)
     n_held = max(1, n_paths // _EVERY)
     task = DistillationTask(new_distilled(networks.denoiser), paths=paths, conditions=conditions, n_validation=n_held)
     state = TrainState.start(task, decay=_TRAINING.decay)
@@ -46,16 +46,16 @@ def distill_sampler(
     stopped = train(state, Run(stage="student", config=_TRAINING, n_steps=n_train, seed=seed, progress=progress))
     network = task.module.requires_grad_(requires_grad=False)
     held = conditions.rows(slice(n_paths - n_held, n_paths))
-    made = sample(network, paths[-n_held:, 0].contiguous(), held, solver=Euler(), n_steps=n_steps)
-    facts = {
-        "n_steps": n_steps,
+    made = sample(network, paths[-n_held:, 0].contiguous(), held, solver=Euler(), solver_steps=solver_steps)
+    record: DistillationRecord = {
+        "solver_steps": solver_steps,
         "n_paths": n_paths,
         "n_train_steps": state.step,
         "seed": seed,
         "stopped": stopped,
         "distance": float((made - paths[-n_held:, -1]).square().mean().sqrt()),
     }
-    return DistilledSampler(network=network, facts=facts)
+    return DistilledSampler(network=network, record=record)
 
 
 def _conditions(networks: Networks, n: int, seed: int) -> ConditionTensors:

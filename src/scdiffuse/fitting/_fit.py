@@ -1,12 +1,12 @@
-"""From the user's data to fitted parts, with the folder of a run kept loadable on the way."""
+"""A fit from beginning to end."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,38 +15,109 @@ from scdiffuse._core.errors import ModelFolderError, OutputExistsError, SettingE
 from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.random import generator
 from scdiffuse.autoencoder import CountAutoencoder, dispersion_start
-from scdiffuse.calibration import ConditionGrid, Pseudobulk, pool_pseudobulk
-from scdiffuse.cells import (
-    plan_blocks,
-)
-from scdiffuse.fitting._data import Data
-from scdiffuse.fitting._stages import Fit
+from scdiffuse.cells import plan_blocks
+from scdiffuse.fitting._data import TrainingData
+from scdiffuse.fitting._log import FitLog
+from scdiffuse.fitting._stages import FitContext, encode_cells, fit_autoencoder, fit_diffusion, set_latent_scale
+from scdiffuse.fitting._warm_start import Origin, inherit
 from scdiffuse.model import (
-    Checkpoint,
+    FittedModel,
     History,
+    Json,
     ModelMetadata,
+    ModelRecord,
     Networks,
     SavedModel,
-    Stage,
     gene_factor_table,
     read_folder,
     read_training,
-    write_start,
-    write_training,
 )
-from scdiffuse.train import TrainState
 
-__all__ = ["Fitted", "fit_networks", "require_startable"]
+__all__ = ["FitOptions", "FitResult", "fit_model", "require_startable"]
+
+_INITIALISING = Lock()  # torch's modules draw their first weights from a generator that all threads share
 
 
-class Fitted(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """The arguments of `CellGenerator.fit`."""
+
+    folder: Path | None = None
+    resume: bool = False
+    origin: Origin | None = None
+    """The model to begin with."""
+    max_epochs: int | None = None
+    seed: int = 0
+    device: str = "cpu"
+    progress: bool = True
+    processes: Processes = ALONE
+    """The processes that share the fit; the first of them writes to the folder."""
+
+
+class FitResult(NamedTuple):
     """What a fit leaves."""
 
-    networks: Networks
+    model: FittedModel
     history: History
     was_stopped: bool
-    scores: dict[str, Any] | None
+    scores: Json | None
     """Scores of a model that was finished before."""
+
+
+def fit_model(data: TrainingData, metadata: ModelMetadata, options: FitOptions) -> FitResult:
+    """Fit a model to cells, and keep its folder loadable on the way.
+
+    Parameters
+    ----------
+    data, metadata
+        What to fit, and how.
+    options
+        Where to keep the state, whether to resume, the seed and more.
+
+    Raises
+    ------
+    ModelFolderError
+        There is nothing in the folder to go on with, or it belongs to other data or settings.
+    """
+    record = metadata.record(seed=options.seed, max_epochs=options.max_epochs)
+    saved = _read_interrupted(options, metadata, record)
+    if saved is not None and saved.config["finished"]:
+        scores = saved.config.get("scores")
+        return FitResult(saved.model.to(options.device), saved.history, was_stopped=False, scores=scores)
+    checkpoint = read_training(options.folder) if saved is not None and options.folder is not None else None
+
+    networks = _new_networks(data, metadata, options)
+    folder = options.folder if options.processes.is_first else None
+    fit = FitContext(
+        networks=networks.to(options.device),
+        data=data,
+        config=metadata.config,
+        seed=options.seed,
+        log=FitLog(folder, networks, metadata, record, begun=checkpoint is not None),
+        blocks=plan_blocks(data.source, data.cells) if data.on_disk else None,
+        max_epochs=options.max_epochs,
+        is_tuned=options.origin is not None,
+        progress=options.progress and options.processes.is_first,
+        processes=options.processes,
+        history=dict(checkpoint.history) if checkpoint else {},
+    )
+    networks.library_size_score.learn(data.library_sizes)
+    if saved is not None and checkpoint is not None and checkpoint.stage == "diffusion":
+        networks.load_state_dict(saved.model.networks.copies())
+        was_stopped, cells = False, encode_cells(fit)
+    else:
+        was_stopped, cells = fit_autoencoder(fit, checkpoint), encode_cells(fit)
+        set_latent_scale(networks, cells)
+        checkpoint = None
+    if not was_stopped:
+        was_stopped = fit_diffusion(fit, cells, checkpoint)
+    factors = gene_factor_table(networks)
+    if factors is not None:
+        factors.fit_rare(data.pseudobulk)
+    if was_stopped:
+        fit.log.keep_stopped()
+    model = FittedModel(networks=networks, metadata=metadata)
+    return FitResult(model, fit.history, was_stopped=was_stopped, scores=None)
 
 
 def require_startable(folder: Path | None, *, resume: bool, max_epochs: int | None) -> None:
@@ -75,144 +146,47 @@ def require_startable(folder: Path | None, *, resume: bool, max_epochs: int | No
         raise OutputExistsError(msg + " `resume=True` to go on with the fit that is in it.")
 
 
-def fit_networks(  # noqa: PLR0913 - what `CellGenerator.fit` is given
-    data: Data,
-    metadata: ModelMetadata,
-    *,
-    folder: Path | None,
-    resume: bool,
-    max_epochs: int | None,
-    seed: int,
-    device: str,
-    progress: bool,
-    processes: Processes = ALONE,
-) -> Fitted:
-    """Fit the networks, and keep the folder loadable on the way.
-
-    Parameters
-    ----------
-    data, metadata
-        What to fit, and how.
-    folder
-        Where to keep the state; `None` keeps none.
-    resume
-        Go on with what is in `folder`.
-    max_epochs, seed, device, progress
-        As in `CellGenerator.fit`.
-    processes
-        Who shares the fit; the first of them writes to the folder.
-
-    Returns
-    -------
-    Parts, curves, and whether the user stopped it.
-
-    Raises
-    ------
-    ModelFolderError
-        There is nothing in `folder` to go on with, or it belongs to other data or settings.
-    """
-    facts = metadata.facts(seed=seed, max_epochs=max_epochs)
-    held = _held(folder, metadata, facts) if resume and folder is not None else None
-    if held is not None and held.finished:
-        return Fitted(held.networks.to(device), held.history, was_stopped=False, scores=held.facts.get("scores"))
-    saved = read_training(folder) if held is not None and folder is not None else None
-    networks, pooled = _new_networks(data, metadata, seed)
-    log = _Log(folder if processes.is_first else None, networks, metadata, facts, begun=saved is not None)
-    blocks = plan_blocks(data.source, data.cells) if data.on_disk else None
-    fit = Fit(
-        networks=networks.to(device),
-        source=data.source,
-        cells=data.cells,
-        table=data.table,
-        config=metadata.config,
-        seed=seed,
-        blocks=blocks,
-        max_epochs=max_epochs,
-        progress=progress and processes.is_first,
-        save=log.write,
-        processes=processes,
-        is_tuned=data.start is not None,
-    )
-    fit.measure_sizes()
-    if held is not None and saved is not None and saved.stage != "autoencoder":
-        networks.load_state_dict(held.networks.copies())
-    was_stopped = fit.run(saved)
-    factor_table = gene_factor_table(networks)
-    if factor_table is not None:
-        factor_table.settle(pooled)
-    if was_stopped:
-        log.settle()
-    return Fitted(networks, fit.history, was_stopped, None)
-
-
-@dataclass
-class _Log:
-    """The folder of a fit."""
-
-    folder: Path | None
-    networks: Networks
-    metadata: ModelMetadata
-    facts: Mapping[str, Any]
-    begun: bool
-
-    def write(self, stage: Stage, state: TrainState, history: History) -> None:
-        """Keep where the fit stands, beside a model with the averaged weights."""
-        if self.folder is None:
-            return
-        with state.average.swap():
-            copies = self.networks.copies()
-        saved = Checkpoint(stage=stage, facts=state.facts(), tensors=state.tensors(), history=history)
-        if self.begun:
-            write_training(self.folder, saved, copies)
-        else:
-            write_start(self.folder, saved, copies, facts=self.facts, texts=self.metadata.texts())
-            self.begun = True
-
-    def settle(self) -> None:
-        """Put the model that the user holds after stopping the fit in place of the averaged one."""
-        if self.folder is not None:
-            write_training(self.folder, read_training(self.folder), self.networks.copies())
-
-
-def _new_networks(data: Data, metadata: ModelMetadata, seed: int) -> tuple[Networks, Pseudobulk]:
-    """Build networks with random weights, without touching the global random state; and what they start from."""
-    training = data.table.distinct()
-    grid = ConditionGrid.of(metadata.conditions.n_labels, training)
-    pooled = pool_pseudobulk(data.source, data.cells, data.table, grid=grid)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(generator(seed, "weights").integers(2**62)))
+def _new_networks(data: TrainingData, metadata: ModelMetadata, options: FitOptions) -> Networks:
+    """Build networks with random weights, and start them from what the pass over the counts found."""
+    with _INITIALISING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(generator(options.seed, "weights").integers(2**62)))
         networks = Networks(
             metadata.config,
             conditions=metadata.conditions,
-            fractions=torch.from_numpy(pooled.fractions.astype(np.float32)),
-            training=training,
+            fractions=torch.from_numpy(data.pseudobulk.fractions.astype(np.float32)),
+            training=data.table.distinct(),
         )
     if networks.expected is not None:
-        networks.expected.learn(pooled)
+        networks.expected.learn(data.pseudobulk)
     if isinstance(networks.autoencoder, CountAutoencoder):
-        networks.autoencoder.likelihood.start(dispersion_start(pooled.counts_per_detection))
+        networks.autoencoder.likelihood.start(dispersion_start(data.pseudobulk.counts_per_detection))
     if data.latent is not None:
         data.latent.fill(networks.autoencoder, data.var)
-    if data.start is not None:
-        data.start(networks)
-    return networks, pooled
+    if options.origin is not None:
+        inherit(networks, options.origin, metadata)
+    return networks
 
 
-def _held(folder: Path, metadata: ModelMetadata, facts: Mapping[str, Any]) -> SavedModel:
-    """Read the fit in the folder, if it is this one."""
-    held = read_folder(folder)
-    if held.metadata.config != metadata.config:  # as read: settings that are newer than the folder have their defaults
+def _read_interrupted(options: FitOptions, metadata: ModelMetadata, record: ModelRecord) -> SavedModel | None:
+    """Read the fit in the folder, if it is to be resumed and is this one."""
+    if not options.resume or options.folder is None:
+        return None
+    folder = options.folder
+    saved = read_folder(folder)
+    if saved.model.metadata.config != metadata.config:  # as read: settings newer than the folder have their defaults
         raise _other(folder, "settings")
+    given: Json = json.loads(json.dumps(record))
+    kept: Json = dict(saved.config)
     words = {"data": "data", "seed": "`seed`", "max_epochs": "`max_epochs`", "started_from": "`init_from`"}
     for name, word in words.items():
-        if held.facts.get(name) != json.loads(json.dumps(facts[name])):
+        if kept.get(name) != given[name]:
             raise _other(folder, word)
-    if held.metadata.texts() != metadata.texts():
+    if saved.model.metadata.texts() != metadata.texts():
         raise _other(folder, "genes or labels")
-    if held.finished and held.facts["stopped"]:
+    if saved.config["finished"] and saved.config["stopped"]:
         msg = f"The fit in {str(folder)!r} was stopped and then saved without its state; expected one to go on with."
         raise ModelFolderError(msg + " Fit into another folder.")
-    return held
+    return saved
 
 
 def _other(folder: Path, name: str) -> ModelFolderError:

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from scdiffuse._core.errors import SettingError
 from scdiffuse.autoencoder import CountAutoencoder
 from scdiffuse.cells import match_genes, require_shared
-from scdiffuse.model import ModelMetadata, Networks
+from scdiffuse.model import ModelMetadata, Networks, WarmStartRecord
 
-__all__ = ["Origin", "inherit", "tell_start"]
+__all__ = ["Origin", "compare_models", "inherit"]
 
 _LEAST_SHARED = 0.2
 _GENE_AXES = {
@@ -36,7 +36,7 @@ class Origin(NamedTuple):
     metadata: ModelMetadata
 
 
-def tell_start(origin: Origin, metadata: ModelMetadata) -> dict[str, Any]:
+def compare_models(origin: Origin, metadata: ModelMetadata) -> WarmStartRecord:
     """Say what a new model has in common with the one that it begins with, for its card.
 
     Parameters
@@ -89,7 +89,7 @@ def inherit(networks: Networks, origin: Origin, metadata: ModelMetadata) -> None
     origin
         The model to begin with.
     metadata
-        What the new model knows, as `tell_start` was content with.
+        What the new model knows, as `compare_models` was content with.
     """
     found = match_genes(metadata.var, [str(name) for name in origin.metadata.var.index])
     _inherit_counts(networks.autoencoder, origin.networks.autoencoder, found)

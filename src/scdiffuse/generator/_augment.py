@@ -1,9 +1,8 @@
-"""Real cells of a user, filled up with generated ones."""
+"""Rare cell type augmentation: real cells of a user with generated ones beside them."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
 
 import anndata as ad
@@ -11,22 +10,22 @@ import pandas as pd
 
 from scdiffuse._core.resources import explain_memory
 from scdiffuse.cells import check_counts, open_source
-from scdiffuse.generator._base import ModelState
-from scdiffuse.sampling import Wanted, combine, plan_numbers, tell
+from scdiffuse.generator._base import GeneratorBase
+from scdiffuse.sampling import CellsPerLabel, Guidance, Scale, combine, plan_numbers, provenance
 
-__all__ = ["Augments"]
+__all__ = ["AugmentMixin"]
 
 
-class Augments(ModelState):
+class AugmentMixin(GeneratorBase):
     """The part of `CellGenerator` that adds to given cells."""
 
     @abstractmethod
     def generate(
         self,
-        n: int | None = None,
+        n_cells: int | None = None,
         *,
         where: pd.DataFrame,
-        guidance: float | Mapping[str, float],
+        guidance: Scale | Guidance,
         seed: int,
         progress: bool,
     ) -> ad.AnnData | Path:
@@ -37,13 +36,13 @@ class Augments(ModelState):
         adata: ad.AnnData | str | Path,
         *,
         by: str,
-        to: Wanted = "max",
-        guidance: float | Mapping[str, float] = 1.0,
+        n_per_label: CellsPerLabel = "max",
+        guidance: Scale | Guidance = 1.0,
         seed: int = 0,
         layer: str | None = None,
         progress: bool = True,
     ) -> ad.AnnData:
-        """Add generated cells to real ones, until each label has enough.
+        """Augment rare cell types: add generated cells to real ones, until each label has enough.
 
         Parameters
         ----------
@@ -52,11 +51,11 @@ class Augments(ModelState):
         by
             A condition with labels, such as ``"cell_type"``. Other conditions of the generated cells are drawn as the
             training cells of that label have them. Real cells without a label stay and are not counted.
-        to
-            How many cells each label shall have at least: as the largest (``"max"``) or the median label has, a number,
-            or numbers by label; labels that are not named then stay as they are.
+        n_per_label
+            How many cells each label has at least afterwards: as the largest (``"max"``) or the median label has, a
+            number, or numbers by label; labels that are not named then stay as they are.
         guidance
-            How strongly conditions steer, as in `generate`.
+            Guidance, as in `generate`.
         seed
             Seed of the generated cells.
         layer
@@ -66,7 +65,7 @@ class Augments(ModelState):
 
         Returns
         -------
-        Real cells first, then generated ones, told apart by ``obs["source"]``: ``"real"`` or ``"generated"``. ``X`` is
+        Real cells first, then generated ones, which ``obs["source"]`` names: ``"real"`` or ``"generated"``. ``X`` is
         CSR ``int32`` with the genes of the model, which are all that both kinds have. Columns of `obs` are those of
         the real cells; where generated cells have none, they are missing.
 
@@ -83,23 +82,29 @@ class Augments(ModelState):
         CountsError
             The values are not raw counts.
         SettingError
-            `to` is no whole number of at least 1, or no such word.
+            `n_per_label` is no whole number of at least 1, or no such word.
 
         Warns
         -----
         UserWarning
             Genes of the cells that the model does not know are left out, with their number.
         """
-        networks = self._fitted("augment")
+        model = self._fitted("augment")
         with explain_memory("Pass fewer cells at a time."):
             source = open_source(adata, layer=layer, genes=[str(gene) for gene in self.genes])
-            numbers = plan_numbers(source.obs, by=by, to=to, conditions=self.conditions)
+            numbers = plan_numbers(source.obs, by=by, n_per_label=n_per_label, conditions=model.conditions)
             n_left_out = check_counts(adata, layer=layer).n_genes - source.n_genes
             made: ad.AnnData | Path | None = None
             if len(numbers):
-                where = pd.DataFrame({by: pd.Series(list(numbers.index), dtype=object), "n": numbers.to_numpy()})
+                where = pd.DataFrame({by: pd.Series(list(numbers.index), dtype=object), "n_cells": numbers.to_numpy()})
                 made = self.generate(where=where, guidance=guidance, seed=seed, progress=progress)
-            settings = {"augment": by, "to": to, "generated": int(numbers.sum()), "genes_left_out": n_left_out}
-            uns = tell(self._metadata, networks, seed=seed, settings={**settings, "guidance": guidance})
+            settings = {
+                "augment": by,
+                "n_per_label": n_per_label,
+                "n_generated": int(numbers.sum()),
+                "genes_left_out": n_left_out,
+                "guidance": Guidance.of(guidance).to_uns(),
+            }
+            uns = provenance(model, seed=seed, settings=settings)
             generated = made if isinstance(made, ad.AnnData) else None
             return combine(source, generated, uns=uns, n_left_out=n_left_out)

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import anndata as ad
 
 from scdiffuse._core.errors import OutputExistsError, SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.resources import explain_memory
-from scdiffuse.cells import check_counts, open_source
 from scdiffuse.fitting import Kind, learn_classifier, read_labelled
-from scdiffuse.generator._base import ModelState
+from scdiffuse.generator._base import GeneratorBase
+from scdiffuse.model import ClassifierRecord, open_given
 
-__all__ = ["WithClassifiers"]
+__all__ = ["ClassifierMixin"]
 
 
-class WithClassifiers(ModelState):
+class ClassifierMixin(GeneratorBase):
     """The part of `CellGenerator` that learns labels after the fit."""
 
     @property
-    def classifiers(self) -> dict[str, dict[str, Any]]:
+    def classifiers(self) -> dict[str, ClassifierRecord]:
         """What each classifier was trained on and how well it does, by name.
 
         ``kind``, ``obs_key``, ``n_cells``, ``labels`` with their cells or the ``range`` of numbers, and ``accuracy``:
         the share of held-out cells that are recognised (for numbers, the share of variance explained) at each time from
         0, no noise, to 1, nothing else; ``chance`` is what knowing nothing would reach.
         """
-        return {name: dict(one.facts) for name, one in self._classifiers.items()}
+        return {name: one.metadata for name, one in self._model.classifiers.items()} if self._model else {}
 
     def add_classifier(  # noqa: PLR0913 - what, from where, and how
         self,
@@ -94,18 +94,17 @@ class WithClassifiers(ModelState):
         SettingError
             `kind` is neither, `max_epochs` is below 1, or `name` is empty.
         """
-        networks = self._fitted("add_classifier")
+        model = self._fitted("add_classifier")
         _check(name, kind=kind, max_epochs=max_epochs)
-        if name in self._classifiers and not overwrite:
+        if name in model.classifiers and not overwrite:
             msg = f"A classifier {name!r} already exists; expected a new name. Choose another one, or pass"
             raise OutputExistsError(msg + " `overwrite=True` to replace it.")
         key = name if obs_key is None else obs_key
         with explain_memory("Give fewer cells."):
-            check_counts(adata, layer=layer)
-            source = open_source(adata, layer=layer, genes=list(self.genes), obsm_key=self.config.obsm_key)
+            source = open_given(adata, self._metadata, layer=layer)
             cells = read_labelled(source, key, name=name, kind=kind)
-            self._classifiers[name] = learn_classifier(
-                networks,
+            model.classifiers[name] = learn_classifier(
+                model.networks,
                 cells,
                 obs_key=key,
                 library_size=library_size,
@@ -132,10 +131,11 @@ class WithClassifiers(ModelState):
         UnknownNameError
             There is no such classifier.
         """
-        if name not in self._classifiers:
-            msg = f"{name!r} is not a classifier of this model; expected one of {list(self._classifiers)}."
-            raise UnknownNameError(msg + did_you_mean(name, self._classifiers))
-        del self._classifiers[name]
+        classifiers = self._model.classifiers if self._model else {}
+        if name not in classifiers:
+            msg = f"{name!r} is not a classifier of this model; expected one of {list(classifiers)}."
+            raise UnknownNameError(msg + did_you_mean(name, classifiers))
+        del classifiers[name]
         return self
 
 

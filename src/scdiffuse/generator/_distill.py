@@ -1,49 +1,52 @@
-"""A student of the model: few steps from noise to cells."""
+"""A distilled sampler: few steps from noise to cells."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse._core.resources import explain_memory
 from scdiffuse.fitting import distill_sampler
-from scdiffuse.generator._base import ModelState
+from scdiffuse.generator._base import GeneratorBase
+from scdiffuse.model import DistillationRecord, FittedModel
 
-__all__ = ["WithStudent"]
+__all__ = ["DistillMixin"]
 
 _FEWEST_PATHS = 20
 
 
-class WithStudent(ModelState):
+class DistillMixin(GeneratorBase):
     """The part of `CellGenerator` that learns to take fewer steps."""
 
     @property
-    def distilled(self) -> dict[str, Any] | None:
-        """How the student was taught and how close it comes; `None` where there is none.
+    def distillation(self) -> DistillationRecord | None:
+        """How the sampler was distilled and how close it comes; `None` for a model that was not.
 
-        ``n_steps``, ``n_paths``, ``n_train_steps``, ``seed``, ``stopped``, and ``distance``: the root mean square
-        distance of its latents to those of its teacher from the same noise, in standard deviations of a latent.
+        ``solver_steps``, ``n_paths``, ``n_train_steps``, ``seed``, ``stopped``, and ``distance``: the root mean square
+        distance of its latents to those of the model it was distilled from, from the same noise, in standard deviations
+        of a latent.
         """
-        return dict(self._distilled.facts) if self._distilled else None
+        return self._model.distilled.record if self._model and self._model.distilled else None
 
     def distill(
         self,
         *,
-        n_steps: int = 2,
+        solver_steps: int = 2,
         n_paths: int = 16_384,
         max_epochs: int | None = None,
         seed: int = 0,
         progress: bool = True,
     ) -> Self:
-        """Teach a student to walk from noise to data in few steps, for `generate` with ``solver="distilled"``.
+        """Distill a faster model, whose `generate` goes from noise to data in few steps.
 
-        It learns from paths that the model itself walks, so no cells are needed; the model does not change. Conditions
-        work as before; guidance does not. Call `save` to keep the student with the model.
+        The sampler learns from paths that this model integrates, so no cells are needed; this model does not change.
+        Conditions work as before; guidance does not. `predict` and `trajectory` of the new model take the full solver,
+        as those of this one. Call `save` to keep the new model.
 
         Parameters
         ----------
-        n_steps
-            Steps that the student takes.
+        solver_steps
+            Steps that the sampler takes.
         n_paths
             Paths of the model to learn from; a tenth of them stops the training.
         max_epochs
@@ -55,21 +58,37 @@ class WithStudent(ModelState):
 
         Returns
         -------
-        The same object, with a student in the place of an earlier one.
+        A new model, which shares the networks of this one.
 
         Raises
         ------
         NotFittedError
             The model is not fitted.
         SettingError
-            `n_steps` or `max_epochs` is below 1, or there are too few paths.
+            `solver_steps` or `max_epochs` is below 1, or there are too few paths.
         """
-        networks = self._fitted("distill")
-        if n_steps < 1 or n_paths < _FEWEST_PATHS or (max_epochs is not None and max_epochs < 1):
-            msg = f"`n_steps` is {n_steps}, `n_paths` {n_paths} and `max_epochs` {max_epochs}; expected at least 1,"
-            raise SettingError(msg + f" {_FEWEST_PATHS} and 1. Leave them out for what suits most models.")
+        model = self._fitted("distill")
+        if solver_steps < 1 or n_paths < _FEWEST_PATHS or (max_epochs is not None and max_epochs < 1):
+            msg = f"`solver_steps` is {solver_steps}, `n_paths` {n_paths} and `max_epochs` {max_epochs}; expected at"
+            msg += f" least 1, {_FEWEST_PATHS} and 1."
+            raise SettingError(msg + " Leave them out for what suits most models.")
         with explain_memory("Lower `n_paths`."):
-            self._distilled = distill_sampler(
-                networks, n_steps=n_steps, n_paths=n_paths, max_epochs=max_epochs, seed=seed, progress=progress
+            sampler = distill_sampler(
+                model.networks,
+                solver_steps=solver_steps,
+                n_paths=n_paths,
+                max_epochs=max_epochs,
+                seed=seed,
+                progress=progress,
             )
-        return self
+        faster = type(self).__new__(type(self))
+        own = FittedModel(
+            networks=model.networks,
+            metadata=model.metadata,
+            classifiers=dict(model.classifiers),
+            distilled=sampler,
+        )
+        GeneratorBase.__init__(faster, self._metadata, model=own)
+        faster.history, faster.was_stopped = dict(self.history), self.was_stopped
+        faster.seed, faster._max_epochs = self.seed, self._max_epochs
+        return faster

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from scdiffuse._core.resources import require_device
+from scdiffuse.generator._base import GeneratorBase
 from scdiffuse.generator._generator import CellGenerator
-from scdiffuse.model import SavedModel, read_folder
+from scdiffuse.model import read_folder
 
 __all__ = ["load"]
 
@@ -33,24 +34,11 @@ def load(folder: str | Path, *, device: str = "cpu") -> CellGenerator:
         There is no such `device`.
     """
     require_device(device)
-    held = read_folder(Path(folder))
-    held.networks.to(device)
-    for one in held.classifiers.values():
-        one.network.to(device)
-    if held.distilled is not None:
-        held.distilled.network.to(device)
-    return _restored(held)
-
-
-def _restored(held: SavedModel) -> CellGenerator:
-    """Build the object without cells to fit."""
-    model = CellGenerator.__new__(CellGenerator)
-    model._begin(held.metadata, None)
-    model._networks = held.networks
-    model.history = held.history
-    model.was_stopped = bool(held.facts.get("stopped", not held.finished))
-    model.seed, model._max_epochs = held.facts["seed"], held.facts["max_epochs"]
-    model._scores = held.facts.get("scores")
-    model._classifiers = held.classifiers
-    model._distilled = held.distilled
-    return model
+    saved = read_folder(Path(folder))
+    generator = CellGenerator.__new__(CellGenerator)  # its constructor reads cells, which a folder does not hold
+    GeneratorBase.__init__(generator, saved.model.metadata, model=saved.model.to(device))
+    generator.history = saved.history
+    generator.was_stopped = bool(saved.config.get("stopped", not saved.config["finished"]))
+    generator.seed, generator._max_epochs = saved.config["seed"], saved.config["max_epochs"]
+    generator._scores = saved.config.get("scores")
+    return generator

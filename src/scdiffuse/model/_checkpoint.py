@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
-__all__ = ["Checkpoint", "History", "Stage"]
+from scdiffuse.model._metadata import History, Json
+
+__all__ = ["Checkpoint", "Stage"]
 
 Stage = Literal["autoencoder", "diffusion"]
 
 
-History = dict[str, list[tuple[int, float, float]]]
-"""Step, training loss and validation loss along each stage."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where an interrupted fit stands."""
+    """The state of the training loop, and the curves so far."""
 
     stage: Stage
-    facts: Mapping[str, Any]
+    progress: Json
+    """What `TrainState` keeps beside its tensors: the step, the best loss, the curve."""
     tensors: Mapping[str, Tensor]
     history: History

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from scdiffuse.cells import Conditions
 from scdiffuse.guidance import ClassifierConfig, LabelClassifier, NumberRegressor
+from scdiffuse.model._metadata import ClassifierRecord, Json
 
 __all__ = ["AttachedClassifier", "join_tensors", "new_network", "split_tensors"]
 
@@ -25,8 +26,7 @@ class AttachedClassifier:
     conditions: Conditions
     """Its labels or range, under its name alone."""
     network: LabelClassifier | NumberRegressor
-    facts: Mapping[str, Any]
-    """What it was trained on and how well it does."""
+    metadata: ClassifierRecord
 
     @property
     def name(self) -> str:
@@ -82,26 +82,26 @@ class AttachedClassifier:
             digest.update(tensor.numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return everything that is not a tensor, ready for JSON."""
         settings = asdict(self.network.config)
-        return {**self.facts, "vocabulary": self.conditions.to_json(), "settings": settings}
+        return {**self.metadata, "vocabulary": self.conditions.to_json(), "settings": settings}
 
     @classmethod
-    def restore(cls, told: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> AttachedClassifier:
+    def restore(cls, saved: Json, tensors: Mapping[str, Tensor]) -> AttachedClassifier:
         """Build a classifier from what was saved.
 
         Parameters
         ----------
-        told, tensors
-            What `told` and `tensors` returned.
+        saved, tensors
+            What `to_json` and `tensors` returned.
         """
-        conditions = Conditions.from_json(told["vocabulary"])
-        network = new_network(conditions, tensors["basis"].shape[0], ClassifierConfig(**told["settings"]))
+        conditions = Conditions.from_json(saved["vocabulary"])
+        network = new_network(conditions, tensors["basis"].shape[0], ClassifierConfig(**saved["settings"]))
         network.load_state_dict(dict(tensors))
         network.requires_grad_(requires_grad=False)
-        facts = {name: value for name, value in told.items() if name not in {"vocabulary", "settings"}}
-        return cls(conditions=conditions, network=network, facts=facts)
+        record = {name: value for name, value in saved.items() if name not in {"vocabulary", "settings"}}
+        return cls(conditions=conditions, network=network, metadata=cast(ClassifierRecord, record))
 
 
 def new_network(conditions: Conditions, n_latent: int, config: ClassifierConfig) -> LabelClassifier | NumberRegressor:
@@ -134,27 +134,25 @@ def join_tensors(classifiers: Mapping[str, AttachedClassifier]) -> dict[str, Ten
     }
 
 
-def split_tensors(
-    tensors: Mapping[str, Tensor], told: Mapping[str, Mapping[str, Any]]
-) -> dict[str, AttachedClassifier]:
+def split_tensors(tensors: Mapping[str, Tensor], saved: Mapping[str, Json]) -> dict[str, AttachedClassifier]:
     """Build several classifiers from what was saved.
 
     Parameters
     ----------
     tensors
         What `join_tensors` returned.
-    told
-        What each said of itself, by name, in the same order.
+    saved
+        What `AttachedClassifier.to_json` returned, by name, in the same order.
 
     Raises
     ------
     KeyError
         A tensor is missing.
     RuntimeError
-        Tensors do not fit what is told of them.
+        Tensors do not fit what was saved beside them.
     """
     found = {}
-    for at, (name, facts) in enumerate(told.items()):
+    for at, (name, one) in enumerate(saved.items()):
         own = {key.removeprefix(f"{at}."): tensor for key, tensor in tensors.items() if key.startswith(f"{at}.")}
-        found[name] = AttachedClassifier.restore(facts, own)
+        found[name] = AttachedClassifier.restore(one, own)
     return found

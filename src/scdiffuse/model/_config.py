@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse.autoencoder import AutoencoderConfig
+from scdiffuse.calibration import CalibrationConfig
 from scdiffuse.diffusion import DiffusionConfig
 from scdiffuse.train import TrainConfig
 
@@ -24,30 +25,35 @@ class ModelConfig:
     diffusion_training: TrainConfig = field(
         default_factory=lambda: TrainConfig(batch_size=512, min_steps=1_000, learning_rate=2e-3, decay=0.995)
     )
-    validation_share: float = 0.1
-    """Share of the cells that stops the training instead of being learnt from."""
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    library_size_scores: bool = True
+    """Off-switch: the diffusion sees library sizes as normal scores of their quantiles, not as standardised logs."""
+    validation_fraction: float = 0.1
+    """Fraction of the cells that stops the training instead of being learnt from."""
     latent: Mapping[str, Any] | None = None
-    """What is known of latents that were learnt elsewhere; `CellGenerator` sets it from its argument of that name."""
+    """Description of a pretrained latent space; `CellGenerator` sets it from its argument of that name."""
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.validation_share < 0.5:
-            msg = f"`validation_share` must lie between 0 and 0.5, got {self.validation_share}; 0.1 suits most data."
-            raise SettingError(msg)
+        if not 0.0 < self.validation_fraction < 0.5:
+            msg = f"`validation_fraction` must lie between 0 and 0.5, got {self.validation_fraction};"
+            raise SettingError(msg + " 0.1 suits most data.")
 
     @property
     def obsm_key(self) -> str | None:
         """Entry of `obsm` that the latents are, if they are one."""
         return None if self.latent is None else self.latent.get("obsm_key")
 
-    def with_latent(self, facts: Mapping[str, Any]) -> Self:
-        """Return the same settings for latents that were learnt elsewhere.
+    def with_latent(self, description: Mapping[str, Any]) -> Self:
+        """Return the same settings for a pretrained latent space.
 
         Parameters
         ----------
-        facts
+        description
             What ``Foundation.describe`` returned.
         """
-        return replace(self, latent=dict(facts), autoencoder=replace(self.autoencoder, n_latent=facts["width"]))
+        return replace(
+            self, latent=dict(description), autoencoder=replace(self.autoencoder, n_latent=description["width"])
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the tree as plain dictionaries."""
@@ -67,6 +73,8 @@ class ModelConfig:
             autoencoder_training=TrainConfig(**tree["autoencoder_training"]),
             diffusion=DiffusionConfig(**tree["diffusion"]),
             diffusion_training=TrainConfig(**tree["diffusion_training"]),
-            validation_share=tree["validation_share"],
+            calibration=CalibrationConfig(**tree["calibration"]),
+            library_size_scores=tree["library_size_scores"],
+            validation_fraction=tree["validation_fraction"],
             latent=tree.get("latent"),
         )

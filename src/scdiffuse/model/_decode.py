@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -36,8 +38,8 @@ def mean_expression(networks: Networks, asked: ConditionTable) -> NDArray[np.flo
     cells = np.arange(SAMPLED_AT_ONCE, dtype=np.int64)
     noise = torch.from_numpy(cell_normals(0, "expected shares", cells, denoiser.n_latent))
     conditions = condition_tensors(asked.take(np.zeros(len(cells), dtype=np.int64)))
-    latents = sample(denoiser, noise.to(device), conditions.to(device), n_steps=denoiser.config.n_steps)
-    codes, _ = networks.to_latent(latents)
+    latents = sample(denoiser, noise.to(device), conditions.to(device), solver_steps=denoiser.config.solver_steps)
+    codes, _ = networks.split(latents)
     fractions: NDArray[np.float64] = networks.autoencoder.fractions(codes).mean(axis=0, dtype=np.float64)
     return fractions
 
@@ -70,7 +72,7 @@ def decode(
     seed: int,
     stream: str,
     noise_ids: NDArray[np.integer],
-    library_sizes: NDArray[np.int64] | None,
+    library_sizes: NDArray[np.int64] | Callable[[NDArray[np.int64]], NDArray[np.int64]] | None,
     gene_factors: GeneFactors | None = None,
 ) -> sp.csr_matrix:
     """Draw the counts of cells from their latents.
@@ -84,7 +86,7 @@ def decode(
     seed, stream, noise_ids
         Name the random stream of each cell; `noise_ids` has shape ``(B,)``.
     library_sizes
-        Counts a cell, shape ``(B,)``; `None` takes those that the diffusion made.
+        Counts a cell, shape ``(B,)``; or a function of those that the diffusion made; `None` takes these.
     gene_factors
         Factors of the expression fractions of genes; none if not given.
 
@@ -92,6 +94,11 @@ def decode(
     -------
     Counts, shape ``(B, G)``, ``int32``.
     """
-    codes, own = networks.to_latent(latents)
-    sizes = own if library_sizes is None else library_sizes
-    return networks.autoencoder.decode(codes, sizes, cell_keys(seed, stream, noise_ids), gene_factors=gene_factors)
+    codes, own = networks.split(latents)
+    if library_sizes is None:
+        library_sizes = own
+    elif callable(library_sizes):
+        library_sizes = library_sizes(own)
+    return networks.autoencoder.decode(
+        codes, library_sizes, cell_keys(seed, stream, noise_ids), gene_factors=gene_factors
+    )

@@ -1,41 +1,92 @@
-"""Cells that a user hands to a fitted model: their latents, conditions and library sizes."""
+"""The way from counts to latents."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import anndata as ad
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from scdiffuse._core.errors import CountsError
 from scdiffuse.autoencoder import Posterior
-from scdiffuse.cells import ConditionTable, check_counts, open_source
+from scdiffuse.cells import ConditionTable, Source, check_counts, open_source
 from scdiffuse.model._metadata import ModelMetadata
 from scdiffuse.model._networks import Networks
 
-__all__ = ["GivenCells", "read_given"]
+__all__ = ["ENCODED_AT_ONCE", "EncodedCells", "GivenCells", "encode", "open_given", "read_given"]
 
-_BLOCK = 1024
+ENCODED_AT_ONCE = 1024
+"""Cells that are encoded together."""
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedCells:
+    """Posteriors of ``N`` cells, not standardised, with their library sizes; in main memory."""
+
+    means: Tensor
+    """Posterior means, shape ``(N, D)``."""
+    stds: Tensor
+    """Posterior standard deviations, shape ``(N, D)``."""
+    library_sizes: Tensor
+    """Counts of the model's genes, ``float64``, shape ``(N,)``."""
+
+    @property
+    def posterior(self) -> Posterior:
+        """Means and standard deviations together."""
+        return Posterior(self.means, self.stds)
+
+
+def encode(
+    networks: Networks,
+    blocks: Iterable[tuple[slice, sp.csr_matrix]],
+    *,
+    n_cells: int,
+    advance: Callable[[int], None] = lambda _: None,
+) -> EncodedCells:
+    """Infer the latents of cells, block by block.
+
+    Parameters
+    ----------
+    networks
+        The networks of the model.
+    blocks
+        Where each block stands, and its counts, shape ``(B, G)``.
+    n_cells
+        Number of cells ``N``; rows of blocks that are not visited stay 0.
+    advance
+        Called with the number of cells of each block, for a progress bar.
+    """
+    width = len(networks.latent_mean) - 1
+    means, stds = torch.zeros(n_cells, width), torch.zeros(n_cells, width)
+    library_sizes = torch.zeros(n_cells, dtype=torch.float64)
+    for where, counts in blocks:
+        posterior = networks.autoencoder.encode(counts)
+        means[where], stds[where] = posterior.mean.cpu(), posterior.std.cpu()
+        library_sizes[where] = torch.from_numpy(np.asarray(counts.sum(axis=1), dtype=np.float64).ravel())
+        advance(counts.shape[0])
+    return EncodedCells(means, stds, library_sizes)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GivenCells:
-    """``N`` cells as the diffusion sees them."""
+    """``N`` cells of a user as the diffusion sees them."""
 
     obs: pd.DataFrame
-    """Their columns, ``N`` rows."""
+    """Columns of the cells, ``N`` rows."""
     table: ConditionTable
-    """Their conditions; what `obs` does not say is missing."""
+    """Conditions of the cells; what `obs` does not say is missing."""
     means: Tensor
     """Posterior means and the score of the library size, standardised, shape ``(N, D + 1)``."""
     stds: Tensor
-    """Posterior deviations, the same way; 0 for the library size."""
-    sizes: NDArray[np.int64]
+    """Posterior standard deviations, the same way; 0 for the library size."""
+    library_sizes: NDArray[np.int64]
     """Counts of the model's genes, shape ``(N,)``."""
 
     def __len__(self) -> int:
@@ -64,8 +115,35 @@ class GivenCells:
             table=self.table.take(rows),
             means=self.means[at],
             stds=self.stds[at],
-            sizes=self.sizes[rows],
+            library_sizes=self.library_sizes[rows],
         )
+
+
+def open_given(adata: ad.AnnData | str | Path, metadata: ModelMetadata, *, layer: str | None) -> Source:
+    """Open cells of a user with the genes of a model, in its order, and check that they are raw counts.
+
+    Parameters
+    ----------
+    adata
+        Cells with raw counts of the model's genes.
+    metadata
+        The model.
+    layer
+        Layer with raw counts; ``X`` if not given.
+
+    Raises
+    ------
+    GenesError
+        Genes of the model are missing from the data.
+    CountsError
+        The values are not raw counts.
+    UnknownNameError
+        There is no such layer, or no such entry of `obsm` where the latents of the model are one.
+    """
+    genes = [str(gene) for gene in metadata.var.index]
+    source = open_source(adata, layer=layer, genes=genes, obsm_key=metadata.config.obsm_key)
+    check_counts(adata, layer=layer)
+    return source
 
 
 def read_given(
@@ -82,10 +160,6 @@ def read_given(
     layer
         Layer with raw counts; ``X`` if not given.
 
-    Returns
-    -------
-    The cells.
-
     Raises
     ------
     GenesError
@@ -97,18 +171,15 @@ def read_given(
     ConditionError
         A continuous condition holds text or infinite numbers.
     """
-    genes = [str(gene) for gene in metadata.var.index]
-    source = open_source(adata, layer=layer, genes=genes, obsm_key=metadata.config.obsm_key)
-    check_counts(adata, layer=layer)
+    source = open_given(adata, metadata, layer=layer)
     table = metadata.conditions.encode(source.obs, partial=True)
-    posteriors, sizes = [], []
-    for _, rows in source.blocks(_BLOCK):
-        sizes.append(np.asarray(rows.sum(axis=1)).ravel())
-        posteriors.append(networks.autoencoder.encode(rows))
-    size = np.concatenate(sizes).astype(np.int64)
-    if (size == 0).any():
-        msg = f"{np.count_nonzero(size == 0)} of {size.size} cells have no counts in the {source.n_genes} genes of the"
+    cells = encode(networks, source.blocks(ENCODED_AT_ONCE), n_cells=source.n_cells)
+    library_sizes = cells.library_sizes.numpy().astype(np.int64)
+    if (library_sizes == 0).any():
+        n_empty = np.count_nonzero(library_sizes == 0)
+        msg = f"{n_empty} of {library_sizes.size} cells have no counts in the {source.n_genes} genes of the"
         raise CountsError(msg + " model; expected at least one count a cell. Leave these cells out.")
-    whole = Posterior(torch.cat([one.mean for one in posteriors]), torch.cat([one.std for one in posteriors]))
-    means, stds = networks.from_posterior(whole, size)
-    return GivenCells(obs=source.obs, table=table, means=means, stds=stds, sizes=size)
+    device = networks.latent_mean.device
+    posterior = Posterior(cells.means.to(device), cells.stds.to(device))
+    means, stds = networks.standardise(posterior, library_sizes)
+    return GivenCells(obs=source.obs, table=table, means=means, stds=stds, library_sizes=library_sizes)

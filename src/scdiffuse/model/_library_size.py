@@ -14,54 +14,66 @@ _RISE = 1e-6  # of the log at each score, so that sizes which many cells have st
 
 
 class LibrarySizeScore(nn.Module):
-    r"""Library sizes as normal scores, so that a normal distribution of scores is the distribution of sizes.
+    r"""Library sizes as normal scores, so that a normal distribution of scores is the distribution of library sizes.
 
-    The size at the score :math:`s` is the quantile of the training cells at :math:`\Phi(s)`, between knots in the log.
-    So thresholds that cells had to pass stay thresholds, instead of being smeared out.
+    The library size at the score :math:`s` is the quantile of the training cells at :math:`\Phi(s)`, between knots in
+    the log. Thresholds that cells had to pass stay thresholds, instead of being smeared out.
+
+    Parameters
+    ----------
+    by_quantiles
+        Whether scores follow the quantiles of the training cells. If not, a score is the standardised log of the
+        library size, and library sizes are log-normal.
     """
 
     knots: Tensor
     scores: Tensor
     spread: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_quantiles: bool = True) -> None:
         super().__init__()
+        self.by_quantiles = by_quantiles
         self.register_buffer("knots", torch.linspace(-1.0, 1.0, _N_KNOTS, dtype=torch.float64))
         self.register_buffer("scores", self.knots.clone())
         self.register_buffer("spread", torch.ones((), dtype=torch.float64))
 
-    def learn(self, sizes: NDArray[np.number]) -> None:
+    def learn(self, library_sizes: NDArray[np.number]) -> None:
         """Read the quantiles off the training cells.
 
         Parameters
         ----------
-        sizes
-            Their library sizes, shape ``(N,)``, at least 1.
+        library_sizes
+            Library sizes of the training cells, shape ``(N,)``, at least 1.
         """
         from scipy.special import ndtr, ndtri
 
-        logs = np.log(np.asarray(sizes, dtype=np.float64))
+        logs = np.log(np.asarray(library_sizes, dtype=np.float64))
+        spread = max(float(logs.std()), 1e-3)
         end = float(ndtri(1.0 - 0.5 / max(len(logs), 2)))
         scores = np.linspace(-end, end, _N_KNOTS)
+        knots = logs.mean() + spread * scores
+        if self.by_quantiles:
+            knots = np.quantile(logs, ndtr(scores), method="hazen") + _RISE * scores
         self.scores.copy_(torch.from_numpy(scores))
-        self.knots.copy_(torch.from_numpy(np.quantile(logs, ndtr(scores), method="hazen") + _RISE * scores))
-        self.spread.fill_(max(float(logs.std()), 1e-3))
+        self.knots.copy_(torch.from_numpy(knots))
+        self.spread.fill_(spread)
 
-    def of(self, sizes: NDArray[np.number]) -> NDArray[np.float64]:
+    def of(self, library_sizes: NDArray[np.number]) -> NDArray[np.float64]:
         """Find the scores of library sizes; beyond those of training, scores go on as those of a log-normal.
 
         Parameters
         ----------
-        sizes
+        library_sizes
             Library sizes, shape ``(B,)``, at least 1.
         """
-        logs, knots, scores = np.log(np.asarray(sizes, dtype=np.float64)), self.knots.cpu().numpy(), self.scores
+        logs = np.log(np.asarray(library_sizes, dtype=np.float64))
+        knots, scores = self.knots.cpu().numpy(), self.scores
         inside = np.interp(logs, knots, scores.cpu().numpy())
         beyond = (logs - np.clip(logs, knots[0], knots[-1])) / float(self.spread)
         found: NDArray[np.float64] = inside + beyond
         return found
 
-    def sizes(self, scores: Tensor) -> NDArray[np.int64]:
+    def library_sizes(self, scores: Tensor) -> NDArray[np.int64]:
         """Find the library sizes at scores, within those of the training cells.
 
         Parameters
@@ -70,5 +82,5 @@ class LibrarySizeScore(nn.Module):
             Shape ``(B,)``.
         """
         logs = np.interp(scores.double().cpu().numpy(), self.scores.cpu().numpy(), self.knots.cpu().numpy())
-        sizes: NDArray[np.int64] = np.exp(logs).round().astype(np.int64)
-        return sizes
+        found: NDArray[np.int64] = np.exp(logs).round().astype(np.int64)
+        return found

@@ -1,11 +1,11 @@
-"""What is told of a model: in its folder and on its card."""
+"""What is known of a model beside its networks, in the form that ``config.json`` keeps."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,106 @@ from scdiffuse.cells import Conditions
 from scdiffuse.model._config import ModelConfig
 from scdiffuse.model._networks import Networks
 
-__all__ = ["ModelMetadata", "var_from_json", "var_to_json"]
+__all__ = [
+    "ClassifierRecord",
+    "DataSummary",
+    "DistillationRecord",
+    "History",
+    "ModelMetadata",
+    "ModelRecord",
+    "WarmStartRecord",
+    "var_from_json",
+    "var_to_json",
+]
+
+Json = dict[str, Any]
+"""A tree of plain dictionaries, lists, text, numbers, true, false and null."""
+History = dict[str, list[tuple[int, float, float]]]
+"""Step, training loss and validation loss along each stage of a fit."""
+
+
+class DataSummary(TypedDict):
+    """The training cells in a few numbers."""
+
+    n_cells: int
+    n_genes: int
+    n_counts: int
+    """Counts of all cells together."""
+    median_counts: int
+    """Median library size."""
+    genes: str
+    """What the gene filter kept and dropped, in one sentence."""
+    labels: dict[str, dict[str, int]]
+    """Cells of each label of each categorical condition."""
+    ranges: dict[str, tuple[float, float]]
+    """Smallest and largest number of each continuous condition."""
+
+
+class WarmStartRecord(TypedDict):
+    """The model that a fit began with, and what both have in common."""
+
+    model_hash: str
+    n_cells: int
+    n_genes: int
+    n_shared: int
+    """Genes of both."""
+    diffusion: bool
+    """Whether the denoiser was carried over too."""
+
+
+class ClassifierRecord(TypedDict):
+    """What a classifier of noisy latents was trained on, and how well it does."""
+
+    kind: str
+    """``"categorical"`` or ``"continuous"``."""
+    obs_key: str
+    """Column of `obs` that it learnt."""
+    n_cells: int
+    labels: NotRequired[dict[str, int]]
+    """Cells of each label."""
+    range: NotRequired[list[float]]
+    """Smallest and largest number."""
+    accuracy: dict[str, float]
+    """Held-out cells that get the right label (numbers: variance explained), by time from 0, no noise, to 1."""
+    chance: float
+    """Accuracy of always naming the most frequent label."""
+    n_held_out: int
+    library_size: bool
+    """Whether it sees the library size."""
+    n_steps: int
+    seed: int
+    stopped: bool
+
+
+class DistillationRecord(TypedDict):
+    """How a distilled sampler was trained, and how close it comes to the model that it was distilled from."""
+
+    solver_steps: int
+    n_paths: int
+    n_train_steps: int
+    seed: int
+    stopped: bool
+    distance: float
+    """Root mean square distance of its latents to those of the model, in standard deviations of a latent."""
+
+
+class ModelRecord(TypedDict):
+    """What ``config.json`` holds beside format and checksums."""
+
+    version: str
+    settings: Json
+    """The tree of `ModelConfig`."""
+    data: DataSummary
+    seed: int
+    max_epochs: int | None
+    started_from: WarmStartRecord | None
+    model_hash: NotRequired[str]
+    n_parameters: NotRequired[int]
+    stopped: NotRequired[bool]
+    history: NotRequired[History]
+    scores: NotRequired[Json | None]
+    classifiers: NotRequired[dict[str, Json]]
+    distilled: NotRequired[DistillationRecord | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,31 +126,28 @@ class ModelMetadata:
     conditions: Conditions
     var: pd.DataFrame
     """The genes."""
-    data: Mapping[str, Any]
-    """Summary of the training cells."""
-    started_from: Mapping[str, Any] | None = None
-    """The model that the fit began with, and what it had in common with this one."""
+    data: DataSummary
+    started_from: WarmStartRecord | None = None
 
     def texts(self) -> dict[str, str]:
         """Write genes and vocabulary, by the names of their files."""
         return {GENES_FILE: var_to_json(self.var), VOCABULARY_FILE: self.conditions.to_json()}
 
-    def facts(self, *, seed: int, max_epochs: int | None) -> dict[str, Any]:
-        """Return what ``config.json`` says from the beginning.
+    def record(self, *, seed: int, max_epochs: int | None) -> ModelRecord:
+        """Return what ``config.json`` says from the beginning of a fit.
 
         Parameters
         ----------
         seed, max_epochs
             As in `CellGenerator.fit`.
         """
-        started_from = None if self.started_from is None else dict(self.started_from)
         return {
             "version": __version__,
             "settings": self.config.to_dict(),
-            "data": dict(self.data),
+            "data": self.data,
             "seed": seed,
             "max_epochs": max_epochs,
-            "started_from": started_from,
+            "started_from": self.started_from,
         }
 
     def fingerprint(self, networks: Networks) -> str:
@@ -89,7 +185,7 @@ def var_from_json(text: str) -> pd.DataFrame:
     text
         JSON.
     """
-    held = json.loads(text)
+    held: Mapping[str, Any] = json.loads(text)
     return pd.DataFrame(held["columns"], index=pd.Index(held["names"], dtype=str))
 
 

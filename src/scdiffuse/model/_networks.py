@@ -32,7 +32,7 @@ class Networks(nn.Module):
     conditions
         Vocabulary.
     fractions
-        Mean share of each gene, shape ``(G,)``.
+        Mean expression fraction of each gene, shape ``(G,)``.
     training
         Distinct condition rows of the training cells, with their numbers.
     """
@@ -59,11 +59,11 @@ class Networks(nn.Module):
             n_continuous=len(conditions.continuous),
             config=config.diffusion,
         )
-        levels = ConditionGrid.of(conditions.n_labels, training)
-        self.expected = ExpectedExpression(levels, fractions.numel()) if levels else None
+        grid = ConditionGrid.of(conditions.n_labels, training, config.calibration)
+        self.expected = ExpectedExpression(grid, fractions.numel()) if grid else None
         self.register_buffer("latent_mean", torch.zeros(width))
         self.register_buffer("latent_std", torch.ones(width))
-        self.sizes = LibrarySizeScore()
+        self.library_size_score = LibrarySizeScore(by_quantiles=config.library_size_scores)
         self.register_buffer("conditions_codes", torch.from_numpy(training.codes))
         self.register_buffer("conditions_values", torch.from_numpy(training.values))
         self.register_buffer("conditions_counts", torch.from_numpy(training.counts))
@@ -74,26 +74,40 @@ class Networks(nn.Module):
         held = (self.conditions_codes, self.conditions_values, self.conditions_counts)
         return ConditionTable(*(part.cpu().numpy() for part in held))
 
-    def from_posterior(self, posterior: Posterior, sizes: NDArray[np.number]) -> Posterior:
-        """Join the posterior of codes with library sizes, as the diffusion sees cells; `to_latent` goes back.
+    def with_library_sizes(self, posterior: Posterior, library_sizes: NDArray[np.number]) -> Posterior:
+        """Put the scores of library sizes beside the posterior of codes.
 
         Parameters
         ----------
         posterior
             Of the codes, each part of shape ``(B, D)``.
-        sizes
+        library_sizes
             Counts a cell, shape ``(B,)``, at least 1.
 
         Returns
         -------
-        Standardised, each part of shape ``(B, D + 1)``; the deviation of the library size is 0.
+        Each part of shape ``(B, D + 1)``; the deviation of the library size is 0.
         """
-        scores = torch.from_numpy(self.sizes.of(sizes)).to(posterior.mean)[:, None]
+        scores = torch.from_numpy(self.library_size_score.of(library_sizes)).to(posterior.mean)[:, None]
         mean = torch.cat([posterior.mean, scores], dim=1)
-        std = torch.cat([posterior.std, torch.zeros_like(scores)], dim=1)
+        return Posterior(mean, torch.cat([posterior.std, torch.zeros_like(scores)], dim=1))
+
+    def standardise(self, posterior: Posterior, library_sizes: NDArray[np.number]) -> Posterior:
+        """Join the posterior of codes with library sizes, as the diffusion sees cells; `split` goes back.
+
+        Parameters
+        ----------
+        posterior, library_sizes
+            As for `with_library_sizes`.
+
+        Returns
+        -------
+        Standardised, each part of shape ``(B, D + 1)``.
+        """
+        mean, std = self.with_library_sizes(posterior, library_sizes)
         return Posterior((mean - self.latent_mean) / self.latent_std, std / self.latent_std)
 
-    def to_latent(self, standardised: Tensor) -> tuple[Tensor, NDArray[np.int64]]:
+    def split(self, standardised: Tensor) -> tuple[Tensor, NDArray[np.int64]]:
         """Split diffused vectors into latent codes and library sizes.
 
         Parameters
@@ -106,7 +120,7 @@ class Networks(nn.Module):
         Codes, shape ``(B, D)``, and library sizes, shape ``(B,)``, kept within the range of the training cells.
         """
         both = standardised * self.latent_std + self.latent_mean
-        return both[:, :-1], self.sizes.sizes(both[:, -1])
+        return both[:, :-1], self.library_size_score.library_sizes(both[:, -1])
 
     def copies(self) -> dict[str, Tensor]:
         """Return all tensors by name, copied to main memory."""

@@ -15,13 +15,13 @@ from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameErro
 from scdiffuse._core.slots import OBS_SOURCE, OBS_UNSEEN
 from scdiffuse.cells import Conditions, Label, Source
 
-__all__ = ["Wanted", "combine", "plan_numbers"]
+__all__ = ["CellsPerLabel", "combine", "plan_numbers"]
 
-Wanted = Literal["max", "median"] | int | Mapping[Label, int]
-"""Cells that each label shall have at least: as many as the largest or the median label, a number, or one each."""
+CellsPerLabel = Literal["max", "median"] | int | Mapping[Label, int]
+"""Cells that each label has at least afterwards: as many as the largest or the median label, a number, or one each."""
 
 
-def plan_numbers(obs: pd.DataFrame, *, by: str, to: Wanted, conditions: Conditions) -> pd.Series[int]:
+def plan_numbers(obs: pd.DataFrame, *, by: str, n_per_label: CellsPerLabel, conditions: Conditions) -> pd.Series[int]:
     """Decide how many cells of each label to generate.
 
     Parameters
@@ -30,8 +30,8 @@ def plan_numbers(obs: pd.DataFrame, *, by: str, to: Wanted, conditions: Conditio
         Columns of the real cells.
     by
         The condition whose labels are to be evened out.
-    to
-        How many cells each label shall have at least.
+    n_per_label
+        How many cells each label has at least afterwards.
     conditions
         Those of the model.
 
@@ -57,39 +57,41 @@ def plan_numbers(obs: pd.DataFrame, *, by: str, to: Wanted, conditions: Conditio
         msg = f"{by!r} is not a column of `adata.obs`; expected one of {known}."
         raise UnknownNameError(msg + did_you_mean(by, known))
     if OBS_SOURCE in obs:
-        msg = f"`adata.obs` has a column {OBS_SOURCE!r} already, which shall tell real cells from generated ones;"
+        msg = f"`adata.obs` has a column {OBS_SOURCE!r} already, which tells real cells from generated ones;"
         raise ConditionError(msg + f" expected none. Keep the real cells and drop or rename {OBS_SOURCE!r}.")
     codes = conditions.encode(obs[[by]], partial=True).codes[:, list(conditions.categorical).index(by)]
     labels = conditions.categorical[by]
     held = pd.Series(np.bincount(codes[codes >= 0], minlength=len(labels)), index=pd.Index(labels))
-    missing = _at_least(held, to, by=by) - held
+    missing = _at_least(held, n_per_label, by=by) - held
     return missing[missing > 0].astype(int)
 
 
-def _at_least(held: pd.Series[int], to: Wanted, *, by: str) -> pd.Series[int]:
-    """Read how many cells each label shall have."""
-    if isinstance(to, Mapping):
+def _at_least(held: pd.Series[int], n_per_label: CellsPerLabel, *, by: str) -> pd.Series[int]:
+    """Read how many cells each label gets."""
+    if isinstance(n_per_label, Mapping):
         labels = {str(label): label for label in held.index}
-        for label in to:
+        for label in n_per_label:
             if str(label) not in labels:
-                msg = f"`to` names {label!r}, not a trained label of {by!r}; expected one of {list(held.index)}."
+                msg = (
+                    f"`n_per_label` names {label!r}, not a trained label of {by!r}; expected one of {list(held.index)}."
+                )
                 raise UnknownNameError(msg + did_you_mean(label, held.index))
-        asked = {labels[str(label)]: _whole(n) for label, n in to.items()}
+        asked = {labels[str(label)]: _whole(n) for label, n in n_per_label.items()}
         return pd.Series([asked.get(label, 0) for label in held.index], index=held.index)
-    if isinstance(to, str):
+    if isinstance(n_per_label, str):
         found = held[held > 0]
-        if to not in {"max", "median"} or found.empty:
-            msg = f"`to` is {to!r}; expected 'max', 'median', a number of cells, or numbers by label, and cells with"
-            raise SettingError(msg + f" labels in {by!r}. Pass one of these.")
-        level = int(found.max() if to == "max" else np.ceil(found.median()))
+        if n_per_label not in {"max", "median"} or found.empty:
+            msg = f"`n_per_label` is {n_per_label!r}; expected 'max', 'median', a number of cells, or numbers by label,"
+            raise SettingError(msg + f" and cells with labels in {by!r}. Pass one of these.")
+        level = int(found.max() if n_per_label == "max" else np.ceil(found.median()))
         return pd.Series([level if n else 0 for n in held], index=held.index)
-    return pd.Series(_whole(to), index=held.index)
+    return pd.Series(_whole(n_per_label), index=held.index)
 
 
 def _whole(n: object) -> int:
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        msg = f"`to` asks for {n!r} cells of a label; expected a whole number of at least 1. Pass one such as 200."
-        raise SettingError(msg)
+        msg = f"`n_per_label` asks for {n!r} cells of a label; expected a whole number of at least 1."
+        raise SettingError(msg + " Pass one such as 200.")
     return int(n)
 
 

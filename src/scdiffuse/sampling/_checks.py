@@ -12,9 +12,9 @@ from scdiffuse._core.errors import ConditionError, ExtrapolationWarning, Setting
 from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, plan_conditions
 from scdiffuse.diffusion import Heun, Solver, angle
 from scdiffuse.guidance import Avoided
-from scdiffuse.model import ModelMetadata, Networks
+from scdiffuse.model import FittedModel
 
-__all__ = ["call_times", "read_wanted", "require_none_avoided", "warn_beyond", "warn_column", "without_avoided"]
+__all__ = ["call_times", "read_target", "require_none_avoided", "warn_beyond", "warn_column", "without_avoided"]
 
 
 def without_avoided(training: ConditionTable, avoided: Iterable[Avoided], conditions: Conditions) -> ConditionTable:
@@ -40,8 +40,8 @@ def without_avoided(training: ConditionTable, avoided: Iterable[Avoided], condit
             keep &= training.codes[:, at] != int(value)
             if not keep.any():
                 name = conditions.names[at]
-                msg = f"All training cells have what `avoid` names for {name!r}; expected a label that others lack."
-                raise SettingError(msg + " Leave it out of `avoid`.")
+                msg = f"All training cells have what `away` names for {name!r}; expected a label that others lack."
+                raise SettingError(msg + " Leave it out of `away`.")
     return training.take(keep)
 
 
@@ -69,11 +69,11 @@ def require_none_avoided(table: ConditionTable, avoided: Iterable[Avoided], cond
             labels = conditions.categorical.get(name, ())
             shown = labels[int(value)] if labels else "a number"
             n_cells = int(table.counts[has].sum())
-            msg = f"`avoid` names {shown!r} of {name!r}, and {n_cells:,} of the cells asked for shall have it; expected"
-            raise SettingError(msg + " none. Ask for another one, or for None, or leave it out of `avoid`.")
+            msg = f"`away` names {shown!r} of {name!r}, and {n_cells:,} of the cells asked for shall have it; expected"
+            raise SettingError(msg + " none. Ask for another one, or for None, or leave it out of `away`.")
 
 
-def warn_beyond(conditions: Conditions, asked: ConditionTable) -> None:
+def warn_beyond(conditions: Conditions, asked: ConditionTable, *, argument: str = "where") -> None:
     """Warn of numbers outside of the range of the training cells.
 
     Parameters
@@ -82,13 +82,15 @@ def warn_beyond(conditions: Conditions, asked: ConditionTable) -> None:
         Those of the model.
     asked
         One row a request.
+    argument
+        The argument that asks, for the message.
 
     Warns
     -----
     ExtrapolationWarning
         With the name, the number and the range.
     """
-    warn_column(conditions, asked, "where")
+    warn_column(conditions, asked, argument)
 
 
 def warn_column(conditions: Conditions, asked: ConditionTable, word: str) -> None:
@@ -107,31 +109,31 @@ def warn_column(conditions: Conditions, asked: ConditionTable, word: str) -> Non
             warnings.warn(msg, ExtrapolationWarning, stacklevel=5)
 
 
-def call_times(solver: Solver, n_steps: int, *, start: float = 1.0) -> list[float]:
+def call_times(solver: Solver, solver_steps: int, *, start: float = 1.0) -> list[float]:
     """List the times at which a solver asks for an estimate on its way to data.
 
     Parameters
     ----------
     solver
         Rule of a step.
-    n_steps
+    solver_steps
         Steps; none if below 1.
     start
         Time that the way begins at.
     """
-    angles = angle(torch.linspace(start, 0.0, max(n_steps, 0) + 1, dtype=torch.float64))[:-1]
+    angles = angle(torch.linspace(start, 0.0, max(solver_steps, 0) + 1, dtype=torch.float64))[:-1]
     if isinstance(solver, Heun):
         angles = torch.cat([angles, 0.5 * angles[-1:]])
     times: list[float] = (angles.sin() / (angles.sin() + angles.cos())).float().tolist()
     return times
 
 
-def read_wanted(metadata: ModelMetadata, networks: Networks, where: object, *, name: str) -> ConditionPlan:
+def read_target(model: FittedModel, where: object, *, name: str) -> ConditionPlan:
     """Read one combination of conditions.
 
     Parameters
     ----------
-    known, networks
+    model
         The fitted model.
     where
         One label or number for each condition to change; `None` changes none.
@@ -152,11 +154,11 @@ def read_wanted(metadata: ModelMetadata, networks: Networks, where: object, *, n
         A condition or label was not trained.
     """
     if where is None:
-        return plan_conditions(metadata.conditions, networks.trained_on, n=1)
+        return plan_conditions(model.conditions, model.trained_on, n_cells=1)
     if not isinstance(where, Mapping):
-        msg = f"`{name}` must name conditions and what they shall be, such as {{'cell_type': 'B'}}; got"
+        msg = f"`{name}` must name conditions and a label or number each, such as {{'cell_type': 'B'}}; got"
         raise SettingError(msg + f" {type(where).__name__}. Pass a mapping.")
-    if not metadata.conditions.names:
+    if not model.conditions.names:
         msg = f"`{name}` needs a model with conditions, and this one has none. Fit one with"
         raise ConditionError(msg + " `CellGenerator(adata, conditions=[...])`.")
-    return plan_conditions(metadata.conditions, networks.trained_on, n=1, where=where)
+    return plan_conditions(model.conditions, model.trained_on, n_cells=1, where=where)

@@ -1,4 +1,4 @@
-"""Cells, chunk by chunk, into memory or a file."""
+"""Generated cells, batch by batch, into memory or a file."""
 
 from __future__ import annotations
 
@@ -16,51 +16,50 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from scdiffuse._core.progress import Progress
-from scdiffuse._core.random import cell_keys, cell_normals, noise_ids_of
+from scdiffuse._core.random import cell_normals, noise_ids_of
 from scdiffuse.calibration import GeneFactorTable
-from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, H5adWriter, build_anndata
+from scdiffuse.cells import ConditionPlan, ConditionTable, H5adWriter, build_anndata
 from scdiffuse.diffusion import SAMPLED_AT_ONCE, Denoiser, Solver, condition_tensors, sample
-from scdiffuse.model import Networks
+from scdiffuse.model import FittedModel, decode
 from scdiffuse.sampling._coverage import with_unseen
 from scdiffuse.sampling._targets import Targets
 
-__all__ = ["GenerationPlan", "gather", "make_chunks", "write"]
+__all__ = ["GenerationPlan", "gather", "make_batches", "write"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationPlan:
     """What to generate and how."""
 
-    plan: ConditionPlan
-    conditions: Conditions
+    conditions_plan: ConditionPlan
     denoiser: Denoiser
     solver: Solver
-    n_steps: int
+    solver_steps: int
     seed: int
-    sizes: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]
-    chunk: int
+    library_sizes: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]
+    """From the indices of cells and the library sizes that the model made to those that the cells get."""
+    batch_size: int
     factor_table: GeneFactorTable | None = None
-    """What combinations never seen shall differ in from what is decoded."""
+    """Gene factors of combinations never or hardly seen."""
     targets: Targets | None = None
     """Where classifiers guide the cells."""
     guided_conditions: NDArray[np.bool_]
-    """Which conditions steer the cells, shape ``(C,)``."""
+    """Which conditions guide the cells, shape ``(C,)``."""
     cells: range | None = None
     """Which of the planned cells to make; all if not given."""
 
     @property
-    def wanted(self) -> range:
+    def indices(self) -> range:
         """Indices of the cells to make, without gaps."""
-        return range(self.plan.n) if self.cells is None else self.cells
+        return range(self.conditions_plan.n_cells) if self.cells is None else self.cells
 
     def noise_ids(self, table: ConditionTable, cells: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """Return whose noise cells have: each index has other noise under other conditions, and for other guides.
+        """Name the noise of cells: each index has other noise under other conditions, and for other guides.
 
-        Who asks for one label after the other, each time with the same seed, would hold cells that share their noise
-        otherwise, which any judge sees in them together.
+        Calls with the same seed for one label after the other would make cells that share their noise otherwise, which
+        a classifier two-sample test sees in the cells together.
 
         Parameters
         ----------
@@ -71,18 +70,18 @@ class GenerationPlan:
         """
         asked = np.where(self.guided_conditions, table.numbers, np.nan)
         if self.targets is not None:
-            asked = np.concatenate([asked, self.targets.guided_conditions(cells)], axis=1)
+            asked = np.concatenate([asked, self.targets.guided(cells)], axis=1)
         return noise_ids_of(cells, asked)
 
 
-def make_chunks(networks: Networks, order: GenerationPlan) -> Iterator[tuple[sp.csr_matrix, pd.DataFrame]]:
-    """Generate cells in chunks; a cell depends on the seed, its index and its conditions alone.
+def make_batches(model: FittedModel, plan: GenerationPlan) -> Iterator[tuple[sp.csr_matrix, pd.DataFrame]]:
+    """Generate cells in batches; a cell depends on the seed, its index and its conditions alone.
 
     Parameters
     ----------
-    networks
+    model
         The fitted model.
-    order
+    plan
         What to generate.
 
     Yields
@@ -90,58 +89,55 @@ def make_chunks(networks: Networks, order: GenerationPlan) -> Iterator[tuple[sp.
     Counts, shape ``(B, G)``, ``int32``, and their conditions as columns of `obs`.
     """
     with _workers() as (pool, n_workers):
-        share = -(-min(order.chunk, len(order.wanted)) // n_workers)
-        step = -(-share // SAMPLED_AT_ONCE) * SAMPLED_AT_ONCE if n_workers > 1 else order.chunk
+        share = -(-min(plan.batch_size, len(plan.indices)) // n_workers)
+        step = -(-share // SAMPLED_AT_ONCE) * SAMPLED_AT_ONCE if n_workers > 1 else plan.batch_size
         waiting: deque[Future[tuple[sp.csr_matrix, pd.DataFrame]]] = deque()
-        for begin in order.wanted[::step]:
-            cells = np.arange(begin, min(begin + step, order.wanted.stop), dtype=np.int64)
-            waiting.append(pool.submit(_make, networks, order, cells))
+        for begin in plan.indices[::step]:
+            cells = np.arange(begin, min(begin + step, plan.indices.stop), dtype=np.int64)
+            waiting.append(pool.submit(_make, model, plan, cells))
             if len(waiting) > n_workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _make(networks: Networks, order: GenerationPlan, cells: NDArray[np.int64]) -> tuple[sp.csr_matrix, pd.DataFrame]:
+def _make(model: FittedModel, plan: GenerationPlan, cells: NDArray[np.int64]) -> tuple[sp.csr_matrix, pd.DataFrame]:
     """Generate some cells, from noise to counts."""
-    table = order.plan.table(cells)
-    noise_ids = order.noise_ids(table, cells)
-    codes, own = networks.to_latent(_solve(networks, order, table=table, cells=cells, noise_ids=noise_ids))
-    keys = cell_keys(order.seed, "counts", noise_ids)
-    gene_factors = order.factor_table.of(table) if order.factor_table else None
-    counts = networks.autoencoder.decode(codes, order.sizes(cells, own), keys, gene_factors=gene_factors)
-    obs = order.conditions.decode(table)
-    return counts, with_unseen(obs, table, conditions=order.conditions, training=networks.trained_on)
+    networks, table = model.networks, plan.conditions_plan.table(cells)
+    noise_ids = plan.noise_ids(table, cells)
+    noise = torch.from_numpy(cell_normals(plan.seed, "latent", noise_ids, len(networks.latent_mean)))
+    conditions, device = condition_tensors(table), networks.latent_mean.device
+    if plan.targets is not None:
+        conditions = plan.targets.beside(conditions, cells)
+    latents = sample(
+        plan.denoiser,
+        noise.to(device),
+        conditions.to(device),
+        solver=plan.solver,
+        solver_steps=plan.solver_steps,
+    )
+    counts = decode(
+        networks,
+        latents,
+        seed=plan.seed,
+        stream="counts",
+        noise_ids=noise_ids,
+        library_sizes=lambda own: plan.library_sizes(cells, own),
+        gene_factors=plan.factor_table.of(table) if plan.factor_table else None,
+    )
+    obs = model.conditions.decode(table)
+    return counts, with_unseen(obs, table, conditions=model.conditions, training=model.trained_on)
 
 
-def _solve(
-    networks: Networks,
-    order: GenerationPlan,
-    *,
-    table: ConditionTable,
-    cells: NDArray[np.int64],
-    noise_ids: NDArray[np.uint64],
-) -> Tensor:
-    """Carry the noise of some cells to latents, shape ``(B, D + 1)``."""
-    noise = torch.from_numpy(cell_normals(order.seed, "latent", noise_ids, networks.latent_mean.numel()))
-    device = networks.latent_mean.device
-    conditions = condition_tensors(table)
-    if order.targets is not None:
-        conditions = order.targets.beside(conditions, cells)
-    return sample(order.denoiser, noise.to(device), conditions.to(device), solver=order.solver, n_steps=order.n_steps)
-
-
-def gather(
-    networks: Networks, order: GenerationPlan, *, var: pd.DataFrame, uns: dict[str, Any], progress: bool
-) -> ad.AnnData:
+def gather(model: FittedModel, plan: GenerationPlan, *, uns: dict[str, Any], progress: bool) -> ad.AnnData:
     """Collect generated cells in memory.
 
     Parameters
     ----------
-    networks, order
-        As in `make_chunks`.
-    var, uns
-        The genes, and what to keep beside the cells.
+    model, plan
+        As in `make_batches`.
+    uns
+        What to keep beside the cells.
     progress
         Show a bar.
 
@@ -150,20 +146,19 @@ def gather(
     All cells.
     """
     counts, tables = [], []
-    with Progress("generate", order.plan.n, enabled=progress) as bar:
-        for made, obs in make_chunks(networks, order):
+    with Progress("generate", plan.conditions_plan.n_cells, enabled=progress) as bar:
+        for made, obs in make_batches(model, plan):
             counts.append(made)
             tables.append(obs)
             bar.advance(len(obs))
-    return build_anndata(sp.vstack(counts, format="csr"), pd.concat(tables, ignore_index=True), var, uns)
+    return build_anndata(sp.vstack(counts, format="csr"), pd.concat(tables, ignore_index=True), model.metadata.var, uns)
 
 
 def write(
-    networks: Networks,
-    order: GenerationPlan,
+    model: FittedModel,
+    plan: GenerationPlan,
     path: str | Path,
     *,
-    var: pd.DataFrame,
     uns: dict[str, Any],
     overwrite: bool,
     progress: bool,
@@ -173,12 +168,12 @@ def write(
 
     Parameters
     ----------
-    networks, order
-        As in `make_chunks`.
+    model, plan
+        As in `make_batches`.
     path
         The ``.h5ad`` to write.
-    var, uns
-        The genes, and what to keep beside the cells.
+    uns
+        What to keep beside the cells.
     overwrite
         Replace the file that is there.
     progress
@@ -191,10 +186,10 @@ def write(
     The path.
     """
     with (
-        Progress("generate", len(order.wanted), enabled=progress) as bar,
-        H5adWriter(path, var, overwrite=overwrite, first=order.wanted.start) as writer,
+        Progress("generate", len(plan.indices), enabled=progress) as bar,
+        H5adWriter(path, model.metadata.var, overwrite=overwrite, first=plan.indices.start) as writer,
     ):
-        for counts, obs in make_chunks(networks, order):
+        for counts, obs in make_batches(model, plan):
             writer.append(counts, obs)
             bar.advance(len(obs))
         if at_end is not None:

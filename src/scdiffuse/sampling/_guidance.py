@@ -1,4 +1,4 @@
-"""What a user asks of guidance, checked and turned into a denoiser that is guided."""
+"""Guidance as a user writes it down."""
 
 from __future__ import annotations
 
@@ -8,324 +8,179 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from scdiffuse._core.errors import (
-    ConditionError,
-    SettingError,
-    UnknownNameError,
-    did_you_mean,
-)
-from scdiffuse.cells import Conditions, ConditionTable, Label
-from scdiffuse.diffusion import Denoiser
-from scdiffuse.guidance import (
-    ALWAYS,
-    Avoided,
-    ClassifierGuide,
-    Composition,
-    ConditionFree,
-    require_interval,
-    require_strength,
-)
-from scdiffuse.model import AttachedClassifier
-from scdiffuse.sampling._checks import warn_column
-from scdiffuse.sampling._targets import Targets
+from scdiffuse._core.errors import ConditionError, SettingError
+from scdiffuse.cells import Label
+from scdiffuse.guidance import ALWAYS, Composition, require_interval, require_strength
 
-__all__ = ["GuideTarget", "Steering"]
+__all__ = ["Guidance", "GuideTarget", "Scale", "is_per_cell", "single_value", "split_target"]
 
+Scale = float | Mapping[str, float]
+"""One guidance scale for all conditions, or one for each condition by its name; those not named have 1."""
 GuideTarget = Label | Sequence[Label] | tuple[Label | Sequence[Label], float] | None
-"""A label or number, or one a cell; in a tuple with a strength, which is 1 otherwise."""
+"""A label or number, or one a cell; in a tuple with a scale, which is 1 otherwise."""
 
 _SEQUENCES = (list, np.ndarray, pd.Series, pd.Index, pd.Categorical)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Steering:
-    """The arguments of `CellGenerator.generate` that steer cells."""
+@dataclass(frozen=True)
+class Guidance:
+    """How strongly conditions and classifiers guide cells, towards what, away from what, and when.
 
-    guidance: float | Mapping[str, float] = 1.0
-    guide: Mapping[str, Any] | None = None
-    avoid: Mapping[str, Any] | None = None
+    Every method that takes ``guidance=1.5`` takes such an object as well.
+
+    Parameters
+    ----------
+    scale
+        Guidance scale of the conditions: 0 ignores them, 1 is the model as learnt, and above 1 cells become more
+        typical of their conditions and less varied. One number for all conditions, or one each by name.
+    toward
+        Names of classifiers, each with the label or number that it guides to: one for all cells or a list with one a
+        cell, and in a tuple with a scale: ``{"organ": ("Spleen", 2.0), "cell_type": "B cell"}``.
+    away
+        Negative guidance: names of classifiers or conditions, each with the label to keep away from, in a tuple with a
+        scale if that is not 1.
+    interval
+        Times, from low to high within 0 (data) to 1 (noise), in which guidance acts.
+    composition
+        ``"joint"`` as learnt, or ``"additive"``, which adds up what each condition does alone.
+
+    Raises
+    ------
+    SettingError
+        `interval` does not run from a lower to a higher time, `composition` is no such word, or `toward` or `away` is
+        not a mapping.
+
+    References
+    ----------
+    Ho and Salimans 2022, https://arxiv.org/abs/2207.12598 (the scale); Dhariwal and Nichol 2021,
+    https://arxiv.org/abs/2105.05233 (classifiers); Kynkaanniemi et al. 2024, https://arxiv.org/abs/2404.07724 (the
+    interval).
+
+    Examples
+    --------
+    >>> Guidance(1.5, away={"cell_type": "Megakaryocyte"}).scale
+    1.5
+    """
+
+    scale: Scale = 1.0
+    toward: Mapping[str, Any] | None = None
+    away: Mapping[str, Any] | None = None
     interval: tuple[float, float] = ALWAYS
     composition: Composition = "joint"
 
     def __post_init__(self) -> None:
         require_interval(self.interval)
-        for name in ("guide", "avoid"):
+        if self.composition not in {"joint", "additive"}:
+            msg = f"`composition` must be 'joint' or 'additive', got {self.composition!r}."
+            raise SettingError(msg + " 'joint' is the model as learnt.")
+        for name in ("toward", "away"):
             if not isinstance(getattr(self, name), Mapping | None):
                 msg = f"`{name}` is {getattr(self, name)!r}; expected names with a label or number each."
                 raise SettingError(msg + f" Write it as `{name}={{'cell_type': 'B cell'}}`.")
+        for one in self.scales:
+            require_strength(one, "guidance")
 
-    @property
-    def _strengths(self) -> list[float]:
-        return list(self.guidance.values()) if isinstance(self.guidance, Mapping) else [self.guidance]
-
-    @property
-    def least(self) -> float:
-        """The weakest strength of a condition, 1 at most: 0 is as if that condition had not been asked for."""
-        return min([1.0, *self._strengths])
-
-    def guided_conditions(self, conditions: Conditions) -> NDArray[np.bool_]:
-        """Say which conditions steer: those of a strength other than 0, shape ``(C,)``.
+    @classmethod
+    def of(cls, asked: Scale | Guidance) -> Guidance:
+        """Take a scale for the guidance that has this scale and nothing else.
 
         Parameters
         ----------
-        conditions
-            Those of the model.
-        """
-        strength: NDArray[np.bool_] = np.asarray(self._strength(conditions)) != 0
-        return np.broadcast_to(strength, len(conditions.names))
-
-    @property
-    def is_guided(self) -> bool:
-        """Whether anything is asked for beyond the model as learnt."""
-        plain = all(strength == 1 for strength in self._strengths) and self.composition == "joint"
-        return bool(self.guide or self.avoid) or not plain
-
-    def avoided(self, conditions: Conditions, classifiers: Mapping[str, AttachedClassifier]) -> tuple[Avoided, ...]:
-        """Return what conditions shall not be; a label that only a classifier knows is left to it.
-
-        Parameters
-        ----------
-        conditions
-            Those of the model.
-        classifiers
-            Its classifiers.
-
-        Raises
-        ------
-        UnknownNameError
-            A name is neither condition nor classifier, or a label is unknown.
-        SettingError
-            A strength is out of range.
-        """
-        found = []
-        for name, wish in (self.avoid or {}).items():
-            value, strength = _parted(name, wish, "avoid")
-            if name in classifiers and _single(name, value) not in conditions.categorical.get(name, ()):
-                continue
-            known = [*conditions.names, *classifiers]
-            if name not in known:
-                msg = f"`avoid` names {name!r}, which is no condition or classifier; expected one of {known}."
-                raise UnknownNameError(msg + did_you_mean(name, known))
-            table = conditions.encode(
-                pd.DataFrame({name: pd.Series([_single(name, value)], dtype=object)}), partial=True
-            )
-            numbers = np.concatenate([table.codes[0], table.values[0]])
-            at = conditions.names.index(name)
-            found.append(Avoided(at, float(numbers[at]), strength))
-        return tuple(found)
-
-    def free(
-        self,
-        plain: Denoiser,
-        conditions: Conditions,
-        classifiers: Mapping[str, AttachedClassifier],
-        *,
-        avoids: bool = True,
-    ) -> Denoiser:
-        """Wrap a denoiser in what needs no classifier.
-
-        Parameters
-        ----------
-        plain
-            The denoiser of the model.
-        conditions, classifiers
-            As in `avoided`.
-        avoids
-            Whether to stay away from what conditions shall not be.
-
-        Raises
-        ------
-        UnknownNameError
-            A name or label is unknown.
-        SettingError
-            A strength is out of range.
-        """
-        strength = self._strength(conditions)
-        avoided = self.avoided(conditions, classifiers) if avoids else ()
-        avoid = tuple(one for one in avoided if conditions.names[one.condition] not in classifiers)
-        if not conditions.names:
-            return plain
-        return ConditionFree(plain, strength, self._interval, self.composition, avoid)
-
-    def classified(
-        self,
-        denoiser: Denoiser,
-        classifiers: Mapping[str, AttachedClassifier],
-        *,
-        interval: tuple[float, float] | None = None,
-    ) -> Denoiser:
-        """Wrap a denoiser in the classifiers asked for, if any.
-
-        Parameters
-        ----------
-        denoiser
-            Such as `free` returns.
-        classifiers
-            As in `avoided`.
-        interval
-            Times in which they guide, if not those asked for.
-
-        Raises
-        ------
-        UnknownNameError
-            A classifier is unknown.
-        """
-        asked = self._asked(classifiers)
-        if not asked:
-            return denoiser
-        networks = tuple(classifiers[name].network for name, _, _ in asked)
-        return ClassifierGuide(denoiser, networks, tuple(away for _, _, away in asked), interval or self._interval)
-
-    def denoiser(
-        self, plain: Denoiser, conditions: Conditions, classifiers: Mapping[str, AttachedClassifier]
-    ) -> Denoiser:
-        """Wrap a denoiser in all guides asked for; see `free` and `classified`."""
-        return self.classified(self.free(plain, conditions, classifiers), classifiers)
-
-    def targets(self, classifiers: Mapping[str, AttachedClassifier], *, n: int) -> Targets | None:
-        """Say where classifiers guide each cell.
-
-        Parameters
-        ----------
-        classifiers
-            Those of the model.
-        n
-            Number of cells.
-
-        Returns
-        -------
-        Targets; `None` where no classifier is asked for.
-
-        Raises
-        ------
-        UnknownNameError
-            A classifier does not know its label.
-        SettingError
-            There is not one label, or one a cell, or a strength is out of range.
-        """
-        columns, strengths = [], []
-        for name, wish, away in self._asked(classifiers):
-            word = "avoid" if away else "guide"
-            value, strength = _parted(name, wish, word)
-            listed = list(value) if isinstance(value, _SEQUENCES) and not away else [_single(name, value)]
-            if isinstance(value, _SEQUENCES) and len(listed) != n:
-                msg = f"`guide` gives {name!r} {len(listed)} values for {n} cells; give one value, or one a cell."
-                raise SettingError(msg)
-            one = classifiers[name]
-            if away and not one.is_categorical:
-                msg = f"`avoid` names {name!r}, which tells numbers; expected a classifier of labels or a condition."
-                raise SettingError(msg + f" Use `guide={{{name!r}: ...}}` with another number.")
-            column = one.encode(listed)
-            warn_column(one.conditions, ConditionTable(np.empty((len(column), 0), np.int64), column[:, None]), word)
-            columns.append(column)
-            strengths.append(strength)
-        return Targets(tuple(columns), tuple(strengths)) if columns else None
-
-    def own_targets(self, classifiers: Mapping[str, AttachedClassifier], obs: pd.DataFrame) -> Targets | None:
-        """Say where the classifiers asked for would guide given cells to make them what they are.
-
-        Parameters
-        ----------
-        classifiers
-            Those of the model.
-        obs
-            Columns of the cells: of the name of a classifier, or of the column that it was learnt from.
-
-        Returns
-        -------
-        What the cells are, at strength 1; nowhere where `obs` does not say it, and for what is avoided. `None` where no
-        classifier is asked for.
-        """
-        columns, strengths = [], []
-        for name, wish, away in self._asked(classifiers):
-            found = [key for key in (name, classifiers[name].facts["obs_key"]) if key in obs]
-            nowhere = np.full(1, np.nan, dtype=np.float32)
-            columns.append(classifiers[name].encode_known(obs[found[0]]) if found and not away else nowhere)
-            strengths.append(float(_parted(name, wish, "guide")[1] > 0.0))
-        return Targets(tuple(columns), tuple(strengths)) if columns else None
-
-    def require_steps(self, times: Sequence[float]) -> None:
-        """Refuse an interval in which nothing would be guided.
-
-        Parameters
-        ----------
-        times
-            Times at which the solver asks for an estimate.
+        asked
+            A scale, scales by condition, or guidance, which is returned as it is.
 
         Raises
         ------
         SettingError
-            None of them lies in the interval.
+            It is none of these.
         """
-        low, high = self._interval
-        if self.is_guided and times and not any(low <= t <= high for t in times):
-            msg = f"No step of the solver lies in the `interval` {self.interval}, so that nothing would be guided;"
-            msg += f" expected one of the {len(times)} times {max(times):.3g} to {min(times):.3g} within."
-            raise SettingError(msg + " Widen the interval, or ask for more `steps`.")
-
-    def to_json(self, classifiers: Mapping[str, AttachedClassifier]) -> dict[str, Any]:
-        """Tell what was asked for, for `uns`.
-
-        Parameters
-        ----------
-        classifiers
-            Those of the model.
-        """
-        weights = dict(self.guidance) if isinstance(self.guidance, Mapping) else self.guidance
-        told = {"guidance": weights, "guide": _short(self.guide, "guide"), "avoid": _short(self.avoid, "avoid")}
-        used = {name: classifiers[name].fingerprint() for name, _, _ in self._asked(classifiers)}
-        return {**told, "interval": list(self.interval), "composition": self.composition, "classifiers": used}
+        if isinstance(asked, Guidance):
+            return asked
+        if not isinstance(asked, Mapping | float | int) or isinstance(asked, bool):
+            msg = f"`guidance` is {asked!r}; expected a number, numbers by condition, or a `Guidance`."
+            raise SettingError(msg + " 1 is the model as learnt.")
+        return cls(asked)
 
     @property
-    def _interval(self) -> tuple[float, float]:
-        return float(self.interval[0]), float(self.interval[1])
+    def scales(self) -> list[float]:
+        """The scales that are given."""
+        return list(self.scale.values()) if isinstance(self.scale, Mapping) else [self.scale]
 
-    def _strength(self, conditions: Conditions) -> float | tuple[float, ...]:
-        if not isinstance(self.guidance, Mapping):
-            require_strength(self.guidance, "guidance")
-            return self.guidance
-        for name, strength in self.guidance.items():
-            conditions.require(name)
-            require_strength(strength, f"guidance towards {name!r}")
-        return tuple(float(self.guidance.get(name, 1.0)) for name in conditions.names)
+    @property
+    def is_plain(self) -> bool:
+        """Whether this is the model as learnt."""
+        return all(scale == 1 for scale in self.scales) and self.composition == "joint" and not self.targets
 
-    def _asked(self, classifiers: Mapping[str, AttachedClassifier]) -> list[tuple[str, Any, bool]]:
-        """List name, wish and whether to keep away."""
-        for name in self.guide or {}:
-            if name not in classifiers:
-                msg = f"{name!r} is not a classifier of this model; expected one of {list(classifiers)}."
-                raise UnknownNameError(msg + (did_you_mean(name, classifiers) or " Add it with `add_classifier`."))
-        away = [(name, wish, True) for name, wish in (self.avoid or {}).items() if name in classifiers]
-        return [(name, wish, False) for name, wish in (self.guide or {}).items()] + away
+    @property
+    def targets(self) -> list[tuple[str, Any, bool]]:
+        """Name and target of each entry of `toward` and `away`, and whether it leads away."""
+        toward = [(name, target, False) for name, target in (self.toward or {}).items()]
+        return toward + [(name, target, True) for name, target in (self.away or {}).items()]
 
-
-def _parted(name: str, wish: object, word: str) -> tuple[Any, float]:
-    """Divide what was asked for into target and strength."""
-    if not isinstance(wish, tuple):
-        return wish, 1.0
-    if len(wish) != 2:
-        msg = f"`{word}` gives {name!r} a tuple of {len(wish)}; expected a label or number, or one with its strength."
-        raise SettingError(msg + f" Write `{word}={{{name!r}: (label, 2.0)}}`; several labels are a list.")
-    value, strength = wish
-    require_strength(strength, f"{word} {name!r}")
-    return value, float(strength)
+    def to_uns(self) -> dict[str, Any]:
+        """Describe the guidance in plain dictionaries, without one target for each cell."""
+        described = {
+            argument: {name: _describe(name, target, argument) for name, target in (targets or {}).items()}
+            for argument, targets in (("toward", self.toward), ("away", self.away))
+        }
+        scale = dict(self.scale) if isinstance(self.scale, Mapping) else self.scale
+        return {"scale": scale, **described, "interval": list(self.interval), "composition": self.composition}
 
 
-def _single(name: str, value: object) -> object:
+def split_target(name: str, target: object, argument: str) -> tuple[Any, float]:
+    """Divide what is asked for into target and scale.
+
+    Parameters
+    ----------
+    name
+        Classifier or condition.
+    target
+        A target, or a tuple of a target and its scale.
+    argument
+        ``"toward"`` or ``"away"``, for messages.
+
+    Raises
+    ------
+    SettingError
+        A tuple of another length, or a scale that is negative or infinite.
+    """
+    if not isinstance(target, tuple):
+        return target, 1.0
+    if len(target) != 2:
+        msg = f"`{argument}` gives {name!r} a tuple of {len(target)}; expected a label or number, or one with its"
+        raise SettingError(msg + f" scale. Write `{argument}={{{name!r}: (label, 2.0)}}`; several labels are a list.")
+    value, scale = target
+    require_strength(scale, f"`{argument}` {name!r}")
+    return value, float(scale)
+
+
+def is_per_cell(value: object) -> bool:
+    """Tell whether a target is a list with one value for each cell."""
+    return isinstance(value, _SEQUENCES)
+
+
+def single_value(name: str, value: object) -> object:
+    """Refuse several values where one is kept away from.
+
+    Parameters
+    ----------
+    name
+        Classifier or condition.
+    value
+        Its target.
+
+    Raises
+    ------
+    ConditionError
+        There are several.
+    """
     if isinstance(value, (*_SEQUENCES, set, dict)):
-        msg = f"`avoid` gives {name!r} several values; expected one label or number."
-        raise ConditionError(msg + " Avoid the one that matters most.")
+        msg = f"`away` gives {name!r} several values; expected one label or number."
+        raise ConditionError(msg + " Keep away from the one that matters most.")
     return value
 
 
-def _short(wishes: Mapping[str, Any] | None, word: str) -> dict[str, Any] | None:
-    """Tell targets and strengths without writing out one for each cell."""
-    if not wishes:
-        return None
-    networks = {name: _parted(name, wish, word) for name, wish in wishes.items()}
-    return {
-        name: [f"{len(value)} values" if isinstance(value, _SEQUENCES) else value, strength]
-        for name, (value, strength) in networks.items()
-    }
+def _describe(name: str, target: object, argument: str) -> dict[str, Any]:
+    value, scale = split_target(name, target, argument)
+    return {"target": f"{len(value)} values" if is_per_cell(value) else value, "scale": scale}

@@ -1,4 +1,4 @@
-"""The library sizes that generated cells shall have."""
+"""The library sizes that are asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scdiffuse._core.errors import SettingError
 from scdiffuse._core.random import cell_normals
 
-__all__ = ["Depth", "LibrarySize", "Sizes", "plan_sizes"]
+__all__ = ["CellLibrarySizes", "GivenLibrarySize", "LibrarySize", "plan_sizes"]
 
 LibrarySize = int | tuple[float, float] | Sequence[int] | NDArray[np.integer]
 """One number for all, a mean with a standard deviation as a tuple, or one number a cell."""
@@ -75,16 +75,48 @@ def _drawn(
     return draw
 
 
-Depth = LibrarySize | str | None
+GivenLibrarySize = LibrarySize | str | None
 """A `LibrarySize`, or ``"own"`` for that of the given cell, or `None` for the one that is generated with the cell."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sizes:
+class CellLibrarySizes:
     """Library sizes of cells, or `None` where they are generated."""
 
-    held: NDArray[np.int64] | None
+    library_sizes: NDArray[np.int64] | None
+
+    @classmethod
+    def plan(
+        cls, asked: GivenLibrarySize, given: NDArray[np.int64] | None, *, n_cells: int, seed: int
+    ) -> CellLibrarySizes:
+        """Decide the library sizes of cells.
+
+        Parameters
+        ----------
+        asked
+            What the user asked for.
+        given
+            Library sizes of the cells at hand.
+        n_cells
+            Number of cells.
+        seed
+            Seed of drawn library sizes.
+
+        Raises
+        ------
+        SettingError
+            A word other than "own", or a number out of range.
+        """
+        if isinstance(asked, str):
+            if asked != "own":
+                msg = f"`library_size` must be 'own', a number, a tuple, numbers or None; got {asked!r}."
+                raise SettingError(msg + " 'own' keeps the counts of each cell, None generates them.")
+            return cls(given)
+        if asked is None:
+            return cls(None)
+        cells = np.arange(n_cells, dtype=np.int64)
+        return cls(plan_sizes(asked, n=n_cells, seed=seed)(cells, np.zeros(n_cells, dtype=np.int64)))
 
     def of(self, cells: NDArray[np.int64] | slice) -> NDArray[np.int64] | None:
         """Return those of some cells."""
-        return None if self.held is None else self.held[cells]
+        return None if self.library_sizes is None else self.library_sizes[cells]

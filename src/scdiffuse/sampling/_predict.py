@@ -1,4 +1,4 @@
-"""The same cells under other conditions."""
+"""Counterfactual prediction: given cells under other conditions."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from scdiffuse.diffusion import Heun
 from scdiffuse.model import GivenCells
 from scdiffuse.sampling._checks import require_none_avoided
 from scdiffuse.sampling._coverage import with_unseen
-from scdiffuse.sampling._library_size import Sizes
+from scdiffuse.sampling._library_size import CellLibrarySizes
 from scdiffuse.sampling._transport import Transport
 
 __all__ = ["override", "predict_cells"]
 
 
-def override(table: ConditionTable, wanted: ConditionPlan) -> ConditionTable:
-    """Put what is asked for in the place of the cells' own conditions.
+def override(table: ConditionTable, asked: ConditionPlan) -> ConditionTable:
+    """Put the conditions asked for in the place of the cells' own.
 
     Parameters
     ----------
     table
         Conditions of ``N`` cells.
-    wanted
+    asked
         A plan of one cell; what it leaves open stays the cells' own.
 
     Returns
@@ -39,22 +39,22 @@ def override(table: ConditionTable, wanted: ConditionPlan) -> ConditionTable:
     Conditions of the ``N`` cells.
     """
     return ConditionTable(
-        np.where(wanted.drawn_codes, table.codes, wanted.requests.codes),
-        np.where(wanted.drawn_values, table.values, wanted.requests.values),
+        np.where(asked.drawn_codes, table.codes, asked.requests.codes),
+        np.where(asked.drawn_values, table.values, asked.requests.values),
     )
 
 
 def predict_cells(
     transport: Transport,
     given: GivenCells,
-    wanted: ConditionPlan,
+    asked: ConditionPlan,
     *,
-    sizes: Sizes,
+    library_sizes: CellLibrarySizes,
     settings: Mapping[str, Any],
-    chunk: int,
+    batch_size: int,
     progress: bool,
 ) -> ad.AnnData:
-    """Carry cells to their noise under their own conditions, and back under others.
+    """Invert cells to their noise under their own conditions, and integrate that noise back under others.
 
     Parameters
     ----------
@@ -62,13 +62,13 @@ def predict_cells(
         Model, seed and guidance.
     given
         The cells.
-    wanted
+    asked
         The conditions to change.
-    sizes
+    library_sizes
         Library sizes.
     settings
-        What to tell in `uns`.
-    chunk
+        What to keep in `uns`.
+    batch_size
         Cells at once.
     progress
         Show a bar.
@@ -82,41 +82,45 @@ def predict_cells(
     UnknownNameError
         A name or label that guides is unknown.
     SettingError
-        A number is out of range, cells shall be what they avoid, or no step lies in the interval of guidance.
+        A number is out of range, cells are asked to be what they keep away from, or no step lies in the interval.
     """
-    others, solver = override(given.table, wanted), Heun()
-    transport = transport.aimed(given.obs)
-    resting, arriving, factor_table = transport.resting, transport.arriving, transport.factor_table
+    target, solver = override(given.table, asked), Heun()
+    transport = transport.for_cells(given.obs)
+    unguided, at_target, factor_table = transport.unguided, transport.at_target, transport.factor_table
     transport.require_steps(solver)
-    conditions = transport.metadata.conditions
-    require_none_avoided(others, transport.steering.avoided(conditions, transport.classifiers), conditions)
+    require_none_avoided(target, transport.guidance.away(), transport.model.conditions)
     counts, latents = [], []
-    with Progress("transfer", len(given), enabled=progress) as bar:
-        for begin in range(0, len(given), chunk):
-            cells = np.arange(begin, min(begin + chunk, len(given)), dtype=np.int64)
-            some = given.take(cells)
-            here = transport.tensors(some.table, cells, targets=transport.own)
-            asked = others.take(cells)
-            there = transport.tensors(asked, cells, targets=transport.wanted)
+    with Progress("predict", len(given), enabled=progress) as bar:
+        for begin in range(0, len(given), batch_size):
+            cells = np.arange(begin, min(begin + batch_size, len(given)), dtype=np.int64)
+            some, there = given.take(cells), target.take(cells)
+            own = transport.tensors(some.table, cells, targets=transport.own)
             noise_ids = noise_ids_of(cells, some.table.numbers)  # cells of other conditions share no noise
             start = some.draw(transport.noise("posterior", noise_ids))
-            noise = transport.invert(resting, start, here)
-            made = transport.integrate(arriving, noise, there, solver=solver)
-            own = sizes.of(cells)
-            gene_factors = factor_table.of(asked) if factor_table else None
-            counts.append(transport.draw_counts(made, noise_ids, sizes=own, stream="counts", gene_factors=gene_factors))
+            noise = transport.invert(unguided, start, own)
+            conditions = transport.tensors(there, cells, targets=transport.target)
+            made = transport.integrate(at_target, noise, conditions, solver=solver)
+            counts.append(
+                transport.draw_counts(
+                    made,
+                    noise_ids,
+                    library_sizes=library_sizes.of(cells),
+                    stream="counts",
+                    gene_factors=factor_table.of(there) if factor_table else None,
+                )
+            )
             latents.append(made)
             bar.advance(len(cells))
-    obs = _obs(transport, given, others, wanted=wanted)
-    return transport.finish(sp.vstack(counts, format="csr"), obs, torch.cat(latents), settings=settings)
+    obs = _obs(transport, given, target, asked=asked)
+    return transport.to_anndata(sp.vstack(counts, format="csr"), obs, torch.cat(latents), settings=settings)
 
 
-def _obs(transport: Transport, given: GivenCells, others: ConditionTable, *, wanted: ConditionPlan) -> pd.DataFrame:
+def _obs(transport: Transport, given: GivenCells, target: ConditionTable, *, asked: ConditionPlan) -> pd.DataFrame:
     """Keep the cells' own columns, but for the conditions that were changed."""
-    conditions = transport.metadata.conditions
-    changed = np.concatenate([~wanted.drawn_codes, ~wanted.drawn_values])
+    conditions = transport.model.conditions
+    changed = np.concatenate([~asked.drawn_codes, ~asked.drawn_values])
     names = [name for name, is_changed in zip(conditions.names, changed, strict=True) if is_changed]
-    new = conditions.decode(others)[names].set_axis(given.obs.index)
+    new = conditions.decode(target)[names].set_axis(given.obs.index)
     obs = given.obs.drop(columns=names, errors="ignore").join(new)
     obs = obs[[*given.obs.columns, *(name for name in names if name not in given.obs)]]
-    return with_unseen(obs, others, conditions=conditions, training=transport.networks.trained_on)
+    return with_unseen(obs, target, conditions=conditions, training=transport.model.trained_on)

@@ -6,23 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from scdiffuse._core.processes import Processes
 from scdiffuse.cells import H5adWriter
 from scdiffuse.diffusion import SAMPLED_AT_ONCE
-from scdiffuse.model import Networks
+from scdiffuse.model import FittedModel
 from scdiffuse.sampling._generate import GenerationPlan, write
 
 __all__ = ["write_together"]
 
 
 def write_together(
-    networks: Networks,
-    order: GenerationPlan,
+    model: FittedModel,
+    plan: GenerationPlan,
     path: Path,
     *,
-    var: pd.DataFrame,
     uns: dict[str, Any],
     overwrite: bool,
     progress: bool,
@@ -36,27 +33,27 @@ def write_together(
 
     Parameters
     ----------
-    networks, order
+    model, plan
         As in `scdiffuse.sampling._generate.write`.
     path
         The ``.h5ad`` to write.
-    var, uns, overwrite, progress
+    uns, overwrite, progress
         As there.
     processes
-        Who takes part; all make the same call.
+        The processes that take part; all make the same call.
 
     Returns
     -------
     The file with the cells of this process.
     """
     if processes.size == 1:
-        return write(networks, order, path, var=var, uns=uns, overwrite=overwrite, progress=progress)
-    blocks = processes.part.of(-(-order.plan.n // SAMPLED_AT_ONCE))
-    mine = range(blocks.start * SAMPLED_AT_ONCE, min(blocks.stop * SAMPLED_AT_ONCE, order.plan.n))
-    order, progress = replace(order, cells=mine), progress and processes.is_first
+        return write(model, plan, path, uns=uns, overwrite=overwrite, progress=progress)
+    blocks = processes.part.of(-(-plan.conditions_plan.n_cells // SAMPLED_AT_ONCE))
+    mine = range(blocks.start * SAMPLED_AT_ONCE, min(blocks.stop * SAMPLED_AT_ONCE, plan.conditions_plan.n_cells))
+    plan, progress = replace(plan, cells=mine), progress and processes.is_first
     if not processes.is_one_machine():
         shard = path.with_name(f"{path.stem}.rank{processes.part.rank}{path.suffix}")
-        write(networks, order, shard, var=var, uns=uns, overwrite=overwrite, progress=progress)
+        write(model, plan, shard, uns=uns, overwrite=overwrite, progress=progress)
         processes.wait()
         return shard
     if processes.is_first:
@@ -67,12 +64,12 @@ def write_together(
             for shard in others:
                 writer.take(shard)
 
-        write(networks, order, path, var=var, uns=uns, overwrite=overwrite, progress=progress, at_end=take_others)
+        write(model, plan, path, uns=uns, overwrite=overwrite, progress=progress, at_end=take_others)
         processes.wait()
         return path
     own = _beside(path, processes.part.rank)
     try:
-        write(networks, order, own, var=var, uns=uns, overwrite=True, progress=False)
+        write(model, plan, own, uns=uns, overwrite=True, progress=False)
         processes.wait()
         processes.wait()  # the first has taken the cells
     finally:

@@ -4,144 +4,117 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse.cells import plan_conditions
 from scdiffuse.diffusion import Denoiser, Euler, Solver, SolverName, solver_named
-from scdiffuse.model import AttachedClassifier, DistilledSampler, ModelMetadata, Networks, gene_factor_table
+from scdiffuse.model import DistilledSampler, FittedModel, gene_factor_table
+from scdiffuse.sampling._bound_guidance import BoundGuidance
 from scdiffuse.sampling._checks import call_times, require_none_avoided, warn_beyond, without_avoided
 from scdiffuse.sampling._generate import GenerationPlan
-from scdiffuse.sampling._guidance import Steering
+from scdiffuse.sampling._guidance import Guidance
 from scdiffuse.sampling._library_size import LibrarySize, plan_sizes
-from scdiffuse.sampling._provenance import tell
+from scdiffuse.sampling._provenance import provenance, shorten
 
 __all__ = ["Request"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """The arguments of `CellGenerator.generate` that shape the cells."""
+    """The arguments of `CellGenerator.generate` that decide the cells."""
 
-    n: int | None
-    where: Mapping[str, Any] | pd.DataFrame | None
-    steering: Steering
-    seed: int
-    library_size: LibrarySize | None
-    steps: int | None
-    solver: SolverName | Literal["distilled"] | None
-    chunk: int
+    n_cells: int | None = None
+    where: Mapping[str, Any] | pd.DataFrame | None = None
+    guidance: Guidance
+    seed: int = 0
+    library_size: LibrarySize | None = None
+    solver_steps: int | None = None
+    solver: SolverName | None = None
+    batch_size: int = 4096
 
     def __post_init__(self) -> None:
-        if self.chunk < 1:
-            msg = f"`chunk` must be at least 1, got {self.chunk}; 4096 suits most machines."
+        if self.batch_size < 1:
+            msg = f"`batch_size` must be at least 1, got {self.batch_size}; 4096 suits most machines."
             raise SettingError(msg)
 
-    def order(
-        self,
-        metadata: ModelMetadata,
-        networks: Networks,
-        classifiers: Mapping[str, AttachedClassifier],
-        *,
-        distilled: DistilledSampler | None,
-    ) -> GenerationPlan:
-        """Check the request and settle what it leaves open.
+    def plan(self, model: FittedModel) -> GenerationPlan:
+        """Check the request and decide what it leaves open.
 
         Parameters
         ----------
-        metadata, networks, classifiers, distilled
+        model
             The fitted model.
 
         Returns
         -------
         What to generate and how.
         """
-        n = self.n
-        if n is None and not isinstance(self.where, pd.DataFrame):
-            n = int(networks.conditions_counts.sum())
-        denoiser, solver, n_steps = self._way(metadata, networks, classifiers, distilled=distilled)
-        avoided = self.steering.avoided(metadata.conditions, classifiers)
-        training = without_avoided(networks.trained_on, avoided, metadata.conditions)
-        plan = plan_conditions(metadata.conditions, training, n=n, where=self.where, seed=self.seed)
-        require_none_avoided(plan.requests, avoided, metadata.conditions)
-        warn_beyond(metadata.conditions, plan.requests)
+        n_cells, conditions = self.n_cells, model.conditions
+        if n_cells is None and not isinstance(self.where, pd.DataFrame):
+            n_cells = int(model.trained_on.counts.sum())
+        guidance = BoundGuidance(guidance=self.guidance, conditions=conditions, classifiers=model.classifiers)
+        denoiser, solver, solver_steps = self._sampler(model, guidance)
+        away = guidance.away()
+        training = without_avoided(model.trained_on, away, conditions)
+        plan = plan_conditions(conditions, training, n_cells=n_cells, where=self.where, seed=self.seed)
+        require_none_avoided(plan.requests, away, conditions)
+        warn_beyond(conditions, plan.requests)
         return GenerationPlan(
-            plan=plan,
-            conditions=metadata.conditions,
+            conditions_plan=plan,
             denoiser=denoiser,
-            targets=self.steering.targets(classifiers, n=plan.n),
-            guided_conditions=self.steering.guided_conditions(metadata.conditions),
+            targets=guidance.targets(n_cells=plan.n_cells),
+            guided_conditions=guidance.guided_conditions(),
             solver=solver,
-            n_steps=n_steps,
+            solver_steps=solver_steps,
             seed=self.seed,
-            sizes=plan_sizes(self.library_size, n=plan.n, seed=self.seed),
-            chunk=self.chunk,
-            factor_table=gene_factor_table(networks, power=self.steering.least),
+            library_sizes=plan_sizes(self.library_size, n=plan.n_cells, seed=self.seed),
+            batch_size=self.batch_size,
+            factor_table=gene_factor_table(model.networks, power=guidance.least_scale),
         )
 
-    def _way(
-        self,
-        metadata: ModelMetadata,
-        networks: Networks,
-        classifiers: Mapping[str, AttachedClassifier],
-        *,
-        distilled: DistilledSampler | None,
-    ) -> tuple[Denoiser, Solver, int]:
-        """Choose the denoiser, the solver and its steps."""
-        if self.solver == "distilled":
-            taught = self._taught(distilled)
-            return taught.network, Euler(), taught.n_steps
-        n_steps = metadata.config.diffusion.n_steps if self.steps is None else self.steps
-        solver = solver_named(self.solver or metadata.config.diffusion.solver)
-        denoiser = self.steering.denoiser(networks.denoiser, metadata.conditions, classifiers)
-        self.steering.require_steps(call_times(solver, n_steps))
-        return denoiser, solver, n_steps
-
-    def _taught(self, distilled: DistilledSampler | None) -> DistilledSampler:
-        """Refuse what a student cannot do."""
-        if distilled is None:
-            msg = "`solver` is 'student', and this model has none; expected one that was taught. Call `distill` first,"
-            raise SettingError(msg + " or leave `solver` out.")
-        if self.steering.is_guided:
-            msg = "A student makes cells as the model learnt them; expected no `guide`, `avoid`, `composition` or"
-            raise SettingError(msg + " `guidance` other than 1 beside it. Leave them out, or `solver='distilled'`.")
-        if self.steps not in {None, distilled.n_steps}:
-            msg = f"`steps` is {self.steps}, and the student was taught {distilled.n_steps}; expected the same. Leave"
-            raise SettingError(msg + " `steps` out, or call `distill` with other `n_steps`.")
-        return distilled
-
-    def to_uns(
-        self,
-        metadata: ModelMetadata,
-        networks: Networks,
-        *,
-        classifiers: Mapping[str, AttachedClassifier],
-        order: GenerationPlan,
-    ) -> dict[str, Any]:
-        """Tell in `uns` where the cells come from.
+    def to_uns(self, model: FittedModel, plan: GenerationPlan) -> dict[str, Any]:
+        """Describe in `uns` where the cells come from.
 
         Parameters
         ----------
-        metadata, networks, classifiers
+        model
             The fitted model.
-        order
-            What `order` returned.
+        plan
+            What `plan` returned.
         """
+        bound = BoundGuidance(guidance=self.guidance, conditions=model.conditions, classifiers=model.classifiers)
+        sampler = "distilled" if model.distilled else self.solver or model.metadata.config.diffusion.solver
         settings = {
-            "n": order.plan.n,
-            "where": _short(self.where),
-            **self.steering.to_json(classifiers),
-            "steps": order.n_steps,
-            "solver": self.solver or metadata.config.diffusion.solver,
-            "library_size": _short(self.library_size),
+            "n_cells": plan.conditions_plan.n_cells,
+            "where": shorten(self.where),
+            "guidance": bound.to_uns(),
+            "solver_steps": plan.solver_steps,
+            "solver": sampler,
+            "library_size": shorten(self.library_size),
         }
-        return tell(metadata, networks, seed=self.seed, settings=settings)
+        return provenance(model, seed=self.seed, settings=settings)
 
+    def _sampler(self, model: FittedModel, guidance: BoundGuidance) -> tuple[Denoiser, Solver, int]:
+        """Choose the denoiser, the solver and its steps."""
+        if model.distilled is not None:
+            self._require_plain(model.distilled)
+            return model.distilled.network, Euler(), model.distilled.solver_steps
+        settings = model.metadata.config.diffusion
+        solver_steps = settings.solver_steps if self.solver_steps is None else self.solver_steps
+        solver = solver_named(self.solver or settings.solver)
+        denoiser = guidance.denoiser(model.networks.denoiser)
+        guidance.require_steps(call_times(solver, solver_steps))
+        return denoiser, solver, solver_steps
 
-def _short(asked: Mapping[str, Any] | pd.DataFrame | LibrarySize | None) -> object:
-    """Tell what was asked for without writing out a table."""
-    if asked is None or isinstance(asked, Mapping | tuple | int | float):
-        return asked
-    return f"a table of {len(asked)} rows" if isinstance(asked, pd.DataFrame) else f"{len(asked)} numbers"
+    def _require_plain(self, distilled: DistilledSampler) -> None:
+        """Refuse what a distilled sampler cannot do."""
+        if not self.guidance.is_plain:
+            msg = "A distilled model makes cells as the model learnt them; expected `guidance` of 1 and nothing else."
+            raise SettingError(msg + " Leave `guidance` out, or generate from the model that this one is made of.")
+        if self.solver is not None or self.solver_steps not in {None, distilled.solver_steps}:
+            msg = f"`solver` is {self.solver!r} and `solver_steps` {self.solver_steps}; a distilled model takes the"
+            msg += f" {distilled.solver_steps} steps that it was trained for. Leave both out, or call `distill` with"
+            raise SettingError(msg + " other `solver_steps`.")

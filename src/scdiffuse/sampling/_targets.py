@@ -19,8 +19,8 @@ class Targets(NamedTuple):
 
     columns: tuple[NDArray[np.float32], ...]
     """Targets of each guide: one for all cells, or one a cell."""
-    strengths: tuple[float, ...]
-    """Strength of each guide."""
+    scales: tuple[float, ...]
+    """Guidance scale of each guide."""
 
     def beside(self, conditions: ConditionTensors, cells: NDArray[np.int64]) -> ConditionTensors:
         """Put the targets of some cells where the guide looks for them.
@@ -33,17 +33,17 @@ class Targets(NamedTuple):
             Their indices, shape ``(B,)``.
         """
         target = torch.from_numpy(self._of(cells))
-        return with_targets(conditions, target, torch.tensor(self.strengths).expand_as(target))
+        return with_targets(conditions, target, torch.tensor(self.scales).expand_as(target))
 
-    def guided_conditions(self, cells: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the targets of some cells, shape ``(B, K)``; NaN for a guide without strength.
+    def guided(self, cells: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the targets of some cells, shape ``(B, K)``; NaN for a guide of scale 0.
 
         Parameters
         ----------
         cells
             Their indices, shape ``(B,)``.
         """
-        return np.where(np.array(self.strengths) > 0, self._of(cells), np.float32(np.nan))
+        return np.where(np.array(self.scales) > 0, self._of(cells), np.float32(np.nan))
 
     def _of(self, cells: NDArray[np.int64]) -> NDArray[np.float32]:
         rows = [column[cells] if len(column) > 1 else np.repeat(column, len(cells)) for column in self.columns]

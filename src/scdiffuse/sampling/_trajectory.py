@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -22,17 +23,17 @@ from scdiffuse.guidance import Blend, beside
 from scdiffuse.model import GivenCells
 from scdiffuse.sampling._checks import require_none_avoided
 from scdiffuse.sampling._coverage import with_unseen
-from scdiffuse.sampling._library_size import Sizes
+from scdiffuse.sampling._library_size import CellLibrarySizes
 from scdiffuse.sampling._predict import override
 from scdiffuse.sampling._transport import Transport
 
-__all__ = ["Blending", "Branch", "TrajectoryPlan", "Via", "follow", "generate_start"]
+__all__ = ["Branch", "TrajectoryMethod", "TrajectoryPlan", "follow", "generate_start"]
 
 Pair = tuple[ConditionTable, ConditionTable]
-Blending = Literal["conditions", "estimates"]
-"""What is blended along the way: numbers of continuous conditions where there are some, or always the estimates."""
-Via = Literal["noising", "inversion"]
-"""What of the start cell is kept: the cell itself, or the noise that it comes from."""
+TrajectoryMethod = Literal["inversion", "partial_noising"]
+"""What of the start cell is kept: the noise that it comes from (DDIM inversion), or the cell itself (SDEdit)."""
+
+_ARRIVED = 0.75  # of the change between the conditional means of start and target
 
 
 class Branch(NamedTuple):
@@ -44,9 +45,9 @@ class Branch(NamedTuple):
     """Model, seed, guidance, and where classifiers guide."""
 
     @property
-    def is_none(self) -> bool:
-        """Whether it changes nothing."""
-        return bool(self.plan.drawn_codes.all() and self.plan.drawn_values.all()) and self.transport.wanted is None
+    def changes_nothing(self) -> bool:
+        """Whether the target is the start."""
+        return bool(self.plan.drawn_codes.all() and self.plan.drawn_values.all()) and self.transport.target is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,44 +55,40 @@ class TrajectoryPlan:
     """The way from the start to each target."""
 
     branches: Mapping[str, Branch]
-    """Where to go, by branch."""
-    n_steps: int
+    """The ways, by the name of the branch."""
+    n_states: int
     """States along the way, start and target among them."""
     keep: float
     """Share of the start cell in the noisy latent that the way begins from."""
-    blend: Blending
-    via: Via
+    method: TrajectoryMethod
 
     def __post_init__(self) -> None:
-        if self.n_steps < 2:
-            msg = f"`n_steps` must be at least 2, a beginning and an end, got {self.n_steps}; 10 suits most ways."
+        if self.n_states < 2:
+            msg = f"`n_states` must be at least 2, a beginning and an end, got {self.n_states}; 10 suits most ways."
             raise SettingError(msg)
         if not 0.0 <= self.keep <= 1.0:
             msg = f"`keep` must lie between 0 (forget the start cell) and 1 (stay there), got {self.keep}; 0.5 is half."
             raise SettingError(msg)
-        if self.blend not in {"conditions", "estimates"}:
-            msg = f"`blend` must be 'conditions' or 'estimates', got {self.blend!r}."
-            raise SettingError(msg + " The first interpolates numbers such as times, the second never does.")
-        if self.via not in {"noising", "inversion"}:
-            msg = f"`via` must be 'noising' or 'inversion', got {self.via!r}."
-            raise SettingError(msg + " The first keeps the state the more, the second moves it in full.")
-        if not self.branches or any(branch.is_none for branch in self.branches.values()):
-            msg = "`to` names no condition and `guide` no label; expected one to change, such as {'cell_type': 'B'}."
-            raise SettingError(msg + " Name what the cells shall become.")
+        if self.method not in {"inversion", "partial_noising"}:
+            msg = f"`method` must be 'inversion' or 'partial_noising', got {self.method!r}."
+            raise SettingError(msg + " The first arrives at the target, the second keeps more of the start cell.")
+        if not self.branches or any(branch.changes_nothing for branch in self.branches.values()):
+            msg = "`to` names no condition and `guidance` no label to go toward; expected one to change, such as"
+            raise SettingError(msg + " {'cell_type': 'B'}. Name what the cells become.")
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        """Share of the target at each step, from 0 to 1."""
-        return np.linspace(0.0, 1.0, self.n_steps, dtype=np.float32)
+        """Weight of the target at each state, from 0 to 1."""
+        return np.linspace(0.0, 1.0, self.n_states, dtype=np.float32)
 
     @property
-    def level(self) -> float:
+    def start_time(self) -> float:
         """Time at which the way begins; 0 where nothing moves."""
-        return 1.0 if self.via == "inversion" else 1.0 - self.keep
+        return 1.0 if self.method == "inversion" else 1.0 - self.keep
 
 
 def generate_start(transport: Transport, plan: ConditionPlan) -> GivenCells:
-    """Generate the start cells of a trajectory, as `CellGenerator.generate` would.
+    """Generate the start cells of a trajectory, as `CellGenerator.generate` does.
 
     Parameters
     ----------
@@ -104,23 +101,29 @@ def generate_start(transport: Transport, plan: ConditionPlan) -> GivenCells:
     -------
     Start cells that never had counts.
     """
-    cells = np.arange(plan.n, dtype=np.int64)
+    cells = np.arange(plan.n_cells, dtype=np.int64)
     table = plan.table(cells)
-    latents = transport.integrate(transport.free, transport.noise("latent", cells), transport.tensors(table, cells))
+    latents = transport.integrate(
+        transport.classifier_free, transport.noise("latent", cells), transport.tensors(table, cells)
+    )
     names = pd.Index([f"start-{at}" for at in cells])
-    _, sizes = transport.networks.to_latent(latents)
+    _, library_sizes = transport.model.networks.split(latents)
     return GivenCells(
-        obs=pd.DataFrame(index=names), table=table, means=latents, stds=torch.zeros_like(latents), sizes=sizes
+        obs=pd.DataFrame(index=names),
+        table=table,
+        means=latents,
+        stds=torch.zeros_like(latents),
+        library_sizes=library_sizes,
     )
 
 
 def follow(
     start: GivenCells,
-    trajectory: TrajectoryPlan,
+    plan: TrajectoryPlan,
     *,
-    sizes: Sizes,
+    library_sizes: CellLibrarySizes,
     settings: Mapping[str, Any],
-    chunk: int,
+    batch_size: int,
     progress: bool,
 ) -> ad.AnnData:
     """Follow start cells to every target.
@@ -129,119 +132,120 @@ def follow(
     ----------
     start
         The start cells.
-    trajectory
+    plan
         The ways.
-    sizes
+    library_sizes
         Library sizes of the start cells, kept along the way.
     settings
-        What to tell in `uns`.
-    chunk
+        What to keep in `uns`.
+    batch_size
         Start cells at once.
     progress
         Show a bar.
 
     Returns
     -------
-    One cell for each branch, step and start cell, in this order.
+    One cell for each branch, state and start cell, in this order.
 
     Raises
     ------
     UnknownNameError
         A name or label that guides is unknown.
     SettingError
-        A number is out of range, cells shall be what they avoid, or no step lies in the interval of guidance.
+        A number is out of range, cells are asked to be what they keep away from, or no step lies in the interval.
+
+    Warns
+    -----
+    UserWarning
+        The paths of a branch cover less than three quarters of the change between the conditional means of start and
+        target.
     """
-    for branch in trajectory.branches.values():
-        _require_possible(branch, start, trajectory)
-    n_states, tables = trajectory.n_steps * len(trajectory.branches), []
+    for branch in plan.branches.values():
+        _require_possible(branch, start, plan)
+    n_states, tables = plan.n_states * len(plan.branches), []
     counts: list[list[sp.csr_matrix]] = [[] for _ in range(n_states)]
     latents: list[list[Tensor]] = [[] for _ in range(n_states)]
     with Progress("trajectory", len(start) * n_states, enabled=progress) as bar:
-        for begin in range(0, len(start), chunk):
-            cells = np.arange(begin, min(begin + chunk, len(start)), dtype=np.int64)
-            for state, (z, made) in enumerate(_states(start.take(cells), trajectory, cells=cells, sizes=sizes)):
+        for begin in range(0, len(start), batch_size):
+            cells = np.arange(begin, min(begin + batch_size, len(start)), dtype=np.int64)
+            states = _states(start.take(cells), plan, cells=cells, library_sizes=library_sizes)
+            for state, (z, made) in enumerate(states):
                 latents[state].append(z)
                 counts[state].append(made)
                 bar.advance(len(cells))
-    path = [torch.cat(networks) for networks in latents]
-    for at, (name, branch) in enumerate(trajectory.branches.items()):
-        rows = [_defined(pair, float(weight)) for weight, pair in _pairs(start.table, branch.plan, trajectory)]
-        own = path[at * trajectory.n_steps : (at + 1) * trajectory.n_steps]
-        tables.append(_obs(branch.transport, start, trajectory, name=name, rows=rows, path=own))
+    path = [torch.cat(batches) for batches in latents]
+    for at, (name, branch) in enumerate(plan.branches.items()):
+        rows = [_defined(pair, float(weight)) for weight, pair in _pairs(start.table, branch.plan, plan)]
+        own = path[at * plan.n_states : (at + 1) * plan.n_states]
+        _warn_unless_arrived(name, branch, start=start, path=own)
+        tables.append(_obs(branch.transport, start, plan, name=name, rows=rows, path=own))
     obs = pd.concat(tables)
-    obs["branch"] = pd.Categorical(obs["branch"], categories=list(trajectory.branches))
-    told = {"keep": trajectory.keep, "blend": trajectory.blend, "via": trajectory.via, "n_steps": trajectory.n_steps}
-    stacked = sp.vstack([part for networks in counts for part in networks], format="csr")
-    return branch.transport.finish(stacked, obs, torch.cat(path), settings={**settings, **told})
+    obs["branch"] = pd.Categorical(obs["branch"], categories=list(plan.branches))
+    asked = {**settings, "keep": plan.keep, "method": plan.method, "n_states": plan.n_states}
+    stacked = sp.vstack([batch for state in counts for batch in state], format="csr")
+    return branch.transport.to_anndata(stacked, obs, torch.cat(path), settings=asked)
 
 
-def _require_possible(branch: Branch, start: GivenCells, trajectory: TrajectoryPlan) -> None:
+def _require_possible(branch: Branch, start: GivenCells, plan: TrajectoryPlan) -> None:
     """Refuse what contradicts itself, before anything costly."""
-    plan, transport = branch
-    conditions, target = transport.metadata.conditions, override(start.table, plan)
-    require_none_avoided(target, transport.steering.avoided(conditions, transport.classifiers), conditions)
-    if trajectory.level > 0.0:
-        transport.require_steps(start=trajectory.level)
+    transport, target = branch.transport, override(start.table, branch.plan)
+    require_none_avoided(target, transport.guidance.away(), transport.model.conditions)
+    if plan.start_time > 0.0:
+        transport.require_steps(start=plan.start_time)
 
 
 def _states(
-    start: GivenCells, trajectory: TrajectoryPlan, *, cells: NDArray[np.int64], sizes: Sizes
+    start: GivenCells, plan: TrajectoryPlan, *, cells: NDArray[np.int64], library_sizes: CellLibrarySizes
 ) -> Iterator[tuple[Tensor, sp.csr_matrix]]:
-    """Make latents and counts of some start cells at each branch and step."""
+    """Make latents and counts of some start cells at each branch and state."""
     clean = start.means  # of one cell, what its counts say; a draw would be harder to find again
-    for plan, transport in trajectory.branches.values():
-        noisy = _begin(transport, start, cells, trajectory=trajectory)
-        leaving, factor_table = transport.leaving, transport.factor_table
-        blend = Blend(leaving, transport.arriving if transport.steering.avoid else leaving)
-        for step, (weight, (here, there)) in enumerate(_pairs(start.table, plan, trajectory)):
+    for branch in plan.branches.values():
+        transport = branch.transport
+        noisy = _begin(transport, start, cells, plan=plan)
+        at_start, factor_table = transport.at_start, transport.factor_table
+        blend = Blend(at_start, transport.at_target if transport.guidance.guidance.away else at_start)
+        for state, (weight, (here, there)) in enumerate(_pairs(start.table, branch.plan, plan)):
             z = clean
-            if trajectory.level > 0.0:
+            if plan.start_time > 0.0:
                 weights = torch.full((len(cells),), float(weight), device=clean.device)
                 own = transport.tensors(here, cells, targets=transport.own)
-                wanted = transport.tensors(there, cells, targets=transport.wanted)
-                z = transport.integrate(blend, noisy, beside(own, wanted, weights), start=trajectory.level)
-            between = _defined((here, there), 0.5)  # without labels that change: no step shall jump to those of the end
-            gene_factors = factor_table.of(between) if factor_table and trajectory.via == "inversion" else None
-            own_sizes = sizes.of(cells)
-            yield (
+                target = transport.tensors(there, cells, targets=transport.target)
+                z = transport.integrate(blend, noisy, beside(own, target, weights), start=plan.start_time)
+            between = _defined((here, there), 0.5)  # without labels that change, so that no state jumps to the ends
+            is_corrected = factor_table is not None and plan.method == "inversion"
+            counts = transport.draw_counts(
                 z,
-                transport.draw_counts(
-                    z, cells, sizes=own_sizes, stream=f"counts of step {step}", gene_factors=gene_factors
-                ),
+                cells,
+                library_sizes=library_sizes.of(cells),
+                stream=f"counts of step {state}",
+                gene_factors=factor_table.of(between) if factor_table and is_corrected else None,
             )
+            yield z, counts
 
 
-def _pairs(own: ConditionTable, plan: ConditionPlan, trajectory: TrajectoryPlan) -> Iterator[tuple[np.float32, Pair]]:
-    """Give the conditions of start and target at each step; numbers that both have are interpolated if asked for."""
-    target = override(own, plan)
-    for weight in trajectory.weights:
-        if trajectory.blend == "estimates":
-            yield weight, (own, target)
-            continue
+def _pairs(own: ConditionTable, changes: ConditionPlan, plan: TrajectoryPlan) -> Iterator[tuple[np.float32, Pair]]:
+    """Give the conditions of start and target at each state; numbers that both have are interpolated."""
+    target = override(own, changes)
+    for weight in plan.weights:
         between = (1.0 - weight) * own.values + weight * target.values
         both = ~np.isnan(between)
-        yield (
-            weight,
-            (
-                ConditionTable(own.codes, np.where(both, between, own.values)),
-                ConditionTable(target.codes, np.where(both, between, target.values)),
-            ),
-        )
+        start = ConditionTable(own.codes, np.where(both, between, own.values))
+        yield weight, (start, ConditionTable(target.codes, np.where(both, between, target.values)))
 
 
-def _begin(transport: Transport, start: GivenCells, cells: NDArray[np.int64], *, trajectory: TrajectoryPlan) -> Tensor:
-    """Find the latents that a way begins from, at its level; the same for every step."""
+def _begin(transport: Transport, start: GivenCells, cells: NDArray[np.int64], *, plan: TrajectoryPlan) -> Tensor:
+    """Find the latents that a way begins from, at its start time; the same for every state."""
     clean, fresh = start.means, transport.noise("trajectory", cells)
-    share = torch.tensor(1.0 - trajectory.keep, dtype=torch.float64)
-    if trajectory.via == "noising":
+    share = torch.tensor(1.0 - plan.keep, dtype=torch.float64)
+    if plan.method == "partial_noising":
         return add_noise(clean, fresh, share.to(clean))
     own = transport.tensors(start.table, cells, targets=transport.own)
-    noise = transport.invert(transport.resting, clean, own)
+    noise = transport.invert(transport.unguided, clean, own)
     return add_noise(noise, fresh, share.to(clean)) / float(scales(share).norm)
 
 
 def _defined(pair: Pair, weight: float) -> ConditionTable:
-    """Tell the conditions of one step; between two labels there is none."""
+    """Return the conditions of one state; between two labels there is none."""
     if weight in {0.0, 1.0}:
         return pair[int(weight)]
     start, target = pair
@@ -249,38 +253,55 @@ def _defined(pair: Pair, weight: float) -> ConditionTable:
     return ConditionTable(codes, np.where(start.values == target.values, start.values, np.float32(np.nan)))
 
 
+def _warn_unless_arrived(name: str, branch: Branch, *, start: GivenCells, path: list[Tensor]) -> None:
+    """Warn where paths end far from the target, measured along the change of the conditional mean."""
+    transport = branch.transport
+    mean = transport.model.networks.denoiser.conditional_mean
+    cells = np.arange(len(start), dtype=np.int64)
+    target = override(start.table, branch.plan)
+    change = mean(transport.tensors(target, cells)) - mean(transport.tensors(start.table, cells))
+    length = float(change.square().sum())
+    if length == 0.0:
+        return
+    covered = float(((path[-1] - path[0]) * change).sum()) / length
+    if covered < _ARRIVED:
+        msg = f"The paths of branch {name!r} cover {covered:.0%} of the change between the mean cells of start and"
+        msg += " target, so they do not arrive; expected at least 75 %. Take `method='inversion'`, or lower `keep`."
+        warnings.warn(msg, UserWarning, stacklevel=4)
+
+
 def _obs(
     transport: Transport,
     start: GivenCells,
-    trajectory: TrajectoryPlan,
+    plan: TrajectoryPlan,
     *,
     name: str,
     rows: list[ConditionTable],
     path: list[Tensor],
 ) -> pd.DataFrame:
     """Describe the cells of one branch."""
-    conditions, names = transport.metadata.conditions, start.obs.index.astype(str)
+    conditions, names = transport.model.conditions, start.obs.index.astype(str)
     table = ConditionTable(np.concatenate([one.codes for one in rows]), np.concatenate([one.values for one in rows]))
-    obs = with_unseen(conditions.decode(table), table, conditions=conditions, training=transport.networks.trained_on)
-    steps = np.repeat(np.arange(trajectory.n_steps), len(names))
-    of_branch = f"-{name}" if len(trajectory.branches) > 1 else ""
-    told: dict[str, Any] = {
-        "step": steps,
-        "weight": trajectory.weights.astype(np.float64).round(6)[steps],
+    obs = with_unseen(conditions.decode(table), table, conditions=conditions, training=transport.model.trained_on)
+    states = np.repeat(np.arange(plan.n_states), len(names))
+    of_branch = f"-{name}" if len(plan.branches) > 1 else ""
+    columns: dict[str, Any] = {
+        "state": states,
+        "weight": plan.weights.astype(np.float64).round(6)[states],
         "branch": name,
-        "start_cell": pd.Categorical(np.tile(names, trajectory.n_steps), categories=names),
-        "pseudotime": _pseudotime(torch.stack(path)[..., :-1].cpu().numpy(), trajectory.weights),
+        "start_cell": pd.Categorical(np.tile(names, plan.n_states), categories=names),
+        "pseudotime": _pseudotime(torch.stack(path)[..., :-1].cpu().numpy(), plan.weights),
     }
-    taken = {column: f"trajectory_{column}" if column in conditions.names else column for column in told}
-    for column, values in told.items():
+    taken = {column: f"trajectory_{column}" if column in conditions.names else column for column in columns}
+    for column, values in columns.items():
         obs[taken[column]] = values
-    return obs.set_axis([f"{cell}{of_branch}-{at}" for at in range(trajectory.n_steps) for cell in names])
+    return obs.set_axis([f"{cell}{of_branch}-{at}" for at in range(plan.n_states) for cell in names])
 
 
 def _pseudotime(path: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Measure how much of its own way each cell has gone, shape ``(steps * N,)``; where it stays, take the weight."""
-    legs = np.linalg.norm(np.diff(path.astype(np.float64), axis=0), axis=2)
-    gone = np.concatenate([np.zeros((1, path.shape[1])), np.cumsum(legs, axis=0)])
+    """Measure how much of its own path each cell has gone, shape ``(n_states * N,)``; the weight where it stays."""
+    steps = np.linalg.norm(np.diff(path.astype(np.float64), axis=0), axis=2)
+    gone = np.concatenate([np.zeros((1, path.shape[1])), np.cumsum(steps, axis=0)])
     moves = gone[-1] > 0.0
-    fractions = np.where(moves, gone / np.where(moves, gone[-1], 1.0), weights[:, None])
-    return fractions.ravel()
+    shares = np.where(moves, gone / np.where(moves, gone[-1], 1.0), weights[:, None])
+    return shares.ravel()

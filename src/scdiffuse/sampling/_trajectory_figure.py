@@ -26,14 +26,14 @@ _MOST_PATHS = 40
 
 
 def plot_trajectory(adata: ad.AnnData, *, genes: Sequence[str] = ()) -> Figure:
-    """Draw a trajectory: paths in the plane where latents vary most, and genes along the steps.
+    """Draw a trajectory: paths in the plane where latents vary most, and genes along the states.
 
     Parameters
     ----------
     adata
         What `CellGenerator.trajectory` returned.
     genes
-        Genes to follow, in the mean of log counts per 10,000 at each step.
+        Genes to follow, in the mean of log counts per 10,000 at each state.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def plot_trajectory(adata: ad.AnnData, *, genes: Sequence[str] = ()) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    if OBSM_LATENT not in adata.obsm or not {"step", "branch", "start_cell"} <= set(_named(adata.obs)):
+    if OBSM_LATENT not in adata.obsm or not {"state", "branch", "start_cell"} <= set(_named(adata.obs)):
         msg = f"These cells have the columns {list(adata.obs)}; expected those of a trajectory, with latents."
         raise SettingError(msg + " Pass what `model.trajectory()` returned.")
     for gene in genes:
@@ -80,8 +80,8 @@ def _draw_paths(axes: Axes, latents: NDArray[np.float32], obs: pd.DataFrame) -> 
         for cell in shown:
             path = plane[mine & (obs["start_cell"] == cell).to_numpy()]
             axes.plot(path[:, 0], path[:, 1], color=colour, alpha=0.25, linewidth=0.8)
-        steps = obs["step"].to_numpy()
-        means = np.array([plane[mine & (steps == step)].mean(axis=0) for step in np.unique(steps)])
+        states = obs["state"].to_numpy()
+        means = np.array([plane[mine & (states == state)].mean(axis=0) for state in np.unique(states)])
         axes.plot(means[:, 0], means[:, 1], color=colour, linewidth=2.2, marker=".", label=str(branch))
         axes.plot(*means[-1], color=colour, marker="^", markersize=9, markeredgecolor="black")
         axes.plot(*means[0], color="white", marker="o", markersize=8, markeredgecolor="black", zorder=5)

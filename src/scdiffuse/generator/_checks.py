@@ -1,0 +1,27 @@
+"""Checks of arguments that several methods have."""
+
+from __future__ import annotations
+
+from scdiffuse._core.errors import SettingError
+
+__all__ = ["MEMORY_ADVICE", "require_batch_size"]
+
+MEMORY_ADVICE = "Lower `batch_size`, or pass fewer cells at a time."
+
+
+def require_batch_size(batch_size: int) -> None:
+    """Refuse a number of cells at once that is below 1.
+
+    Parameters
+    ----------
+    batch_size
+        What was given.
+
+    Raises
+    ------
+    SettingError
+        It is below 1.
+    """
+    if batch_size < 1:
+        msg = f"`batch_size` must be at least 1, got {batch_size}; 4096 suits most machines."
+        raise SettingError(msg)
