@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scdiffuse._core.progress import Progress
 from scdiffuse.autoencoder import GeneFactors
 from scdiffuse.calibration._expected import ExpectedExpression
 from scdiffuse.calibration._pseudobulk import Pseudobulk
@@ -59,7 +60,7 @@ class GeneFactorTable:
         row[[one is None for one in factors]] = -1
         return GeneFactors(np.stack(asked), row[which.ravel()])
 
-    def fit_rare(self, pseudobulk: Pseudobulk) -> None:
+    def fit_rare(self, pseudobulk: Pseudobulk, *, progress: bool = False) -> None:
         r"""Find the factors of combinations of few cells, once the networks are fitted.
 
         Networks draw such cells towards others. Given the fraction :math:`q_g` that the model makes of a gene, the
@@ -72,16 +73,20 @@ class GeneFactorTable:
         ----------
         pseudobulk
             Counts of the training cells.
+        progress
+            Show a bar.
         """
         grid, config = self.expected.grid, self.expected.grid.config
         if not config.rare_combinations:
             return
-        for at, (row, rarity) in enumerate(zip(grid.rare, grid.rarity, strict=True)):
-            counts = pseudobulk.counts[np.searchsorted(grid.pooled, row)]
-            mean = counts.sum() * self.generated(grid.conditions(grid.place_of(row)))
-            worth = 1 / (1 + config.gene_variance * mean / grid.n_cells[row])
-            factors = ((config.gene_prior + worth * counts) / (config.gene_prior + worth * mean)) ** rarity
-            self.expected.rare_factors[at] = torch.from_numpy(factors.astype(np.float32))
+        with Progress("rare combinations", len(grid.rare), unit="combinations", enabled=progress) as bar:
+            for at, (row, rarity) in enumerate(zip(grid.rare, grid.rarity, strict=True)):
+                counts = pseudobulk.counts[np.searchsorted(grid.pooled, row)]
+                mean = counts.sum() * self.generated(grid.conditions(grid.place_of(row)))
+                worth = 1 / (1 + config.gene_variance * mean / grid.n_cells[row])
+                factors = ((config.gene_prior + worth * counts) / (config.gene_prior + worth * mean)) ** rarity
+                self.expected.rare_factors[at] = torch.from_numpy(factors.astype(np.float32))
+                bar.advance()
 
     def _factors(self, place: tuple[int, ...]) -> NDArray[np.float32] | None:
         if place not in self._found:

@@ -80,6 +80,7 @@ def read_data(
     min_cells: int,
     calibration: CalibrationConfig,
     latent: Foundation | None = None,
+    progress: bool = False,
 ) -> TrainingData:
     """Check cells, choose genes and add counts up, in one pass over the counts.
 
@@ -99,6 +100,8 @@ def read_data(
         Settings of the grid of conditions.
     latent
         A pretrained latent space, which may choose the genes itself.
+    progress
+        Show a bar.
 
     Raises
     ------
@@ -115,7 +118,7 @@ def read_data(
 
     def read(groups: tuple[NDArray[np.int64], int] | None) -> CountStatistics:
         return collect_statistics(
-            whole, data=adata, layer=layer, min_cells=min_cells, genes=genes, groups=groups, progress=False
+            whole, data=adata, layer=layer, min_cells=min_cells, genes=genes, groups=groups, progress=progress
         )
 
     grid, table = _grid(known, whole.obs, calibration)

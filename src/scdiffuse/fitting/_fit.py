@@ -113,7 +113,7 @@ def fit_model(data: TrainingData, metadata: ModelMetadata, options: FitOptions) 
         was_stopped = fit_diffusion(fit, cells, checkpoint)
     factors = gene_factor_table(networks)
     if factors is not None:
-        factors.fit_rare(data.pseudobulk)
+        factors.fit_rare(data.pseudobulk, progress=fit.progress)
     if was_stopped:
         fit.log.keep_stopped()
     model = FittedModel(networks=networks, metadata=metadata)

@@ -43,6 +43,8 @@ class CellGenerator(
         Settings of the networks, their training and the calibration.
     latent
         A pretrained latent space, one of `scdiffuse.foundation`; the model learns its own if not given.
+    progress
+        Show a bar while counts are read.
 
     Raises
     ------
@@ -80,6 +82,7 @@ class CellGenerator(
         min_cells: int = MIN_CELLS,
         config: ModelConfig | None = None,
         latent: Foundation | None = None,
+        progress: bool = True,
     ) -> None:
         config = config or ModelConfig()
         with explain_memory("Pass the path of a `.h5ad` file; its cells are then read as they are needed."):
@@ -91,6 +94,7 @@ class CellGenerator(
                 min_cells=min_cells,
                 calibration=config.calibration,
                 latent=latent,
+                progress=progress,
             )
         if latent is not None:
             config = config.with_latent(latent.describe(data.source))
