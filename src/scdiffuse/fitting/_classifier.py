@@ -16,9 +16,17 @@ from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
 from scdiffuse.autoencoder import Posterior
 from scdiffuse.cells import Conditions, ConditionTable, Source
-from scdiffuse.guidance import LEVELS, ClassifierConfig, ClassifierTask, NoisyCells
-from scdiffuse.model import ENCODED_AT_ONCE, AttachedClassifier, ClassifierRecord, Networks, encode, new_network
-from scdiffuse.train import Run, TrainConfig, TrainState, train
+from scdiffuse.guidance import LEVELS, ClassifierTask, NoisyCells
+from scdiffuse.model import (
+    ENCODED_AT_ONCE,
+    AttachedClassifier,
+    ClassifierRecord,
+    ModelConfig,
+    Networks,
+    encode,
+    new_network,
+)
+from scdiffuse.train import Run, TrainState, train
 
 __all__ = ["Kind", "LabelledCells", "learn_classifier", "read_labelled"]
 
@@ -26,11 +34,6 @@ Kind = Literal["categorical", "continuous"]
 """Whether a column holds labels or numbers."""
 
 _FEWEST_CELLS = 20
-_EVERY = 10  # each tenth cell stops the training, and another tenth measures it
-_NETWORK = ClassifierConfig()
-_TRAINING = TrainConfig(
-    batch_size=256, min_steps=600, max_steps=4_000, learning_rate=2e-3, n_validations=20, patience=5, decay=0.99
-)
 
 
 class LabelledCells(NamedTuple):
@@ -92,6 +95,7 @@ def read_labelled(source: Source, key: str, *, name: str, kind: Kind | None) -> 
 def learn_classifier(
     networks: Networks,
     cells: LabelledCells,
+    config: ModelConfig,
     *,
     obs_key: str,
     library_size: bool,
@@ -107,6 +111,8 @@ def learn_classifier(
         The fitted model; it is not changed.
     cells
         What to learn from.
+    config
+        Settings of the network and its training.
     obs_key, library_size, max_epochs, seed, progress
         As in `CellGenerator.add_classifier`.
 
@@ -118,16 +124,17 @@ def learn_classifier(
     is_categorical = bool(cells.conditions.categorical)
     values = cells.table.codes[:, 0] if is_categorical else cells.table.values[:, 0]
     means, stds = _latents(networks, cells, progress=progress)
-    train_on, stop_by, measure_by = _divide(values, seed)
+    train_on, stop_by, measure_by = _divide(values, config.validation_fraction, seed=seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(seed, "weights of a classifier").integers(2**62)))
-        network = new_network(cells.conditions, means.shape[1] - (not library_size), _NETWORK)
+        network = new_network(cells.conditions, means.shape[1] - (not library_size), config.classifier)
     noisy = NoisyCells(means, stds, torch.from_numpy(values.astype(np.float32)))
     network.to(networks.latent_mean.device)
     task = ClassifierTask(network, noisy, train=train_on, validation=stop_by, seed=seed)
-    state = TrainState.start(task, decay=_TRAINING.decay)
-    n_steps = _TRAINING.n_steps(task.n_cells, max_epochs)
-    run = Run(stage=f"classifier {name}", config=_TRAINING, n_steps=n_steps, seed=seed, progress=progress)
+    training = config.classifier_training
+    state = TrainState.start(task, decay=training.decay)
+    n_steps = training.n_steps(task.n_cells, max_epochs)
+    run = Run(stage=f"classifier {name}", config=training, n_steps=n_steps, seed=seed, progress=progress)
     stopped = train(state, run)
     network.requires_grad_(requires_grad=False)
     record: ClassifierRecord = {
@@ -155,11 +162,14 @@ def _chance(codes: NDArray[np.int64], held: NDArray[np.int64]) -> float:
     return float(np.mean(codes[held] == np.bincount(codes).argmax()))
 
 
-def _divide(values: NDArray[np.generic], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Divide cells so that every part has its share of each label, and each label cells to learn from."""
+def _divide(
+    values: NDArray[np.generic], validation_fraction: float, *, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Divide cells to learn from, to stop by and to measure by, so that every part has its share of each label."""
+    every = max(3, round(1 / validation_fraction))
     order = np.lexsort((generator(seed, "parts of a classifier").random(len(values)), values)).astype(np.int64)
-    turn = np.arange(len(order)) % _EVERY
-    stop_by, measure_by = turn == _EVERY // 2 - 1, turn == _EVERY - 1
+    turn = np.arange(len(order)) % every
+    stop_by, measure_by = turn == every // 2 - 1, turn == every - 1
     return np.sort(order[~(stop_by | measure_by)]), np.sort(order[stop_by]), np.sort(order[measure_by])
 
 

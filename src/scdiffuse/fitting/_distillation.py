@@ -7,20 +7,22 @@ import torch
 
 from scdiffuse._core.random import cell_normals, generator
 from scdiffuse.diffusion import DistillationTask, Euler, condition_tensors, integrate_paths, new_distilled, sample
-from scdiffuse.model import DistillationRecord, DistilledSampler, Networks
+from scdiffuse.model import DistillationRecord, DistilledSampler, ModelConfig, Networks
 from scdiffuse.nn import ConditionTensors
-from scdiffuse.train import Run, TrainConfig, TrainState, train
+from scdiffuse.train import Run, TrainState, train
 
 __all__ = ["distill_sampler"]
 
-_TRAINING = TrainConfig(
-    batch_size=256, min_steps=1_500, max_steps=1_500, learning_rate=1e-3, n_validations=20, patience=6, decay=0.995
-)
-_EVERY = 10  # each tenth path validates
-
 
 def distill_sampler(
-    networks: Networks, *, solver_steps: int, n_paths: int, max_epochs: int | None, seed: int, progress: bool
+    networks: Networks,
+    config: ModelConfig,
+    *,
+    solver_steps: int,
+    n_paths: int,
+    max_epochs: int | None,
+    seed: int,
+    progress: bool,
 ) -> DistilledSampler:
     """Teach a copy of the denoiser to walk the denoiser's own path in few steps.
 
@@ -28,6 +30,8 @@ def distill_sampler(
     ----------
     networks
         The fitted model; it is not changed.
+    config
+        Settings of the training.
     solver_steps, n_paths, max_epochs, seed, progress
         As in `CellGenerator.distill`.
 
@@ -39,11 +43,12 @@ def distill_sampler(
     noise = torch.from_numpy(cell_normals(seed, "paths of a student", np.arange(n_paths), len(networks.latent_mean)))
     conditions = _conditions(networks, n_paths, seed).to(device)
     paths = integrate_paths(networks.denoiser, noise.to(device), conditions, solver_steps=solver_steps)
-    n_held = max(1, n_paths // _EVERY)
+    n_held = max(1, int(config.validation_fraction * n_paths))
     task = DistillationTask(new_distilled(networks.denoiser), paths=paths, conditions=conditions, n_validation=n_held)
-    state = TrainState.start(task, decay=_TRAINING.decay)
-    n_train = _TRAINING.n_steps(task.n_cells, max_epochs)
-    stopped = train(state, Run(stage="student", config=_TRAINING, n_steps=n_train, seed=seed, progress=progress))
+    training = config.distillation_training
+    state = TrainState.start(task, decay=training.decay)
+    n_train = training.n_steps(task.n_cells, max_epochs)
+    stopped = train(state, Run(stage="student", config=training, n_steps=n_train, seed=seed, progress=progress))
     network = task.module.requires_grad_(requires_grad=False)
     held = conditions.rows(slice(n_paths - n_held, n_paths))
     made = sample(network, paths[-n_held:, 0].contiguous(), held, solver=Euler(), solver_steps=solver_steps)

@@ -106,6 +106,7 @@ class ClassifierMixin(GeneratorBase):
             model.classifiers[name] = learn_classifier(
                 model.networks,
                 cells,
+                self.config,
                 obs_key=key,
                 library_size=library_size,
                 max_epochs=max_epochs,

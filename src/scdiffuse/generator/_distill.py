@@ -75,6 +75,7 @@ class DistillMixin(GeneratorBase):
         with explain_memory("Lower `n_paths`."):
             sampler = distill_sampler(
                 model.networks,
+                self.config,
                 solver_steps=solver_steps,
                 n_paths=n_paths,
                 max_epochs=max_epochs,

@@ -42,6 +42,7 @@ from scdiffuse.model._metadata import History as History
 from scdiffuse.model._metadata import Json as Json
 from scdiffuse.model._metadata import ModelMetadata as ModelMetadata
 from scdiffuse.model._metadata import ModelRecord as ModelRecord
+from scdiffuse.model._metadata import SavedClassifier as SavedClassifier
 from scdiffuse.model._metadata import WarmStartRecord as WarmStartRecord
 from scdiffuse.model._networks import Networks as Networks
 from scdiffuse.train import TrainConfig as TrainConfig

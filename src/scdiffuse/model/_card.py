@@ -1,11 +1,11 @@
-"""The model card: what a stranger who finds the folder needs to know."""
+"""The model card: what a reader who finds the folder needs to know."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from scdiffuse.model._classifier_card import classifier_lines, classifier_table
+from scdiffuse.model._metadata import DistillationRecord, Json, ModelRecord, WarmStartRecord
 
 __all__ = ["write_card", "write_summary"]
 
@@ -23,8 +23,8 @@ tags: [single-cell, scRNA-seq, generative]
 import scdiffuse as scd
 cells = scd.load("this folder").generate(1_000, seed=0)
 ```
-It makes integer counts that look like the cells it was fitted to. They are not measurements: what was not in the
-training cells is not in these either, and statistics of rare types are as uncertain as their few training cells.
+The model generates integer counts that look like the cells it was fitted to. Generated cells are not measurements: what
+the training cells lack, they lack too, and statistics of rare types are as uncertain as their few training cells.
 
 ## Fit
 {curves}
@@ -37,81 +37,82 @@ training cells is not in these either, and statistics of rare types are as uncer
 """
 
 
-def write_summary(facts: Mapping[str, Any]) -> str:
+def write_summary(record: ModelRecord) -> str:
     """Describe a model in a few lines.
 
     Parameters
     ----------
-    facts
-        What ``config.json`` holds.
+    record
+        What is known of the fitted model.
     """
-    data = facts["data"]
+    data = record["data"]
     lines = [
-        f"scdiffuse {facts['version']}, model {facts['model_hash']}, {facts['n_parameters']:,} parameters",
-        f"Fitted to {data['n_cells']:,} cells x {data['n_genes']:,} genes ({data['median_counts']:,} counts a cell"
-        f" in the median), seed {facts['seed']}.",
+        f"scdiffuse {record['version']}, model {record['model_hash']}, {record['n_parameters']:,} parameters",
+        f"Fitted to {data['n_cells']:,} cells x {data['n_genes']:,} genes (median library size"
+        f" {data['median_counts']:,} counts), seed {record['seed']}.",
         data["genes"],
     ]
-    lines += _latent(facts["settings"].get("latent")) + _start(facts.get("started_from"))
-    if facts["stopped"]:
+    lines += _latent(record["settings"].get("latent")) + _start(record["started_from"])
+    if record["stopped"]:
         lines.append("The fit was stopped early: this is what was learnt until then.")
     for name, labels in data["labels"].items():
         shown = [f"{label} ({n:,})" for label, n in list(labels.items())[:_MOST_LABELS]]
         more = f" and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
         lines.append(f"{name}: {', '.join(shown)}{more}")
     lines += [f"{name}: {low:g} to {high:g}" for name, (low, high) in data["ranges"].items()]
-    lines += classifier_lines(facts.get("classifiers", {})) + _distilled(facts.get("distilled"))
+    lines += classifier_lines(record["classifiers"]) + _distilled(record["distilled"])
     return "\n".join(lines)
 
 
-def _latent(told: Mapping[str, Any] | None) -> list[str]:
-    """Say where latents come from that are not the model's own."""
-    if told is None:
+def _latent(description: Json | None) -> list[str]:
+    """Name the pretrained latent space, if the latents are not the model's own."""
+    if description is None:
         return []
-    if told["kind"] == "embedding":
-        return [f"Latents: `obsm[{told['obsm_key']!r}]`, {told['width']} wide."]
+    if description["kind"] == "embedding":
+        return [f"Latents: `obsm[{description['obsm_key']!r}]`, {description['width']} wide."]
     return [
-        f"Latents: {told['kind']} model {told['name']!r} (sha256 {told['sha256'][:16]}), {told['width']} wide;"
-        f" {told['n_shared']:,} of its {told['n_known']:,} genes shared. {told['licence']}"
+        f"Latents: {description['kind']} model {description['name']!r} (sha256 {description['sha256'][:16]}),"
+        f" {description['width']} wide; {description['n_shared']:,} of its {description['n_known']:,} genes shared."
+        f" {description['licence']}"
     ]
 
 
-def _start(told: Mapping[str, Any] | None) -> list[str]:
-    """Say which model the fit began with."""
-    if told is None:
+def _start(origin: WarmStartRecord | None) -> list[str]:
+    """Name the model that the fit began with."""
+    if origin is None:
         return []
-    diffusion = "with" if told["diffusion"] else "without"
+    diffusion = "with" if origin["diffusion"] else "without"
     return [
-        f"Started from model {told['model_hash']}, fitted to {told['n_cells']:,} cells x {told['n_genes']:,} genes, of"
-        f" which {told['n_shared']:,} are shared; {diffusion} its diffusion."
+        f"Started from model {origin['model_hash']}, fitted to {origin['n_cells']:,} cells x"
+        f" {origin['n_genes']:,} genes, of which {origin['n_shared']:,} are shared; {diffusion} its diffusion."
     ]
 
 
-def _distilled(told: Mapping[str, Any] | None) -> list[str]:
-    """Say how close the student comes to its teacher."""
-    if told is None:
+def _distilled(record: DistillationRecord | None) -> list[str]:
+    """Say how close a distilled sampler comes to the model that it was distilled from."""
+    if record is None:
         return []
     return [
-        f"Student of {told['n_steps']} steps: its latents are {told['distance']:.3f} standard deviations from those of"
-        f" the model, over {told['n_paths']:,} paths."
+        f"Distilled sampler of {record['solver_steps']} steps: its latents are {record['distance']:.3f} standard"
+        f" deviations from those of the full solver, over {record['n_paths']:,} paths."
     ]
 
 
-def write_card(facts: Mapping[str, Any]) -> str:
+def write_card(record: ModelRecord) -> str:
     """Write the card in Markdown.
 
     Parameters
     ----------
-    facts
-        What ``config.json`` holds.
+    record
+        What is known of the fitted model.
     """
-    summary = write_summary(facts).replace("\n", "\n\n")
-    curves = "\n\n".join(_curve(stage, points) for stage, points in facts["history"].items() if points)
+    summary = write_summary(record).replace("\n", "\n\n")
+    curves = "\n\n".join(_curve(stage, points) for stage, points in record["history"].items() if points)
     return _PAGE.format(
         summary=summary,
         curves=curves or "Not fitted to the end.",
-        classifiers=classifier_table(facts.get("classifiers", {})),
-        scores=_scores(facts["scores"]),
+        classifiers=classifier_table(record["classifiers"]),
+        scores=_scores(record["scores"]),
     )
 
 
@@ -120,7 +121,7 @@ def _curve(stage: str, points: Sequence[Sequence[float]]) -> str:
     return f"{stage}\n\n| step | training loss | validation loss |\n|---|---|---|\n{rows}"
 
 
-def _scores(scores: Mapping[str, Any] | None) -> str:
+def _scores(scores: Json | None) -> str:
     if not scores:
         return "Not evaluated. `scdiffuse evaluate` compares generated cells with held-out real ones."
     rows = [
@@ -129,7 +130,7 @@ def _scores(scores: Mapping[str, Any] | None) -> str:
         + f" | {_number(found.get('skill'))} |"
         for name, found in scores["metrics"].items()
     ]
-    head = "| metric | value | floor (real against real) | trivial baselines | skill |\n|---|---|---|---|---|\n"
+    head = "| metric | value | real-vs-real reference | trivial baselines | normalised score |\n|---|---|---|---|---|\n"
     return head + "\n".join(rows)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from scdiffuse.cells import Conditions
 from scdiffuse.guidance import ClassifierConfig, LabelClassifier, NumberRegressor
-from scdiffuse.model._metadata import ClassifierRecord, Json
+from scdiffuse.model._metadata import ClassifierRecord, SavedClassifier
 
 __all__ = ["AttachedClassifier", "join_tensors", "new_network", "split_tensors"]
 
@@ -82,13 +82,13 @@ class AttachedClassifier:
             digest.update(tensor.numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def to_json(self) -> Json:
+    def to_json(self) -> SavedClassifier:
         """Return everything that is not a tensor, ready for JSON."""
         settings = asdict(self.network.config)
         return {**self.metadata, "vocabulary": self.conditions.to_json(), "settings": settings}
 
     @classmethod
-    def restore(cls, saved: Json, tensors: Mapping[str, Tensor]) -> AttachedClassifier:
+    def restore(cls, saved: SavedClassifier, tensors: Mapping[str, Tensor]) -> AttachedClassifier:
         """Build a classifier from what was saved.
 
         Parameters
@@ -134,7 +134,7 @@ def join_tensors(classifiers: Mapping[str, AttachedClassifier]) -> dict[str, Ten
     }
 
 
-def split_tensors(tensors: Mapping[str, Tensor], saved: Mapping[str, Json]) -> dict[str, AttachedClassifier]:
+def split_tensors(tensors: Mapping[str, Tensor], saved: Mapping[str, SavedClassifier]) -> dict[str, AttachedClassifier]:
     """Build several classifiers from what was saved.
 
     Parameters

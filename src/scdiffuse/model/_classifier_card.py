@@ -3,59 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+
+from scdiffuse.model._metadata import ClassifierRecord
 
 __all__ = ["classifier_lines", "classifier_table"]
 
 _MOST_LABELS = 10
 
 
-def classifier_lines(told: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def classifier_lines(classifiers: Mapping[str, ClassifierRecord]) -> list[str]:
     """Describe each classifier in a line.
 
     Parameters
     ----------
-    told
-        What ``config.json`` says of each, by name.
+    classifiers
+        What each was trained on and how well it does, by name.
     """
-    return [_line(name, facts) for name, facts in told.items()]
+    return [_line(name, record) for name, record in classifiers.items()]
 
 
-def classifier_table(told: Mapping[str, Mapping[str, Any]]) -> str:
-    """Write accuracy by level of noise in Markdown, or that there are no classifiers.
+def classifier_table(classifiers: Mapping[str, ClassifierRecord]) -> str:
+    """Write accuracy by noise in Markdown, or that there are no classifiers.
 
     Parameters
     ----------
-    told
+    classifiers
         As in `classifier_lines`.
     """
-    if not told:
+    if not classifiers:
         return "None. `add_classifier` learns labels to guide to, also such as the model never saw."
-    levels = list(next(iter(told.values()))["accuracy"])
-    head = f"| classifier | measure | {' | '.join(f't = {level}' for level in levels)} | chance | held-out cells |"
+    times = list(next(iter(classifiers.values()))["accuracy"])
+    head = f"| classifier | measure | {' | '.join(f't = {time}' for time in times)} | chance | held-out cells |"
     rows = [
-        f"| {name} | {_measure(facts)} | {' | '.join(f'{found:.2f}' for found in facts['accuracy'].values())} | "
-        f"{facts['chance']:.2f} | {facts['n_held_out']:,} |"
-        for name, facts in told.items()
+        f"| {name} | {_measure(record)} | {' | '.join(f'{value:.2f}' for value in record['accuracy'].values())} | "
+        f"{record['chance']:.2f} | {record['n_held_out']:,} |"
+        for name, record in classifiers.items()
     ]
-    rule = "|---" * (len(levels) + 4) + "|"
-    return "\n".join(["Accuracy by noise, from t = 0 without to t = 1 with nothing else:\n", head, rule, *rows])
+    rule = "|---" * (len(times) + 4) + "|"
+    return "\n".join(["On held-out cells, from t = 0 (no noise) to t = 1 (nothing else):\n", head, rule, *rows])
 
 
-def _measure(facts: Mapping[str, Any]) -> str:
-    return "variance explained" if facts["kind"] == "continuous" else "share recognised"
+def _measure(record: ClassifierRecord) -> str:
+    return "variance explained" if record["kind"] == "continuous" else "accuracy"
 
 
-def _line(name: str, facts: Mapping[str, Any]) -> str:
-    if facts["kind"] == "continuous":
-        low, high = facts["range"]
-        knows = f"{low:g} to {high:g}"
+def _line(name: str, record: ClassifierRecord) -> str:
+    if record["kind"] == "continuous":
+        low, high = record["range"]
+        known = f"{low:g} to {high:g}"
     else:
-        labels = list(facts["labels"])
+        labels = list(record["labels"])
         more = f" and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
-        knows = ", ".join(labels[:_MOST_LABELS]) + more
-    found = facts["accuracy"]
+        known = ", ".join(labels[:_MOST_LABELS]) + more
+    value = record["accuracy"]
     return (
-        f"Classifier {name}: {knows}; {facts['n_cells']:,} cells; {_measure(facts)} {found['0.0']:.2f}"
-        f" without noise, {found['0.4']:.2f} at t = 0.4, {found['0.8']:.2f} at 0.8, {facts['chance']:.2f} by chance."
+        f"Classifier {name}: {known}; {record['n_cells']:,} cells; {_measure(record)} {value['0.0']:.2f}"
+        f" without noise, {value['0.4']:.2f} at t = 0.4, {value['0.8']:.2f} at 0.8, {record['chance']:.2f} by chance."
     )

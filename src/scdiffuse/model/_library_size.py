@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 __all__ = ["LibrarySizeScore"]
 
-_N_KNOTS = 129
 _RISE = 1e-6  # of the log at each score, so that sizes which many cells have still rise
 
 
@@ -24,16 +23,18 @@ class LibrarySizeScore(nn.Module):
     by_quantiles
         Whether scores follow the quantiles of the training cells. If not, a score is the standardised log of the
         library size, and library sizes are log-normal.
+    n_knots
+        Quantiles that are kept.
     """
 
     knots: Tensor
     scores: Tensor
     spread: Tensor
 
-    def __init__(self, *, by_quantiles: bool = True) -> None:
+    def __init__(self, *, by_quantiles: bool = True, n_knots: int = 129) -> None:
         super().__init__()
         self.by_quantiles = by_quantiles
-        self.register_buffer("knots", torch.linspace(-1.0, 1.0, _N_KNOTS, dtype=torch.float64))
+        self.register_buffer("knots", torch.linspace(-1.0, 1.0, n_knots, dtype=torch.float64))
         self.register_buffer("scores", self.knots.clone())
         self.register_buffer("spread", torch.ones((), dtype=torch.float64))
 
@@ -50,7 +51,7 @@ class LibrarySizeScore(nn.Module):
         logs = np.log(np.asarray(library_sizes, dtype=np.float64))
         spread = max(float(logs.std()), 1e-3)
         end = float(ndtri(1.0 - 0.5 / max(len(logs), 2)))
-        scores = np.linspace(-end, end, _N_KNOTS)
+        scores = np.linspace(-end, end, len(self.knots))
         knots = logs.mean() + spread * scores
         if self.by_quantiles:
             knots = np.quantile(logs, ndtr(scores), method="hazen") + _RISE * scores

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
@@ -23,6 +22,7 @@ __all__ = [
     "History",
     "ModelMetadata",
     "ModelRecord",
+    "SavedClassifier",
     "WarmStartRecord",
     "var_from_json",
     "var_to_json",
@@ -87,6 +87,15 @@ class ClassifierRecord(TypedDict):
     stopped: bool
 
 
+class SavedClassifier(ClassifierRecord):
+    """What ``config.json`` holds of a classifier."""
+
+    vocabulary: str
+    """Its labels or range, as `Conditions.to_json` writes them."""
+    settings: Json
+    """The tree of `ClassifierConfig`."""
+
+
 class DistillationRecord(TypedDict):
     """How a distilled sampler was trained, and how close it comes to the model that it was distilled from."""
 
@@ -114,7 +123,7 @@ class ModelRecord(TypedDict):
     stopped: NotRequired[bool]
     history: NotRequired[History]
     scores: NotRequired[Json | None]
-    classifiers: NotRequired[dict[str, Json]]
+    classifiers: NotRequired[dict[str, SavedClassifier]]
     distilled: NotRequired[DistillationRecord | None]
 
 
@@ -185,8 +194,8 @@ def var_from_json(text: str) -> pd.DataFrame:
     text
         JSON.
     """
-    held: Mapping[str, Any] = json.loads(text)
-    return pd.DataFrame(held["columns"], index=pd.Index(held["names"], dtype=str))
+    saved: Json = json.loads(text)
+    return pd.DataFrame(saved["columns"], index=pd.Index(saved["names"], dtype=str))
 
 
 def _plain(value: np.generic) -> object:

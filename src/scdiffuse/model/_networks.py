@@ -63,7 +63,9 @@ class Networks(nn.Module):
         self.expected = ExpectedExpression(grid, fractions.numel()) if grid else None
         self.register_buffer("latent_mean", torch.zeros(width))
         self.register_buffer("latent_std", torch.ones(width))
-        self.library_size_score = LibrarySizeScore(by_quantiles=config.library_size_scores)
+        self.library_size_score = LibrarySizeScore(
+            by_quantiles=config.library_size_scores, n_knots=config.library_size_knots
+        )
         self.register_buffer("conditions_codes", torch.from_numpy(training.codes))
         self.register_buffer("conditions_values", torch.from_numpy(training.values))
         self.register_buffer("conditions_counts", torch.from_numpy(training.counts))
