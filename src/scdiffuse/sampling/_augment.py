@@ -95,7 +95,7 @@ def _whole(n: object) -> int:
     return int(n)
 
 
-def combine(real: Source, made: ad.AnnData | None, *, uns: Mapping[str, Any], n_left_out: int) -> ad.AnnData:
+def combine(real: Source, made: ad.AnnData | None, *, uns: Mapping[str, object], n_left_out: int) -> ad.AnnData:
     """Put real and generated cells together.
 
     Parameters

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -50,7 +49,7 @@ def predict_cells(
     asked: ConditionPlan,
     *,
     library_sizes: CellLibrarySizes,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
     batch_size: int,
     progress: bool,
 ) -> ad.AnnData:

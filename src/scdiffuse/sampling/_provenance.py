@@ -14,7 +14,7 @@ from scdiffuse.model import FittedModel
 __all__ = ["provenance", "shorten"]
 
 
-def provenance(model: FittedModel, *, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+def provenance(model: FittedModel, *, seed: int, settings: Mapping[str, object]) -> dict[str, Any]:
     """Write where cells come from: version, model hash, seed and settings, as plain dictionaries that ``.h5ad`` keeps.
 
     Parameters

@@ -122,7 +122,7 @@ def follow(
     plan: TrajectoryPlan,
     *,
     library_sizes: CellLibrarySizes,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
     batch_size: int,
     progress: bool,
 ) -> ad.AnnData:

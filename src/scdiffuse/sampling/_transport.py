@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -178,7 +177,7 @@ class Transport:
         )
 
     def to_anndata(
-        self, counts: sp.csr_matrix, obs: pd.DataFrame, latents: Tensor, *, settings: Mapping[str, Any]
+        self, counts: sp.csr_matrix, obs: pd.DataFrame, latents: Tensor, *, settings: Mapping[str, object]
     ) -> ad.AnnData:
         """Put counts, columns and latents together, with where they come from.
 
