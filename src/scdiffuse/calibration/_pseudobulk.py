@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Pseudobulk"]
 
-_OFTEN = 0.5  # of the cells: a gene detected in nearly all of them does not tell UMIs from reads
+_OFTEN = 0.5  # of the cells: a gene detected in nearly all of them does not distinguish UMIs from reads
 _FEWEST_GENES = 10
 
 
@@ -36,7 +36,7 @@ class Pseudobulk(NamedTuple):
     def counts_per_detection(self) -> float:
         """Counts that a usual gene has each time it is detected, of the genes that at most half of the cells have.
 
-        The value is 1 where too few genes are that rare to tell.
+        The value is 1 where too few genes are that rare.
         """
         rare = (self.detected > 0) & (self.detected <= _OFTEN)
         if np.count_nonzero(rare) < _FEWEST_GENES:

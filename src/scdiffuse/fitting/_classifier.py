@@ -37,7 +37,7 @@ _FEWEST_CELLS = 20
 
 
 class LabelledCells(NamedTuple):
-    """Cells that say what they are."""
+    """Cells with a label or number each."""
 
     source: Source
     """Counts of the model's genes."""
@@ -46,7 +46,7 @@ class LabelledCells(NamedTuple):
     conditions: Conditions
     """Labels or range of the column alone, under the name of the classifier."""
     table: ConditionTable
-    """What the rows are."""
+    """Labels or numbers of the rows."""
 
 
 def read_labelled(source: Source, key: str, *, name: str, kind: Kind | None) -> LabelledCells:
@@ -61,7 +61,7 @@ def read_labelled(source: Source, key: str, *, name: str, kind: Kind | None) -> 
     name
         Name of the classifier.
     kind
-        What the column holds; decided by its type if not given.
+        Whether the column has labels or numbers; decided by its type if not given.
 
     Returns
     -------
@@ -157,9 +157,9 @@ def learn_classifier(
     return AttachedClassifier(conditions=cells.conditions, network=network, metadata=record)
 
 
-def _chance(codes: NDArray[np.int64], held: NDArray[np.int64]) -> float:
-    """Return how many held-out cells have the label that is most frequent."""
-    return float(np.mean(codes[held] == np.bincount(codes).argmax()))
+def _chance(codes: NDArray[np.int64], held_out: NDArray[np.int64]) -> float:
+    """Return the fraction of held-out cells that have the most frequent label."""
+    return float(np.mean(codes[held_out] == np.bincount(codes).argmax()))
 
 
 def _divide(
@@ -205,9 +205,9 @@ def _require_enough(known: Conditions, key: str, *, n_cells: int) -> None:
         raise ConditionError(msg + " Add cells, or fill in missing values.")
     for labels in known.categorical.values():
         if len(labels) < 2:
-            msg = f"All cells have the label {labels[0]!r} in {key!r}; expected at least two labels to tell apart."
+            msg = f"All cells have the label {labels[0]!r} in {key!r}; expected at least two labels."
             raise ConditionError(msg + " Add cells with other labels.")
     for seen in known.continuous.values():
         if seen.min == seen.max:
-            msg = f"All cells have the number {seen.min:g} in {key!r}; expected different ones to tell apart."
+            msg = f"All cells have the number {seen.min:g} in {key!r}; expected different ones."
             raise ConditionError(msg + " Add cells with other numbers.")

@@ -1,4 +1,4 @@
-"""A student of a model's denoiser: its network, and how close it comes to its teacher."""
+"""Distillation: a sampler that learns to take the path of the denoiser in few steps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def distill_sampler(
     seed: int,
     progress: bool,
 ) -> DistilledSampler:
-    """Teach a copy of the denoiser to walk the denoiser's own path in few steps.
+    """Train a copy of the denoiser to integrate the denoiser's own path in few steps.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def distill_sampler(
 
     Returns
     -------
-    The student, on the device of the model.
+    The sampler, on the device of the model.
     """
     device = networks.latent_mean.device
     noise = torch.from_numpy(cell_normals(seed, "paths of a student", np.arange(n_paths), len(networks.latent_mean)))

@@ -112,7 +112,7 @@ def _inherit_counts(ours: nn.Module, theirs: nn.Module, found: NDArray[np.int64]
         learnt = before[name].to(weight.device).index_select(axis, at)
         if name == "decoder.bias":  # logits have no zero: keep what the shared genes make of all counts
             learnt = learnt + weight[shared].logsumexp(0) - learnt.logsumexp(0)
-        if name == "encoder.gene_weight" and type(ours) is CountAutoencoder:  # new genes say nothing at first
+        if name == "encoder.gene_weight" and type(ours) is CountAutoencoder:  # new genes carry no information at first
             weight.zero_()
         weight.index_copy_(axis, shared, learnt)
 

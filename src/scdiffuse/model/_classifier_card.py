@@ -1,4 +1,4 @@
-"""What the model card says of classifiers."""
+"""Classifiers on the model card."""
 
 from __future__ import annotations
 

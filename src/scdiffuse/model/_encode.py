@@ -81,7 +81,7 @@ class GivenCells:
     obs: pd.DataFrame
     """Columns of the cells, ``N`` rows."""
     table: ConditionTable
-    """Conditions of the cells; what `obs` does not say is missing."""
+    """Conditions of the cells; what `obs` does not have is missing."""
     means: Tensor
     """Posterior means and the score of the library size, standardised, shape ``(N, D + 1)``."""
     stds: Tensor

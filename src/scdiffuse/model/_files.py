@@ -70,7 +70,7 @@ def read_config(folder: Path) -> ConfigFile:
         raise ModelFolderError(msg) from error
     if version < FORMAT:
         msg = f"The model in {str(folder)!r} was saved by an earlier version, {tree.get('version')}, of scdiffuse,"
-        raise ModelFolderError(msg + " which held something else; expected one of this version. Fit it again.")
+        raise ModelFolderError(msg + " in another format; expected one of this version. Fit it again.")
     if version > FORMAT:
         msg = f"The model in {str(folder)!r} was saved by a newer version, {tree.get('version')}, of scdiffuse;"
         raise ModelFolderError(msg + " this one cannot read it. Update with `pip install -U scdiffuse`.")

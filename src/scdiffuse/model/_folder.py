@@ -58,7 +58,7 @@ class SavedModel(NamedTuple):
 
     model: FittedModel
     config: ConfigFile
-    """What ``config.json`` says."""
+    """Content of ``config.json``."""
     history: History
 
 

@@ -143,7 +143,7 @@ class ModelMetadata:
         return {GENES_FILE: var_to_json(self.var), VOCABULARY_FILE: self.conditions.to_json()}
 
     def record(self, *, seed: int, max_epochs: int | None) -> ModelRecord:
-        """Return what ``config.json`` says from the beginning of a fit.
+        """Return the content of ``config.json`` at the beginning of a fit.
 
         Parameters
         ----------

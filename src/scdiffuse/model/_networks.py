@@ -73,8 +73,8 @@ class Networks(nn.Module):
     @property
     def trained_on(self) -> ConditionTable:
         """Distinct condition rows of the training cells, with their numbers."""
-        held = (self.conditions_codes, self.conditions_values, self.conditions_counts)
-        return ConditionTable(*(part.cpu().numpy() for part in held))
+        parts = (self.conditions_codes, self.conditions_values, self.conditions_counts)
+        return ConditionTable(*(part.cpu().numpy() for part in parts))
 
     def with_library_sizes(self, posterior: Posterior, library_sizes: NDArray[np.number]) -> Posterior:
         """Put the scores of library sizes beside the posterior of codes.

@@ -44,7 +44,7 @@ def plan_numbers(obs: pd.DataFrame, *, by: str, n_per_label: CellsPerLabel, cond
     UnknownNameError
         `by` is no condition, no column of the cells, or a label was not trained.
     ConditionError
-        `by` is a continuous condition, or the cells have a column that says where cells come from.
+        `by` is a continuous condition, or the cells have a column ``source`` already.
     SettingError
         A number of cells is not a whole one of at least 1, or there is no such word.
     """

@@ -1,4 +1,4 @@
-"""What a request must not ask for at once, and what lies beyond the measured."""
+"""Checks of requests: what contradicts itself, and what lies beyond the measured."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from scdiffuse.diffusion import Heun, Solver, angle
 from scdiffuse.guidance import Avoided
 from scdiffuse.model import FittedModel
 
-__all__ = ["call_times", "read_target", "require_none_avoided", "warn_beyond", "warn_column", "without_avoided"]
+__all__ = ["call_times", "read_target", "require_not_away", "warn_beyond", "warn_column", "without_away"]
 
 
-def without_avoided(training: ConditionTable, avoided: Iterable[Avoided], conditions: Conditions) -> ConditionTable:
-    """Leave out the training cells that have a label to avoid, so that none is drawn for an open condition.
+def without_away(training: ConditionTable, away: Iterable[Avoided], conditions: Conditions) -> ConditionTable:
+    """Leave out the training cells that have a label to keep away from, so that none is drawn for an open condition.
 
     Parameters
     ----------
     training
         Conditions of the training cells.
-    avoided
-        What to avoid.
+    away
+        Conditions to keep away from.
     conditions
         Those of the model.
 
@@ -35,8 +35,8 @@ def without_avoided(training: ConditionTable, avoided: Iterable[Avoided], condit
         All training cells have it.
     """
     keep = np.ones(len(training), dtype=bool)
-    for at, value, strength in avoided:
-        if at < training.codes.shape[1] and strength > 0.0:
+    for at, value, scale in away:
+        if at < training.codes.shape[1] and scale > 0.0:
             keep &= training.codes[:, at] != int(value)
             if not keep.any():
                 name = conditions.names[at]
@@ -45,31 +45,31 @@ def without_avoided(training: ConditionTable, avoided: Iterable[Avoided], condit
     return training.take(keep)
 
 
-def require_none_avoided(table: ConditionTable, avoided: Iterable[Avoided], conditions: Conditions) -> None:
-    """Refuse to give cells what they shall stay away from.
+def require_not_away(table: ConditionTable, away: Iterable[Avoided], conditions: Conditions) -> None:
+    """Refuse to give cells what they are guided away from.
 
     Parameters
     ----------
     table
-        What cells shall be.
-    avoided
-        What to avoid.
+        What cells are asked to be.
+    away
+        Conditions to keep away from.
     conditions
         Those of the model.
 
     Raises
     ------
     SettingError
-        A cell shall have a label, or a number, and avoid it.
+        A cell is asked to have a label, or a number, and to keep away from it.
     """
-    for at, value, _ in avoided:
+    for at, value, _ in away:
         has = np.concatenate([table.codes, table.values], axis=1)[:, at] == value
         if has.any():
             name = conditions.names[at]
             labels = conditions.categorical.get(name, ())
             shown = labels[int(value)] if labels else "a number"
             n_cells = int(table.counts[has].sum())
-            msg = f"`away` names {shown!r} of {name!r}, and {n_cells:,} of the cells asked for shall have it; expected"
+            msg = f"`away` names {shown!r} of {name!r}, and {n_cells:,} of the cells are asked to have it; expected"
             raise SettingError(msg + " none. Ask for another one, or for None, or leave it out of `away`.")
 
 

@@ -60,24 +60,24 @@ class Support:
         return self.n_cells == 0 or any(number.is_outside for number in self.numbers.values())
 
     def __str__(self) -> str:
-        """Say it in plain sentences."""
+        """Describe the coverage in plain sentences."""
         labels = [f"{name} {label!r}" for name, label in self.where.items() if name in self.marginals]
-        told = []
+        sentences = []
         if labels:
             alone = "; ".join(f"{name} alone: {self.marginals[name]:,}" for name in self.marginals)
-            told.append(f"{self.n_cells:,} training cells have {' and '.join(labels)} ({alone}).")
+            sentences.append(f"{self.n_cells:,} training cells have {' and '.join(labels)} ({alone}).")
         if self.n_cells == 0 and len(self.nearest):
             first = self.nearest.iloc[0]
             combination = ", ".join(f"{name} {first[name]!r}" for name in self.marginals)
-            told.append(f"The combination is unseen; the nearest is {combination} ({first['n_cells']:,} cells).")
-        told += [_tell(name, number) for name, number in self.numbers.items()]
-        return " ".join(told) or "Nothing was asked for: every training cell counts."
+            sentences.append(f"The combination is unseen; the nearest is {combination} ({first['n_cells']:,} cells).")
+        sentences += [_describe(name, number) for name, number in self.numbers.items()]
+        return " ".join(sentences) or "Nothing was asked for: every training cell counts."
 
     def __repr__(self) -> str:
         return f"Support({self})"
 
 
-def _tell(name: str, number: NumberSupport) -> str:
+def _describe(name: str, number: NumberSupport) -> str:
     asked = f"{name} {number.asked:g}"
     if number.is_outside:
         return f"{asked} lies outside of what was measured, {number.low:g} to {number.high:g}: this is extrapolation."

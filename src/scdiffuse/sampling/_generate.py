@@ -58,8 +58,8 @@ class GenerationPlan:
     def noise_ids(self, table: ConditionTable, cells: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Name the noise of cells: each index has other noise under other conditions, and for other guides.
 
-        Calls with the same seed for one label after the other would make cells that share their noise otherwise, which
-        a classifier two-sample test sees in the cells together.
+        Without that, calls with the same seed for one label after the other would make cells of the same noise, which a
+        classifier two-sample test detects in the cells together.
 
         Parameters
         ----------

@@ -15,7 +15,7 @@ from scdiffuse._core.random import noise_ids_of
 from scdiffuse.cells import ConditionPlan, ConditionTable
 from scdiffuse.diffusion import Heun
 from scdiffuse.model import GivenCells
-from scdiffuse.sampling._checks import require_none_avoided
+from scdiffuse.sampling._checks import require_not_away
 from scdiffuse.sampling._coverage import with_unseen
 from scdiffuse.sampling._library_size import CellLibrarySizes
 from scdiffuse.sampling._transport import Transport
@@ -87,7 +87,7 @@ def predict_cells(
     transport = transport.for_cells(given.obs)
     unguided, at_target, factor_table = transport.unguided, transport.at_target, transport.factor_table
     transport.require_steps(solver)
-    require_none_avoided(target, transport.guidance.away(), transport.model.conditions)
+    require_not_away(target, transport.guidance.away(), transport.model.conditions)
     counts, latents = [], []
     with Progress("predict", len(given), enabled=progress) as bar:
         for begin in range(0, len(given), batch_size):

@@ -13,7 +13,7 @@ from scdiffuse.cells import plan_conditions
 from scdiffuse.diffusion import Denoiser, Euler, Solver, SolverName, solver_named
 from scdiffuse.model import DistilledSampler, FittedModel, gene_factor_table
 from scdiffuse.sampling._bound_guidance import BoundGuidance
-from scdiffuse.sampling._checks import call_times, require_none_avoided, warn_beyond, without_avoided
+from scdiffuse.sampling._checks import call_times, require_not_away, warn_beyond, without_away
 from scdiffuse.sampling._generate import GenerationPlan
 from scdiffuse.sampling._guidance import Guidance
 from scdiffuse.sampling._library_size import LibrarySize, plan_sizes
@@ -58,9 +58,9 @@ class Request:
         guidance = BoundGuidance(guidance=self.guidance, conditions=conditions, classifiers=model.classifiers)
         denoiser, solver, solver_steps = self._sampler(model, guidance)
         away = guidance.away()
-        training = without_avoided(model.trained_on, away, conditions)
+        training = without_away(model.trained_on, away, conditions)
         plan = plan_conditions(conditions, training, n_cells=n_cells, where=self.where, seed=self.seed)
-        require_none_avoided(plan.requests, away, conditions)
+        require_not_away(plan.requests, away, conditions)
         warn_beyond(conditions, plan.requests)
         return GenerationPlan(
             conditions_plan=plan,

@@ -21,7 +21,7 @@ from scdiffuse.cells import ConditionPlan, ConditionTable
 from scdiffuse.diffusion import add_noise, scales
 from scdiffuse.guidance import Blend, beside
 from scdiffuse.model import GivenCells
-from scdiffuse.sampling._checks import require_none_avoided
+from scdiffuse.sampling._checks import require_not_away
 from scdiffuse.sampling._coverage import with_unseen
 from scdiffuse.sampling._library_size import CellLibrarySizes
 from scdiffuse.sampling._predict import override
@@ -189,7 +189,7 @@ def follow(
 def _require_possible(branch: Branch, start: GivenCells, plan: TrajectoryPlan) -> None:
     """Refuse what contradicts itself, before anything costly."""
     transport, target = branch.transport, override(start.table, branch.plan)
-    require_none_avoided(target, transport.guidance.away(), transport.model.conditions)
+    require_not_away(target, transport.guidance.away(), transport.model.conditions)
     if plan.start_time > 0.0:
         transport.require_steps(start=plan.start_time)
 
@@ -198,7 +198,7 @@ def _states(
     start: GivenCells, plan: TrajectoryPlan, *, cells: NDArray[np.int64], library_sizes: CellLibrarySizes
 ) -> Iterator[tuple[Tensor, sp.csr_matrix]]:
     """Make latents and counts of some start cells at each branch and state."""
-    clean = start.means  # of one cell, what its counts say; a draw would be harder to find again
+    clean = start.means  # the posterior mean of a cell; a draw would be harder to find again
     for branch in plan.branches.values():
         transport = branch.transport
         noisy = _begin(transport, start, cells, plan=plan)
