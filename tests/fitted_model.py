@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -12,9 +15,40 @@ import scipy.sparse as sp
 import torch
 
 from scdiffuse.generator import CellGenerator, load
-from scdiffuse.model import AutoencoderConfig, DiffusionConfig, ModelConfig, TrainConfig
+from scdiffuse.model import AttachedClassifier, AutoencoderConfig, DiffusionConfig, ModelConfig, Networks, TrainConfig
 
 N_CELLS, N_GENES = 150, 25
+
+
+def networks_of(model: CellGenerator) -> Networks:
+    """Return all tensors of a fitted model."""
+    assert model._model is not None
+    return model._model.networks
+
+
+def classifiers_of(model: CellGenerator) -> dict[str, AttachedClassifier]:
+    """Return the classifiers of a fitted model, with their networks."""
+    assert model._model is not None
+    return model._model.classifiers
+
+
+def assert_same_uns(x: Mapping[str, Any], y: Mapping[str, Any]) -> None:
+    """Compare what cells say of where they come from: plain dictionaries of numbers, text and arrays."""
+    assert x.keys() == y.keys()
+    for name, value in x.items():
+        if isinstance(value, Mapping):
+            assert_same_uns(value, y[name])
+        else:
+            np.testing.assert_array_equal(value, y[name], err_msg=name)
+
+
+def twin(model: CellGenerator, *, classifiers: bool = False) -> CellGenerator:
+    """Return a model of the same networks with classifiers of its own, none at first unless told."""
+    assert model._model is not None
+    made = CellGenerator.__new__(CellGenerator)
+    vars(made).update(vars(model))
+    made._model = replace(model._model, classifiers=dict(model._model.classifiers) if classifiers else {})
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -73,10 +107,9 @@ def bare(simulated: ad.AnnData, small: ModelConfig) -> CellGenerator:
 
 @pytest.fixture
 def normal(folder: Path) -> CellGenerator:
-    """A model whose latents are exactly normal, with unit variance around the centre of their conditions."""
+    """A model whose latents are exactly normal, with unit variance around the mean of their conditions."""
     model = load(folder)
-    assert model._networks is not None
-    denoiser = model._networks.denoiser
+    denoiser = networks_of(model).denoiser
     for linear in (denoiser.write, denoiser.gain, denoiser.shift):
         torch.nn.init.zeros_(linear.weight)
         torch.nn.init.zeros_(linear.bias)

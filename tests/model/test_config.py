@@ -7,12 +7,20 @@ import json
 import pytest
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse.model import DiffusionConfig, ModelConfig, TrainConfig
+from scdiffuse.guidance import ClassifierConfig
+from scdiffuse.model import CalibrationConfig, DiffusionConfig, ModelConfig, TrainConfig
 
 
 def test_settings_survive_json() -> None:
     config = ModelConfig(
-        diffusion=DiffusionConfig(width=7), autoencoder_training=TrainConfig(patience=3), validation_fraction=0.2
+        diffusion=DiffusionConfig(width=7, solver_steps=9),
+        autoencoder_training=TrainConfig(patience=3),
+        calibration=CalibrationConfig(expected_expression=False, rare_cells=7),
+        classifier=ClassifierConfig(width=5),
+        distillation_training=TrainConfig(patience=9),
+        library_size_scores=False,
+        validation_fraction=0.2,
+        latent={"kind": "embedding", "name": "X_pca", "width": 3},
     )
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
@@ -21,3 +29,14 @@ def test_settings_survive_json() -> None:
 def test_a_validation_fraction_out_of_range_is_refused(share: float) -> None:
     with pytest.raises(SettingError, match=r"`validation_fraction` must lie between 0 and 0.5, got .*; 0.1 suits"):
         ModelConfig(validation_fraction=share)
+
+
+def test_settings_that_a_tree_lacks_have_their_defaults() -> None:
+    tree = ModelConfig().to_dict()
+    del tree["calibration"], tree["diffusion"]["solver_steps"]
+    assert ModelConfig.from_dict(tree) == ModelConfig()
+
+
+def test_fewer_than_two_quantiles_of_library_sizes_are_refused() -> None:
+    with pytest.raises(SettingError, match=r"`library_size_knots` must be at least 2, got 1; 129 suits"):
+        ModelConfig(library_size_knots=1)

@@ -14,22 +14,23 @@ import pandas as pd
 import pytest
 import safetensors
 from safetensors.torch import load_file, save_file
+from tests.fitted_model import assert_same_uns
 
 from scdiffuse._core.errors import ModelFolderError, OutputExistsError, SettingError, StorageError
 from scdiffuse._core.files import sha256
 from scdiffuse.generator import CellGenerator, load
-from scdiffuse.model import _folder as room
+from scdiffuse.model import _files as files
 
 FILES = {"README.md", "config.json", "genes.json", "vocabulary.json", "weights.safetensors"}
 
 
 def _change_config(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Change ``config.json`` as another version might have written it, checksum included."""
-    facts = json.loads((folder / "config.json").read_text())
-    facts.pop("checksum")
-    change(facts)
-    facts["checksum"] = room._checksum(facts)
-    (folder / "config.json").write_text(json.dumps(facts))
+    record = json.loads((folder / "config.json").read_text())
+    record.pop("checksum")
+    change(record)
+    record["checksum"] = files._checksum(record)
+    (folder / "config.json").write_text(json.dumps(record))
 
 
 def test_the_folder_holds_weights_json_and_a_card(folder: Path) -> None:
@@ -55,7 +56,7 @@ def test_a_loaded_model_generates_the_same_cells(folder: Path, fitted: CellGener
     assert (before.X != after.X).nnz == 0
     pd.testing.assert_frame_equal(before.obs, after.obs)
     pd.testing.assert_frame_equal(before.var, after.var)
-    assert before.uns == after.uns
+    assert_same_uns(before.uns, after.uns)
 
 
 def test_a_loaded_model_knows_what_the_saved_one_knew(folder: Path, fitted: CellGenerator) -> None:
@@ -125,7 +126,7 @@ def test_an_altered_file_is_named(folder: Path, name: str) -> None:
 
 def test_altered_settings_are_noticed(folder: Path) -> None:
     text = (folder / "config.json").read_text()
-    (folder / "config.json").write_text(text.replace('"n_steps": 4', '"n_steps": 5'))
+    (folder / "config.json").write_text(text.replace('"solver_steps": 4', '"solver_steps": 5'))
     with pytest.raises(ModelFolderError, match=r"`config.json` in .* was altered after it was saved"):
         load(folder)
 
@@ -138,25 +139,25 @@ def test_damaged_settings_are_told(folder: Path, text: str) -> None:
 
 
 def test_a_newer_version_is_told(folder: Path) -> None:
-    _change_config(folder, lambda facts: facts.update(format=room.FORMAT + 1, version="9.9"))
+    _change_config(folder, lambda record: record.update(format=files.FORMAT + 1, version="9.9"))
     with pytest.raises(ModelFolderError, match=r"saved by a newer version, 9.9, of scdiffuse; .*pip install -U"):
         load(folder)
 
 
 def test_an_earlier_version_whose_decoder_meant_something_else_is_told(folder: Path) -> None:
-    _change_config(folder, lambda facts: facts.update(format=room.FORMAT - 1, version="0.0.9"))
+    _change_config(folder, lambda record: record.update(format=files.FORMAT - 1, version="0.0.9"))
     with pytest.raises(ModelFolderError, match=r"saved by an earlier version, 0.0.9, of scdiffuse, .* Fit it again"):
         load(folder)
 
 
 def test_settings_that_do_not_fit_the_weights_are_told(folder: Path) -> None:
-    _change_config(folder, lambda facts: facts["settings"]["diffusion"].update(width=99))
+    _change_config(folder, lambda record: record["settings"]["diffusion"].update(width=99))
     with pytest.raises(ModelFolderError, match=r"The settings and weights in .* do not belong together"):
         load(folder)
 
 
 def test_an_unknown_setting_is_told(folder: Path) -> None:
-    _change_config(folder, lambda facts: facts["settings"]["diffusion"].update(colour="red"))
+    _change_config(folder, lambda record: record["settings"]["diffusion"].update(colour="red"))
     with pytest.raises(ModelFolderError, match=r"do not belong together .*colour"):
         load(folder)
 
@@ -166,7 +167,7 @@ def test_weights_that_lack_a_tensor_are_told(folder: Path) -> None:
     del tensors["latent_std"]
     save_file(tensors, folder / "weights.safetensors")
     digest = sha256(folder / "weights.safetensors")
-    _change_config(folder, lambda facts: facts["files"].update({"weights.safetensors": digest}))
+    _change_config(folder, lambda record: record["files"].update({"weights.safetensors": digest}))
     with pytest.raises(ModelFolderError, match="do not belong together"):
         load(folder)
 
@@ -188,7 +189,7 @@ def test_a_full_disk_is_told(fitted: CellGenerator, tmp_path: Path, monkeypatch:
         msg = "Error while serializing: I/O error: No space left on device (os error 28)"
         raise safetensors.SafetensorError(msg)
 
-    monkeypatch.setattr(room, "save_file", full)
+    monkeypatch.setattr(files, "save_file", full)
     with pytest.raises(StorageError, match=r"Cannot write .*: the disk is full"):
         fitted.save(tmp_path / "model")
     assert not any(tmp_path.iterdir())

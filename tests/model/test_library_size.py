@@ -26,8 +26,8 @@ def cut() -> NDArray[np.int64]:
     return kept
 
 
-def test_normal_scores_give_the_distribution_of_sizes_back(cut: NDArray[np.int64]) -> None:
-    made = _learnt(cut).sizes(torch.randn(20_000, generator=torch.Generator().manual_seed(0)))
+def test_normal_scores_give_the_distribution_of_library_sizes_back(cut: NDArray[np.int64]) -> None:
+    made = _learnt(cut).library_sizes(torch.randn(20_000, generator=torch.Generator().manual_seed(0)))
     assert stats.ks_2samp(made, cut).statistic < 0.02
     assert made.min() == 500
     assert np.mean(made == 500) < np.mean(cut == 500) + 0.005
@@ -42,7 +42,7 @@ def test_scores_of_the_training_cells_are_standard_normal(cut: NDArray[np.int64]
 
 def test_sizes_come_back_from_their_scores(cut: NDArray[np.int64]) -> None:
     scale = _learnt(cut)
-    np.testing.assert_array_equal(scale.sizes(torch.from_numpy(scale.of(cut)).float()), cut)
+    np.testing.assert_array_equal(scale.library_sizes(torch.from_numpy(scale.of(cut)).float()), cut)
 
 
 def test_scores_go_on_beyond_the_training_cells(cut: NDArray[np.int64]) -> None:
@@ -53,4 +53,27 @@ def test_scores_go_on_beyond_the_training_cells(cut: NDArray[np.int64]) -> None:
 def test_cells_of_one_size_have_that_size() -> None:
     scale = _learnt(np.full(40, 1_000))
     assert np.abs(scale.of(np.array([1_000]))).max() < 1e-6
-    assert (scale.sizes(torch.tensor([-3.0, 0.0, 3.0])) == 1_000).all()
+    assert (scale.library_sizes(torch.tensor([-3.0, 0.0, 3.0])) == 1_000).all()
+
+
+def test_without_quantiles_scores_are_standardised_logs(cut: NDArray[np.int64]) -> None:
+    off = LibrarySizeScore(by_quantiles=False)
+    off.learn(cut)
+    logs = np.log(cut)
+    np.testing.assert_allclose(off.of(cut), (logs - logs.mean()) / logs.std(), atol=1e-9)
+
+
+def test_without_quantiles_library_sizes_are_log_normal(cut: NDArray[np.int64]) -> None:
+    off = LibrarySizeScore(by_quantiles=False)
+    off.learn(cut)
+    made = off.library_sizes(torch.randn(20_000, generator=torch.Generator().manual_seed(0)))
+    logs = np.log(cut)
+    assert stats.kstest(np.log(made), "norm", args=(logs.mean(), logs.std())).statistic < 0.02
+    assert made.min() < 250  # the threshold of 500 counts is smeared out
+
+
+@pytest.mark.parametrize("n_knots", [2, 17, 1_001])
+def test_any_number_of_quantiles_keeps_the_range(cut: NDArray[np.int64], n_knots: int) -> None:
+    few = LibrarySizeScore(n_knots=n_knots)
+    few.learn(cut)
+    assert few.library_sizes(torch.tensor([-9.0, 9.0])).tolist() == [cut.min(), cut.max()]
