@@ -1,4 +1,4 @@
-"""What each command hands to the model, with a recording model at the border."""
+"""Arguments that each command passes to the Python API, with a recorder in place of the model."""
 
 from __future__ import annotations
 
@@ -11,18 +11,33 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import scdiffuse as scd
 from scdiffuse._core.errors import ModelFolderError
 from scdiffuse.cells import Conditions
 from scdiffuse.cli import run
 from scdiffuse.cli._app import main
 
 Calls = dict[str, Any]
+GUIDANCE = ["--toward", "organ=Spleen:2.0", "--away", "cell_type=T", "--guidance-interval", "0.2", "0.8"]
+GUIDANCE += ["--composition", "additive"]
+WITH_ALL = scd.Guidance(
+    1.5, toward={"organ": ("Spleen", 2.0)}, away={"cell_type": ("T", 1.0)}, interval=(0.2, 0.8), composition="additive"
+)
+
+
+class Output:
+    """Stands for cells that can be written."""
+
+    obs, n_obs = pd.DataFrame({"source": ["real", "generated"]}), 2
+
+    def write_h5ad(self, path: Path) -> None:
+        path.touch()
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Replace the model room by one that records how it is called."""
-    held: Calls = {}
+    """Replace the package `generator` by a model that records its calls."""
+    calls: Calls = {}
     obs = pd.DataFrame({"cell_type": ["B", "B", "T", "T"], "day": [0.0, 1.0, 2.0, 3.0]})
     conditions = Conditions.from_obs(obs, ["cell_type"], ["day"])
 
@@ -31,23 +46,36 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         classifiers = {"organ": {"labels": {"Spleen": 3, "Lung": 4}}}  # noqa: RUF012 - read only
 
         def __init__(self, data: Path, **settings: Any) -> None:
-            held["data"], held["settings"], self.conditions = data, settings, conditions
+            calls["data"], calls["settings"], self.conditions = data, settings, conditions
 
         def summary(self) -> str:
             return "summary"
 
         def fit(self, folder: Path, **how: Any) -> None:
-            held["fit"] = {"folder": folder} | how
-            self.was_stopped = bool(held.get("stop"))
+            calls["fit"] = {"folder": folder} | how
+            self.was_stopped = bool(calls.get("stop"))
 
         def add_classifier(self, name: str, data: Path, **how: Any) -> None:
-            held["add_classifier"] = {"name": name, "data": data} | how
+            calls["add_classifier"] = {"name": name, "data": data} | how
 
         def save(self, folder: Path, **how: Any) -> None:
-            held["save"] = {"folder": folder} | how
+            calls["save"] = {"folder": folder} | how
 
-        def generate(self, n: int | None, **how: Any) -> None:
-            held["generate"] = {"n": n} | how
+        def generate(self, n_cells: int | None, **how: Any) -> Path:
+            calls["generate"] = {"n_cells": n_cells} | how
+            return Path(how["path"])
+
+        def predict(self, adata: Path, to: Any, **how: Any) -> Output:
+            calls["predict"] = {"adata": adata, "to": to} | how
+            return Output()
+
+        def trajectory(self, start: Any, to: Any, **how: Any) -> Output:
+            calls["trajectory"] = {"start": start, "to": to} | how
+            return Output()
+
+        def augment(self, adata: Path, **how: Any) -> Output:
+            calls["augment"] = {"adata": adata} | how
+            return Output()
 
     def load(folder: Path, *, device: str = "cpu") -> Recorder:
         assert device in {"cpu", "cuda"}
@@ -56,11 +84,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
             raise ModelFolderError(msg)
         return Recorder(folder)
 
-    room = ModuleType("scdiffuse.generator")
-    vars(room).update(vars(SimpleNamespace(CellGenerator=Recorder, load=load)))
+    package = ModuleType("scdiffuse.generator")
+    vars(package).update(vars(SimpleNamespace(CellGenerator=Recorder, load=load)))
     monkeypatch.setattr("scdiffuse.cli._fit.read_settings", lambda pairs: "settings")
-    monkeypatch.setitem(sys.modules, "scdiffuse.generator", room)
-    return held
+    monkeypatch.setitem(sys.modules, "scdiffuse.generator", package)
+    return calls
 
 
 def test_fit_passes_every_option(calls: Calls, tmp_path: Path) -> None:
@@ -92,9 +120,7 @@ def test_fit_passes_every_option(calls: Calls, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_stopped_fit_says_so_and_ends_with_130(
-    calls: Calls, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stopped_fit_ends_with_130(calls: Calls, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     calls["stop"] = True
     assert run(["fit", "a.h5ad", "-o", str(tmp_path / "m")]) == 130
     assert "stopped early" in capsys.readouterr().err
@@ -106,14 +132,16 @@ def test_fit_refuses_a_folder_that_is_there(calls: Calls, tmp_path: Path, capsys
     assert "fit" not in calls
 
 
-def test_fit_replaces_a_model_when_told(calls: Calls, tmp_path: Path) -> None:
+def test_fit_overwrites_a_model(calls: Calls, tmp_path: Path) -> None:
     (tmp_path / "config.json").touch()
     assert run(["fit", "a.h5ad", "-o", str(tmp_path), "--overwrite"]) == 0
     assert calls["fit"]["folder"] == tmp_path
     assert not tmp_path.exists()
 
 
-def test_fit_never_replaces_what_is_no_model(calls: Calls, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fit_never_overwrites_anything_but_a_model(
+    calls: Calls, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "thesis.txt").touch()
     assert run(["fit", "a.h5ad", "-o", str(tmp_path), "--overwrite"]) == 2
     assert "holds other things than a saved model" in capsys.readouterr().err
@@ -122,19 +150,59 @@ def test_fit_never_replaces_what_is_no_model(calls: Calls, tmp_path: Path, capsy
 
 def test_generate_passes_every_option(calls: Calls, tmp_path: Path) -> None:
     options = ["-n", "9", "--where", "cell_type=B", "--where", "day=2", "--guidance", "1.5", "--library-size", "900"]
-    more = ["--steps", "8", "--solver", "heun", "--chunk", "3", "--seed", "4", "--no-progress"]
-    more += ["--guide", "organ=Spleen:2.0", "--avoid", "cell_type=T", "--interval", "0.2,0.8"]
-    more += ["--composition", "additive", "--device", "cuda"]
+    more = ["--solver-steps", "8", "--solver", "heun", "--batch-size", "3", "--seed", "4", "--no-progress"]
+    more += [*GUIDANCE, "--device", "cuda"]
     assert run(["generate", str(tmp_path), "-o", str(tmp_path / "c.h5ad"), *options, *more]) == 0
     assert calls["generate"] == {
-        "n": 9, "where": {"cell_type": "B", "day": 2.0}, "guidance": 1.5, "guide": {"organ": ("Spleen", 2.0)},
-        "avoid": {"cell_type": ("T", 1.0)}, "interval": (0.2, 0.8), "composition": "additive", "library_size": 900,
-        "steps": 8, "solver": "heun", "chunk": 3, "seed": 4, "to": tmp_path / "c.h5ad", "overwrite": False,
-        "progress": False,
+        "n_cells": 9, "where": {"cell_type": "B", "day": 2.0}, "guidance": WITH_ALL, "library_size": 900,
+        "solver_steps": 8, "solver": "heun", "batch_size": 3, "seed": 4, "path": tmp_path / "c.h5ad",
+        "overwrite": False, "progress": False,
     }  # fmt: skip
 
 
-def test_a_classifier_is_added_in_place_with_every_option(calls: Calls, tmp_path: Path) -> None:
+def test_predict_passes_every_option(calls: Calls, tmp_path: Path) -> None:
+    options = [
+        "--to",
+        "cell_type=B",
+        "--guidance",
+        "1.5",
+        *GUIDANCE,
+        "--library-size",
+        "generated",
+        "--layer",
+        "counts",
+    ]
+    more = ["--solver-steps", "8", "--batch-size", "3", "--seed", "4", "--no-progress"]
+    assert run(["predict", str(tmp_path), "a.h5ad", "--path", str(tmp_path / "c.h5ad"), *options, *more]) == 0
+    assert calls["predict"] == {
+        "adata": Path("a.h5ad"), "to": {"cell_type": "B"}, "guidance": WITH_ALL, "library_size": None,
+        "layer": "counts", "solver_steps": 8, "batch_size": 3, "seed": 4, "progress": False,
+    }  # fmt: skip
+    assert (tmp_path / "c.h5ad").exists()
+
+
+def test_trajectory_passes_every_option(calls: Calls, tmp_path: Path) -> None:
+    options = ["--from", "cell_type=B", "--to", "day=3", "--guidance", "1.5", *GUIDANCE, "--layer", "counts"]
+    more = ["--n-states", "5", "--keep", "0.3", "--n-cells", "7", "--method", "partial_noising", "--solver-steps", "8"]
+    more += ["--batch-size", "3", "--seed", "4", "--no-progress"]
+    assert run(["trajectory", str(tmp_path), "-o", str(tmp_path / "c.h5ad"), *options, *more]) == 0
+    assert calls["trajectory"] == {
+        "start": {"cell_type": "B"}, "to": {"day": 3.0}, "n_states": 5, "keep": 0.3, "n_cells": 7,
+        "method": "partial_noising", "guidance": WITH_ALL, "layer": "counts", "solver_steps": 8, "batch_size": 3,
+        "seed": 4, "progress": False,
+    }  # fmt: skip
+
+
+def test_augment_passes_every_option(calls: Calls, tmp_path: Path) -> None:
+    options = ["--by", "cell_type", "--n-per-label", "B=9", "--guidance", "day=2", "--layer", "counts", "--seed", "4"]
+    assert run(["augment", str(tmp_path), "a.h5ad", "-o", str(tmp_path / "c.h5ad"), *options, "--no-progress"]) == 0
+    assert calls["augment"] == {
+        "adata": Path("a.h5ad"), "by": "cell_type", "n_per_label": {"B": 9}, "guidance": {"day": 2.0},
+        "layer": "counts", "seed": 4, "progress": False,
+    }  # fmt: skip
+
+
+def test_add_classifier_passes_every_option_and_saves_the_model(calls: Calls, tmp_path: Path) -> None:
     options = ["--name", "organ", "--obs-key", "tissue", "--kind", "categorical", "--layer", "counts"]
     more = ["--max-epochs", "7", "--seed", "5", "--library-size", "--overwrite", "--no-progress"]
     assert run(["add-classifier", str(tmp_path), "a.h5ad", *options, *more]) == 0
@@ -157,9 +225,11 @@ def test_generate_reads_a_table_of_conditions(calls: Calls, tmp_path: Path) -> N
     [
         (["--where", "cell_type=B", "--where-table", "a.csv"], "are both given; expected one of them"),
         (["--where", "organ=lung"], "'organ' is not a condition of this model"),
-        (["--library-size", "deep"], "is not a depth"),
-        (["--guide", "orgn=Lung"], "Did you mean 'organ'?"),
-        (["--avoid", "day"], "has no name and value"),
+        (["--library-size", "large"], "is not a library size"),
+        (["--toward", "orgn=Lung"], "Did you mean 'organ'?"),
+        (["--away", "day"], "has no name and value"),
+        (["--guidance-interval", "0.8", "0.2"], "from a lower to a higher time"),
+        (["--guidance-interval", "0.8"], "requires 2 arguments"),
     ],
 )
 def test_a_wrong_request_ends_with_2(
@@ -179,7 +249,7 @@ def test_generate_refuses_a_file_that_is_there_before_loading(
     assert not calls
 
 
-def test_a_model_that_is_none_ends_with_2(calls: Calls, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_a_model_ends_with_2(calls: Calls, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["generate", str(tmp_path / "absent"), "-o", str(tmp_path / "c.h5ad")]) == 2
     assert "is not a saved model" in capsys.readouterr().err
     assert not calls
@@ -188,7 +258,7 @@ def test_a_model_that_is_none_ends_with_2(calls: Calls, tmp_path: Path, capsys: 
 @pytest.mark.parametrize(
     ("given", "spins"), [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "PASSIVE"}, None)]
 )
-def test_waiting_threads_spin_for_a_moment_unless_the_user_says_how(
+def test_waiting_threads_spin_for_a_moment_unless_the_environment_sets_it(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], spins: str | None
 ) -> None:
     monkeypatch.setattr("os.environ", dict(given))

@@ -1,4 +1,4 @@
-"""Commands that move cells and add some, on cells simulated for the model room."""
+"""`predict`, `trajectory` and `augment` with a small model of simulated cells."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scdiffuse.model import AutoencoderConfig, DiffusionConfig, ModelConfig, Tra
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Hold cells of two types and a small model of them."""
+    """Write cells of two types and a small model of them."""
     folder, draw = tmp_path_factory.mktemp("control"), np.random.default_rng(0)
     types = np.repeat([0, 1], [60, 20])
     counts = sp.csr_matrix(draw.poisson(draw.gamma(1.0, 3.0, (2, 20))[types] + 0.3), dtype=np.float32)
@@ -43,14 +43,14 @@ def _run(folder: Path, command: str, *words: str) -> int:
     return run([command, str(folder / "model"), *words, "--no-progress", "--overwrite"])
 
 
-def test_cells_are_transferred(folder: Path, tmp_path: Path) -> None:
+def test_cells_are_predicted_under_other_conditions(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.h5ad"
     words = [str(folder / "cells.h5ad"), "--to", "cell_type=B", "--to", "day=2", "-o", str(out)]
-    assert _run(folder, "transfer", *words, "--library-size", "generated") == 0
+    assert _run(folder, "predict", *words, "--library-size", "generated") == 0
     made = ad.read_h5ad(out)
     assert set(made.obs["cell_type"]) == {"B"}
     assert set(made.obs["day"]) == {2.0}
-    assert _run(folder, "transfer", *words, "--library-size", "30") == 0
+    assert _run(folder, "predict", *words, "--library-size", "30") == 0
     assert set(np.asarray(ad.read_h5ad(out).X.sum(axis=1)).ravel()) == {30}
 
 
@@ -58,7 +58,7 @@ def test_cells_are_transferred(folder: Path, tmp_path: Path) -> None:
 def test_trajectories_are_written_and_drawn(folder: Path, tmp_path: Path, begin: str) -> None:
     source = {"--start": str(folder / "cells.h5ad"), "--from": "cell_type=T"}[begin]
     out, figure = tmp_path / "path.h5ad", tmp_path / "path.svg"
-    words = [begin, source, "--to", "day=2.5", "-o", str(out), "--n-steps", "3", "-n", "4", "--keep", "0.4"]
+    words = [begin, source, "--to", "day=2.5", "-o", str(out), "--n-states", "3", "-n", "4", "--keep", "0.4"]
     assert _run(folder, "trajectory", *words, "--figure", str(figure), "--gene", "gene-1") == 0
     made = ad.read_h5ad(out)
     assert made.n_obs == 12
@@ -66,28 +66,29 @@ def test_trajectories_are_written_and_drawn(folder: Path, tmp_path: Path, begin:
     assert "gene-1" in figure.read_text() or "<svg" in figure.read_text()
 
 
-def test_what_steers_generation_steers_given_cells_too(folder: Path, tmp_path: Path) -> None:
+def test_guidance_applies_to_given_cells_too(folder: Path, tmp_path: Path) -> None:
     cells, model = str(folder / "cells.h5ad"), tmp_path / "model"
     shutil.copytree(folder / "model", model)
-    learn = ["--name", "kind", "--obs-key", "cell_type", "--library-size", "--max-epochs", "1", "--no-progress"]
-    assert run(["add-classifier", str(model), cells, *learn]) == 0
-    steer = ["--guide", "kind=B:2", "--guidance", "day=1.5", "--interval", "0.1,1", "--chunk", "9", "--no-progress"]
-    for command in (["transfer", str(model), cells], ["trajectory", str(model), "--start", cells, "--n-steps", "2"]):
+    options = ["--name", "kind", "--obs-key", "cell_type", "--library-size", "--max-epochs", "1", "--no-progress"]
+    assert run(["add-classifier", str(model), cells, *options]) == 0
+    guided = ["--toward", "kind=B:2", "--guidance", "day=1.5", "--guidance-interval", "0.1", "1"]
+    guided += ["--batch-size", "9", "--no-progress"]
+    for command in (["predict", str(model), cells], ["trajectory", str(model), "--start", cells, "--n-states", "2"]):
         out = tmp_path / f"{command[0]}.h5ad"
-        assert run([*command, *steer, "-o", str(out)]) == 0
-        told = json.loads(ad.read_h5ad(out).uns["scdiffuse"]["settings"])
-        assert (told["guide"], told["guidance"], told["interval"]) == ({"kind": ["B", 2.0]}, {"day": 1.5}, [0.1, 1.0])
-        avoid = ["--avoid", "cell_type=T", "--to", "cell_type=B", "-o", str(out), "--overwrite", "--no-progress"]
-        assert run([*command, *avoid]) == 0
+        assert run([*command, *guided, "-o", str(out)]) == 0
+        saved = ad.read_h5ad(out).uns["scdiffuse"]["guidance"]
+        assert (saved["toward"]["kind"]["target"], saved["scale"]) == ("B", {"day": 1.5})
+        away = ["--away", "cell_type=T", "--to", "cell_type=B", "-o", str(out), "--overwrite", "--no-progress"]
+        assert run([*command, *away]) == 0
 
 
 def test_support_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["inspect", str(folder / "model"), "--where", "cell_type=B", "--where", "day=9"]
     assert run(words) == 0
-    said = capsys.readouterr().out
-    assert "20 training cells have cell_type 'B'" in said
-    assert "day 9 lies outside of what was measured, 0 to 3" in said
-    assert "Nearest combinations that were trained:" in said
+    printed = capsys.readouterr().out
+    assert "20 training cells have cell_type 'B'" in printed
+    assert "day 9 lies outside of what was measured, 0 to 3" in printed
+    assert "Nearest combinations among the training cells:" in printed
     assert run([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["is_unseen"], found["n_cells"], found["marginals"]) == (True, 20, {"cell_type": 20})
@@ -99,14 +100,14 @@ def test_support_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "expected the folder of a model" in " ".join(capsys.readouterr().err.split())
 
 
-def test_rare_labels_are_filled_up(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rare_labels_are_augmented(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "more.h5ad"
     words = [str(folder / "cells.h5ad"), "--by", "cell_type", "-o", str(out)]
     expected: dict[tuple[str, ...], dict[str, int]] = {
         (): {"T": 60, "B": 60},
-        ("--to", "median"): {"T": 60, "B": 40},
-        ("--to", "70"): {"T": 70, "B": 70},
-        ("--to", "B=25"): {"T": 60, "B": 25},
+        ("--n-per-label", "median"): {"T": 60, "B": 40},
+        ("--n-per-label", "70"): {"T": 70, "B": 70},
+        ("--n-per-label", "B=25"): {"T": 60, "B": 25},
     }
     for more, numbers in expected.items():
         assert _run(folder, "augment", *words, *more) == 0
@@ -115,22 +116,25 @@ def test_rare_labels_are_filled_up(folder: Path, tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (["augment", "CELLS", "--by", "cell_type", "--to", "many"], "`--to` 'many' is no number of cells"),
+        (
+            ["augment", "CELLS", "--by", "cell_type", "--n-per-label", "many"],
+            "`--n-per-label` 'many' is not a number of cells",
+        ),
         (["augment", "CELLS", "--by", "cell_typ"], "Did you mean 'cell_type'"),
-        (["transfer", "CELLS", "--to", "cell_type"], "has no `=`"),
-        (["transfer", "CELLS", "--to", "cell_type=BB"], "'BB' is not a trained label"),
+        (["predict", "CELLS", "--to", "cell_type"], "`--to` 'cell_type' has no `=`"),
+        (["predict", "CELLS", "--to", "cell_type=BB"], "'BB' is not a trained label"),
         (["trajectory", "--to", "day=2"], "expected one of them"),
         (["trajectory", "--start", "CELLS", "--from", "day=1", "--to", "day=2"], "expected one of them"),
-        (["trajectory", "--from", "day=1", "--to", "day=2", "--keep", "2"], "`keep` must lie between 0"),
+        (["trajectory", "--from", "day=1", "--to", "day=2", "--keep", "2"], "`--keep` must lie between 0"),
     ],
     ids=" ".join,
 )
-def test_mistakes_end_with_2_and_what_to_do(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+def test_mistakes_end_with_2_and_a_way_out(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
     command, *rest = [str(folder / "cells.h5ad") if word == "CELLS" else word for word in words]
     assert _run(folder, command, *rest, "-o", str(tmp_path / "out.h5ad")) == 2
-    assert said in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out.h5ad").exists()

@@ -1,4 +1,4 @@
-"""A student from the command line."""
+"""A distilled model from the command line."""
 
 from __future__ import annotations
 
@@ -9,35 +9,56 @@ from typing import Any
 
 import pytest
 
-from scdiffuse.cli._app import run
+from scdiffuse.cli import run
 
 
 class Recorder:
-    """Stands for a model and keeps how it is called."""
+    """Stands for a model and records how it is called."""
 
     def __init__(self) -> None:
         self.calls: dict[str, Any] = {}
 
-    def distill(self, **how: Any) -> None:
+    def distill(self, **how: Any) -> Recorder:
         self.calls["distill"] = how
+        return self
 
     def save(self, folder: Path, **how: Any) -> None:
         self.calls["save"] = {"folder": folder} | how
 
     def summary(self) -> str:
-        return "the model\nStudent of 3 steps"
+        return "Distilled to 3 steps"
 
 
-def test_every_option_is_passed_and_the_student_is_kept(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    recorder, package = Recorder(), ModuleType("scdiffuse.generator")
+    package.load = lambda folder: recorder  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "scdiffuse.generator", package)
+    return recorder
+
+
+def test_distill_passes_every_option_and_saves_another_model(
+    model: Recorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    held, room = Recorder(), ModuleType("scdiffuse.generator")
-    room.load = lambda folder: held  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "scdiffuse.generator", room)
-    options = ["--n-steps", "3", "--n-paths", "500", "--max-epochs", "2", "--seed", "7", "--no-progress"]
-    assert run(["distill", str(tmp_path), *options]) == 0
-    assert held.calls == {
-        "distill": {"n_steps": 3, "n_paths": 500, "max_epochs": 2, "seed": 7, "progress": False},
-        "save": {"folder": tmp_path, "overwrite": True},
+    options = ["--solver-steps", "3", "--n-paths", "500", "--max-epochs", "2", "--seed", "7", "--no-progress"]
+    assert run(["distill", str(tmp_path), "-o", str(tmp_path / "fast"), *options]) == 0
+    assert model.calls == {
+        "distill": {"solver_steps": 3, "n_paths": 500, "max_epochs": 2, "seed": 7, "progress": False},
+        "save": {"folder": tmp_path / "fast", "overwrite": False},
     }
-    assert "Student of 3 steps" in capsys.readouterr().err
+    assert "Distilled to 3 steps" in capsys.readouterr().err
+
+
+def test_the_model_itself_is_never_overwritten(
+    model: Recorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["distill", str(tmp_path), "-o", str(tmp_path), "--overwrite"]) == 2
+    assert "is the folder of the model itself; expected another folder" in capsys.readouterr().err
+    assert not model.calls
+
+
+def test_a_folder_that_exists_is_kept(model: Recorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "fast").mkdir()
+    assert run(["distill", str(tmp_path), "-o", str(tmp_path / "fast")]) == 2
+    assert "already exists" in capsys.readouterr().err
+    assert not model.calls

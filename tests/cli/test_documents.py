@@ -1,4 +1,4 @@
-"""The page of the command line names every option there is."""
+"""The page of the command line lists every option."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 def test_the_page_names_every_option(name: str) -> None:
     pages = (ROOT / "docs" / "cli.md").read_text().split("\n## ")
     page = next(page for page in pages if page.startswith(f"{name}\n"))
-    options = {option for held in COMMANDS[name].params for option in held.opts if option.startswith("-")}
+    options = {option for one in COMMANDS[name].params for option in one.opts if option.startswith("-")}
     assert not {option for option in options - {"--help"} if f"`{option}`" not in page}

@@ -1,4 +1,4 @@
-"""The whole road through the command line, on 300 of the embedded real cells."""
+"""The whole way through the command line, on 300 of the bundled real cells."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ N_CELLS = 300
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Hold cells to fit, cells held out, a model and generated cells."""
-    folder = tmp_path_factory.mktemp("road")
+    """Write cells to fit, held-out cells, a model and generated cells."""
+    folder = tmp_path_factory.mktemp("end_to_end")
     adata = scd.datasets.pbmc68k()
     rare = adata.obs["cell_type"].value_counts()
     common = adata[adata.obs["cell_type"].map(rare).astype(int) > 50].to_memory()
@@ -53,15 +53,27 @@ def test_a_label_can_be_asked_for(folder: Path, tmp_path: Path) -> None:
     assert set(ad.read_h5ad(tmp_path / "cells.h5ad").obs["cell_type"]) == {"Dendritic"}
 
 
-def test_a_classifier_is_added_and_guides(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cells_are_guided_towards_a_label_of_an_added_classifier(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copytree(folder / "model", tmp_path / "model")
     words = ["--name", "kind", "--obs-key", "cell_type", "--max-epochs", "5", "--no-progress"]
     assert run(["add-classifier", str(tmp_path / "model"), str(folder / "held_out.h5ad"), *words]) == 0
     assert "Classifier kind: " in capsys.readouterr().err
-    words = ["-n", "20", "--guide", "kind=Dendritic:2", "--interval", "0,0.9", "-o", str(tmp_path / "cells.h5ad")]
+    words = [
+        "-n",
+        "20",
+        "--toward",
+        "kind=Dendritic:2",
+        "--guidance-interval",
+        "0",
+        "0.9",
+        "-o",
+        str(tmp_path / "cells.h5ad"),
+    ]
     assert run(["generate", str(tmp_path / "model"), *words]) == 0
-    settings = json.loads(ad.read_h5ad(tmp_path / "cells.h5ad").uns["scdiffuse"]["settings"])
-    assert settings["guide"] == {"kind": ["Dendritic", 2.0]}
+    saved = ad.read_h5ad(tmp_path / "cells.h5ad").uns["scdiffuse"]["guidance"]
+    assert saved["toward"]["kind"] == {"target": "Dendritic", "scale": 2.0}
 
 
 def test_a_mistyped_label_ends_with_2_and_a_guess(
@@ -74,7 +86,7 @@ def test_a_mistyped_label_ends_with_2_and_a_guess(
 
 
 def test_the_same_seed_gives_the_same_cells(folder: Path, tmp_path: Path) -> None:
-    words = ["-n", "150", "--chunk", "64", "-o", str(tmp_path / "cells.h5ad")]
+    words = ["-n", "150", "--batch-size", "64", "-o", str(tmp_path / "cells.h5ad")]
     assert run(["generate", str(folder / "model"), *words]) == 0
     first, second = (ad.read_h5ad(path / "cells.h5ad").X for path in (folder, tmp_path))
     assert (first != second).nnz == 0
@@ -101,11 +113,11 @@ def test_evaluate_writes_a_page_and_the_same_numbers_as_json(
     assert (tmp_path / "report.html").read_text().lstrip().lower().startswith("<!doctype html>")
 
 
-def test_inspect_says_what_the_model_knows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_shows_the_conditions_of_a_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", str(folder / "model")]) == 0
-    said = capsys.readouterr().out
-    assert "cell_type" in said
-    assert "Dendritic" in said
+    printed = capsys.readouterr().out
+    assert "cell_type" in printed
+    assert "Dendritic" in printed
 
 
 def test_a_finished_model_is_not_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +126,7 @@ def test_a_finished_model_is_not_overwritten(folder: Path, capsys: pytest.Captur
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
-def test_ctrl_c_leaves_a_model_that_says_it_was_stopped(folder: Path, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_a_model_that_records_the_stop(folder: Path, tmp_path: Path) -> None:
     words = ["fit", str(folder / "fit.h5ad"), "-o", str(tmp_path / "model"), "-c", "cell_type"]
     environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
     with subprocess.Popen([sys.executable, "-m", "scdiffuse", *words], stderr=subprocess.PIPE, env=environment) as fit:
@@ -122,7 +134,7 @@ def test_ctrl_c_leaves_a_model_that_says_it_was_stopped(folder: Path, tmp_path: 
             time.sleep(0.05)
         time.sleep(1)  # the loop has begun
         fit.send_signal(signal.SIGINT)
-        said = fit.communicate()[1].decode()
-    assert fit.returncode == 130, said
-    assert "stopped early" in said
+        printed = fit.communicate()[1].decode()
+    assert fit.returncode == 130, printed
+    assert "stopped early" in printed
     assert "stopped early" in scd.load(tmp_path / "model").summary()

@@ -52,9 +52,9 @@ def test_a_label_with_one_cell_is_among_the_problems(
 ) -> None:
     cells.write_h5ad(tmp_path / "cells.h5ad")
     assert run(["inspect", str(tmp_path / "cells.h5ad")]) == 0
-    said = capsys.readouterr().out
-    assert "60 cells x 40 genes" in said
-    assert "Column 'plate': 1 of the 2 labels in 'plate' have one cell only" in said
+    printed = capsys.readouterr().out
+    assert "60 cells x 40 genes" in printed
+    assert "Column 'plate': 1 of the 2 labels in 'plate' have one cell only" in printed
 
 
 def test_counts_are_found_in_a_layer(cells: ad.AnnData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,12 +70,12 @@ def test_normalised_cells_are_named_as_the_problem(
     cells.X = cells.X.log1p()
     cells.write_h5ad(tmp_path / "cells.h5ad")
     assert run(["inspect", str(tmp_path / "cells.h5ad")]) == 0
-    said = capsys.readouterr().out
-    assert "Raw counts: none found" in said
-    assert "`X` looks log-normalised" in said
+    printed = capsys.readouterr().out
+    assert "Raw counts: none found" in printed
+    assert "`X` looks log-normalised" in printed
 
 
-def test_a_file_that_is_no_h5ad_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_of_another_kind_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "cells.h5ad").write_text("gene,count\n")
     assert run(["inspect", str(tmp_path / "cells.h5ad")]) == 2
     assert "is not a `.h5ad` file" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Commands in several processes: what they are told, what becomes of their ends."""
+"""Commands in several processes: their environment, and their exit code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 
 import scdiffuse as scd
 from scdiffuse.cli import run
-from scdiffuse.cli._launch import _environment, _verdict
+from scdiffuse.cli._launch import _environment, _exit_code
 
 TINY = ["autoencoder.n_latent=3", "autoencoder.n_hidden=8", "diffusion.width=8", "diffusion.depth=1"]
 WORDS = ["fit", "a.h5ad", "-o", "m"]
@@ -35,7 +35,7 @@ def _settings(n_steps: int) -> list[str]:
     return [word for setting in [*TINY, *training] for word in ("--set", setting)]
 
 
-def test_devices_fit_together_and_one_of_them_speaks(cells: Path, tmp_path: Path) -> None:
+def test_devices_fit_together_and_one_of_them_prints(cells: Path, tmp_path: Path) -> None:
     words = ["fit", str(cells), "-o", str(tmp_path / "model"), "--min-cells", "1", "--no-progress", "--devices", "2"]
     done = subprocess.run(
         [sys.executable, "-m", "scdiffuse", *words, *_settings(4)], check=False, capture_output=True, text=True
@@ -45,7 +45,7 @@ def test_devices_fit_together_and_one_of_them_speaks(cells: Path, tmp_path: Path
     assert not scd.load(tmp_path / "model").was_stopped
 
 
-def test_a_killed_process_ends_the_command_with_3_and_says_how_to_go_on(cells: Path, tmp_path: Path) -> None:
+def test_a_killed_process_ends_the_command_with_3_and_shows_how_to_continue(cells: Path, tmp_path: Path) -> None:
     words = ["fit", str(cells), "-o", str(tmp_path / "model"), "--min-cells", "1", "--no-progress", "--devices", "2"]
     job = subprocess.Popen(
         [sys.executable, "-m", "scdiffuse", *words, *_settings(50_000)], stderr=subprocess.PIPE, text=True
@@ -56,11 +56,11 @@ def test_a_killed_process_ends_the_command_with_3_and_says_how_to_go_on(cells: P
         job.kill()
         pytest.skip("this system does not list the children of a process")
     os.kill(int(children.read_text().split()[1]), signal.SIGKILL)
-    told = job.communicate(timeout=300)[1]
+    printed = job.communicate(timeout=300)[1]
     assert job.returncode == 3
-    assert "Process 1 of 2 was ended by signal 9; expected all to run to the end." in told
-    assert "--devices 2" in told
-    assert "--resume" in told
+    assert "Process 1 of 2 was ended by signal 9; expected all processes to finish." in printed
+    assert "--devices 2" in printed
+    assert "--resume" in printed
     assert scd.load(tmp_path / "model").was_stopped
 
 
@@ -75,18 +75,18 @@ def _wait_for(what: Callable[[], bool]) -> None:
     [
         ([0, 0], None, 0, ""),
         ([3, -9], 1, 3, "Process 1 of 2 was ended by signal 9"),
-        ([3, 3], 0, 3, "Process 0 of 2 lost the others"),
+        ([3, 3], 0, 3, "Process 0 of 2 lost contact with the others"),
         ([130, 130], 0, 130, ""),
         ([2, 2], 0, 2, ""),
-        ([3, 2], 1, 2, "Process 1 of 2: it was told here"),
+        ([3, 2], 1, 2, "Process 1 of 2: its own error"),
         ([1, -9], 0, 1, ""),
     ],
 )
 def test_the_first_failure_is_the_exit_code(
     codes: list[int], first: int | None, expected: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told: list[IO[bytes] | None] = [None, io.BytesIO(b"it was told here\n")]
-    assert _verdict(codes, first, words=WORDS, told=told) == expected
+    outputs: list[IO[bytes] | None] = [None, io.BytesIO(b"its own error\n")]
+    assert _exit_code(codes, first, words=WORDS, outputs=outputs) == expected
     err = capsys.readouterr().err
     assert words in err
     assert bool(err) == bool(words)

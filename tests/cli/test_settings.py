@@ -14,21 +14,26 @@ def test_nothing_typed_leaves_the_defaults() -> None:
 
 
 def test_a_setting_is_found_by_its_path() -> None:
-    config = read_settings(["diffusion.n_steps=20", "validation_fraction=0.2", "autoencoder_training.learning_rate=1"])
-    assert (config.diffusion.n_steps, config.validation_fraction) == (20, 0.2)
+    config = read_settings(
+        ["diffusion.solver_steps=20", "validation_fraction=0.2", "autoencoder_training.learning_rate=1"]
+    )
+    assert (config.diffusion.solver_steps, config.validation_fraction) == (20, 0.2)
     assert config.autoencoder_training.learning_rate == 1.0
 
 
 def test_an_unknown_setting_is_refused_with_a_guess() -> None:
-    with pytest.raises(UnknownNameError, match=r"not a setting; .* Did you mean 'diffusion.n_steps'\?"):
-        read_settings(["difusion.n_steps=20"])
+    with pytest.raises(UnknownNameError, match=r"not a setting; .* Did you mean 'diffusion.solver_steps'\?"):
+        read_settings(["difusion.solver_steps=20"])
 
 
 @pytest.mark.parametrize(
     ("pair", "words"),
     [
-        ("diffusion.n_steps", "has no `=`; expected `--set name=value`"),
-        ("diffusion.n_steps=many", "is not of the type of the default, 10; expected int"),
+        ("diffusion.solver_steps", "has no `=`; expected `--set name=value`"),
+        (
+            "diffusion.solver_steps=many",
+            "has another type than the default 10; expected int. Write it as `--set diffusion.solver_steps=10`",
+        ),
         ("autoencoder_training.batch_size=0", "`batch_size` must be at least 1, got 0"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Conditions and depths as typed."""
+"""Conditions and library sizes as typed."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ def _write(folder: Path, text: str) -> Path:
 
 
 def test_labels_stay_text_and_numbers_become_numbers(conditions: Conditions) -> None:
-    assert read_where(["cell_type=B", "day=1.5"], conditions) == {"cell_type": "B", "day": 1.5}
+    assert read_where("--where", ["cell_type=B", "day=1.5"], conditions) == {"cell_type": "B", "day": 1.5}
 
 
 def test_a_label_may_hold_the_sign_of_equality(conditions: Conditions) -> None:
-    assert read_where(["cell_type=B=x"], conditions) == {"cell_type": "B=x"}
+    assert read_where("--where", ["cell_type=B=x"], conditions) == {"cell_type": "B=x"}
 
 
 def test_an_empty_value_leaves_a_condition_open(conditions: Conditions) -> None:
-    assert read_where(["cell_type=", "day="], conditions) == {"cell_type": None, "day": None}
+    assert read_where("--where", ["cell_type=", "day="], conditions) == {"cell_type": None, "day": None}
 
 
 @pytest.mark.parametrize(
     ("pairs", "words"),
     [
-        (["cell_type"], "has no `=`; expected `--where name=value`"),
-        (["cell_type=B", "cell_type=T"], r"`--where cell_type=...` is given twice; expected one value"),
-        (["day=late"], "`day=late` is not a number, .* expected a number such as `day=1.5`"),
+        (["cell_type"], "`--to` 'cell_type' has no `=`; expected `--to name=value`"),
+        (["cell_type=B", "cell_type=T"], r"`--to` is given twice for 'cell_type'; expected one value"),
+        (["day=late"], "`--to` gives 'day' the value 'late', .* expected a number such as `--to day=1.5`"),
     ],
 )
 def test_a_wrong_condition_is_explained(pairs: list[str], words: str, conditions: Conditions) -> None:
     with pytest.raises(SettingError, match=words):
-        read_where(pairs, conditions)
+        read_where("--to", pairs, conditions)
 
 
 def test_an_untrained_condition_is_refused_with_a_guess(conditions: Conditions) -> None:
     with pytest.raises(UnknownNameError, match=r"'celltype' is not a condition .* Did you mean 'cell_type'\?"):
-        read_where(["celltype=B"], conditions)
+        read_where("--where", ["celltype=B"], conditions)
 
 
 def test_a_table_keeps_labels_as_text_and_counts_as_numbers(tmp_path: Path, conditions: Conditions) -> None:
@@ -64,7 +64,10 @@ def test_a_table_keeps_labels_as_text_and_counts_as_numbers(tmp_path: Path, cond
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("cell_type,n\nB,many\n", "holds 'many'; expected whole numbers"), ("day\nlate\n", "`day=late` is not a number")],
+    [
+        ("cell_type,n\nB,many\n", "has 'many'; expected whole numbers"),
+        ("day\nlate\n", "`--where-table` gives 'day' the value 'late'"),
+    ],
 )
 def test_text_in_place_of_a_number_is_explained(text: str, words: str, tmp_path: Path, conditions: Conditions) -> None:
     with pytest.raises(SettingError, match=words):
@@ -77,18 +80,20 @@ def test_a_table_with_an_untrained_condition_is_refused(tmp_path: Path, conditio
 
 
 @pytest.mark.parametrize("text", [None, ""], ids=["missing", "empty"])
-def test_a_table_that_is_none_is_explained(text: str | None, tmp_path: Path, conditions: Conditions) -> None:
+def test_a_table_that_cannot_be_read_is_explained(text: str | None, tmp_path: Path, conditions: Conditions) -> None:
     path = tmp_path / "absent.csv" if text is None else _write(tmp_path, text)
     with pytest.raises(DataFileError, match=r"cannot be read .* expected a .csv file"):
         read_where_table(path, conditions)
 
 
-@pytest.mark.parametrize(("text", "depth"), [("2000", 2000), ("2000,500", (2000.0, 500.0))])
-def test_a_depth_is_one_number_or_a_mean_and_a_deviation(text: str, depth: int | tuple[float, float]) -> None:
-    assert read_library_size(text) == depth
+@pytest.mark.parametrize(("text", "library_size"), [("2000", 2000), ("2000,500", (2000.0, 500.0))])
+def test_a_library_size_is_one_number_or_a_mean_and_a_deviation(
+    text: str, library_size: int | tuple[float, float]
+) -> None:
+    assert read_library_size(text) == library_size
 
 
-@pytest.mark.parametrize("text", ["deep", "20.5", "1,2,3", ""])
-def test_another_depth_is_explained(text: str) -> None:
-    with pytest.raises(SettingError, match="is not a depth; expected counts per cell such as `2000`"):
+@pytest.mark.parametrize("text", ["large", "20.5", "1,2,3", ""])
+def test_another_library_size_is_explained(text: str) -> None:
+    with pytest.raises(SettingError, match="is not a library size; expected counts a cell such as `2000`"):
         read_library_size(text)

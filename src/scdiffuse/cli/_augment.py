@@ -1,61 +1,67 @@
-"""``scdiffuse augment``: real cells in, real and generated cells out."""
+"""``scdiffuse augment``: real cells and generated cells of rare labels in one file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse.cli._options import Layer, NoProgress, Overwrite, Seed
-from scdiffuse.cli._say import say
+from scdiffuse.cli._guidance import read_scale
+from scdiffuse.cli._messages import show
+from scdiffuse.cli._options import CellsPath, Guidance, Layer, Model, NoProgress, Overwrite, Seed
 
 if TYPE_CHECKING:
     from scdiffuse.cells import Label
-    from scdiffuse.sampling import Wanted
 
 __all__ = ["augment"]
 
 
 def augment(
-    model: Annotated[Path, typer.Argument(help="Folder of a fitted model.", show_default=False)],
-    cells: Annotated[Path, typer.Argument(help="The .h5ad with the real cells.", show_default=False)],
+    model: Model,
+    cells: Annotated[
+        Path, typer.Argument(metavar="CELLS", help="The .h5ad file with the real cells.", show_default=False)
+    ],
     *,
-    by: Annotated[str, typer.Option(help="Condition whose labels are to have enough cells.", show_default=False)],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .h5ad file to write.", show_default=False)],
-    to: Annotated[
+    by: Annotated[str, typer.Option(help="Condition whose rare labels get generated cells.", show_default=False)],
+    path: CellsPath,
+    n_per_label: Annotated[
         list[str] | None,
-        typer.Option(help="Cells of each label at least: max, median, a number, or label=number; repeat for more."),
+        typer.Option(
+            help="Cells that each label has at least: max (as many as the largest label), median, a number, or "
+            "label=number; repeat for more. Without it, max."
+        ),
     ] = None,
-    guidance: Annotated[float, typer.Option(help="How strongly conditions steer.")] = 1.0,
+    guidance: Guidance = None,
     layer: Layer = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
 ) -> None:
-    """Add generated cells to real ones until each label has enough; by default as many as the largest."""
+    """Add generated cells to real ones until each label has enough (rare cell type augmentation)."""
     from scdiffuse._core.files import atomic_file, refuse_existing
     from scdiffuse.generator import load
 
-    refuse_existing(output, overwrite=overwrite)
-    both = load(model).augment(
+    refuse_existing(path, overwrite=overwrite)
+    fitted = load(model)
+    augmented = fitted.augment(
         cells,
         by=by,
-        to=_read_numbers(to or ["max"]),
-        guidance=guidance,
+        n_per_label=_read_numbers(n_per_label or ["max"]),
+        guidance=read_scale(guidance or [], fitted.conditions),
         seed=seed,
         layer=layer,
         progress=not no_progress,
     )
-    with atomic_file(output, overwrite=overwrite) as partial:
-        both.write_h5ad(partial)
-    made = int((both.obs["source"] == "generated").sum())
-    say(f"Cells: {output} ({both.n_obs - made:,} real, {made:,} generated)")
+    with atomic_file(path, overwrite=overwrite) as partial:
+        augmented.write_h5ad(partial)
+    n_generated = int((augmented.obs["source"] == "generated").sum())
+    show(f"Cells: {path} ({augmented.n_obs - n_generated:,} real, {n_generated:,} generated)")
 
 
-def _read_numbers(words: Sequence[str]) -> Wanted:
+def _read_numbers(words: Sequence[str]) -> Literal["max", "median"] | int | dict[Label, int]:
     """Read ``max``, ``median``, a number, or numbers by label."""
     if len(words) == 1 and words[0] == "max":
         return "max"
@@ -67,7 +73,9 @@ def _read_numbers(words: Sequence[str]) -> Wanted:
     for word in words:
         label, equals, text = word.rpartition("=")
         if not equals or not text.isdecimal():
-            msg = f"`--to` {word!r} is no number of cells; expected `max`, `median`, a number such as `200`, or"
-            raise SettingError(msg + " `label=number`, repeated for more labels.")
+            msg = (
+                f"`--n-per-label` {word!r} is not a number of cells; expected `max`, `median`, a number such as `200`,"
+            )
+            raise SettingError(msg + " or `label=number`, repeated for more labels.")
         numbers[label] = int(text)
     return numbers

@@ -1,4 +1,4 @@
-"""The picture of real beside generated cells that the demo leaves."""
+"""Figure of the demo: real and generated cells side by side."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["draw"]
 
 
 def draw(real: ad.AnnData, generated: ad.AnnData, path: Path) -> None:
-    """Draw both kinds of cells on one map, and their genes against each other.
+    """Draw real and generated cells in one PCA, and the statistics of their genes against each other.
 
     Parameters
     ----------
     real, generated
-        Counts, the real ones of all genes that the generated ones have; ``obs['cell_type']`` gives the colours.
+        Counts. The real cells have all genes of the generated cells; ``obs['cell_type']`` gives the colours.
     path
         The ``.png`` file to write.
     """
@@ -30,18 +30,18 @@ def draw(real: ad.AnnData, generated: ad.AnnData, path: Path) -> None:
     real = real[:, generated.var_names]
     figure = Figure(figsize=(13, 3.8), layout="constrained")
     axes = figure.subplots(1, 4)
-    maps = _map(_log_normalised(real), _log_normalised(generated))
+    scores = _pca(_log_normalised(real), _log_normalised(generated))
     names = sorted(set(real.obs["cell_type"].astype(str)))
-    for ax, adata, places, title in zip(axes, (real, generated), maps, ("real, held out", "generated"), strict=False):
+    for ax, adata, points, title in zip(axes, (real, generated), scores, ("real, held out", "generated"), strict=False):
         types = adata.obs["cell_type"].astype(str).to_numpy()
-        for at, name in enumerate(names):
-            ax.scatter(*places[types == name].T, s=5, color=f"C{at}", label=name, linewidths=0)
+        for index, name in enumerate(names):
+            ax.scatter(*points[types == name].T, s=5, color=f"C{index}", label=name, linewidths=0)
         ax.set(title=f"{title} ({adata.n_obs})", xticks=[], yticks=[])
     axes[1].sharex(axes[0])
     axes[1].sharey(axes[0])
     both = [np.asarray(adata.X.todense(), dtype=np.float64) for adata in (real, generated)]
     _against(axes[2], [counts.mean(axis=0) for counts in both], "mean count of each gene")
-    _against(axes[3], [(counts == 0).mean(axis=0) for counts in both], "share of zeros of each gene")
+    _against(axes[3], [(counts == 0).mean(axis=0) for counts in both], "fraction of zeros of each gene")
     axes[2].set(xscale="log", yscale="log")
     figure.legend(
         *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, markerscale=3
@@ -50,7 +50,7 @@ def draw(real: ad.AnnData, generated: ad.AnnData, path: Path) -> None:
 
 
 def _against(ax: Axes, pair: list[NDArray[np.float64]], title: str) -> None:
-    """Draw one statistic of generated cells against that of real ones."""
+    """Draw one statistic of the genes in generated cells against the same statistic in real cells."""
     ax.scatter(pair[0], pair[1], s=5, color="0.3", linewidths=0)
     low, high = min(value[value > 0].min() for value in pair), max(value.max() for value in pair)
     ax.plot([low, high], [low, high], color="C3", linewidth=1)
@@ -61,15 +61,15 @@ def _log_normalised(adata: ad.AnnData) -> NDArray[np.float64]:
     import numpy as np
 
     counts = np.asarray(adata.X.todense(), dtype=np.float64)
-    depth: NDArray[np.float64] = counts.sum(axis=1, keepdims=True).clip(1)
-    logged: NDArray[np.float64] = np.log1p(counts / depth * 1e4)
-    return logged
+    library_size: NDArray[np.float64] = counts.sum(axis=1, keepdims=True).clip(1)
+    normalised: NDArray[np.float64] = np.log1p(counts / library_size * 1e4)
+    return normalised
 
 
-def _map(real: NDArray[np.float64], generated: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Place both on the map of the real cells."""
+def _pca(real: NDArray[np.float64], generated: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Project both on the first two principal components of the real cells."""
     import numpy as np
 
-    centre = real.mean(axis=0)
-    axes = np.linalg.svd(real - centre, full_matrices=False)[2][:2]
-    return (real - centre) @ axes.T, (generated - centre) @ axes.T
+    mean = real.mean(axis=0)
+    axes = np.linalg.svd(real - mean, full_matrices=False)[2][:2]
+    return (real - mean) @ axes.T, (generated - mean) @ axes.T

@@ -1,4 +1,4 @@
-"""``scdiffuse distill``: a student that takes few steps, learnt after the fit."""
+"""``scdiffuse distill``: a model that generates in few steps, from a fitted one."""
 
 from __future__ import annotations
 
@@ -7,31 +7,40 @@ from typing import Annotated
 
 import typer
 
-from scdiffuse.cli._options import NoProgress, Seed
-from scdiffuse.cli._say import say
+from scdiffuse._core.errors import SettingError
+from scdiffuse.cli._messages import show
+from scdiffuse.cli._options import MaxEpochs, Model, NoProgress, Overwrite, Seed
 
 __all__ = ["distill"]
 
 
 def distill(
-    model: Annotated[Path, typer.Argument(help="Folder of a fitted model; it is changed.", show_default=False)],
+    model: Model,
     *,
-    n_steps: Annotated[int, typer.Option(help="Steps that the student takes from noise to cells.")] = 2,
-    n_paths: Annotated[int, typer.Option(help="Paths of the model to learn from.")] = 16_384,
-    max_epochs: Annotated[
-        int | None, typer.Option(help="Stop after so many passes over the paths; without it, when it stops improving.")
-    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the distilled model.", show_default=False)],
+    solver_steps: Annotated[int, typer.Option(help="Steps from noise to cells that the distilled model takes.")] = 2,
+    n_paths: Annotated[int, typer.Option(help="Solver paths of MODEL to learn from.")] = 16_384,
+    max_epochs: MaxEpochs = None,
     seed: Seed = 0,
+    overwrite: Overwrite = False,
     no_progress: NoProgress = False,
 ) -> None:
-    """Teach a model to generate in few steps.
+    """Distil a model into one that generates in few solver steps.
 
-    Then generate with --solver student. No cells are needed.
+    MODEL stays as it is. No cells are needed.
     """
+    from scdiffuse._core.files import refuse_existing
     from scdiffuse.generator import load
 
-    fitted = load(model)
-    fitted.distill(n_steps=n_steps, n_paths=n_paths, max_epochs=max_epochs, seed=seed, progress=not no_progress)
-    fitted.save(model, overwrite=True)
-    say(fitted.summary().splitlines()[-1])
-    say(f"Model: {model}")
+    if output.resolve() == model.resolve():
+        msg = (
+            f"`--output` {str(output)!r} is the folder of the model itself; expected another folder. Choose a new one."
+        )
+        raise SettingError(msg)
+    refuse_existing(output, overwrite=overwrite)
+    fast = load(model).distill(
+        solver_steps=solver_steps, n_paths=n_paths, max_epochs=max_epochs, seed=seed, progress=not no_progress
+    )
+    fast.save(output, overwrite=overwrite)
+    show(fast.summary())
+    show(f"Model: {output}")

@@ -1,53 +1,55 @@
-"""``scdiffuse evaluate`` and ``audit``: real and generated cells in, report out."""
+"""``scdiffuse evaluate``: how close generated cells come to real ones."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from scdiffuse.cli._options import AsJson, By, Donor, Layer, MaxCells, NoProgress, Overwrite, Report, Seed
-from scdiffuse.cli._say import say, say_json
+from scdiffuse.cli._options import AsJson, By, Donor, Layer, MaxCells, NoProgress, Overwrite, ReportOutput, Seed
+from scdiffuse.cli._report import show_report
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from scdiffuse.evaluation import Report as EvaluationReport
-
-__all__ = ["audit", "evaluate", "say_report"]
+__all__ = ["evaluate"]
 
 
 def evaluate(
     *,
-    real: Annotated[Path, typer.Option(help="Real cells that the model never saw.", show_default=False)],
-    generated: Annotated[Path, typer.Option(help="Generated cells.", show_default=False)],
-    output: Report = None,
+    real: Annotated[
+        Path, typer.Option(help="Real cells (.h5ad) that the model was not fitted to.", show_default=False)
+    ],
+    generated: Annotated[Path, typer.Option(help="Generated cells (.h5ad).", show_default=False)],
+    output: ReportOutput = None,
     reference: Annotated[
-        Path | None, typer.Option(help="More real cells: they give the floor. Without it, half of the real ones.")
+        Path | None,
+        typer.Option(
+            help="More real cells, for the real-vs-real reference; without them, half of the cells of --real."
+        ),
     ] = None,
-    train: Annotated[Path | None, typer.Option(help="The cells the model was fitted to, for baselines.")] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(help="Cells that the model was fitted to, for baselines and to find memorised training cells."),
+    ] = None,
     by: By = None,
     donor: Donor = None,
     layer: Layer = None,
-    suite: Annotated[Literal["quick", "full"], typer.Option(help="How much to measure.")] = "quick",
-    metric: Annotated[list[str] | None, typer.Option(help="Measure this only; repeat for more.")] = None,
+    suite: Annotated[Literal["quick", "full"], typer.Option(help="Metrics to compute.")] = "quick",
+    metric: Annotated[list[str] | None, typer.Option(help="Compute only this metric; repeat for more.")] = None,
     model: Annotated[Path | None, typer.Option(help="Write the scores into the card of this model.")] = None,
     max_cells: MaxCells = 5000,
-    n_seeds: Annotated[int, typer.Option(help="Repeat with other seeds, for the spread.")] = 1,
+    n_seeds: Annotated[int, typer.Option(help="Number of seeds to repeat with, for the spread of each score.")] = 1,
     seed: Seed = 0,
     as_json: AsJson = False,
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
 ) -> None:
-    """Compare generated cells with real ones, beside floor and baselines."""
+    """Compare generated cells with real ones, next to a real-vs-real reference and baselines."""
+    from scdiffuse import evaluation
     from scdiffuse._core.files import refuse_existing
-    from scdiffuse.evaluation import evaluate as compare
 
     if output is not None:
         refuse_existing(output, overwrite=overwrite)
-    report = compare(
+    report = evaluation.evaluate(
         real,
         generated,
         reference=reference,
@@ -68,78 +70,4 @@ def evaluate(
         fitted = load(model)
         fitted.record_scores(report.to_json())
         fitted.save(model, overwrite=True)
-    say_report(report, output, as_json=as_json, overwrite=overwrite)
-
-
-def audit(
-    *,
-    train: Annotated[Path, typer.Option(help="The cells the model was fitted to.", show_default=False)],
-    held_out: Annotated[Path, typer.Option(help="Real cells that it never saw.", show_default=False)],
-    generated: Annotated[Path, typer.Option(help="Generated cells.", show_default=False)],
-    output: Report = None,
-    by: By = None,
-    donor: Donor = None,
-    layer: Layer = None,
-    max_cells: MaxCells = 5000,
-    seed: Seed = 0,
-    as_json: AsJson = False,
-    overwrite: Overwrite = False,
-    no_progress: NoProgress = False,
-) -> None:
-    """Ask whether generated cells give away which cells were trained on."""
-    from scdiffuse._core.files import refuse_existing
-    from scdiffuse.evaluation import audit as attack
-
-    if output is not None:
-        refuse_existing(output, overwrite=overwrite)
-    report = attack(
-        train,
-        held_out,
-        generated,
-        by=by,
-        donor=donor,
-        layer=layer,
-        seed=seed,
-        max_cells=max_cells,
-        progress=not no_progress,
-    )
-    say_report(report, output, as_json=as_json, overwrite=overwrite)
-
-
-def say_report(report: EvaluationReport, output: Path | None, *, as_json: bool, overwrite: bool) -> None:
-    """Show a report on the screen and write it where asked.
-
-    Parameters
-    ----------
-    report
-        The measures.
-    output
-        The ``.html`` file to write, if any.
-    as_json
-        Print numbers for a program instead of a table for a person.
-    overwrite
-        Replace the file.
-    """
-    if as_json:
-        say_json(report.to_json())
-    else:
-        _show(report.table())
-        typer.echo(repr(report))
-    if output is not None:
-        report.save(output, overwrite=overwrite)
-        say(f"Report: {output}")
-
-
-def _show(numbers: pd.DataFrame) -> None:
-    """Draw value, floor and skill of each metric on the screen."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("metric", "value", "floor", "skill")
-    for name, row in numbers.iterrows():
-        table.add_row(str(name), *(_short(row[column]) for column in ("value", "floor", "skill")))
-    Console().print(table)
-
-
-def _short(number: float | None) -> str:
-    return "" if number is None or math.isnan(number) else f"{number:.3f}"
+    show_report(report, output, as_json=as_json, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""``scdiffuse generate``: model folder in, cells out."""
+"""``scdiffuse generate``: new cells from a fitted model."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from typing import Annotated, Literal
 
 import typer
 
+from scdiffuse.cli._guidance import read_guidance
 from scdiffuse.cli._launch import spread
+from scdiffuse.cli._messages import show
 from scdiffuse.cli._options import (
-    Avoid,
-    Chunk,
+    Away,
+    BatchSize,
+    CellsPath,
+    Composition,
     Device,
     Devices,
     Guidance,
-    Guide,
-    Interval,
+    GuidanceInterval,
+    Model,
     NoProgress,
     Overwrite,
     Seed,
+    SolverSteps,
+    Toward,
 )
-from scdiffuse.cli._say import say
-from scdiffuse.cli._steer import read_steering
 from scdiffuse.cli._where import read_library_size, read_where, read_where_table
 
 __all__ = ["generate"]
@@ -29,39 +33,51 @@ __all__ = ["generate"]
 
 def generate(
     context: typer.Context,
-    model: Annotated[Path, typer.Argument(help="Folder of a fitted model.", show_default=False)],
+    model: Model,
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .h5ad file to write.", show_default=False)],
-    n: Annotated[int | None, typer.Option("-n", help="Number of cells; without it, as many as were fitted.")] = None,
+    path: CellsPath,
+    n_cells: Annotated[
+        int | None,
+        typer.Option("-n", "--n-cells", help="Number of cells; without it, as many as the model was fitted to."),
+    ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(help="name=value of a condition; repeat for more. Others follow the training cells."),
+        typer.Option(
+            help="name=value of a condition; repeat for more. Conditions that are not named are drawn in the "
+            "proportions of the training cells."
+        ),
     ] = None,
     where_table: Annotated[
-        Path | None, typer.Option(help="A .csv of conditions: one row a cell, or rows with a number of cells n.")
+        Path | None,
+        typer.Option(
+            help="A .csv file with conditions as columns: one row a cell, or a column n with numbers of cells."
+        ),
     ] = None,
     guidance: Guidance = None,
-    guide: Guide = None,
-    avoid: Avoid = None,
-    interval: Interval = None,
-    composition: Annotated[
-        Literal["joint", "additive"], typer.Option(help="Conditions together as learnt, or each alone, added up.")
-    ] = "joint",
+    toward: Toward = None,
+    away: Away = None,
+    guidance_interval: GuidanceInterval = (0.0, 1.0),
+    composition: Composition = "joint",
     library_size: Annotated[
-        str | None, typer.Option(help="Counts per cell: 2000, or mean and standard deviation: 2000,500.")
+        str | None,
+        typer.Option(
+            help="UMIs or reads a cell: 2000, or mean and standard deviation: 2000,500. Without it, as in the training "
+            "cells."
+        ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Solver steps; fewer is faster.")] = None,
     solver: Annotated[
-        Literal["euler", "heun", "multistep", "distilled"] | None, typer.Option(help="How latents are integrated.")
+        Literal["euler", "heun", "multistep"] | None,
+        typer.Option(help="ODE solver; without it, that of the model."),
     ] = None,
-    chunk: Chunk = 4096,
+    solver_steps: SolverSteps = None,
+    batch_size: BatchSize = 4096,
     seed: Seed = 0,
     device: Device = "cpu",
     devices: Devices = 1,
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
 ) -> None:
-    """Generate cells with integer counts."""
+    """Generate cells with integer counts, of given conditions or in the proportions of the training cells."""
     from scdiffuse._core.errors import SettingError
     from scdiffuse._core.files import refuse_existing
     from scdiffuse._core.processes import Processes, joined
@@ -70,23 +86,24 @@ def generate(
     if where and where_table:
         msg = "`--where` and `--where-table` are both given; expected one of them. Put all conditions into the table."
         raise SettingError(msg)
-    refuse_existing(output, overwrite=overwrite)
+    refuse_existing(path, overwrite=overwrite)
     spread(context, devices)
     with joined(device):
         fitted = load(model, device=Processes.present().place(device))
-        asked = read_where_table(where_table, fitted.conditions) if where_table else None
-        made = fitted.generate(
-            n,
-            where=asked if asked is not None else read_where(where or [], fitted.conditions) or None,
-            **read_steering(fitted, guidance=guidance, guide=guide, avoid=avoid, interval=interval),
-            composition=composition,
+        table = read_where_table(where_table, fitted.conditions) if where_table else None
+        written = fitted.generate(
+            n_cells,
+            where=table if table is not None else read_where("--where", where or [], fitted.conditions) or None,
+            guidance=read_guidance(
+                fitted, guidance, toward=toward, away=away, interval=guidance_interval, composition=composition
+            ),
             library_size=read_library_size(library_size) if library_size else None,
-            steps=steps,
             solver=solver,
-            chunk=chunk,
+            solver_steps=solver_steps,
+            batch_size=batch_size,
             seed=seed,
-            to=output,
+            path=path,
             overwrite=overwrite,
             progress=not no_progress,
         )
-        say(f"Cells: {made}")
+        show(f"Cells: {written}")

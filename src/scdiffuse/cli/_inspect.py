@@ -1,4 +1,4 @@
-"""``scdiffuse inspect``: what a model knows, or what is wrong with data."""
+"""``scdiffuse inspect``: what a model was fitted to, or whether cells can be fitted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scdiffuse._core.errors import DataFileError, SettingError, UserError
+from scdiffuse.cli._messages import show_json
 from scdiffuse.cli._options import AsJson
-from scdiffuse.cli._say import say_json
+from scdiffuse.cli._where import read_where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,22 +22,31 @@ _MOST_LABELS = 100
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="Folder of a model, or cells to fit.", show_default=False)],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            help="Folder of a model, or cells: a .h5ad file, a .zarr store or a folder of shards.",
+            show_default=False,
+        ),
+    ],
     *,
     where: Annotated[
         list[str] | None,
-        typer.Option(help="name=value of a condition: say how much of it a model saw; repeat for a combination."),
+        typer.Option(
+            help="name=value of a condition: count the training cells that have it; repeat for a combination."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a model knows, or whether cells can be fitted and what is wrong with them."""
+    """Show what a model was fitted to, or whether cells can be fitted and what to correct."""
     if not path.exists():
         msg = f"{str(path)!r} does not exist; expected the folder of a model or a `.h5ad` file. Check the path."
         raise DataFileError(msg)
     is_data = _is_data(path)
     if where and is_data:
-        msg = f"`--where` is given for the cells in {str(path)!r}; expected the folder of a model, which was fitted to"
-        raise SettingError(msg + " cells. Leave `--where` out, or fit a model first.")
+        msg = f"`--where` is given, but {str(path)!r} holds cells; expected the folder of a model."
+        raise SettingError(msg + " Leave `--where` out, or fit a model first.")
     if not is_data:
         found = inspect_model(path) if not where else inspect_support(path, where)
         text = found.pop("text")
@@ -44,13 +54,13 @@ def inspect(
         found = inspect_data(path)
         text = _describe(found)
     if as_json:
-        say_json(found)
+        show_json(found)
     else:
         typer.echo(text)
 
 
 def inspect_model(path: Path) -> dict[str, Any]:
-    """Collect what a saved model knows.
+    """Collect genes, conditions, settings, losses and scores of a saved model.
 
     Parameters
     ----------
@@ -59,8 +69,8 @@ def inspect_model(path: Path) -> dict[str, Any]:
 
     Returns
     -------
-    ``n_genes``, ``genes``, and what ``config.json`` holds: the data with labels and their counts, settings, curves of
-    the fit, scores. ``text`` is the same for a person.
+    ``n_genes``, ``genes``, ``history`` (losses of the fit), and the content of ``config.json``: labels and their
+    numbers of cells, settings, scores. ``text`` is a summary for a person.
 
     Raises
     ------
@@ -73,23 +83,23 @@ def inspect_model(path: Path) -> dict[str, Any]:
     from scdiffuse.generator import load
 
     model = load(path)
-    facts: dict[str, Any] = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
+    metadata: dict[str, Any] = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
     lines = [model.summary(), f"Genes: {', '.join(model.genes[:5])}, ..."]
     for stage, points in model.history.items():
         if points:
             lines.append(f"Fit of the {stage}: {points[-1][0]:,} steps, validation loss {points[-1][2]:.4g}")
-    scores = (facts.get("scores") or {}).get("metrics", {})
+    scores = (metadata.get("scores") or {}).get("metrics", {})
     lines += [
         f"Score {name}: {_short(held['value'])}, real cells {_short(held['floor'])}" for name, held in scores.items()
     ]
     if (path / CARD_FILE).is_file():
         lines.append(f"Model card: {path / CARD_FILE}")
     found = {"kind": "model", "n_genes": len(model.genes), "genes": model.genes.tolist(), "history": model.history}
-    return facts | found | {"text": "\n".join(lines)}
+    return metadata | found | {"text": "\n".join(lines)}
 
 
 def inspect_support(path: Path, where: Sequence[str]) -> dict[str, Any]:
-    """Say how much of a combination of conditions a saved model was trained on.
+    """Show how well the training cells of a saved model cover a combination of conditions.
 
     Parameters
     ----------
@@ -100,26 +110,25 @@ def inspect_support(path: Path, where: Sequence[str]) -> dict[str, Any]:
 
     Returns
     -------
-    What was asked for, ``is_unseen``, ``n_cells`` with all labels, ``marginals``, ``nearest`` trained combinations, and
-    for each number the measured ones around it. ``text`` is the same for a person.
+    ``where``, ``is_unseen``, ``n_cells`` with all labels, ``marginals``, ``nearest`` trained combinations, and the
+    measured ``numbers`` around each continuous condition. ``text`` is the same for a person.
 
     Raises
     ------
     UnknownNameError
-        A condition or label was not trained.
+        The model has no such condition or label.
     SettingError
         A word has no ``=``, or text stands for a number.
     """
     from dataclasses import asdict
 
-    from scdiffuse.cli._where import read_where
     from scdiffuse.generator import load
 
     model = load(path)
-    support = model.support(read_where(where, model.conditions))
+    support = model.support(read_where("--where", where, model.conditions))
     lines = [str(support)]
     if len(support.nearest):
-        lines += ["Nearest combinations that were trained:", support.nearest.to_string(index=False)]
+        lines += ["Nearest combinations among the training cells:", support.nearest.to_string(index=False)]
     return {
         "kind": "support",
         "where": dict(support.where),
@@ -137,30 +146,30 @@ def _short(number: float | None) -> str:
 
 
 def inspect_data(path: Path) -> dict[str, Any]:
-    """Look for counts, for columns that can be conditions, and for what is wrong.
+    """Look for raw counts, for columns that can be conditions, and for problems.
 
     Parameters
     ----------
     path
-        A ``.h5ad`` file, a ``.zarr`` store or a folder of shards; it is read block by block.
+        A ``.h5ad`` file, a ``.zarr`` store or a folder of shards; its counts are read block by block.
 
     Returns
     -------
-    ``n_cells``, ``n_genes``, ``counts`` (the layers that hold them, ``None`` for ``X``), ``genes`` (what the filter
-    does), ``conditions`` and ``continuous`` (candidates) and ``problems``.
+    ``n_cells``, ``n_genes``, ``counts`` (layers with raw counts, `None` for ``X``), ``genes`` (result of the gene
+    filter), ``conditions`` and ``continuous`` (columns that can serve) and ``problems``.
 
     Raises
     ------
     DataFileError
-        The path does not lead to readable cells.
+        The path holds no readable cells.
     """
-    from scdiffuse.cells import check_counts, damaged_shards, is_shards, open_source, select_genes
+    from scdiffuse.cells import check_counts, collect_statistics, damaged_shards, is_shards, open_source
 
-    places = _places(path)
-    source = open_source(path, layer=places[0])
+    layers = _layers(path)
+    source = open_source(path, layer=layers[0])
     found: dict[str, Any] = {"kind": "data", "n_cells": source.n_cells, "n_genes": source.n_genes}
     counts, problems = [], []
-    for layer in places:
+    for layer in layers:
         try:
             check_counts(path, layer=layer)
         except UserError as error:
@@ -170,14 +179,14 @@ def inspect_data(path: Path) -> dict[str, Any]:
     found["counts"] = counts
     if counts:
         problems = []
-        found["genes"] = select_genes(open_source(path, layer=counts[0])).report()
+        found["genes"] = collect_statistics(open_source(path, layer=counts[0])).selection.report()
     candidates, more = _candidates(source.obs)
     more += damaged_shards(path) if is_shards(path) else []
     return found | candidates | {"problems": problems + more}
 
 
 def _is_data(path: Path) -> bool:
-    """Tell cells from models."""
+    """Whether a path holds cells, and not a model."""
     from scdiffuse._core.slots import CONFIG_FILE
     from scdiffuse.cells import is_shards
 
@@ -186,8 +195,8 @@ def _is_data(path: Path) -> bool:
     return True
 
 
-def _places(path: Path) -> list[str | None]:
-    """List where a matrix is stored: ``None`` for X, and the layers."""
+def _layers(path: Path) -> list[str | None]:
+    """List the matrices of a file: `None` for ``X``, and the names of the layers."""
     import h5py
 
     from scdiffuse.cells import open_source
@@ -196,7 +205,7 @@ def _places(path: Path) -> list[str | None]:
         open_source(path)
     except DataFileError:
         raise
-    except UserError:  # no X: the layers may still do
+    except UserError:  # without X, a layer can hold the counts
         pass
     if path.is_dir():
         return [None]
@@ -206,7 +215,7 @@ def _places(path: Path) -> list[str | None]:
 
 
 def _candidates(obs: pd.DataFrame) -> tuple[dict[str, Any], list[str]]:
-    """Sort the columns into labels, numbers and those that cannot serve."""
+    """Sort the columns into labels, numbers and columns with problems."""
     import pandas as pd
 
     from scdiffuse.cells import Conditions
@@ -221,7 +230,7 @@ def _candidates(obs: pd.DataFrame) -> tuple[dict[str, Any], list[str]]:
         )
         n_labels = column.nunique()
         if n_labels == 1 or (not is_number and n_labels > max(_MOST_LABELS, len(obs) // 10)):
-            continue  # nothing to tell apart, or a name for each cell
+            continue  # one label for all cells, or a name for each cell
         try:
             if is_number:
                 seen = Conditions.from_obs(obs, (), [name]).continuous[name]
@@ -235,13 +244,13 @@ def _candidates(obs: pd.DataFrame) -> tuple[dict[str, Any], list[str]]:
 
 
 def _describe(found: dict[str, Any]) -> str:
-    """Write findings about data for a person."""
+    """Describe the result of `inspect_data` for a person."""
     lines = [f"{found['n_cells']:,} cells x {found['n_genes']:,} genes"]
     if found["counts"]:
         names = ["X" if layer is None else f"layer {layer!r} (pass --layer {layer})" for layer in found["counts"]]
         lines += [f"Raw counts: {', '.join(names)}", found["genes"]]
     else:
-        lines.append("Raw counts: none found, so nothing can be fitted")
+        lines.append("Raw counts: none found, so no model can be fitted")
     if found["conditions"]:
         lines.append("Columns that can be conditions (--condition):")
     for name, labels in found["conditions"].items():
@@ -250,6 +259,6 @@ def _describe(found: dict[str, Any]) -> str:
         lines.append("Columns with numbers (--continuous):")
     lines += [f"  {name}: {low:g} to {high:g}" for name, (low, high) in found["continuous"].items()]
     if found["problems"]:
-        lines.append("What is wrong:")
+        lines.append("Problems:")
         lines += [f"  - {problem}" for problem in found["problems"]]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""One command as several processes of this machine."""
+"""One command in several processes of this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from typing import IO
 import typer
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse.cli._say import LOST, STOPPED, say
+from scdiffuse.cli._errors import LOST, STOPPED
+from scdiffuse.cli._messages import show
 
 __all__ = ["launch", "leave_with_parent", "spread"]
 
@@ -28,12 +29,12 @@ _LOOK_SECONDS = 0.05
 
 
 def spread(context: typer.Context, devices: int) -> None:
-    """Carry a command out in several processes and leave it with their exit code; go on where there is but one.
+    """Run a command in several processes and exit with their exit code; for one process, return at once.
 
     Parameters
     ----------
     context
-        The command.
+        Context of the command.
     devices
         Number of processes.
 
@@ -55,14 +56,14 @@ def spread(context: typer.Context, devices: int) -> None:
 
 
 def launch(words: Sequence[str], n: int) -> int:
-    """Run a command in several processes, and end all of them when one has failed.
+    """Run a command in several processes, and end all of them when one fails.
 
     Parameters
     ----------
     words
         Words of the command line after ``scdiffuse``.
     n
-        Number of processes; each gets its share of the threads, unless ``OMP_NUM_THREADS`` says otherwise.
+        Number of processes. The threads are divided among them, unless ``OMP_NUM_THREADS`` is set.
 
     Returns
     -------
@@ -70,26 +71,26 @@ def launch(words: Sequence[str], n: int) -> int:
     """
     shared = _environment(n)
     with ExitStack() as stack:
-        told = [stack.enter_context(tempfile.TemporaryFile()) if rank else None for rank in range(n)]
+        outputs = [stack.enter_context(tempfile.TemporaryFile()) if rank else None for rank in range(n)]
         children = [
             subprocess.Popen(
                 [sys.executable, "-m", "scdiffuse", *words],
                 env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
                 stdin=subprocess.PIPE,  # closes when this process ends, however it ends
-                stderr=told[rank],
+                stderr=outputs[rank],
                 process_group=0,
             )
             for rank in range(n)
         ]
         for child in children:
             stack.enter_context(child)
-        with _passing_on(children):
+        with _forwarded_signals(children):
             first = _wait(children)
-        return _verdict([child.returncode for child in children], first, words=words, told=told)
+        return _exit_code([child.returncode for child in children], first, words=words, outputs=outputs)
 
 
 def leave_with_parent() -> None:
-    """End this process when the one that launched it has ended."""
+    """End this process as soon as the process that launched it ends."""
     if _MARK in os.environ:
         threading.Thread(target=_watch, daemon=True).start()
 
@@ -101,7 +102,7 @@ def _watch() -> None:
 
 
 def _environment(n: int) -> dict[str, str]:
-    """Tell the processes how many they are, where they meet and how many threads each has."""
+    """Build the environment of the processes: their number, where they connect, and the threads of each."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -119,17 +120,17 @@ def _environment(n: int) -> dict[str, str]:
 
 
 @contextmanager
-def _passing_on(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Hand Ctrl-C and requests to end to the processes, once each."""
+def _forwarded_signals(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Forward Ctrl-C and requests to end to the processes, once each."""
 
-    def hand_on(number: int, _: object) -> None:
+    def forward(number: int, _: object) -> None:
         for child in children:
             child.send_signal(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
@@ -138,13 +139,13 @@ def _passing_on(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
 
 
 def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int | None:
-    """Wait for all processes; returns the first one that failed, after which the others have little time left."""
+    """Wait for all processes and return the first one that failed; the others then have a few seconds to end."""
     first: int | None = None
     deadline = float("inf")
     while True:
         codes = [child.poll() for child in children]
         failed = sorted((rank for rank, code in enumerate(codes) if code), key=lambda rank: (codes[rank] or 0) > 0)
-        if failed and first is None:  # one that was killed before those that lost it
+        if failed and first is None:  # a killed process counts before those that lost contact with it
             first, deadline = failed[0], time.monotonic() + _GRACE_SECONDS
         if None not in codes:
             return first
@@ -154,22 +155,24 @@ def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int | None:
         time.sleep(_LOOK_SECONDS)
 
 
-def _verdict(codes: Sequence[int], first: int | None, *, words: Sequence[str], told: Sequence[IO[bytes] | None]) -> int:
-    """Turn the exit codes of all processes into one, and tell what nobody has told yet."""
+def _exit_code(
+    codes: Sequence[int], first: int | None, *, words: Sequence[str], outputs: Sequence[IO[bytes] | None]
+) -> int:
+    """Turn the exit codes of all processes into one, and print the error that no process has printed yet."""
     if first is None or STOPPED in codes:
         return 0 if first is None else STOPPED
     own = [code for code in codes if code > 0 and code != LOST]
     if codes[first] < 0 or not own:
         more = ["--resume"] if "fit" in words and "--resume" not in words else []
         again = shlex.join(["scdiffuse", *words, *more])
-        how = f"was ended by signal {-codes[first]}" if codes[first] < 0 else "lost the others"
-        say(f"Error: Process {first} of {len(codes)} {how}; expected all to run to the end.")
-        say(f"The system does so when memory runs out. What was saved is kept; to go on, run:\n  {again}")
+        how = f"was ended by signal {-codes[first]}" if codes[first] < 0 else "lost contact with the others"
+        show(f"Error: Process {first} of {len(codes)} {how}; expected all processes to finish.")
+        show(f"The system ends processes when memory runs out. What was saved is kept; to continue, run:\n  {again}")
         return LOST
     if codes[0] != own[0]:
-        where = codes.index(own[0])
-        file = told[where]
+        rank = codes.index(own[0])
+        file = outputs[rank]
         if file is not None:
             file.seek(0)
-            say(f"Process {where} of {len(codes)}: {file.read().decode(errors='replace').strip()}")
+            show(f"Process {rank} of {len(codes)}: {file.read().decode(errors='replace').strip()}")
     return own[0]

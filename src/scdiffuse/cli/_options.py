@@ -3,56 +3,90 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 __all__ = [
     "AsJson",
-    "Avoid",
+    "Away",
+    "BatchSize",
     "By",
-    "Chunk",
+    "CellsPath",
+    "Composition",
     "Device",
     "Devices",
     "Donor",
     "Guidance",
-    "Guide",
-    "Interval",
+    "GuidanceInterval",
     "Layer",
     "MaxCells",
+    "MaxEpochs",
+    "Model",
     "NoProgress",
     "Overwrite",
-    "Report",
+    "ReportOutput",
     "Seed",
+    "SolverSteps",
+    "To",
+    "Toward",
+]
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a fitted model.", show_default=False)]
+CellsPath = Annotated[Path, typer.Option("-o", "--path", help="The .h5ad file to write.", show_default=False)]
+To = Annotated[
+    list[str] | None,
+    typer.Option(help="name=value of a condition to change; repeat for more. All others stay the cell's own."),
 ]
 
 Layer = Annotated[str | None, typer.Option(help="Layer that holds the raw counts; without it, X.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are already there.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress bars.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-By = Annotated[str | None, typer.Option(help="Column of obs; every measure is also given for each of its labels.")]
-Donor = Annotated[str | None, typer.Option(help="Column of obs that names the donor of each cell.")]
-Report = Annotated[Path | None, typer.Option("-o", "--output", help="Write the report to this .html file.")]
-MaxCells = Annotated[int, typer.Option(help="Compare at most so many cells of each kind.")]
+MaxEpochs = Annotated[
+    int | None,
+    typer.Option(help="Stop after this number of epochs; without it, when the validation loss stops improving."),
+]
+
 Guidance = Annotated[
     list[str] | None,
     typer.Option(
-        help="How strongly conditions steer: 0 not at all, 1 as learnt, more is more typical. A number for all, or "
-        "name=number; repeat for more."
+        help="Guidance scale of the conditions: 0 ignores them, 1 is the model as learnt, above 1 cells are more "
+        "typical. A number for all conditions, or name=number; repeat for more."
     ),
 ]
-Guide = Annotated[
+Toward = Annotated[
     list[str] | None,
-    typer.Option(help="classifier=label or classifier=label:strength to guide to; repeat for more."),
+    typer.Option(help="name=label or name=label:scale: guide towards this label of a classifier; repeat for more."),
 ]
-Avoid = Annotated[
+Away = Annotated[
     list[str] | None,
-    typer.Option(help="name=label or name=label:strength to keep away from, of a condition or classifier."),
+    typer.Option(
+        help="name=label or name=label:scale: negative guidance, away from this label of a condition or classifier; "
+        "repeat for more."
+    ),
 ]
-Interval = Annotated[str | None, typer.Option(help="Times in which guidance acts, of 0 (data) to 1 (noise): 0.2,0.8.")]
-Chunk = Annotated[int, typer.Option(help="Cells made at once; changes memory and speed, never the cells.")]
+GuidanceInterval = Annotated[
+    tuple[float, float],
+    typer.Option(metavar="LOW HIGH", help="Times in which guidance acts, from 0 (data) to 1 (noise)."),
+]
+Composition = Annotated[
+    Literal["joint", "additive"],
+    typer.Option(
+        help="joint guides by the combination of conditions as learnt; additive adds up what each condition does alone."
+    ),
+]
+SolverSteps = Annotated[
+    int | None, typer.Option(help="Steps of the ODE solver; fewer are faster. Without it, those of the model.")
+]
+BatchSize = Annotated[int, typer.Option(help="Cells computed at once. It changes memory and speed, never the cells.")]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, or cuda for a GPU.")]
 Devices = Annotated[
-    int, typer.Option(help="Processes of this machine that share the work, with one GPU each if --device is cuda.")
+    int, typer.Option(help="Processes of this machine that share the work; with --device cuda, each has one GPU.")
 ]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+By = Annotated[str | None, typer.Option(help="Column of obs; each metric is also computed for each of its labels.")]
+Donor = Annotated[str | None, typer.Option(help="Column of obs that names the donor of each cell.")]
+MaxCells = Annotated[int, typer.Option(help="Compare at most this number of cells of each kind.")]
+ReportOutput = Annotated[Path | None, typer.Option("-o", "--output", help="Write the report to this .html file.")]

@@ -15,27 +15,29 @@ __all__ = ["read_settings"]
 
 
 def read_settings(pairs: Sequence[str]) -> ModelConfig:
-    """Change some settings of the default model.
+    """Read a `ModelConfig` with some settings other than the defaults.
 
     Parameters
     ----------
     pairs
-        Words such as ``diffusion.n_steps=20``, named as in the ``config.json`` of a model.
+        Words such as ``diffusion.solver_steps=20``, named as in the ``config.json`` of a model.
 
     Raises
     ------
     UnknownNameError
         There is no such setting.
     SettingError
-        A word has no ``=``, or a value is out of range or of another type.
+        A word has no ``=``, or a value is out of range or has another type.
     """
     from scdiffuse.model import ModelConfig
 
     tree = ModelConfig().to_dict()
     for pair in pairs:
-        name, equals, text = pair.partition("=")
+        name, equals, _ = pair.partition("=")
         if not equals:
-            msg = f"`--set` {pair!r} has no `=`; expected `--set name=value`, such as `--set diffusion.n_steps=20`."
+            msg = (
+                f"`--set` {pair!r} has no `=`; expected `--set name=value`, such as `--set diffusion.solver_steps=20`."
+            )
             raise SettingError(msg)
         known = _flat(tree)
         if name not in known:
@@ -45,20 +47,21 @@ def read_settings(pairs: Sequence[str]) -> ModelConfig:
         while "." in leaf:
             at, _, leaf = leaf.partition(".")
             branch = branch[at]
-        branch[leaf] = _value(name, text, known[name])
+        branch[leaf] = _value(pair, known[name])
     return ModelConfig.from_dict(tree)
 
 
 def _flat(tree: dict[str, Any], before: str = "") -> dict[str, Any]:
-    """Name every leaf by its path."""
+    """List all settings by their path, such as ``diffusion.width``."""
     leaves: dict[str, Any] = {}
-    for name, held in tree.items():
-        leaves |= _flat(held, f"{before}{name}.") if isinstance(held, dict) else {f"{before}{name}": held}
+    for name, value in tree.items():
+        leaves |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
     return leaves
 
 
-def _value(name: str, text: str, default: object) -> object:
-    """Read a value of the type that the default has."""
+def _value(pair: str, default: object) -> object:
+    """Read a value of the same type as the default."""
+    name, _, text = pair.partition("=")
     try:
         value = json.loads(text)
     except ValueError:
@@ -66,6 +69,6 @@ def _value(name: str, text: str, default: object) -> object:
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if default is not None and type(value) is not type(default):
-        msg = f"`--set {name}={text}` is not of the type of the default, {default!r}; expected"
-        raise SettingError(msg + f" {type(default).__name__}.")
+        msg = f"`--set` {pair!r} has another type than the default {default!r}; expected {type(default).__name__}."
+        raise SettingError(msg + f" Write it as `--set {name}={json.dumps(default)}`.")
     return value

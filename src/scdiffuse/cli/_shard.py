@@ -1,4 +1,4 @@
-"""``scdiffuse shard``: cells in, a folder of shards in random order out."""
+"""``scdiffuse shard``: cells of any number of files as shards in random order."""
 
 from __future__ import annotations
 
@@ -7,36 +7,43 @@ from typing import Annotated, Literal
 
 import typer
 
+from scdiffuse.cli._messages import show
 from scdiffuse.cli._options import Layer, NoProgress, Overwrite, Seed
-from scdiffuse.cli._say import say
 
 __all__ = ["shard"]
 
 
 def shard(
-    data: Annotated[
-        list[Path], typer.Argument(help="Cells with raw counts: .h5ad files, .zarr or shards.", show_default=False)
+    cells: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="CELLS",
+            help="Cells with raw counts: .h5ad files, .zarr stores or folders of shards.",
+            show_default=False,
+        ),
     ],
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the shards.", show_default=False)],
     genes: Annotated[
         Literal["intersection", "union"],
-        typer.Option(help="Where files differ, keep genes that all have, or that any has; absent ones count as zeros."),
+        typer.Option(
+            help="Genes that all files have (intersection), or that any file has (union, absent genes as zeros)."
+        ),
     ] = "intersection",
     layer: Layer = None,
-    cells_per_shard: Annotated[int, typer.Option(help="Cells in each shard; memory grows with it.")] = 16_384,
+    cells_per_shard: Annotated[int, typer.Option(help="Cells in each shard; memory grows with this number.")] = 16_384,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
 ) -> None:
-    """Rewrite cells in random order, so that fits beyond memory read them quickly.
+    """Rewrite cells as shards in random order, to fit more cells than memory holds.
 
-    The folder can be given to fit and inspect in place of a file.
+    The commands fit and inspect take the folder in place of a file.
     """
-    from scdiffuse.cells import shard as make_shards
+    from scdiffuse.cells import shard as write_shards
 
-    made = make_shards(
-        data,
+    shards = write_shards(
+        cells,
         output,
         layer=layer,
         genes=genes,
@@ -45,5 +52,5 @@ def shard(
         overwrite=overwrite,
         progress=not no_progress,
     )
-    say(made.report)
-    say(f"Shards: {output}")
+    show(shards.report)
+    show(f"Shards: {output}")

@@ -1,4 +1,4 @@
-"""Conditions as typed on the command line."""
+"""Conditions and library sizes as typed on the command line."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["read_library_size", "read_where", "read_where_table"]
 
 
-def read_where(pairs: Sequence[str], conditions: Conditions) -> dict[str, str | float | None]:
-    """Turn ``key=value`` words into conditions.
+def read_where(option: str, pairs: Sequence[str], conditions: Conditions) -> dict[str, str | float | None]:
+    """Read ``name=value`` words as conditions.
 
     Parameters
     ----------
+    option
+        The option that the words belong to, for messages.
     pairs
         Words such as ``cell_type=Dendritic``; an empty value leaves the condition open.
     conditions
@@ -28,12 +30,12 @@ def read_where(pairs: Sequence[str], conditions: Conditions) -> dict[str, str | 
 
     Returns
     -------
-    Value by name; text for labels, numbers for continuous conditions, ``None`` for open ones.
+    Value by name: text for labels, numbers for continuous conditions, `None` for open ones.
 
     Raises
     ------
     SettingError
-        A word has no ``=``, a name comes twice, or a continuous condition got text.
+        A word has no ``=``, a name comes twice, or text stands for a number.
     UnknownNameError
         The model has no such condition.
     """
@@ -41,18 +43,18 @@ def read_where(pairs: Sequence[str], conditions: Conditions) -> dict[str, str | 
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            msg = f"`--where` {pair!r} has no `=`; expected `--where name=value`, such as `--where cell_type=B`."
+            msg = f"`{option}` {pair!r} has no `=`; expected `{option} name=value`, such as `{option} cell_type=B`."
             raise SettingError(msg)
         if name in where:
-            msg = f"`--where {name}=...` is given twice; expected one value a condition. For several, run once for each"
-            raise SettingError(msg + " or pass `--where-table` with one row for each.")
+            msg = f"`{option}` is given twice for {name!r}; expected one value for each condition. For several, run"
+            raise SettingError(msg + " the command once for each, or generate with `--where-table`.")
         conditions.require(name)
-        where[name] = _value(name, text, conditions)
+        where[name] = _value(option, name, text, conditions=conditions)
     return where
 
 
 def read_where_table(path: Path, conditions: Conditions) -> pd.DataFrame:
-    """Read conditions from a table with one row a cell, or rows with a count ``n``.
+    """Read conditions from a table with one row a cell, or with a column ``n`` of numbers of cells.
 
     Parameters
     ----------
@@ -63,14 +65,14 @@ def read_where_table(path: Path, conditions: Conditions) -> pd.DataFrame:
 
     Returns
     -------
-    The table, numbers as numbers and labels as text.
+    The table: labels as text, continuous conditions and ``n`` as numbers.
 
     Raises
     ------
     DataFileError
-        The file is missing or is not a table.
+        The file does not exist or is not a table.
     SettingError
-        A number is expected where text stands.
+        Text stands for a number.
     UnknownNameError
         The model has no such condition.
     """
@@ -79,21 +81,24 @@ def read_where_table(path: Path, conditions: Conditions) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, skipinitialspace=True)
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        msg = f"{str(path)!r} cannot be read ({error}); expected a .csv file whose first line names conditions."
-        raise DataFileError(msg + " Check the path and the file.") from error
+        msg = f"`--where-table` {str(path)!r} cannot be read ({error}); expected a .csv file whose first line names"
+        raise DataFileError(msg + " conditions. Check the path and the file.") from error
     for name in table.columns:
         if name == "n" and name not in conditions.names:
             table[name] = [_whole(text, path) for text in table[name]]
             continue
         conditions.require(name)
         if name in conditions.continuous:
-            table[name] = [_value(name, "" if pd.isna(text) else text, conditions) for text in table[name]]
+            table[name] = [
+                _value("--where-table", name, "" if pd.isna(text) else text, conditions=conditions)
+                for text in table[name]
+            ]
             table[name] = table[name].astype(float)
     return table
 
 
 def read_library_size(text: str) -> int | tuple[float, float]:
-    """Read a depth, or the mean and standard deviation of depths.
+    """Read one library size, or the mean and standard deviation of library sizes.
 
     Parameters
     ----------
@@ -103,7 +108,7 @@ def read_library_size(text: str) -> int | tuple[float, float]:
     Raises
     ------
     SettingError
-        It is neither.
+        The text is neither.
     """
     try:
         numbers = [float(word) for word in text.split(",")]
@@ -113,12 +118,12 @@ def read_library_size(text: str) -> int | tuple[float, float]:
         return int(numbers[0])
     if len(numbers) == 2:
         return numbers[0], numbers[1]
-    msg = f"`--library-size` {text!r} is not a depth; expected counts per cell such as `2000`, or mean and standard"
-    raise SettingError(msg + " deviation such as `2000,500`.")
+    msg = f"`--library-size` {text!r} is not a library size; expected counts a cell such as `2000`, or mean and"
+    raise SettingError(msg + " standard deviation such as `2000,500`.")
 
 
-def _value(name: str, text: str, conditions: Conditions) -> str | float | None:
-    """Read one value in the type of its condition."""
+def _value(option: str, name: str, text: str, *, conditions: Conditions) -> str | float | None:
+    """Read one value as the type of its condition."""
     if text == "":
         return None
     if name not in conditions.continuous:
@@ -126,8 +131,11 @@ def _value(name: str, text: str, conditions: Conditions) -> str | float | None:
     try:
         return float(text)
     except ValueError:
-        msg = f"`{name}={text}` is not a number, but {name!r} is a continuous condition; expected a number such as"
-        raise SettingError(msg + f" `{name}={conditions.continuous[name].mean:.3g}`.") from None
+        example = f"{conditions.continuous[name].mean:.3g}"
+        msg = (
+            f"`{option}` gives {name!r} the value {text!r}, but this condition is continuous; expected a number such as"
+        )
+        raise SettingError(msg + f" `{option} {name}={example}`.") from None
 
 
 def _whole(text: str, path: Path) -> int:
@@ -135,5 +143,5 @@ def _whole(text: str, path: Path) -> int:
     try:
         return int(text)
     except ValueError:
-        msg = f"The column `n` of {str(path)!r} holds {text!r}; expected whole numbers of cells. Correct the table."
-        raise SettingError(msg) from None
+        msg = f"The column `n` of `--where-table` {str(path)!r} has {text!r}; expected whole numbers of cells."
+        raise SettingError(msg + " Correct the table.") from None

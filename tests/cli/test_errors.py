@@ -1,4 +1,4 @@
-"""What the user reads when something goes wrong, and the exit codes."""
+"""Messages of errors, and exit codes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 
 import scdiffuse.cli._app as cli
 from scdiffuse._core.errors import CountsError, UnknownNameError
+
+FUNCTIONS = [command.function.__name__ for command in cli.COMMANDS]
 
 
 @pytest.fixture
@@ -28,27 +30,27 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Sequence[BaseException]:
     [
         (CountsError("`X` is normalised."), 2, "Error: `X` is normalised."),
         (UnknownNameError("'x' is not known."), 2, "Error: 'x' is not known."),
-        (MemoryError(), 2, "Memory ran out. To need less, lower `--chunk`"),
+        (MemoryError(), 2, "Memory ran out. To need less, lower `--batch-size`"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 2, "Memory ran out."),
         (PermissionError(errno.EACCES, "denied", "out.h5ad"), 2, "No permission for 'out.h5ad'."),
         (OSError(errno.ENOSPC, "full"), 2, "The disk is full. Free some space"),
         (KeyboardInterrupt(), 130, "Stopped."),
         (ZeroDivisionError("by zero"), 1, "Error: ZeroDivisionError: by zero"),
     ],
-    ids=lambda held: type(held).__name__ if isinstance(held, BaseException) else "",
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
 def test_each_error_has_its_message_and_exit_code(
     error: BaseException, code: int, words: str, failing: list[BaseException], capsys: pytest.CaptureFixture[str]
 ) -> None:
     failing.append(error)
     assert cli.run(["generate", "model"]) == code
-    said = capsys.readouterr()
-    assert words in said.err
-    assert "Traceback" not in said.err
-    assert said.out == ""
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
 
 
-def test_our_fault_says_how_to_report_it(failing: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_shows_how_to_report_it(failing: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
     failing.append(ZeroDivisionError("by zero"))
     cli.run(["generate", "my model"])
     assert "report it with the output of:\n  scdiffuse --debug generate 'my model'" in capsys.readouterr().err
@@ -75,7 +77,7 @@ def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"scdiffuse {scdiffuse.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["fit", "generate", "evaluate", "audit", "inspect", "demo"])
-def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", [name.replace("_", "-") for name in FUNCTIONS])
+def test_every_command_has_a_help_text(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run([command, "--help"]) == 0
     assert "Usage: scdiffuse" in capsys.readouterr().out

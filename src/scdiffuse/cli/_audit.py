@@ -1,0 +1,50 @@
+"""``scdiffuse audit``: whether generated cells reveal the training cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scdiffuse.cli._options import AsJson, By, Donor, Layer, MaxCells, NoProgress, Overwrite, ReportOutput, Seed
+from scdiffuse.cli._report import show_report
+
+__all__ = ["audit"]
+
+
+def audit(
+    *,
+    train: Annotated[Path, typer.Option(help="Cells (.h5ad) that the model was fitted to.", show_default=False)],
+    held_out: Annotated[
+        Path, typer.Option(help="Real cells (.h5ad) that the model was not fitted to.", show_default=False)
+    ],
+    generated: Annotated[Path, typer.Option(help="Generated cells (.h5ad).", show_default=False)],
+    output: ReportOutput = None,
+    by: By = None,
+    donor: Donor = None,
+    layer: Layer = None,
+    max_cells: MaxCells = 5000,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    overwrite: Overwrite = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """Test whether generated cells reveal which cells the model was fitted to (membership inference)."""
+    from scdiffuse import evaluation
+    from scdiffuse._core.files import refuse_existing
+
+    if output is not None:
+        refuse_existing(output, overwrite=overwrite)
+    report = evaluation.audit(
+        train,
+        held_out,
+        generated,
+        by=by,
+        donor=donor,
+        layer=layer,
+        seed=seed,
+        max_cells=max_cells,
+        progress=not no_progress,
+    )
+    show_report(report, output, as_json=as_json, overwrite=overwrite)

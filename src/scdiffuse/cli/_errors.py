@@ -1,0 +1,65 @@
+"""Errors: the message that each one shows, and the exit code of the command."""
+
+from __future__ import annotations
+
+import errno
+import shlex
+from collections.abc import Callable, Sequence
+
+import typer
+
+from scdiffuse._core.errors import LostProcessError, UserError
+from scdiffuse.cli._messages import show
+
+__all__ = ["LOST", "STOPPED", "show_error"]
+
+STOPPED = 130
+"""Exit code after Ctrl-C, as in shells."""
+LOST = 3
+"""Exit code after one of several processes has ended."""
+_FAULT, _MISTAKE = 1, 2
+
+
+def show_error(
+    error: BaseException, words: Sequence[str], *, less_memory: str, translate: Callable[[str], str] = str
+) -> int:
+    """Print what went wrong and what to do about it.
+
+    Parameters
+    ----------
+    error
+        The exception that ended the command.
+    words
+        Words of the command line, so that the message can repeat them.
+    less_memory
+        What lowers the memory that the command needs.
+    translate
+        Writes a message of the Python API in the words of the command line.
+
+    Returns
+    -------
+    The exit code.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        show("Stopped.")
+        return STOPPED
+    text, code = _explain(error, less_memory, translate)
+    typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+    typer.echo(text, err=True)
+    if code == _FAULT:
+        again = shlex.join(["scdiffuse", "--debug", *words])
+        show(f"This is a fault of scdiffuse, not yours. Please report it with the output of:\n  {again}")
+    return code
+
+
+def _explain(error: BaseException, less_memory: str, translate: Callable[[str], str]) -> tuple[str, int]:
+    """Tell mistakes of the user from faults of the program."""
+    if isinstance(error, UserError):
+        return translate(str(error)), LOST if isinstance(error, LostProcessError) else _MISTAKE
+    if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error).lower():
+        return f"Memory ran out. To need less, {less_memory}.", _MISTAKE
+    if isinstance(error, PermissionError):
+        return f"No permission for {error.filename!r}. Choose a place that you may read and write.", _MISTAKE
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "The disk is full. Free some space or choose a path on another disk.", _MISTAKE
+    return f"{type(error).__name__}: {error}", _FAULT

@@ -1,0 +1,81 @@
+"""``scdiffuse predict``: given cells under other conditions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scdiffuse.cli._guidance import read_guidance
+from scdiffuse.cli._messages import show
+from scdiffuse.cli._options import (
+    Away,
+    BatchSize,
+    CellsPath,
+    Composition,
+    Guidance,
+    GuidanceInterval,
+    Layer,
+    Model,
+    NoProgress,
+    Overwrite,
+    Seed,
+    SolverSteps,
+    To,
+    Toward,
+)
+from scdiffuse.cli._where import read_library_size, read_where
+
+__all__ = ["predict"]
+
+
+def predict(
+    model: Model,
+    cells: Annotated[Path, typer.Argument(metavar="CELLS", help="The .h5ad file with the cells.", show_default=False)],
+    *,
+    path: CellsPath,
+    to: To = None,
+    guidance: Guidance = None,
+    toward: Toward = None,
+    away: Away = None,
+    guidance_interval: GuidanceInterval = (0.0, 1.0),
+    composition: Composition = "joint",
+    library_size: Annotated[
+        str,
+        typer.Option(
+            help="own keeps the library size of each cell, generated lets the model draw it; or UMIs or reads a cell: "
+            "2000, or mean and standard deviation: 2000,500."
+        ),
+    ] = "own",
+    solver_steps: SolverSteps = None,
+    batch_size: BatchSize = 4096,
+    layer: Layer = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """Predict given cells under other conditions, such as a perturbation (counterfactual prediction)."""
+    from scdiffuse._core.files import atomic_file, refuse_existing
+    from scdiffuse.generator import load
+
+    refuse_existing(path, overwrite=overwrite)
+    fitted = load(model)
+    predicted = fitted.predict(
+        cells,
+        read_where("--to", to, fitted.conditions) if to else None,
+        layer=layer,
+        guidance=read_guidance(
+            fitted, guidance, toward=toward, away=away, interval=guidance_interval, composition=composition
+        ),
+        seed=seed,
+        library_size={"own": "own", "generated": None}[library_size]
+        if library_size in {"own", "generated"}
+        else read_library_size(library_size),
+        solver_steps=solver_steps,
+        batch_size=batch_size,
+        progress=not no_progress,
+    )
+    with atomic_file(path, overwrite=overwrite) as partial:
+        predicted.write_h5ad(partial)
+    show(f"Cells: {path}")
