@@ -10,9 +10,9 @@ export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: help demo test lint docs bench clean
 help:
-	@echo "make demo   fit, generate and evaluate on embedded real cells; writes demo/report.html"
+	@echo "make demo   fit, generate and evaluate on bundled example cells; writes demo/report.html"
 	@echo "make test   run the tests"
-	@echo "make lint   style, types, import floors"
+	@echo "make lint   style, types, import layers"
 	@echo "make docs   build the documentation into docs/_build"
 	@echo "make bench  run the benchmarks (long; SCDIFFUSE_DATA=folder with the data sets)"
 
