@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from tests.fitted_model import networks_of
 
 from scdiffuse._core.errors import (
     ConditionError,
@@ -29,26 +30,26 @@ from scdiffuse.autoencoder import AutoencoderTask
 from scdiffuse.diffusion import LatentTask
 from scdiffuse.generator import CellGenerator, load
 from scdiffuse.model import ModelConfig
-from scdiffuse.model._folder import _checksum
+from scdiffuse.model._files import _checksum
 
 NAMES: dict[str, Any] = {"conditions": ["cell_type", "treated"], "continuous": ["day"]}
 TASKS: dict[str, Any] = {"autoencoder": AutoencoderTask, "diffusion": LatentTask}
 KILLED = """
 import json, os, signal, sys
-import scdiffuse.fitting._fit as fitting
+import scdiffuse.fitting._log as log
 import scdiffuse.train._loop as loop
 from scdiffuse.generator import CellGenerator
 from scdiffuse.model import ModelConfig
 
 data, folder, stage, config = sys.argv[1:]
-write = fitting.write_training
+write = log.write_training
 
-def write_and_die(folder, saved, parts):
-    write(folder, saved, parts)
-    if saved.stage == stage and saved.facts["step"] == 5:
+def write_and_die(folder, checkpoint, weights):
+    write(folder, checkpoint, weights)
+    if checkpoint.stage == stage and checkpoint.progress["step"] == 5:
         os.kill(os.getpid(), signal.SIGKILL)
 
-fitting.write_training = write_and_die
+log.write_training = write_and_die
 loop._CHECKPOINT_SECONDS = 0.0
 config = ModelConfig.from_dict(json.loads(config))
 model = CellGenerator(data, conditions=["cell_type", "treated"], continuous=["day"], config=config)
@@ -81,9 +82,7 @@ def _cells(model: CellGenerator) -> sp.csr_matrix:
 
 
 def _assert_same_model(x: CellGenerator, y: CellGenerator) -> None:
-    assert x._networks is not None
-    assert y._networks is not None
-    left, right = x._networks.copies(), y._networks.copies()
+    left, right = networks_of(x).copies(), networks_of(y).copies()
     assert left.keys() == right.keys()
     assert [name for name in left if left[name].numpy().tobytes() != right[name].numpy().tobytes()] == []
     assert x.history == y.history
@@ -182,9 +181,9 @@ def test_resuming_refuses_another_fit(
 def test_a_folder_that_is_older_than_a_setting_can_be_resumed(model: CellGenerator, tmp_path: Path) -> None:
     model.fit(tmp_path / "run", max_epochs=1, progress=False)
     before, config = _cells(model), tmp_path / "run" / "config.json"
-    facts = json.loads(config.read_text())
-    del facts["checksum"], facts["settings"]["diffusion_training"]["largest_share"]
-    config.write_text(json.dumps(facts | {"checksum": _checksum(facts)}))
+    record = json.loads(config.read_text())
+    del record["checksum"], record["settings"]["diffusion_training"]["largest_share"]
+    config.write_text(json.dumps(record | {"checksum": _checksum(record)}))
     model.fit(tmp_path / "run", resume=True, max_epochs=1, progress=False)
     assert (_cells(model) != before).nnz == 0
 

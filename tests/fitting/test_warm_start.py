@@ -9,14 +9,13 @@ import anndata as ad
 import numpy as np
 import pytest
 import torch
+from tests.fitted_model import networks_of
 
 from scdiffuse._core.errors import GenesError, ModelFolderError, NotFittedError, SettingError
-from scdiffuse.fitting._warm_start import Origin, inherit, tell_start
+from scdiffuse.fitting._warm_start import Origin, compare_models, inherit
 from scdiffuse.foundation import Embedding
 from scdiffuse.generator import CellGenerator, load
-from scdiffuse.generator._base import read_origin
-from scdiffuse.model import ModelConfig
-from scdiffuse.model._networks import Networks
+from scdiffuse.model import ModelConfig, Networks
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def others(simulated: ad.AnnData) -> ad.AnnData:
 @pytest.fixture
 def origin(fitted: CellGenerator) -> Origin:
     """The fitted model to begin with."""
-    return read_origin(fitted)
+    return Origin(networks_of(fitted), fitted._metadata)
 
 
 def _begun(adata: ad.AnnData, origin: Origin, config: ModelConfig) -> tuple[CellGenerator, Networks]:
@@ -40,9 +39,9 @@ def _begun(adata: ad.AnnData, origin: Origin, config: ModelConfig) -> tuple[Cell
     assert model._data is not None
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        shares = torch.arange(1.0, 26.0) / 325
+        fractions = torch.arange(1.0, 26.0) / 325
         networks = Networks(
-            config, conditions=model.conditions, fractions=shares, training=model._data.table.distinct()
+            config, conditions=model.conditions, fractions=fractions, training=model._data.table.distinct()
         )
     inherit(networks, origin, model._metadata)
     return model, networks
@@ -111,7 +110,8 @@ def test_a_folder_serves_like_the_model_and_the_card_says_so(
     assert isinstance(again, ad.AnnData)
     assert (made.X != again.X).nnz == 0
     line = r"fitted to 150 cells x 25 genes, of which 15 are shared; with its diffusion."
-    assert f"Started from model {fitted._facts(fitted._fitted('test'))['model_hash']}, {line}" in second.summary()
+    model_hash = fitted._metadata.fingerprint(networks_of(fitted))
+    assert f"Started from model {model_hash}, {line}" in second.summary()
     assert line in (tmp_path / "run" / "README.md").read_text()
     second.fit(progress=False, max_epochs=1)
     assert "Started from" not in second.summary()
@@ -130,7 +130,7 @@ def test_resuming_needs_the_same_start(
 def test_a_diffusion_of_another_width_is_left_behind(simulated: ad.AnnData, origin: Origin, small: ModelConfig) -> None:
     config = replace(small, diffusion=replace(small.diffusion, width=8))
     model, networks = _begun(simulated, origin, config)
-    assert not tell_start(origin, model._metadata)["diffusion"]
+    assert not compare_models(origin, model._metadata)["diffusion"]
     assert (networks.denoiser.write.weight == 0).all()
 
 
