@@ -76,7 +76,7 @@ def test_guidance_applies_to_given_cells_too(folder: Path, tmp_path: Path) -> No
     for command in (["predict", str(model), cells], ["trajectory", str(model), "--start", cells, "--n-states", "2"]):
         out = tmp_path / f"{command[0]}.h5ad"
         assert run([*command, *guided, "-o", str(out)]) == 0
-        saved = ad.read_h5ad(out).uns["scdiffuse"]["guidance"]
+        saved = ad.read_h5ad(out).uns["scdiffuse"]["settings"]["guidance"]
         assert (saved["toward"]["kind"]["target"], saved["scale"]) == ("B", {"day": 1.5})
         away = ["--away", "cell_type=T", "--to", "cell_type=B", "-o", str(out), "--overwrite", "--no-progress"]
         assert run([*command, *away]) == 0

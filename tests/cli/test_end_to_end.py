@@ -72,7 +72,7 @@ def test_cells_are_guided_towards_a_label_of_an_added_classifier(
         str(tmp_path / "cells.h5ad"),
     ]
     assert run(["generate", str(tmp_path / "model"), *words]) == 0
-    saved = ad.read_h5ad(tmp_path / "cells.h5ad").uns["scdiffuse"]["guidance"]
+    saved = ad.read_h5ad(tmp_path / "cells.h5ad").uns["scdiffuse"]["settings"]["guidance"]
     assert saved["toward"]["kind"] == {"target": "Dendritic", "scale": 2.0}
 
 
