@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scdiffuse._core.errors import SettingError
 from scdiffuse._core.random import cell_keys, cell_normals
 from scdiffuse.autoencoder import GeneFactors
 from scdiffuse.calibration import GeneFactorTable
@@ -93,7 +94,16 @@ def decode(
     Returns
     -------
     Counts, shape ``(B, G)``, ``int32``.
+
+    Raises
+    ------
+    SettingError
+        Latents are not finite.
     """
+    n_bad = int((~latents.isfinite()).any(dim=1).sum())
+    if n_bad:
+        msg = f"{n_bad} of {len(latents)} cells have latents that are not finite; expected numbers."
+        raise SettingError(msg + " Lower the guidance scale. If it is 1, the weights of the model are damaged.")
     codes, own = networks.split(latents)
     if library_sizes is None:
         library_sizes = own

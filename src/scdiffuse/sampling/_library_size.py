@@ -16,6 +16,9 @@ __all__ = ["CellLibrarySizes", "GivenLibrarySize", "LibrarySize", "plan_sizes"]
 LibrarySize = int | tuple[float, float] | Sequence[int] | NDArray[np.integer]
 """One number for all, a mean with a standard deviation as a tuple, or one number a cell."""
 
+MAX_LIBRARY_SIZE = 100_000_000
+"""Counts that a cell can be asked to have at most."""
+
 
 def plan_sizes(
     library_size: LibrarySize | None, *, n: int, seed: int
@@ -51,10 +54,18 @@ def plan_sizes(
     if given.ndim and given.size != n:
         msg = f"`library_size` holds {given.size} numbers for {n} cells; give one number, or one a cell."
         raise SettingError(msg)
+    _require_bounded(float(given.max(initial=1)))
     sizes = given.astype(np.int64)
     if given.ndim:
         return lambda cells, own: sizes[cells]
     return lambda cells, own: np.full(len(cells), sizes)
+
+
+def _require_bounded(largest: float) -> None:
+    """Refuse library sizes whose counts do not fit into 32 bits."""
+    if not largest <= MAX_LIBRARY_SIZE:
+        msg = f"`library_size` asks for up to {largest:.3g} counts a cell; expected at most {MAX_LIBRARY_SIZE:,}."
+        raise SettingError(msg + " The deepest cells have some million counts.")
 
 
 def _drawn(
@@ -64,12 +75,13 @@ def _drawn(
     if not (mean >= 1 and std >= 0):
         msg = f"`library_size` is a mean of {mean} with a standard deviation of {std}; expected at least 1 and 0."
         raise SettingError(msg)
+    _require_bounded(mean + 10.0 * std)
     variance = np.log1p((std / mean) ** 2)
 
     def draw(cells: NDArray[np.int64], own: NDArray[np.int64]) -> NDArray[np.int64]:
         normals = cell_normals(seed, "library size", cells, 1)[:, 0].astype(np.float64)
         sizes = np.exp(np.log(mean) - 0.5 * variance + np.sqrt(variance) * normals)
-        drawn: NDArray[np.int64] = np.maximum(1, np.round(sizes)).astype(np.int64)
+        drawn: NDArray[np.int64] = np.clip(np.round(sizes), 1, MAX_LIBRARY_SIZE).astype(np.int64)
         return drawn
 
     return draw

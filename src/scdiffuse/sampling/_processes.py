@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scdiffuse._core.processes import Processes
+from scdiffuse._core.processes import Part, Processes
 from scdiffuse.cells import H5adWriter
 from scdiffuse.diffusion import SAMPLED_AT_ONCE
 from scdiffuse.model import FittedModel
@@ -44,20 +44,25 @@ def write_together(
 
     Returns
     -------
-    The file with the cells of this process.
+    The file with the cells of this process; of more processes than there are batches of cells, the last write none.
     """
     if processes.size == 1:
         return write(model, plan, path, uns=uns, overwrite=overwrite, progress=progress)
-    blocks = processes.part.of(-(-plan.conditions_plan.n_cells // SAMPLED_AT_ONCE))
-    mine = range(blocks.start * SAMPLED_AT_ONCE, min(blocks.stop * SAMPLED_AT_ONCE, plan.conditions_plan.n_cells))
-    plan, progress = replace(plan, cells=mine), progress and processes.is_first
+    n_cells, rank = plan.conditions_plan.n_cells, processes.part.rank
+    n_blocks = -(-n_cells // SAMPLED_AT_ONCE)
+    n_writers = min(processes.size, n_blocks)  # the first processes write, so that the first of them has cells
+    if rank < n_writers:
+        blocks = Part(rank, n_writers).of(n_blocks)
+        mine = range(blocks.start * SAMPLED_AT_ONCE, min(blocks.stop * SAMPLED_AT_ONCE, n_cells))
+        plan, progress = replace(plan, cells=mine), progress and processes.is_first
     if not processes.is_one_machine():
-        shard = path.with_name(f"{path.stem}.rank{processes.part.rank}{path.suffix}")
-        write(model, plan, shard, uns=uns, overwrite=overwrite, progress=progress)
+        shard = path.with_name(f"{path.stem}.rank{rank}{path.suffix}")
+        if rank < n_writers:
+            write(model, plan, shard, uns=uns, overwrite=overwrite, progress=progress)
         processes.wait()
         return shard
     if processes.is_first:
-        others = [_beside(path, rank) for rank in range(1, processes.size)]
+        others = [_beside(path, other) for other in range(1, n_writers)]
 
         def take_others(writer: H5adWriter) -> None:
             processes.wait()
@@ -67,9 +72,10 @@ def write_together(
         write(model, plan, path, uns=uns, overwrite=overwrite, progress=progress, at_end=take_others)
         processes.wait()
         return path
-    own = _beside(path, processes.part.rank)
+    own = _beside(path, rank)
     try:
-        write(model, plan, own, uns=uns, overwrite=True, progress=False)
+        if rank < n_writers:
+            write(model, plan, own, uns=uns, overwrite=True, progress=False)
         processes.wait()
         processes.wait()  # the first has taken the cells
     finally:
