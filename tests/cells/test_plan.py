@@ -23,11 +23,11 @@ def training(conditions: Conditions, obs: pd.DataFrame) -> ConditionTable:
 
 
 def frame(conditions: Conditions, plan: ConditionPlan) -> pd.DataFrame:
-    return conditions.decode(plan.table(np.arange(plan.n)))
+    return conditions.decode(plan.table(np.arange(plan.n_cells)))
 
 
 def test_open_conditions_follow_the_training_proportions(conditions: Conditions, training: ConditionTable) -> None:
-    table = plan_conditions(conditions, training, n=20_000).table(np.arange(20_000))
+    table = plan_conditions(conditions, training, n_cells=20_000).table(np.arange(20_000))
     drawn, held = table.distinct(), training.distinct()
     assert np.array_equal(drawn.codes, held.codes)
     assert drawn.counts / 20_000 == pytest.approx(held.counts / 60, abs=0.01)
@@ -37,27 +37,27 @@ def test_open_conditions_follow_the_training_proportions(conditions: Conditions,
 def test_a_cell_ignores_how_many_others_there_are(
     conditions: Conditions, training: ConditionTable, where: dict[str, Any] | None
 ) -> None:
-    many = plan_conditions(conditions, training, n=2000, where=where).table(CELLS)
-    few = plan_conditions(conditions, training, n=50, where=where).table(np.array([49, 7]))
+    many = plan_conditions(conditions, training, n_cells=2000, where=where).table(CELLS)
+    few = plan_conditions(conditions, training, n_cells=50, where=where).table(np.array([49, 7]))
     assert np.array_equal(few.codes, many.codes[[49, 7]])
     assert np.array_equal(few.values, many.values[[49, 7]], equal_nan=True)
 
 
-def test_chunks_make_no_difference(conditions: Conditions, training: ConditionTable) -> None:
-    plan = plan_conditions(conditions, training, n=2000)
+def test_batches_make_no_difference(conditions: Conditions, training: ConditionTable) -> None:
+    plan = plan_conditions(conditions, training, n_cells=2000)
     parts = np.concatenate([plan.table(part).codes for part in np.array_split(CELLS, 7)])
     assert np.array_equal(parts, plan.table(CELLS).codes)
 
 
 def test_the_seed_changes_the_draw(conditions: Conditions, training: ConditionTable) -> None:
-    first, second = (plan_conditions(conditions, training, n=99, seed=seed).table(CELLS[:99]) for seed in (0, 1))
+    first, second = (plan_conditions(conditions, training, n_cells=99, seed=seed).table(CELLS[:99]) for seed in (0, 1))
     assert not np.array_equal(first.codes, second.codes)
 
 
 def test_a_given_label_is_kept_and_the_rest_suits_it(
     conditions: Conditions, training: ConditionTable, obs: pd.DataFrame
 ) -> None:
-    cells = frame(conditions, plan_conditions(conditions, training, n=500, where={"cell_type": "NK"}))
+    cells = frame(conditions, plan_conditions(conditions, training, n_cells=500, where={"cell_type": "NK"}))
     assert (cells["cell_type"] == "NK").all()
     suited = obs[obs["cell_type"] == "NK"]
     assert set(zip(cells["treated"], cells["day"].fillna(-1), strict=True)) == set(
@@ -69,7 +69,7 @@ def test_a_given_number_is_kept_and_the_rest_is_drawn_near_it(conditions: Condit
     obs = pd.DataFrame({"cell_type": ["early"] * 5 + ["late"] * 5, "treated": [True, False] * 5})
     obs["day"] = [0.0] * 5 + [9.0] * 5
     conditions = Conditions.from_obs(obs, ["cell_type", "treated"], ["day"])
-    cells = frame(conditions, plan_conditions(conditions, conditions.encode(obs), n=50, where={"day": 8.0}))
+    cells = frame(conditions, plan_conditions(conditions, conditions.encode(obs), n_cells=50, where={"day": 8.0}))
     assert (cells["day"] == 8.0).all()
     assert (cells["cell_type"] == "late").all()
 
@@ -78,14 +78,14 @@ def test_a_combination_never_seen_is_generated_all_the_same(conditions: Conditio
     obs = pd.DataFrame({"cell_type": ["T", "T", "B", "B"], "treated": [True, True, False, False], "day": [0, 1, 2, 3]})
     conditions = Conditions.from_obs(obs, ["cell_type", "treated"], ["day"])
     where = {"cell_type": "T", "treated": False}
-    cells = frame(conditions, plan_conditions(conditions, conditions.encode(obs), n=400, where=where))
+    cells = frame(conditions, plan_conditions(conditions, conditions.encode(obs), n_cells=400, where=where))
     assert (cells["cell_type"] == "T").all()
     assert (cells["treated"] == False).all()  # noqa: E712 - a category, not a boolean
     assert set(cells["day"]) == {0, 1, 2, 3}
 
 
 def test_none_asks_for_the_null(conditions: Conditions, training: ConditionTable) -> None:
-    table = plan_conditions(conditions, training, n=9, where={"cell_type": None, "day": None}).table(CELLS[:9])
+    table = plan_conditions(conditions, training, n_cells=9, where={"cell_type": None, "day": None}).table(CELLS[:9])
     assert (table.codes[:, 0] == -1).all()
     assert np.isnan(table.values).all()
     assert (table.codes[:, 1] >= 0).all()
@@ -95,39 +95,45 @@ def test_a_table_gives_one_row_a_cell(conditions: Conditions, training: Conditio
     asked = pd.DataFrame({"day": [3.0, np.nan, 1.25], "treated": [True, False, None], "cell_type": ["B", None, "T"]})
     plan = plan_conditions(conditions, training, where=asked)
     cells = frame(conditions, plan)
-    assert plan.n == 3
+    assert plan.n_cells == 3
     assert cells["day"].fillna(-1).tolist() == [3.0, -1, 1.25]
     assert cells["cell_type"].astype(object).fillna("none").tolist() == ["B", "none", "T"]
 
 
 def test_a_table_with_counts_repeats_its_rows(conditions: Conditions, training: ConditionTable) -> None:
-    asked = pd.DataFrame({"cell_type": ["B", "T", "NK"], "n": [2, 0, 3]}, index=["x", "x", "x"])
+    asked = pd.DataFrame({"cell_type": ["B", "T", "NK"], "n_cells": [2, 0, 3]}, index=["x", "x", "x"])
     cells = frame(conditions, plan_conditions(conditions, training, where=asked))
     assert cells["cell_type"].tolist() == ["B"] * 2 + ["NK"] * 3
     assert cells["treated"].notna().all()
 
 
-def test_a_condition_may_be_called_n() -> None:
-    obs = pd.DataFrame({"n": [1, 1, 2, 2]})
-    conditions = Conditions.from_obs(obs, ["n"], [])
-    plan = plan_conditions(conditions, conditions.encode(obs), where=pd.DataFrame({"n": [2, 2, 1]}))
-    assert frame(conditions, plan)["n"].tolist() == [2, 2, 1]
+@pytest.mark.parametrize("name", ["n_cells", "n"])
+def test_a_condition_may_be_called_like_the_number_of_cells(name: str) -> None:
+    obs = pd.DataFrame({name: [1, 1, 2, 2]})
+    conditions = Conditions.from_obs(obs, [name], [])
+    plan = plan_conditions(conditions, conditions.encode(obs), where=pd.DataFrame({name: [2, 2, 1]}))
+    assert frame(conditions, plan)[name].tolist() == [2, 2, 1]
+
+
+def test_a_column_that_is_no_condition_is_refused(conditions: Conditions, training: ConditionTable) -> None:
+    with pytest.raises(UnknownNameError, match="'n' is not a condition of this model"):
+        plan_conditions(conditions, training, where=pd.DataFrame({"cell_type": ["B"], "n": [2]}))
 
 
 def test_a_model_without_conditions_generates_too(obs: pd.DataFrame) -> None:
     none = Conditions.from_obs(obs)
-    assert len(plan_conditions(none, none.encode(obs), n=7).table(CELLS[:7])) == 7
+    assert len(plan_conditions(none, none.encode(obs), n_cells=7).table(CELLS[:7])) == 7
 
 
 def test_an_untrained_condition_is_refused(conditions: Conditions, training: ConditionTable) -> None:
     for where in ({"donr": "d3"}, pd.DataFrame({"donr": ["d3", "d4"]})):
         with pytest.raises(UnknownNameError, match=r"'donr' is not a condition of this model; expected one of"):
-            plan_conditions(conditions, training, n=2, where=where)
+            plan_conditions(conditions, training, n_cells=2, where=where)
 
 
 def test_an_untrained_label_is_refused(conditions: Conditions, training: ConditionTable) -> None:
     with pytest.raises(UnknownNameError, match=r"'absent' is not a trained label of 'cell_type'; .* 'T', 'NK', 'B'"):
-        plan_conditions(conditions, training, n=2, where={"cell_type": "absent"})
+        plan_conditions(conditions, training, n_cells=2, where={"cell_type": "absent"})
 
 
 @pytest.mark.parametrize(
@@ -141,21 +147,25 @@ def test_values_that_make_no_sense_are_refused(
     conditions: Conditions, training: ConditionTable, where: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ConditionError, match=words):
-        plan_conditions(conditions, training, n=2, where=where)
+        plan_conditions(conditions, training, n_cells=2, where=where)
 
 
 @pytest.mark.parametrize(
-    ("n", "where", "words"),
+    ("n_cells", "where", "words"),
     [
-        (None, None, "`n` is missing; expected the number of cells"),
-        (0, None, "`n` must be at least 1, got 0"),
-        (5, pd.DataFrame({"treated": [True, False]}), "`n` is 5, but the table `where` asks for 2 cells"),
-        (None, pd.DataFrame({"treated": [True], "n": [1.5]}), "column `n` of `where` must hold whole numbers"),
+        (None, None, "`n_cells` is missing; expected the number of cells"),
+        (0, None, "`n_cells` must be at least 1, got 0"),
+        (5, pd.DataFrame({"treated": [True, False]}), "`n_cells` is 5, but the table `where` asks for 2 cells"),
+        (
+            None,
+            pd.DataFrame({"treated": [True], "n_cells": [1.5]}),
+            "column `n_cells` of `where` must hold whole numbers",
+        ),
         (None, pd.DataFrame({"treated": []}), "has 0 rows and 1 columns; expected at least one each"),
     ],
 )
 def test_cell_numbers_that_make_no_sense_are_refused(
-    conditions: Conditions, training: ConditionTable, n: int | None, where: pd.DataFrame | None, words: str
+    conditions: Conditions, training: ConditionTable, n_cells: int | None, where: pd.DataFrame | None, words: str
 ) -> None:
     with pytest.raises(SettingError, match=words):
-        plan_conditions(conditions, training, n=n, where=where)
+        plan_conditions(conditions, training, n_cells=n_cells, where=where)

@@ -116,10 +116,10 @@ def plan_conditions(
     """
     training = training.distinct()
     frame = _frame(where, conditions)
-    counts = _cell_numbers(frame, n_cells, conditions)
     given = [name for name in frame.columns if name != "n_cells" or name in conditions.names]
     for name in given:
         conditions.require(str(name))
+    counts = _cell_numbers(frame, n_cells, conditions)
     encoded = conditions.encode(frame[given], partial=True)
     drawn_codes = np.array([name not in given for name in conditions.categorical], dtype=bool)
     drawn_values = np.array([name not in given for name in conditions.continuous], dtype=bool)

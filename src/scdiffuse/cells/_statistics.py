@@ -47,18 +47,18 @@ class _DroppedCounts:
 
     def add(self, block: sp.csr_matrix, begin: int, n_cells_by_gene: NDArray[np.int64]) -> None:
         """Hold the counts of a block that belong to genes detected in too few cells so far."""
-        rare = np.flatnonzero(n_cells_by_gene[block.indices] < self._min_cells)
+        rare = np.flatnonzero((n_cells_by_gene[block.indices] < self._min_cells) & (block.data > 0))
         if len(rare):
             rows = np.searchsorted(block.indptr, rare, side="right") - 1
             self._held.append((rows + begin, block.indices[rare].astype(np.int64), block.data[rare].astype(np.float64)))
 
     def by_cell(self, keep: NDArray[np.bool_], n_cells: int) -> NDArray[np.float64]:
         """Add up the counts of dropped genes by cell, shape ``(N,)``."""
-        found = np.zeros(n_cells)
-        for rows, genes, counts in self._held:
-            dropped = ~keep[genes]
-            found += np.bincount(rows[dropped], weights=counts[dropped], minlength=n_cells)
-        return found
+        if not self._held:
+            return np.zeros(n_cells)
+        rows, genes, counts = (np.concatenate(part) for part in zip(*self._held, strict=True))
+        dropped = ~keep[genes]
+        return np.bincount(rows[dropped], weights=counts[dropped], minlength=n_cells)
 
 
 def collect_statistics(
