@@ -28,7 +28,7 @@ from scdiffuse.cells._sources import Cells as Cells
 from scdiffuse.cells._sources import open_source as open_source
 from scdiffuse.cells._split import Split as Split
 from scdiffuse.cells._split import split as split
-from scdiffuse.cells._writer import H5adWriter as H5adWriter
-from scdiffuse.cells._writer import build_anndata as build_anndata
 from scdiffuse.cells._statistics import CountStatistics as CountStatistics
 from scdiffuse.cells._statistics import collect_statistics as collect_statistics
+from scdiffuse.cells._writer import H5adWriter as H5adWriter
+from scdiffuse.cells._writer import build_anndata as build_anndata

@@ -45,7 +45,7 @@ class ConditionPlan:
         Parameters
         ----------
         cells
-            Cell indices from 0 to ``n - 1``, shape ``(B,)``.
+            Cell indices from 0 to ``n_cells - 1``, shape ``(B,)``.
 
         Returns
         -------
@@ -180,8 +180,8 @@ def _cell_numbers(frame: pd.DataFrame, n_cells: int | None, conditions: Conditio
     else:
         counts = np.ones(len(frame), dtype=np.int64)
     if n_cells is not None and n_cells != counts.sum():
-        msg = f"`n_cells` is {n_cells}, but the table `where` asks for {counts.sum()} cells; leave `n_cells` out or make them agree."
-        raise SettingError(msg)
+        msg = f"`n_cells` is {n_cells}, but the table `where` asks for {counts.sum()} cells;"
+        raise SettingError(msg + " leave `n_cells` out or make them agree.")
     return counts
 
 

@@ -127,9 +127,9 @@ def read_data(
     cells = np.flatnonzero(selection.cells_keep).astype(np.int64)
     if len(cells) < whole.n_cells:
         _require_cells(len(cells))
-        known = Conditions.from_obs(whole.obs.iloc[cells], *names)
+        known, before = Conditions.from_obs(whole.obs.iloc[cells], *names), grid
         grid, kept = _grid(known, whole.obs.iloc[cells], calibration)
-        if grid is not None:
+        if grid is not None and not _have_same_groups(grid, before):
             groups = np.full(whole.n_cells, len(grid.pooled), dtype=np.int64)
             groups[cells], n_groups = grid.groups(kept)
             statistics = read((groups, n_groups))
@@ -150,7 +150,7 @@ def read_data(
         library_sizes=statistics.library_sizes[cells],
         pseudobulk=Pseudobulk(
             counts=statistics.group_counts[:n_pooled],
-            others=statistics.group_counts[n_pooled],
+            others=statistics.group_counts[n_pooled:].sum(axis=0),
             detected=statistics.n_cells_by_gene / len(cells),
             n_cells=len(cells),
         ),
@@ -164,6 +164,15 @@ def _grid(
 ) -> tuple[ConditionGrid | None, ConditionTable]:
     table = known.encode(obs)
     return ConditionGrid.of(known.n_labels, table.distinct(), config), table
+
+
+def _have_same_groups(grid: ConditionGrid, before: ConditionGrid | None) -> bool:
+    """Tell whether two grids put cells into the same groups."""
+    return (
+        before is not None
+        and grid.n_labels == before.n_labels
+        and np.array_equal(grid.seen[grid.pooled], before.seen[before.pooled])
+    )
 
 
 def _require_cells(n: int) -> None:
