@@ -11,13 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from tests.fitted_model import networks_of
 
-from scdiffuse.calibration import _gene_factors as tilts_module
-from scdiffuse.calibration import _grid as levels_module
-from scdiffuse.calibration._expected import ExpectedExpression
-from scdiffuse.calibration._grid import ConditionGrid
-from scdiffuse.calibration._pseudobulk import Pseudobulk, pool_pseudobulk
-from scdiffuse.cells import ConditionTable, open_source
+from scdiffuse.calibration import CalibrationConfig, ConditionGrid, ExpectedExpression, GeneFactorTable, Pseudobulk
+from scdiffuse.cells import ConditionTable, collect_statistics, open_source
 from scdiffuse.generator import CellGenerator, load
 from scdiffuse.model import ModelConfig, gene_factor_table
 
@@ -32,6 +29,29 @@ def cells_of(model: CellGenerator, n: int | None = None, **asked: Any) -> ad.Ann
 
 def table_of(codes: list[list[int]]) -> ConditionTable:
     return ConditionTable(np.array(codes, dtype=np.int64), np.zeros((len(codes), 0), np.float32))
+
+
+def pooled_of(cells: ad.AnnData, codes: ConditionTable, grid: ConditionGrid | None) -> Pseudobulk:
+    """Add the counts of cells up by the combinations of a grid."""
+    groups = grid.groups(codes) if grid else None
+    found = collect_statistics(open_source(cells), min_cells=0, groups=groups)
+    return Pseudobulk(
+        counts=found.group_counts[:-1],
+        others=found.group_counts[-1],
+        detected=found.n_cells_by_gene / cells.n_obs,
+        n_cells=cells.n_obs,
+    )
+
+
+def table_from(model: CellGenerator, *, power: float = 1.0) -> GeneFactorTable:
+    found = gene_factor_table(networks_of(model), power=power)
+    assert found is not None
+    return found
+
+
+def calibrated(config: ModelConfig, **settings: Any) -> ModelConfig:
+    """The same settings but for the calibration."""
+    return replace(config, calibration=CalibrationConfig(**settings))
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +71,13 @@ def model(crossed: ad.AnnData, small: ModelConfig) -> CellGenerator:
     return CellGenerator(crossed, conditions=["cell_type", "treated"], config=small).fit(progress=False)
 
 
+@pytest.fixture(scope="module")
+def uncalibrated(crossed: ad.AnnData, small: ModelConfig) -> CellGenerator:
+    """The same networks with all corrections off; read only."""
+    config = calibrated(small, expected_expression=False, rare_combinations=False)
+    return CellGenerator(crossed, conditions=["cell_type", "treated"], config=config).fit(progress=False)
+
+
 def test_counts_are_pooled_by_combination_and_the_rest_apart(simulated: ad.AnnData) -> None:
     cells = np.array([3, 4, 5, 70, 149])
     codes = table_of([[0, 1], [1, 0], [0, 1], [-1, 1], [1, 0]])
@@ -58,7 +85,7 @@ def test_counts_are_pooled_by_combination_and_the_rest_apart(simulated: ad.AnnDa
     assert grid is not None
     assert grid.seen.tolist() == [[0, 1], [1, 0]]
     assert grid.n_cells.tolist() == [2, 2]
-    pooled = pool_pseudobulk(open_source(simulated), cells, codes, grid=grid)
+    pooled = pooled_of(simulated[cells].copy(), codes, grid)
     totals = [np.asarray(simulated.X[rows].sum(axis=0)).ravel() for rows in ([3, 5], [4, 149], [70])]
     np.testing.assert_array_equal(pooled.counts, totals[:2])
     np.testing.assert_array_equal(pooled.others, totals[2])
@@ -66,32 +93,32 @@ def test_counts_are_pooled_by_combination_and_the_rest_apart(simulated: ad.AnnDa
     np.testing.assert_allclose(pooled.fractions, fractions / fractions.sum())
 
 
-def test_only_the_most_frequent_combinations_are_pooled(simulated: ad.AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(levels_module, "_MOST_POOLED", 1)
+def test_only_the_most_frequent_combinations_are_pooled(simulated: ad.AnnData) -> None:
     codes = table_of([[0, 0], [1, 1], [1, 1]])
-    pooled = pool_pseudobulk(open_source(simulated), np.array([0, 1, 2]), codes, grid=ConditionGrid.of([2, 2], codes))
+    grid = ConditionGrid.of([2, 2], codes, CalibrationConfig(most_combinations=1))
+    pooled = pooled_of(simulated[:3].copy(), codes, grid)
     np.testing.assert_array_equal(pooled.counts, simulated.X[1:3].sum(axis=0))
     np.testing.assert_array_equal(pooled.others, simulated.X[0].toarray().ravel())
 
 
-def test_without_levels_all_cells_are_added_up(simulated: ad.AnnData) -> None:
-    pooled = pool_pseudobulk(open_source(simulated), np.arange(10), table_of([[0]] * 10), grid=None)
+def test_without_a_grid_all_cells_are_added_up(simulated: ad.AnnData) -> None:
+    pooled = pooled_of(simulated[:10].copy(), table_of([[0]] * 10), None)
     assert pooled.counts.shape == (0, simulated.n_vars)
     np.testing.assert_array_equal(pooled.others, np.asarray(simulated.X[:10].sum(axis=0)).ravel())
 
 
 @pytest.mark.parametrize(("reads", "low", "high"), [(1, 0.9, 1.3), (40, 30.0, 50.0)])
-def test_counts_a_time_found_tell_reads_from_molecules(reads: int, low: float, high: float) -> None:
+def test_counts_per_detection_tell_reads_from_umis(reads: int, low: float, high: float) -> None:
     draw = np.random.default_rng(0)
-    molecules = draw.poisson(draw.lognormal(-1.5, 1.0, 60), (200, 60))
-    cells = ad.AnnData(sp.csr_matrix(draw.poisson(reads * molecules) if reads > 1 else molecules, dtype=np.float32))
-    pooled = pool_pseudobulk(open_source(cells), np.arange(150), table_of([[0]] * 150), grid=None)
-    np.testing.assert_allclose(pooled.found, np.mean(cells.X[:150].toarray() > 0, axis=0))
+    umis = draw.poisson(draw.lognormal(-1.5, 1.0, 60), (200, 60))
+    cells = ad.AnnData(sp.csr_matrix(draw.poisson(reads * umis) if reads > 1 else umis, dtype=np.float32))[:150].copy()
+    pooled = pooled_of(cells, table_of([[0]] * 150), None)
+    np.testing.assert_allclose(pooled.detected, np.mean(cells.X.toarray() > 0, axis=0))
     assert low < pooled.counts_per_detection < high
 
 
 def test_few_rare_genes_do_not_make_reads() -> None:
-    pooled = Pseudobulk(np.zeros((0, 20)), np.full(20, 900.0), found=np.repeat([0.9, 0.01], [15, 5]), n_cells=100)
+    pooled = Pseudobulk(np.zeros((0, 20)), np.full(20, 900.0), detected=np.repeat([0.9, 0.01], [15, 5]), n_cells=100)
     assert pooled.counts_per_detection == 1.0
 
 
@@ -102,7 +129,7 @@ def test_a_fit_to_reads_begins_where_reads_are(crossed: ad.AnnData, small: Model
     sizes = []
     for cells in (crossed, reads):
         model = CellGenerator(cells, conditions=["cell_type"], config=small).fit(max_epochs=1, progress=False)
-        sizes.append(np.median(model._fitted("test").copies()["autoencoder.likelihood.log_outlier_size"]))
+        sizes.append(np.median(networks_of(model).copies()["autoencoder.likelihood.log_outlier_size"]))
     assert sizes[0] == pytest.approx(2.5, abs=1.0)
     assert sizes[1] == pytest.approx(np.log(30.0), abs=1.0)
 
@@ -115,7 +142,7 @@ def test_effects_that_multiply_are_multiplied_for_labels_never_seen_together() -
     grid = ConditionGrid.of([2, 2], replace(table_of([[0, 0], [0, 1], [1, 0]]), counts=np.full(3, 5_000)))
     assert grid is not None
     fractions = ExpectedExpression(grid, 4)
-    fractions.learn(Pseudobulk(counts[[0, 2, 1]], np.zeros(4), found=np.ones(4), n_cells=15_000))
+    fractions.learn(Pseudobulk(counts[[0, 2, 1]], np.zeros(4), detected=np.ones(4), n_cells=15_000))
     wanted = genes * of_type * of_stimulus
     found, sampling_variance = fractions(np.array([[1, 1], [0, 0]]))
     np.testing.assert_allclose(found.exp(), [wanted / wanted.sum(), genes / genes.sum()], rtol=0.01)
@@ -123,17 +150,13 @@ def test_effects_that_multiply_are_multiplied_for_labels_never_seen_together() -
 
 
 def test_labels_never_seen_together_come_towards_what_is_expected(model: CellGenerator) -> None:
-    networks = model._networks
-    assert networks is not None
-    assert networks.expected is not None
     asked = model.conditions.encode(cells_of(model, 1, where=UNSEEN).obs)
-    factor_table = gene_factor_table(networks)
-    assert factor_table is not None
+    factor_table = table_from(model)
     gene_factors = factor_table.of(asked)
     assert gene_factors is not None
     made = np.asarray(cells_of(model, 4_000, where=UNSEEN, library_size=2_000).X.sum(axis=0)).ravel()
     plain = made / gene_factors.factors[0]
-    logs, sampling_variance = (held[0].numpy() for held in networks.expected(asked.codes))
+    logs, sampling_variance = (held[0].numpy() for held in factor_table.expected(asked.codes))
     plain_logs = np.log(plain / plain.sum())
     weight = 0.6 * 0.3 / (0.3 + sampling_variance / np.exp((logs + plain_logs) / 2))
     assert np.ptp(weight) > 0.05
@@ -142,14 +165,10 @@ def test_labels_never_seen_together_come_towards_what_is_expected(model: CellGen
     np.testing.assert_allclose(made / made.sum(), between / between.sum(), rtol=0.1)
 
 
-def test_labels_of_enough_cells_or_missing_are_left_as_they_are(
-    model: CellGenerator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(levels_module, "_FEW", 0)
-    networks = model._networks
-    assert networks is not None
-    factor_table, seen = gene_factor_table(networks), networks.trained_on
-    assert factor_table is not None
+def test_labels_of_enough_cells_or_missing_are_left_as_they_are(crossed: ad.AnnData, small: ModelConfig) -> None:
+    config = calibrated(small, rare_cells=1)
+    model = CellGenerator(crossed, conditions=["cell_type", "treated"], config=config).fit(progress=False)
+    factor_table, seen = table_from(model), networks_of(model).trained_on
     assert factor_table.of(seen) is None
     assert factor_table.of(ConditionTable(np.array([[-1, 1], [2, -1]]), seen.values[:2])) is None
 
@@ -165,14 +184,13 @@ def test_a_cell_does_not_depend_on_the_combinations_beside_it(model: CellGenerat
     assert (mixed.X[[1, 3]] != seen.X[[1, 3]]).nnz == 0
 
 
-def test_cells_carried_to_labels_never_seen_together_are_tilted_too(
-    model: CellGenerator, crossed: ad.AnnData, monkeypatch: pytest.MonkeyPatch
+def test_cells_predicted_under_labels_never_seen_together_have_gene_factors_too(
+    model: CellGenerator, uncalibrated: CellGenerator, crossed: ad.AnnData
 ) -> None:
     cells = crossed[crossed.obs["cell_type"] == "B"].copy()
-    made = model.transfer(cells, {"treated": True}, progress=False)
+    made = model.predict(cells, {"treated": True}, progress=False)
     assert made.obs["unseen"].all()
-    monkeypatch.setattr(tilts_module, "_WEIGHT", 0.0)
-    plain = model.transfer(cells, {"treated": True}, progress=False)
+    plain = uncalibrated.predict(cells, {"treated": True}, progress=False)
     np.testing.assert_array_equal(made.obsm["X_scdiffuse"], plain.obsm["X_scdiffuse"])
     assert (made.X != plain.X).nnz > 0
 
@@ -183,7 +201,7 @@ def test_a_saved_model_expects_the_same(model: CellGenerator, tmp_path: Path) ->
     assert (before.X != after.X).nnz == 0
 
 
-def test_factors_keep_the_sum_of_shares() -> None:
+def test_factors_keep_the_sum_of_fractions() -> None:
     from scdiffuse.autoencoder import GeneFactors
 
     fractions = np.array([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]], np.float32)
@@ -195,24 +213,18 @@ def test_factors_keep_the_sum_of_shares() -> None:
 
 @pytest.fixture(scope="module")
 def timed(simulated: ad.AnnData, small: ModelConfig) -> CellGenerator:
-    """A model of a number measured at five points; read only."""
-    return CellGenerator(simulated, continuous=["day"], config=small).fit(progress=False)
+    """A model of a number measured at five points, which has no rare combinations; read only."""
+    config = calibrated(small, rare_combinations=False)
+    return CellGenerator(simulated, continuous=["day"], config=config).fit(progress=False)
 
 
-def test_between_two_times_genes_are_interpolated_and_at_measured_ones_left(
-    timed: CellGenerator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(levels_module, "_FEW", 0)
-    networks = timed._networks
-    assert networks is not None
-    factor_table = gene_factor_table(networks)
-    assert factor_table is not None
+def test_between_two_times_genes_are_interpolated_and_at_measured_ones_left(timed: CellGenerator) -> None:
+    factor_table = table_from(timed)
     days = pd.DataFrame({"day": [0.5, 0.75, 0.51, 1.0, 3.0, np.nan]})
     gene_factors = factor_table.of(timed.conditions.encode(days))
     assert gene_factors is not None
     assert gene_factors.row.tolist() == [-1, 0, -1, -1, -1, -1]
-    assert networks.expected is not None
-    logs = networks.expected(np.array([[1], [2]]))[0].double().numpy()
+    logs = factor_table.expected(np.array([[1], [2]]))[0].double().numpy()
     between = factor_table._find((12,))
     assert between is not None
     made = np.log(factor_table.generated(timed.conditions.encode(days[1:2])))
@@ -221,38 +233,32 @@ def test_between_two_times_genes_are_interpolated_and_at_measured_ones_left(
     assert (ratio < 0.6).all()
 
 
-def test_the_pull_between_two_times_fades_towards_them(timed: CellGenerator) -> None:
-    networks = timed._networks
-    assert networks is not None
-    factor_table = gene_factor_table(networks)
-    assert factor_table is not None
+def test_the_factors_between_two_times_fade_towards_them(timed: CellGenerator) -> None:
+    factor_table = table_from(timed)
     sizes = [np.abs(np.log(found)).sum() for at in (9, 10, 12) if (found := factor_table._find((at,))) is not None]
     assert len(sizes) == 3
     assert sizes[0] < sizes[1] < sizes[2]
 
 
-def test_a_way_through_times_between_measured_ones_is_tilted_where_the_state_moves_in_full(
-    timed: CellGenerator, simulated: ad.AnnData, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.filterwarnings("ignore:The paths of branch:UserWarning")
+def test_a_trajectory_between_measured_times_has_gene_factors_where_the_state_moves_in_full(
+    timed: CellGenerator, simulated: ad.AnnData, small: ModelConfig
 ) -> None:
+    off = calibrated(small, expected_expression=False, rare_combinations=False)
+    plain = CellGenerator(simulated, continuous=["day"], config=off).fit(progress=False)
     cells = simulated[(simulated.obs["day"] == 0.0).to_numpy()][:6].copy()
-    ways: dict[float, dict[str, ad.AnnData]] = {}
-    for weight in (0.6, 0.0):
-        monkeypatch.setattr(tilts_module, "_WEIGHT", weight)
-        ways[weight] = {
-            via: timed.trajectory(cells, {"day": 2.0}, solver_steps=9, via=via, progress=False)
-            for via in ("inversion", "noising")
-        }
-    tilted, plain = ways[0.6]["inversion"], ways[0.0]["inversion"]
-    differs = np.asarray((tilted.X != plain.X).sum(axis=1)).ravel() > 0
-    assert set(tilted.obs["step"][differs]) == {1, 3, 5, 7}
-    assert (ways[0.6]["noising"].X != ways[0.0]["noising"].X).nnz == 0
+
+    def followed(model: CellGenerator, method: Any) -> ad.AnnData:
+        return model.trajectory(cells, {"day": 2.0}, n_states=9, method=method, progress=False)
+
+    pair = [followed(model, "inversion") for model in (timed, plain)]
+    differs = np.asarray((pair[0].X != pair[1].X).sum(axis=1)).ravel() > 0
+    assert set(pair[0].obs["state"][differs]) == {1, 3, 5, 7}
+    assert (followed(timed, "partial_noising").X != followed(plain, "partial_noising").X).nnz == 0
 
 
 def test_labels_of_few_cells_come_towards_the_counts_of_these(model: CellGenerator, crossed: ad.AnnData) -> None:
-    networks = model._networks
-    assert networks is not None
-    factor_table = gene_factor_table(networks)
-    assert factor_table is not None
+    factor_table = table_from(model)
     asked = model.conditions.encode(pd.DataFrame({"cell_type": ["B"], "treated": [False]}))
     gene_factors = factor_table.of(asked)
     assert gene_factors is not None
@@ -266,18 +272,14 @@ def test_labels_of_few_cells_come_towards_the_counts_of_these(model: CellGenerat
     assert off[1].mean() < 0.8 * off[0].mean()
 
 
-def test_the_pull_of_conditions_asked_for_by_half_is_half(model: CellGenerator) -> None:
-    networks = model._networks
-    assert networks is not None
-    whole, half = gene_factor_table(networks), gene_factor_table(networks, power=0.5)
-    assert whole is not None
-    assert half is not None
+def test_the_factors_of_conditions_asked_for_by_half_are_half(model: CellGenerator) -> None:
+    whole, half = table_from(model), table_from(model, power=0.5)
     asked = model.conditions.encode(pd.DataFrame({"cell_type": ["B", "T"], "treated": [True, True]}))
     pair = whole.of(asked), half.of(asked)
     assert pair[0] is not None
     assert pair[1] is not None
     np.testing.assert_allclose(pair[1].factors ** 2, pair[0].factors, rtol=1e-5)
-    assert gene_factor_table(networks, power=0.0) is None
+    assert gene_factor_table(networks_of(model), power=0.0) is None
 
 
 def test_without_guidance_cells_are_those_without_conditions(model: CellGenerator) -> None:
