@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import operator
 import warnings
+from typing import Any
 
 import pytest
 import typer
@@ -14,8 +15,8 @@ import scdiffuse.cli._app as cli
 from scdiffuse._core.errors import SettingError
 from scdiffuse.cli._arguments import as_typed, option_names
 
-COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
-NAMES = {
+COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+NAMES: dict[str, dict[str, str]] = {
     "generate": {
         "n_cells": "--n-cells", "path": "--path", "where": "--where", "guidance": "--guidance", "toward": "--toward",
         "away": "--away", "interval": "--guidance-interval", "composition": "--composition", "solver": "--solver",
@@ -26,7 +27,7 @@ NAMES = {
     "augment": {"by": "--by", "n_per_label": "--n-per-label"},
     "distill": {"folder": "--output", "solver_steps": "--solver-steps", "n_paths": "--n-paths"},
     "fit": {"conditions": "--condition", "config": "--set", "folder": "--output", "min_cells": "--min-cells"},
-    "evaluate": {"metrics": "--metric", "held_out": None, "n_seeds": "--n-seeds"},
+    "evaluate": {"metrics": "--metric", "n_seeds": "--n-seeds"},
     "audit": {"held_out": "--held-out"},
 }  # fmt: skip
 _GUIDANCE = {"toward", "away", "interval", "composition"}
@@ -69,6 +70,12 @@ def test_guidance_has_an_option_for_each_setting(command: str) -> None:
 )
 def test_the_spelling_that_was_typed_is_named(words: list[str], option: str) -> None:
     assert option_names(COMMANDS["generate"].params, words)["path"] == option
+
+
+def test_of_two_options_for_one_argument_the_typed_one_is_named() -> None:
+    assert option_names(COMMANDS["generate"].params)["where"] == "--where"
+    assert option_names(COMMANDS["generate"].params, ["--where-table", "a.csv"])["where"] == "--where-table"
+    assert option_names(COMMANDS["trajectory"].params)["where"] == "--from"
 
 
 @pytest.mark.parametrize(

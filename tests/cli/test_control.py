@@ -125,6 +125,7 @@ def test_rare_labels_are_augmented(folder: Path, tmp_path: Path, capsys: pytest.
         (["augment", "CELLS", "--by", "cell_typ"], "Did you mean 'cell_type'"),
         (["predict", "CELLS", "--to", "cell_type"], "`--to` 'cell_type' has no `=`"),
         (["predict", "CELLS", "--to", "cell_type=BB"], "'BB' is not a trained label"),
+        (["predict", "CELLS"], "expected what the cells become, with `--to` or `--toward` or `--away`"),
         (["trajectory", "--to", "day=2"], "expected one of them"),
         (["trajectory", "--start", "CELLS", "--from", "day=1", "--to", "day=2"], "expected one of them"),
         (["trajectory", "--from", "day=1", "--to", "day=2", "--keep", "2"], "`--keep` must lie between 0"),

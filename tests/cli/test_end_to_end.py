@@ -109,7 +109,7 @@ def test_evaluate_writes_a_page_and_the_same_numbers_as_json(
     assert run(["evaluate", *pair, *words]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found["metrics"]) == {"mmd", "mean_error"}
-    assert {"value", "floor", "baselines", "skill", "better"} <= set(found["metrics"]["mmd"])
+    assert {"value", "reference", "baselines", "normalised", "better"} <= set(found["metrics"]["mmd"])
     assert (tmp_path / "report.html").read_text().lstrip().lower().startswith("<!doctype html>")
 
 

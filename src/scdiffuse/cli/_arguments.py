@@ -16,6 +16,8 @@ API_NAMES = {
     "metric": "metrics",
     "output": "folder",
     "settings": "config",
+    "start_where": "where",
+    "where_table": "where",
 }
 """Argument of the Python API by parameter of a command, where the two differ."""
 
@@ -43,7 +45,7 @@ def option_names(parameters: Iterable[Parameter], words: Sequence[str] = ()) -> 
     parameters
         Those of the command.
     words
-        Words of the command line. Of the two spellings of an option, the one among these words is taken.
+        Words of the command line. Of two spellings, or two options, for one argument, the typed one is taken.
 
     Returns
     -------
@@ -54,8 +56,10 @@ def option_names(parameters: Iterable[Parameter], words: Sequence[str] = ()) -> 
     for parameter in parameters:
         spellings = sorted((one for one in parameter.opts if one.startswith("-")), key=len, reverse=True)
         if parameter.name and spellings:
-            spelling = next((one for one in spellings if one in typed), spellings[0])
-            names |= dict.fromkeys([parameter.name, API_NAMES.get(parameter.name, parameter.name)], spelling)
+            found = [one for one in spellings if one in typed]
+            for name in {parameter.name, API_NAMES.get(parameter.name, parameter.name)}:
+                if found or name not in names:
+                    names[name] = [*found, *spellings][0]
     return names
 
 

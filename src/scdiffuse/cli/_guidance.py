@@ -123,7 +123,8 @@ def read_targets(
         name, _ = _pair(option, word, targets, example="organ=Spleen:2.0")
         if name not in known:
             kind = "a classifier" if option == "--toward" else "a condition or a classifier"
-            msg = f"`{option}` names {name!r}, which is not {kind} of this model; expected one of {list(known)}."
+            expected = f"one of {list(known)}" if known else "a model with classifiers"
+            msg = f"`{option}` names {name!r}, which is not {kind} of this model; expected {expected}."
             raise UnknownNameError(msg + (did_you_mean(name, known) or " Add it with `scdiffuse add-classifier`."))
         targets[name] = _target(option, word, known[name])
     return targets

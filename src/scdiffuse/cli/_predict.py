@@ -25,7 +25,7 @@ from scdiffuse.cli._options import (
     To,
     Toward,
 )
-from scdiffuse.cli._where import read_library_size, read_where
+from scdiffuse.cli._where import read_library_size, read_to
 
 __all__ = ["predict"]
 
@@ -63,7 +63,7 @@ def predict(
     fitted = load(model)
     predicted = fitted.predict(
         cells,
-        read_where("--to", to, fitted.conditions) if to else None,
+        read_to(to, fitted.conditions, instead={"`--toward`": toward, "`--away`": away}),
         layer=layer,
         guidance=read_guidance(
             fitted, guidance, toward=toward, away=away, interval=guidance_interval, composition=composition

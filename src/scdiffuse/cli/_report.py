@@ -47,7 +47,7 @@ def _show_table(scores: pd.DataFrame) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    columns = ("value", "floor", "skill")
+    columns = ("value", "reference", "normalised")
     table = Table("metric", *columns)
     for name, row in scores.iterrows():
         table.add_row(str(name), *(_short(row[column]) for column in columns))

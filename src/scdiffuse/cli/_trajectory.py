@@ -26,7 +26,7 @@ from scdiffuse.cli._options import (
     To,
     Toward,
 )
-from scdiffuse.cli._where import read_where
+from scdiffuse.cli._where import read_to, read_where
 
 __all__ = ["trajectory"]
 
@@ -88,7 +88,7 @@ def trajectory(
     fitted = load(model)
     states = fitted.trajectory(
         start if start is not None else read_where("--from", start_where or [], fitted.conditions),
-        read_where("--to", to, fitted.conditions) if to else None,
+        read_to(to, fitted.conditions, instead={"`--toward`": toward}),
         n_states=n_states,
         keep=keep,
         n_cells=n_cells,

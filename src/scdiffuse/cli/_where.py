@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from scdiffuse.cells import Conditions
 
-__all__ = ["read_library_size", "read_where", "read_where_table"]
+__all__ = ["read_library_size", "read_to", "read_where", "read_where_table"]
 
 
 def read_where(option: str, pairs: Sequence[str], conditions: Conditions) -> dict[str, str | float | None]:
@@ -51,6 +51,39 @@ def read_where(option: str, pairs: Sequence[str], conditions: Conditions) -> dic
         conditions.require(name)
         where[name] = _value(option, name, text, conditions=conditions)
     return where
+
+
+def read_to(
+    pairs: Sequence[str] | None, conditions: Conditions, *, instead: Mapping[str, Sequence[str] | None]
+) -> dict[str, str | float | None] | None:
+    """Read the conditions to change, which can be left out where guidance has a target.
+
+    Parameters
+    ----------
+    pairs
+        Words of ``--to``, as `read_where` takes them.
+    conditions
+        Those of the model.
+    instead
+        Options that can be given instead, and their words.
+
+    Returns
+    -------
+    Value by name; `None` where another option is given instead.
+
+    Raises
+    ------
+    SettingError
+        No option says what the cells become, or a word cannot be read.
+    UnknownNameError
+        The model has no such condition.
+    """
+    if pairs:
+        return read_where("--to", pairs, conditions)
+    if not any(instead.values()):
+        msg = f"`--to` is not given; expected what the cells become, with `--to` or {' or '.join(instead)}."
+        raise SettingError(msg + " Write such as `--to cell_type=B`.")
+    return None
 
 
 def read_where_table(path: Path, conditions: Conditions) -> pd.DataFrame:
