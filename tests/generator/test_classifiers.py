@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from tests.fitted_model import assert_same_uns, classifiers_of, twin
 
+from scdiffuse import Guidance
 from scdiffuse._core.errors import (
     ConditionError,
     CountsError,
@@ -56,8 +58,8 @@ def genes() -> list[str]:
 
 def organs_of(cells: ad.AnnData) -> NDArray[np.str_]:
     """Say which organ's programme makes each cell most probable."""
-    shares = programmes()[:, TIMED:] / programmes()[:, TIMED:].sum(1, keepdims=True)
-    found: NDArray[np.str_] = ORGANS[(cells.X.toarray()[:, TIMED:] @ np.log(shares).T).argmax(1)]
+    fractions = programmes()[:, TIMED:] / programmes()[:, TIMED:].sum(1, keepdims=True)
+    found: NDArray[np.str_] = ORGANS[(cells.X.toarray()[:, TIMED:] @ np.log(fractions).T).argmax(1)]
     return found
 
 
@@ -86,10 +88,7 @@ def plain(cells: ad.AnnData) -> CellGenerator:
 
 def copied(model: CellGenerator) -> CellGenerator:
     """The same networks with classifiers of its own."""
-    twin = CellGenerator.__new__(CellGenerator)
-    vars(twin).update(vars(model))
-    twin._classifiers = dict(model._classifiers)
-    return twin
+    return twin(model, classifiers=True)
 
 
 @pytest.fixture(scope="module")
@@ -114,55 +113,55 @@ def same(x: ad.AnnData, y: ad.AnnData) -> bool:
 
 def test_a_guided_label_rises_from_its_share_to_nearly_all(model: CellGenerator) -> None:
     assert (organs_of(made(model)) == "Spleen").mean() == pytest.approx(1 / 3, abs=0.15)
-    assert (organs_of(made(model, guide={"organ": ("Spleen", 2.0)})) == "Spleen").mean() > 0.9
+    assert (organs_of(made(model, guidance=Guidance(toward={"organ": ("Spleen", 2.0)}))) == "Spleen").mean() > 0.9
 
 
-def test_an_avoided_label_falls_to_nearly_none(model: CellGenerator) -> None:
-    found = organs_of(made(model, avoid={"organ": "Spleen"}))
+def test_a_label_to_go_away_from_falls_to_nearly_none(model: CellGenerator) -> None:
+    found = organs_of(made(model, guidance=Guidance(away={"organ": "Spleen"})))
     assert (found == "Spleen").mean() < 0.1
     assert set(found) >= {"Lung", "Gut"}
 
 
 def test_a_guided_number_moves_its_gene(model: CellGenerator) -> None:
-    early, late = (rise(made(model, guide={"day": day})) for day in (0.5, 3.5))
+    early, late = (rise(made(model, guidance=Guidance(toward={"day": day}))) for day in (0.5, 3.5))
     assert late > 1.5 * early
 
 
 def test_several_classifiers_guide_at_once_beside_conditions(model: CellGenerator) -> None:
     asked: dict[str, Any] = {
         "where": {"whole": 1},
-        "guidance": 1.5,
-        "guide": {"organ": ("Gut", 2.0), "day": (3.5, 1.5)},
+        "guidance": Guidance(1.5, toward={"organ": ("Gut", 2.0), "day": (3.5, 1.5)}),
     }
     both = made(model, **asked)
     assert (organs_of(both) == "Gut").mean() > 0.9
-    assert rise(both) > 1.2 * rise(made(model, guide={"organ": ("Gut", 2.0)}))
+    assert rise(both) > 1.2 * rise(made(model, guidance=Guidance(toward={"organ": ("Gut", 2.0)})))
     assert set(both.obs["whole"]) == {1}
 
 
 def test_each_cell_can_have_a_label_of_its_own(model: CellGenerator) -> None:
     wanted = ["Lung", "Gut"] * 30
-    cells = made(model, 60, guide={"organ": (wanted, 2.0)})
+    cells = made(model, 60, guidance=Guidance(toward={"organ": (wanted, 2.0)}))
     assert (organs_of(cells) == wanted).mean() > 0.9
-    assert (organs_of(made(model, 60, guide={"organ": pd.Series(wanted)})) == wanted).mean() > 0.8
+    assert (organs_of(made(model, 60, guidance=Guidance(toward={"organ": pd.Series(wanted)}))) == wanted).mean() > 0.8
 
 
-@pytest.mark.parametrize("chunk", [7, 64])
-def test_chunk_and_number_change_no_guided_cell(model: CellGenerator, chunk: int) -> None:
+@pytest.mark.parametrize("batch_size", [7, 64])
+def test_batch_size_and_number_change_no_guided_cell(model: CellGenerator, batch_size: int) -> None:
     wanted = [*ORGANS] * 20
-    whole = made(model, 60, guide={"organ": wanted, "day": 2.0}, seed=4)
-    assert same(made(model, 30, guide={"organ": wanted[:30], "day": 2.0}, seed=4, chunk=chunk), whole[:30])
+    all_cells, some = (Guidance(toward={"organ": organs, "day": 2.0}) for organs in (wanted, wanted[:30]))
+    whole = made(model, 60, guidance=all_cells, seed=4)
+    assert same(made(model, 30, guidance=some, seed=4, batch_size=batch_size), whole[:30])
 
 
-def test_strength_zero_and_an_empty_guide_are_no_guide(model: CellGenerator) -> None:
+def test_scale_zero_and_an_empty_target_are_no_guidance(model: CellGenerator) -> None:
     free = made(model, 40)
-    assert same(made(model, 40, guide={"organ": ("Gut", 0.0)}), free)
-    assert same(made(model, 40, guide={}), free)
-    assert same(made(model, 40, guide={"organ": None}), free)
+    assert same(made(model, 40, guidance=Guidance(toward={"organ": ("Gut", 0.0)})), free)
+    assert same(made(model, 40, guidance=Guidance(toward={})), free)
+    assert same(made(model, 40, guidance=Guidance(toward={"organ": None})), free)
 
 
-def test_a_window_of_times_guides_less_than_all(model: CellGenerator) -> None:
-    late = made(model, guide={"organ": ("Spleen", 2.0)}, interval=(0.0, 0.3))
+def test_an_interval_of_times_guides_less_than_all(model: CellGenerator) -> None:
+    late = made(model, guidance=Guidance(toward={"organ": ("Spleen", 2.0)}, interval=(0.0, 0.3)))
     assert (organs_of(late) == "Spleen").mean() < 0.7
     assert not same(late, made(model))
 
@@ -174,14 +173,14 @@ def test_classifiers_leave_the_model_as_it_was(model: CellGenerator, plain: Cell
 
 
 def test_what_a_classifier_knows_is_told(model: CellGenerator) -> None:
-    facts = model.classifiers["organ"]
-    assert (facts["kind"], facts["obs_key"], facts["n_cells"]) == ("categorical", "tissue", 180)
-    assert set(facts["labels"]) == {"Gut", "Lung", "Spleen"}
-    assert sum(facts["labels"].values()) == 180
-    accuracy = [facts["accuracy"][level] for level in ("0.0", "0.4", "1.0")]
+    record = model.classifiers["organ"]
+    assert (record["kind"], record["obs_key"], record["n_cells"]) == ("categorical", "tissue", 180)
+    assert set(record["labels"]) == {"Gut", "Lung", "Spleen"}
+    assert sum(record["labels"].values()) == 180
+    accuracy = [record["accuracy"][level] for level in ("0.0", "0.4", "1.0")]
     assert accuracy[0] > 0.8
     assert accuracy[0] > accuracy[1] > accuracy[2] + 0.2
-    assert accuracy[2] == pytest.approx(facts["chance"], abs=0.05)
+    assert accuracy[2] == pytest.approx(record["chance"], abs=0.05)
     number = model.classifiers["day"]
     assert number["kind"] == "continuous"
     assert number["accuracy"]["0.0"] > 0.4
@@ -189,11 +188,11 @@ def test_what_a_classifier_knows_is_told(model: CellGenerator) -> None:
 
 
 def test_the_summary_and_the_card_tell_accuracy_by_noise(model: CellGenerator, tmp_path: Path) -> None:
-    assert "Classifier organ: Gut, Lung, Spleen; 180 cells; share recognised 0." in model.summary()
+    assert "Classifier organ: Gut, Lung, Spleen; 180 cells; accuracy 0." in model.summary()
     assert "Classifier day: 0.0" in model.summary()
     card = (model.save(tmp_path / "model") / "README.md").read_text()
     assert "| classifier | measure | t = 0.0 | t = 0.2 |" in card
-    assert "| organ | share recognised | " in card
+    assert "| organ | accuracy | " in card
     assert "| day | variance explained | " in card
 
 
@@ -201,10 +200,10 @@ def test_a_loaded_model_guides_as_the_saved_one(model: CellGenerator, tmp_path: 
     model.save(tmp_path / "model")
     assert (tmp_path / "model" / "classifiers.safetensors").is_file()
     loaded = load(tmp_path / "model")
-    asked: dict[str, Any] = {"guide": {"organ": ("Gut", 2.0), "day": 2.0}, "avoid": {"organ": "Spleen"}}
-    before, after = made(model, 30, **asked), made(loaded, 30, **asked)
+    asked = Guidance(toward={"organ": ("Gut", 2.0), "day": 2.0}, away={"organ": "Spleen"})
+    before, after = made(model, 30, guidance=asked), made(loaded, 30, guidance=asked)
     assert same(before, after)
-    assert before.uns == after.uns
+    assert_same_uns(before.uns, after.uns)
     assert loaded.classifiers == json.loads(json.dumps(model.classifiers))
     again = loaded.save(tmp_path / "again")
     for file in again.iterdir():
@@ -238,23 +237,27 @@ def test_another_fit_forgets_classifiers_of_other_latents(cells: ad.AnnData, pla
 
 
 def test_uns_tells_how_cells_were_guided(model: CellGenerator) -> None:
-    guide = {"organ": (["Gut", "Lung", "Gut"], 2.0), "day": 1.0}
-    told = json.loads(made(model, 3, guide=guide, avoid={"whole": 1}, interval=(0.1, 0.9)).uns["scdiffuse"]["settings"])
-    assert told["guide"] == {"organ": ["3 values", 2.0], "day": [1.0, 1.0]}
-    assert told["avoid"] == {"whole": [1, 1.0]}
-    assert told["interval"] == [0.1, 0.9]
-    assert set(told["classifiers"]) == {"organ", "day"}
-    assert all(len(digits) == 16 for digits in told["classifiers"].values())
+    toward = {"organ": (["Gut", "Lung", "Gut"], 2.0), "day": 1.0}
+    cells = made(model, 3, guidance=Guidance(toward=toward, away={"whole": 1}, interval=(0.1, 0.9)))
+    guidance = cells.uns["scdiffuse"]["settings"]["guidance"]
+    assert guidance["toward"] == {
+        "organ": {"target": "3 values", "scale": 2.0},
+        "day": {"target": 1.0, "scale": 1.0},
+    }
+    assert guidance["away"] == {"whole": {"target": 1, "scale": 1.0}}
+    assert guidance["interval"].tolist() == [0.1, 0.9]
+    assert set(guidance["classifiers"]) == {"organ", "day"}
+    assert all(len(digits) == 16 for digits in guidance["classifiers"].values())
 
 
 def test_the_same_seed_gives_the_same_classifier(plain: CellGenerator, cells: ad.AnnData) -> None:
     twins = [copied(plain).add_classifier("organ", cells, max_epochs=2, seed=s, progress=False) for s in (1, 1, 2)]
-    prints = [twin._classifiers["organ"].fingerprint() for twin in twins]
+    prints = [classifiers_of(one)["organ"].fingerprint() for one in twins]
     assert prints[0] == prints[1] != prints[2]
 
 
 @pytest.mark.parametrize(("kind", "expected"), [(None, "categorical"), ("continuous", "continuous")])
-def test_whole_numbers_are_labels_unless_told(
+def test_whole_numbers_are_labels_unless_named_numbers(
     plain: CellGenerator, cells: ad.AnnData, kind: Any, expected: str
 ) -> None:
     made = copied(plain).add_classifier("whole", cells, kind=kind, max_epochs=1, progress=False)
@@ -266,10 +269,10 @@ def test_a_file_can_be_learnt_from(plain: CellGenerator, cells: ad.AnnData, tmp_
     held, read = copied(plain), copied(plain)
     held.add_classifier("organ", cells, max_epochs=1, progress=False)
     read.add_classifier("organ", tmp_path / "cells.h5ad", max_epochs=1, progress=False)
-    assert held._classifiers["organ"].fingerprint() == read._classifiers["organ"].fingerprint()
+    assert classifiers_of(held)["organ"].fingerprint() == classifiers_of(read)["organ"].fingerprint()
 
 
-def test_a_classifier_is_replaced_or_removed_only_when_told(model: CellGenerator, cells: ad.AnnData) -> None:
+def test_a_classifier_is_replaced_or_removed_only_when_asked(model: CellGenerator, cells: ad.AnnData) -> None:
     mine = copied(model)
     with pytest.raises(OutputExistsError, match=r"A classifier 'organ' already exists; .* pass `overwrite=True`"):
         mine.add_classifier("organ", cells, max_epochs=1, progress=False)

@@ -8,6 +8,7 @@ import anndata as ad
 import numpy as np
 import pytest
 import torch
+from tests.fitted_model import networks_of
 
 import scdiffuse as scd
 from scdiffuse._core.errors import SettingError
@@ -33,8 +34,7 @@ def _small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _weights(model: CellGenerator) -> dict[str, torch.Tensor]:
-    assert model._networks is not None
-    return dict(model._networks.state_dict())
+    return dict(networks_of(model).state_dict())
 
 
 def test_a_folder_of_shards_is_fitted_as_its_cells_in_memory(
@@ -50,7 +50,7 @@ def test_a_folder_of_shards_is_fitted_as_its_cells_in_memory(
 
 
 @pytest.mark.usefixtures("_small_buffers")
-def test_reading_ahead_changes_nothing(shards: Path, small: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prefetching_changes_nothing(shards: Path, small: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = CellGenerator(shards, config=small).fit(progress=False)
     monkeypatch.setattr("scdiffuse.cells.Prefetch.rows", lambda self, indices: self._source.rows(indices))
     plain = CellGenerator(shards, config=small).fit(progress=False)

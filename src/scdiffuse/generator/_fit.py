@@ -77,7 +77,7 @@ class FitMixin(GeneratorBase):
             One of several processes has ended; `resume` goes on, also with another number of them.
         """
         if self._data is None:
-            msg = "This model was loaded and holds no training cells. To go on with a fit, build"
+            msg = "This model was loaded or distilled and holds no training cells. To go on with a fit, build"
             raise NotFittedError(msg + " `CellGenerator(adata, ...)` as before and call `fit(folder, resume=True)`.")
         place = Path(folder) if folder is not None else None
         require_startable(place, resume=resume, max_epochs=max_epochs)
