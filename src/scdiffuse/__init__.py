@@ -6,7 +6,7 @@ Examples
 --------
 >>> import scdiffuse as scd
 >>> sorted(scd.__all__)[:3]
-['AutoencoderConfig', 'CalibrationConfig', 'CellGenerator']
+['AutoencoderConfig', 'Benchmark', 'CalibrationConfig']
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from scdiffuse import foundation
     from scdiffuse._core.errors import UserError
     from scdiffuse.cells import datasets, shard, split
-    from scdiffuse.evaluation import Report, audit, evaluate
+    from scdiffuse.evaluation import Benchmark, Report, audit, evaluate
     from scdiffuse.generator import CellGenerator, load
     from scdiffuse.model import AutoencoderConfig, CalibrationConfig, DiffusionConfig, ModelConfig, TrainConfig
     from scdiffuse.sampling import Guidance, Support, plot_trajectory
 
 __all__ = [
     "AutoencoderConfig",
+    "Benchmark",
     "CalibrationConfig",
     "CellGenerator",
     "DiffusionConfig",
@@ -51,6 +52,7 @@ __all__ = [
 
 _HOMES = {
     "AutoencoderConfig": "scdiffuse.model",
+    "Benchmark": "scdiffuse.evaluation",
     "CalibrationConfig": "scdiffuse.model",
     "CellGenerator": "scdiffuse.generator",
     "DiffusionConfig": "scdiffuse.model",

@@ -18,7 +18,7 @@ N_GENES, TYPES, SHARES = 160, np.array(["alpha", "beta", "gamma", "rare"]), np.a
 
 @dataclass(frozen=True)
 class Tissue:
-    """Four types with markers, programs that tie genes together within a type, and cells of unequal depth."""
+    """Four types with markers, programs that tie genes together within a type, and cells of unequal library size."""
 
     seed: int = 0
 
@@ -97,7 +97,7 @@ def under_dispersed(splits: Splits) -> ad.AnnData:
 
 def shuffled_genes(splits: Splits) -> ad.AnnData:
     """Genes are shuffled within types: no correlations."""
-    return baselines.shuffled_genes(splits.train, by="cell_type", n=400, seed=1)
+    return baselines.shuffled_genes(splits.train, by="cell_type", n_cells=400, seed=1)
 
 
 def missing_type(splits: Splits) -> ad.AnnData:
@@ -105,14 +105,14 @@ def missing_type(splits: Splits) -> ad.AnnData:
     return splits.perfect[splits.perfect.obs["cell_type"] != "rare"].copy()
 
 
-def half_copied(splits: Splits) -> ad.AnnData:
+def half_memorised(splits: Splits) -> ad.AnnData:
     """Half of the cells of one type are training cells."""
     made, rows, source = _of_type(splits, "beta")
     made[rows[::2]] = source[: len(rows[::2])]
     return as_cells(made, _types(splits))
 
 
-def wrong_depth(splits: Splits) -> ad.AnnData:
+def wrong_library_size(splits: Splits) -> ad.AnnData:
     """Cells hold two thirds of the counts."""
     counts = splits.perfect.X.toarray().astype(int)
     return as_cells(np.random.default_rng(0).binomial(counts, 0.67), _types(splits))
@@ -152,7 +152,7 @@ def collapsed_type(splits: Splits) -> ad.AnnData:
 FAULTS: dict[str, Callable[[Splits], ad.AnnData]] = {
     fault.__name__: fault
     for fault in (
-        class_means, over_dispersed, under_dispersed, shuffled_genes, missing_type, half_copied, wrong_depth,
+        class_means, over_dispersed, under_dispersed, shuffled_genes, missing_type, half_memorised, wrong_library_size,
         negative_values, fractions, swapped_labels, weak_contrasts, collapsed_type,
     )
 }  # fmt: skip

@@ -25,7 +25,7 @@ def strength(cells: ad.AnnData) -> float:
 
 @EVERY
 def test_a_baseline_gives_whole_counts_with_types_in_proportion(name: str, splits: Any) -> None:
-    cells = BASELINES[name](splits.train, by="cell_type", n=500, seed=3)
+    cells = BASELINES[name](splits.train, by="cell_type", n_cells=500, seed=3)
     assert sparse.issparse(cells.X)
     assert cells.X.format == "csr"
     assert np.issubdtype(cells.X.dtype, np.integer)
@@ -37,21 +37,21 @@ def test_a_baseline_gives_whole_counts_with_types_in_proportion(name: str, split
 
 @EVERY
 def test_the_same_seed_draws_the_same_cells(name: str, splits: Any) -> None:
-    draws = [BASELINES[name](splits.train, by="cell_type", n=40, seed=seed).X.toarray() for seed in (0, 0, 1)]
+    draws = [BASELINES[name](splits.train, by="cell_type", n_cells=40, seed=seed).X.toarray() for seed in (0, 0, 1)]
     assert (draws[0] == draws[1]).all()
     assert (draws[0] != draws[2]).any()
 
 
 @EVERY
 def test_without_types_all_cells_are_one(name: str, splits: Any) -> None:
-    cells = BASELINES[name](splits.train, n=30, seed=0)
+    cells = BASELINES[name](splits.train, n_cells=30, seed=0)
     assert cells.shape == (30, splits.train.n_vars)
     assert cells.obs.shape[1] == 0
 
 
 @EVERY
 def test_gene_means_are_kept(name: str, splits: Any) -> None:
-    cells = BASELINES[name](splits.train, by="cell_type", n=2400, seed=0)
+    cells = BASELINES[name](splits.train, by="cell_type", n_cells=2400, seed=0)
     kept, true = (np.asarray(one.X.mean(axis=0)).ravel() for one in (cells, splits.train))
     common = true > 1
     slack = 0.35 if name == "class_mean_noise" else 0.15  # cutting at zero raises a noisy mean
@@ -64,8 +64,8 @@ def test_shuffling_keeps_the_margins_and_loses_the_correlations(splits: Any) -> 
     assert strength(cells) < 0.7 * strength(splits.train)
 
 
-def test_independent_genes_share_no_depth(splits: Any) -> None:
-    cells = independent_nb(splits.train, by="cell_type", n=600, seed=0)
+def test_independent_genes_share_no_library_size(splits: Any) -> None:
+    cells = independent_nb(splits.train, by="cell_type", n_cells=600, seed=0)
     spread = [float(np.std(np.log(np.asarray(one.X.sum(axis=1)).ravel()))) for one in (cells, splits.train)]
     assert spread[0] < 0.7 * spread[1]
 
@@ -80,7 +80,7 @@ def test_negative_binomial_draws_agree_with_scipy() -> None:
     assert (drawn == 0).mean(axis=0) == pytest.approx(truth.pmf(0), abs=0.005)
 
 
-def test_the_copier_uses_every_cell_once_before_any_twice(splits: Any) -> None:
+def test_memorised_cells_are_all_used_once_before_any_twice(splits: Any) -> None:
     cells = resampled(splits.train, by="cell_type", seed=5)
     rows = [{tuple(row) for row in one.X.toarray()} for one in (cells, splits.train)]
     assert rows[0] == rows[1]
@@ -89,8 +89,8 @@ def test_the_copier_uses_every_cell_once_before_any_twice(splits: Any) -> None:
 def test_what_cannot_be_learnt_from_is_refused(splits: Any) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'cell_type'"):
         independent_nb(splits.train, by="celltype")
-    with pytest.raises(SettingError, match="`n` is 0, expected at least one cell"):
-        independent_nb(splits.train, n=0)
+    with pytest.raises(SettingError, match="`n_cells` is 0, expected at least one cell"):
+        independent_nb(splits.train, n_cells=0)
     with pytest.raises(CountsError, match="holds no cells"):
         independent_nb(splits.train[:0])
     normal = splits.train.copy()

@@ -1,4 +1,4 @@
-"""Every planted fault is caught by the group meant for it, and nothing is said against a perfect generator."""
+"""Every planted fault is caught by the group meant for it, and a perfect generator is not flagged."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ CAUGHT_BY = [
     ("under_dispersed", "biology", "mean_variance_trend"),
     ("shuffled_genes", "biology", "within_label_correlation_slope"),
     ("missing_type", "biology", "composition"),
-    ("half_copied", "privacy", "exact_copies"),
-    ("half_copied", "privacy", "nearest_neighbour_ratio"),
-    ("wrong_depth", "biology", "depth_distance"),
+    ("half_memorised", "privacy", "memorised_cells"),
+    ("half_memorised", "privacy", "nearest_neighbour_ratio"),
+    ("wrong_library_size", "biology", "library_size_distance"),
     ("negative_values", "validity", "invalid_values"),
     ("fractions", "validity", "invalid_values"),
     ("swapped_labels", "utility", "train_on_generated_f1"),
-    ("swapped_labels", "paper", "label_recognition"),
+    ("swapped_labels", "luo2024", "label_accuracy"),
     ("weak_contrasts", "biology", "fold_change_slope"),
     ("collapsed_type", "distribution", "worst_label_coverage"),
 ]
@@ -54,7 +54,7 @@ def test_a_planted_fault_is_caught_by_the_group_meant_for_it(
     assert metric in report.verdicts[group].evidence
 
 
-def test_little_is_said_against_perfect_generators(tissue: Any, splits: Any) -> None:
+def test_perfect_generators_are_hardly_flagged(tissue: Any, splits: Any) -> None:
     """Intervals are of 95 %, so that one of many verdicts on perfect cells may be an alarm, but not two."""
     alarms = []
     for seed in (4, 5, 6):
@@ -67,25 +67,30 @@ def test_the_type_at_fault_is_named(splits: Any, faults: dict[str, Callable[...,
     lost = score(splits, faults["missing_type"](splits), "composition").verdicts["biology"]
     assert "rare" in lost.labels
     assert "No cell of rare" in lost.text
-    copied = score(splits, faults["half_copied"](splits), "closest_record", "exact_copies")
-    assert copied.verdicts["privacy"].labels == ("beta",)
-    assert "beta" in copied.verdicts["privacy"].text
-    assert copied.verdicts["privacy"].level == "fails"
+    memorised = score(splits, faults["half_memorised"](splits), "closest_record", "memorised_cells")
+    assert memorised.verdicts["privacy"].labels == ("beta",)
+    assert "beta" in memorised.verdicts["privacy"].text
+    assert memorised.verdicts["privacy"].level == "fails"
 
 
-def test_a_judge_names_the_genes_that_give_the_cells_away(splits: Any) -> None:
-    told = splits.perfect.copy()
-    counts = told.X.toarray()
+def test_a_classifier_names_the_genes_that_differ(splits: Any) -> None:
+    altered = splits.perfect.copy()
+    counts = altered.X.toarray()
     counts[:, 7] = 3
-    told.X = sparse.csr_matrix(counts)
-    verdict = score(splits, told, "forest_genes_auc").verdicts["discriminators"]
-    expected = r"A random forest on log-normalised genes tells them apart \(AUC .\d\d, floor .\d\d\), mainly by g7"
+    altered.X = sparse.csr_matrix(counts)
+    verdict = score(splits, altered, "forest_genes_auc").verdicts["two_sample"]
+    expected = (
+        r"A random forest on log-normalised genes distinguishes them from real cells "
+        r"\(AUC .\d\d, reference .\d\d\), mainly by g7"
+    )
     assert re.match(expected, verdict.text)
 
 
-def test_the_copier_is_faultless_but_for_privacy(splits: Any) -> None:
-    report = score(splits, splits.train, "energy", "coverage", "variance_error", "exact_copies", "membership_distance")
+def test_memorised_cells_pass_everything_but_privacy(splits: Any) -> None:
+    report = score(
+        splits, splits.train, "energy", "coverage", "variance_error", "memorised_cells", "membership_distance"
+    )
     assert not report.verdicts["distribution"].flagged
     assert not report.verdicts["biology"].flagged
     assert report.verdicts["privacy"].level == "fails"
-    assert report.metrics["exact_copies"]["value"] == pytest.approx(1.0, abs=0.05)
+    assert report.metrics["memorised_cells"]["value"] == pytest.approx(1.0, abs=0.05)

@@ -1,4 +1,4 @@
-"""Cells as strangers bring them: scored as far as they can be, or refused in words that say what to do."""
+"""Unusual input: cells are scored as far as possible, or refused with a message that says what to do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def assert_sound(report: Report) -> None:
     assert "distribution" in report.verdicts
     for one in report.metrics.values():
         assert math.isfinite(one["value"])
-        assert math.isfinite(one["floor"])
+        assert math.isfinite(one["reference"])
     assert "<html" not in report._repr_html_()
 
 
@@ -38,7 +38,7 @@ def test_without_labels_what_needs_them_is_left_out(splits: Any) -> None:
 
 
 @pytest.mark.parametrize("role", ["generated", "train"])
-def test_labels_on_one_side_only_are_told(role: str, splits: Any) -> None:
+def test_labels_on_one_side_only_are_reported(role: str, splits: Any) -> None:
     samples = {"generated": splits.perfect[:100].copy(), "train": splits.train[:100].copy()}
     del samples[role].obs["cell_type"]
     report = look(splits.real[:150], samples["generated"], train=samples["train"], by="cell_type")

@@ -48,7 +48,7 @@ def report(splits: Any) -> Report:
     """Cells without their rare type and without correlations."""
     from scdiffuse.evaluation.baselines import shuffled_genes
 
-    made = shuffled_genes(splits.train, by="cell_type", n=400, seed=3)
+    made = shuffled_genes(splits.train, by="cell_type", n_cells=400, seed=3)
     made = made[made.obs["cell_type"] != "rare"].copy()
     return evaluate(
         splits.real,
@@ -67,21 +67,21 @@ def page(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return report.save(tmp_path_factory.mktemp("report") / "report.html", umap=False)
 
 
-def test_the_json_holds_every_number_beside_its_floor_and_baselines(report: Report, tmp_path: Path) -> None:
+def test_the_json_holds_every_number_beside_its_reference_and_baselines(report: Report, tmp_path: Path) -> None:
     plain = report.to_json(tmp_path / "scores.json")
     assert json.loads((tmp_path / "scores.json").read_text(encoding="utf-8")) == plain
     assert set(plain) == {"metrics", "by", "verdicts", "settings"}
     energy = plain["metrics"]["energy"]
-    assert {"value", "low", "high", "floor", "baselines", "skill", "better", "group", "n_cells"} <= set(energy)
+    assert {"value", "low", "high", "reference", "baselines", "normalised", "better", "group", "n_cells"} <= set(energy)
     assert set(energy["baselines"]) == {"independent_nb", "shuffled_genes", "class_mean_noise", "resampled"}
-    assert plain["by"]["alpha"]["energy"]["floor"] is not None
+    assert plain["by"]["alpha"]["energy"]["reference"] is not None
     assert plain["verdicts"]["biology"]["flagged"] is True
 
 
 def test_the_table_has_one_row_a_metric(report: Report) -> None:
     table = report.table()
     assert list(table.index) == list(NAMES)
-    assert {"value", "floor", "skill", "independent_nb", "resampled"} <= set(table.columns)
+    assert {"value", "reference", "normalised", "independent_nb", "resampled"} <= set(table.columns)
 
 
 def test_a_notebook_shows_verdicts_and_overview(report: Report) -> None:
@@ -108,14 +108,14 @@ def test_every_figure_has_words_and_every_table_has_headers(page: Path) -> None:
     assert next(re.finditer(r"<h([1-3])", text)).group(1) == "1"
 
 
-def test_levels_are_told_in_words_and_signs_not_by_colour_alone(page: Path) -> None:
+def test_levels_are_given_in_words_and_signs_not_by_colour_alone(page: Path) -> None:
     badges = re.findall(r'class="badge"><span aria-hidden="true">(.)</span> ([^<]+)<', page.read_text(encoding="utf-8"))
     assert len(badges) >= 4
     assert {"\u2715", "\u2713"} & {sign for sign, _ in badges}
     assert all(words.strip() for _, words in badges)
 
 
-def test_the_page_tells_how_many_draws_stand_behind_its_numbers(report: Report, page: Path) -> None:
+def test_the_page_reports_how_many_repeats_its_numbers_come_from(report: Report, page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     settings = report.settings
     assert "One seed: splits, subsamples and baselines are drawn once." in text
@@ -125,7 +125,7 @@ def test_the_page_tells_how_many_draws_stand_behind_its_numbers(report: Report, 
     assert "3 seeds: values are means over them" in several.read_text(encoding="utf-8")
 
 
-def test_a_page_is_not_overwritten_unless_told(report: Report, page: Path) -> None:
+def test_a_page_is_not_overwritten_by_default(report: Report, page: Path) -> None:
     with pytest.raises(OutputExistsError, match="already exists"):
         report.save(page)
 

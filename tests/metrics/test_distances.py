@@ -10,7 +10,7 @@ from scipy.stats import wasserstein_distance
 
 from scdiffuse._core.errors import ConditionError, SettingError
 from scdiffuse.metrics import (
-    Labelled,
+    LabelledCells,
     energy_distance,
     frechet_distance,
     mmd,
@@ -58,13 +58,13 @@ def test_transport_does_not_depend_on_the_order_of_cells(cells: Cells) -> None:
 def test_transport_by_label_sees_each_label_alone(cells: Cells) -> None:
     labels = np.repeat(["a", "b"], 60)
     moved = cells[0] + np.where(labels == "b", 2.0, 0.0)[:, None]
-    scores = wasserstein_by_label(Labelled(cells[0], labels), Labelled(moved, labels))
+    scores = wasserstein_by_label(LabelledCells(cells[0], labels), LabelledCells(moved, labels))
     assert dict(scores.by_label) == pytest.approx({"a": 0.0, "b": 4.0}, abs=1e-6)
 
 
 def test_transport_by_label_needs_shared_labels(cells: Cells) -> None:
     with pytest.raises(ConditionError, match="No label has at least 10 cells in both"):
-        wasserstein_by_label(Labelled(cells[0], np.full(120, "a")), Labelled(cells[1], np.full(120, "b")))
+        wasserstein_by_label(LabelledCells(cells[0], np.full(120, "a")), LabelledCells(cells[1], np.full(120, "b")))
 
 
 def test_energy_agrees_with_scipy_on_a_line(cells: Cells) -> None:

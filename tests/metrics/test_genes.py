@@ -1,4 +1,4 @@
-"""Gene and depth measures against numpy, closed forms and planted faults."""
+"""Gene and QC metrics against numpy, closed forms and planted faults."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from scipy import sparse
 from scdiffuse._core.errors import GenesError, SettingError
 from scdiffuse.metrics import (
     GeneProfile,
-    depth_features,
     gene_correlation,
     gene_profile,
     invalid_values,
     log_normalise,
     mean_error,
     mean_variance_trend,
+    qc_features,
     variance_error,
     zero_error,
 )
@@ -59,29 +59,29 @@ def test_log_normalising_leaves_the_counts_alone() -> None:
     assert counts.toarray().tolist() == [[1.0, 3.0]]
 
 
-def test_depth_features_of_a_hand_computed_cell() -> None:
+def test_qc_features_of_a_hand_computed_cell() -> None:
     counts = np.array([[1, 0, 5, 1, 3], [0, 0, 0, 0, 0]])
-    features, names = depth_features(counts, ["RPS2", "ACTB", "MT-CO1", "Rpl3", "CD3E"])
+    features, names = qc_features(counts, ["RPS2", "ACTB", "MT-CO1", "Rpl3", "CD3E"])
     expected = [np.log1p(10), np.log1p(4), 0.5, 0.5, 0.2, 0.5]
     assert names == (
-        "log_depth",
+        "log_library_size",
         "log_genes_detected",
-        "singleton_share",
-        "top_gene_share",
-        "ribosomal_share",
-        "mitochondrial_share",
+        "singleton_fraction",
+        "top_gene_fraction",
+        "ribosomal_fraction",
+        "mitochondrial_fraction",
     )
     assert features[0] == pytest.approx(expected, rel=1e-6)
     assert features[1] == pytest.approx(np.zeros(6))
 
 
-def test_depth_features_leave_out_gene_classes_that_are_not_there() -> None:
-    assert len(depth_features(np.ones((2, 2)), ["ACTB", "CD3E"])[1]) == 4
+def test_qc_features_leave_out_gene_classes_that_are_not_there() -> None:
+    assert len(qc_features(np.ones((2, 2)), ["ACTB", "CD3E"])[1]) == 4
 
 
-def test_depth_features_need_one_name_a_gene() -> None:
+def test_qc_features_need_one_name_a_gene() -> None:
     with pytest.raises(GenesError, match="Got 1 gene names for 2 genes"):
-        depth_features(np.ones((2, 2)), ["ACTB"])
+        qc_features(np.ones((2, 2)), ["ACTB"])
 
 
 def test_doubled_means_are_one_doubling_off() -> None:
@@ -134,7 +134,7 @@ def test_gene_correlation_agrees_with_numpy() -> None:
 
 
 def modules(n: int, *, seed: int, strength: float = 1.0) -> np.ndarray:
-    """Counts of 60 genes in 6 modules that rise and fall together, at constant depth elsewhere."""
+    """Counts of 60 genes in 6 modules that rise and fall together, at a constant level elsewhere."""
     stream = np.random.default_rng(seed)
     activity = np.repeat(stream.normal(size=(n, 6)), 10, axis=1)
     rates = np.exp(1.0 + 0.7 * strength * activity)

@@ -1,4 +1,4 @@
-"""Neighbour measures against definitions written out by hand, and scib-metrics."""
+"""Neighbourhood metrics against definitions written out by hand, and scib-metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from scdiffuse._core.errors import SettingError
 from scdiffuse.metrics import (
     PRDC,
-    Labelled,
+    LabelledCells,
     lisi,
     one_nn_accuracy,
     precision_recall_by_label,
@@ -63,8 +63,8 @@ def test_mode_collapse_keeps_precision_and_loses_recall(cells: Cells) -> None:
 
 def test_a_missing_label_is_not_covered(cells: Cells) -> None:
     labels = np.repeat(["common", "rare"], [180, 20])
-    generated = Labelled(cells[0][:180] + 0.01, np.full(180, "common"))
-    result = precision_recall_by_label(Labelled(cells[0], labels), generated)
+    generated = LabelledCells(cells[0][:180] + 0.01, np.full(180, "common"))
+    result = precision_recall_by_label(LabelledCells(cells[0], labels), generated)
     assert result["rare"][1:] == (0.0, 0.0, 0.0)
     assert np.isnan(result["rare"].precision)
     assert result["common"].coverage == 1.0
@@ -167,11 +167,11 @@ def test_prdc_refuses_fewer_cells_than_neighbours(cells: Cells) -> None:
 
 
 def test_prdc_by_label_refuses_labels_smaller_than_k(cells: Cells) -> None:
-    side = Labelled(cells[0], np.full(200, "a"))
+    side = LabelledCells(cells[0], np.full(200, "a"))
     with pytest.raises(SettingError, match="`min_cells` must be larger than `k`"):
         precision_recall_by_label(side, side, min_cells=5)
 
 
 def test_labels_must_be_one_a_cell(cells: Cells) -> None:
     with pytest.raises(SettingError, match="one label a cell"):
-        precision_recall_by_label(Labelled(cells[0], np.array(["a"])), Labelled(cells[1], np.array(["a"])))
+        precision_recall_by_label(LabelledCells(cells[0], np.array(["a"])), LabelledCells(cells[1], np.array(["a"])))

@@ -1,4 +1,4 @@
-"""Privacy: an honest generator scores the null, a copier does not."""
+"""Privacy: an honest generator scores the null, a memorising one does not."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from scdiffuse._core.errors import ConditionError, SettingError
 from scdiffuse.metrics import (
     distance_to_closest_record,
-    exact_copies,
     membership_inference,
+    memorised_cells,
     nearest_neighbour_ratio,
 )
 from scdiffuse.metrics._privacy import Attack
@@ -33,7 +33,7 @@ def held_out() -> np.ndarray:
 
 
 @pytest.fixture
-def copies(train: np.ndarray) -> np.ndarray:
+def memorised(train: np.ndarray) -> np.ndarray:
     return train + 0.02 * draw(4)
 
 
@@ -48,17 +48,17 @@ def test_fresh_cells_have_the_ratio_of_held_out_cells(train: np.ndarray, held_ou
     assert score.low <= score.null <= score.high
 
 
-def test_copies_have_a_ratio_near_zero(train: np.ndarray, held_out: np.ndarray, copies: np.ndarray) -> None:
-    score = nearest_neighbour_ratio(train, held_out, copies)
+def test_memorised_cells_have_a_ratio_near_zero(train: np.ndarray, held_out: np.ndarray, memorised: np.ndarray) -> None:
+    score = nearest_neighbour_ratio(train, held_out, memorised)
     assert score.high < 0.2 < score.null
 
 
-def test_a_tenth_of_copies_is_seen_in_the_low_quantile(train: np.ndarray, held_out: np.ndarray) -> None:
+def test_a_tenth_of_memorised_cells_is_seen_in_the_low_quantile(train: np.ndarray, held_out: np.ndarray) -> None:
     generated = np.concatenate([train[:60], draw(3, 540)])
     assert nearest_neighbour_ratio(train, held_out, generated).value == 0.0
 
 
-def test_copies_of_repeated_training_cells_count_as_copies(held_out: np.ndarray, train: np.ndarray) -> None:
+def test_repeats_of_training_cells_count_as_memorised(held_out: np.ndarray, train: np.ndarray) -> None:
     assert nearest_neighbour_ratio(np.concatenate([train, train]), held_out, train).value == 0.0
 
 
@@ -76,8 +76,8 @@ def test_fresh_cells_are_as_close_to_either_side(train: np.ndarray, held_out: np
     assert score.low <= score.null == 0.5 <= score.high
 
 
-def test_copies_are_closer_to_training(train: np.ndarray, held_out: np.ndarray, copies: np.ndarray) -> None:
-    assert distance_to_closest_record(train, held_out, copies).value == 1.0
+def test_memorised_cells_are_closer_to_training(train: np.ndarray, held_out: np.ndarray, memorised: np.ndarray) -> None:
+    assert distance_to_closest_record(train, held_out, memorised).value == 1.0
 
 
 def test_uneven_sides_do_not_look_like_copying(held_out: np.ndarray) -> None:
@@ -90,9 +90,9 @@ def test_ties_count_half() -> None:
     assert distance_to_closest_record(cells, cells, cells).value == 0.5
 
 
-def test_the_share_has_the_wilson_interval(train: np.ndarray, held_out: np.ndarray, copies: np.ndarray) -> None:
+def test_the_fraction_has_the_wilson_interval(train: np.ndarray, held_out: np.ndarray, memorised: np.ndarray) -> None:
     # All of 300: the Wilson interval runs from n / (n + z^2) to 1.
-    score = distance_to_closest_record(train, held_out, copies)
+    score = distance_to_closest_record(train, held_out, memorised)
     assert (score.low, score.high) == pytest.approx((300 / (300 + 1.959964**2), 1.0))
 
 
@@ -108,20 +108,20 @@ def test_a_stricter_level_widens_the_interval(train: np.ndarray, held_out: np.nd
     assert strict.high - strict.low > usual.high - usual.low
 
 
-def test_exact_copies_are_counted_gene_by_gene() -> None:
+def test_memorised_cells_are_counted_gene_by_gene() -> None:
     train = np.array([[1, 0, 2], [0, 3, 0]])
     generated = np.array([[1, 0, 2], [1, 2, 0], [0, 0, 0], [0, 3, 0]])
-    score = exact_copies(train, np.array([[0, 3, 0], [5, 0, 0]]), generated)
+    score = memorised_cells(train, np.array([[0, 3, 0], [5, 0, 0]]), generated)
     assert (score.value, score.null) == (0.5, 0.5)
 
 
-def test_empty_cells_are_no_copies() -> None:
-    assert exact_copies(np.zeros((2, 2)), np.ones((1, 2)), np.zeros((3, 2))).value == 0.0
+def test_empty_cells_are_not_memorised() -> None:
+    assert memorised_cells(np.zeros((2, 2)), np.ones((1, 2)), np.zeros((3, 2))).value == 0.0
 
 
-def test_exact_copies_need_cells() -> None:
+def test_memorised_cells_need_cells() -> None:
     with pytest.raises(SettingError, match="expected at least one of each"):
-        exact_copies(np.ones((2, 2)), np.ones((0, 2)), np.ones((1, 2)))
+        memorised_cells(np.ones((2, 2)), np.ones((0, 2)), np.ones((1, 2)))
 
 
 @pytest.mark.parametrize("attack", Attacks)
@@ -131,10 +131,10 @@ def test_no_attack_works_on_fresh_cells(train: np.ndarray, held_out: np.ndarray,
 
 
 @pytest.mark.parametrize("attack", Attacks)
-def test_every_attack_works_on_copies(
-    train: np.ndarray, held_out: np.ndarray, copies: np.ndarray, attack: Attack
+def test_every_attack_works_on_memorised_cells(
+    train: np.ndarray, held_out: np.ndarray, memorised: np.ndarray, attack: Attack
 ) -> None:
-    assert membership_inference(train, held_out, copies, reference=draw(5), attack=attack).low > 0.8
+    assert membership_inference(train, held_out, memorised, reference=draw(5), attack=attack).low > 0.8
 
 
 def test_the_density_attack_does_not_mistake_common_cells_for_members(held_out: np.ndarray) -> None:
@@ -156,7 +156,7 @@ def donor_cells(donors: range, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return centres + stream.normal(size=centres.shape), names
 
 
-def test_donors_are_told_from_their_cells() -> None:
+def test_membership_of_donors_is_inferred_from_their_cells() -> None:
     (train, members), (held_out, others) = donor_cells(range(8), 1), donor_cells(range(8, 16), 2)
     generated = train + 0.3 * np.random.default_rng(3).normal(size=train.shape)
     cells, donors = (
@@ -188,7 +188,7 @@ def test_an_attack_that_lacks_its_reference_is_refused(train: np.ndarray, held_o
 
 def test_an_unknown_attack_is_refused(train: np.ndarray, held_out: np.ndarray) -> None:
     with pytest.raises(SettingError, match="expected one of distance, density, classifier"):
-        membership_inference(train, held_out, train, attack="guess")  # type: ignore[arg-type]
+        membership_inference(train, held_out, train, attack="unknown")  # type: ignore[arg-type]
 
 
 def test_a_quantile_outside_its_range_is_refused(train: np.ndarray, held_out: np.ndarray) -> None:

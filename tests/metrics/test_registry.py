@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from math import inf, isnan, nan
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,14 +14,15 @@ from scipy import sparse
 from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameError
 from scdiffuse.metrics import (
     METRICS,
-    Labelled,
+    CellFeatures,
+    LabelledCells,
     Metric,
-    Pair,
-    View,
+    SamplePair,
+    _registry,
     _utility,
-    depth_features,
     get_metric,
     log_normalise,
+    qc_features,
     select_metrics,
 )
 
@@ -41,39 +44,39 @@ REFERENCE = log_normalise(counts_of(80, seed=9)[0]).toarray()
 AXES = np.linalg.svd(REFERENCE - REFERENCE.mean(axis=0), full_matrices=False)[2][:8].T
 
 
-def view(counts: np.ndarray, labels: np.ndarray, donor: str) -> View:
+def view(counts: np.ndarray, labels: np.ndarray, donor: str) -> CellFeatures:
     logs = log_normalise(counts).toarray()
-    return View(
+    return CellFeatures(
         counts=sparse.csr_matrix(counts),
         genes=logs,
         pcs=(logs - REFERENCE.mean(axis=0)) @ AXES,
-        depth=depth_features(counts, NAMES)[0],
+        qc=qc_features(counts, NAMES)[0],
         labels=labels,
         donors=np.array([f"{donor}{k % 3}" for k in range(len(labels))]),
     )
 
 
-def drawn(seed: int, donor: str = "g") -> View:
+def drawn(seed: int, donor: str = "g") -> CellFeatures:
     return view(*counts_of(110, seed=seed), donor)
 
 
 @pytest.fixture(scope="module")
-def pair() -> Pair:
-    return Pair(
+def pair() -> SamplePair:
+    return SamplePair(
         real=drawn(1, "h"),
         generated=drawn(2),
         train=drawn(3, "t"),
         reference=drawn(4, "r"),
         gene_names=NAMES,
         chosen=np.arange(N_GENES),
-        depth_names=depth_features(np.ones((1, N_GENES)), NAMES)[1],
-        judge_cells=80,
+        qc_names=qc_features(np.ones((1, N_GENES)), NAMES)[1],
+        max_classifier_cells=80,
         folds=2,
     )
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_every_metric_computes_within_its_range(metric: Metric, pair: Pair) -> None:
+def test_every_metric_computes_within_its_range(metric: Metric, pair: SamplePair) -> None:
     score = metric.compute(pair)
     assert metric.range[0] <= score.value <= metric.range[1]
     if score.low is not None and score.high is not None:
@@ -89,11 +92,11 @@ def test_every_metric_states_what_a_reader_needs(metric: Metric) -> None:
 
 
 @pytest.mark.parametrize("metric", [m for m in METRICS if m.by_label], ids=lambda metric: metric.name)
-def test_metrics_by_label_compute_within_one_label(metric: Metric, pair: Pair) -> None:
-    assert np.isfinite(metric.compute(pair.only("T")).value)
+def test_metrics_by_label_compute_within_one_label(metric: Metric, pair: SamplePair) -> None:
+    assert np.isfinite(metric.compute(pair.limit_to_label("T")).value)
 
 
-def faulty(pair: Pair, fault: str) -> View:
+def faulty(pair: SamplePair, fault: str) -> CellFeatures:
     """Generated cells with one planted fault."""
     counts, labels = counts_of(110, seed=2)
     stream = np.random.default_rng(5)
@@ -106,10 +109,10 @@ def faulty(pair: Pair, fault: str) -> View:
             counts[labels == label] = stream.permuted(counts[labels == label], axis=0)
     elif fault == "missing type":
         counts, labels = counts[labels == "T"], labels[labels == "T"]
-    elif fault == "copies":
+    elif fault == "memorised cells":
         assert pair.train is not None
         return pair.train
-    elif fault == "wrong depth":
+    elif fault == "wrong library size":
         counts = stream.poisson(counts / 3)
     elif fault == "not counts":
         counts -= 0.5
@@ -134,18 +137,18 @@ CAUGHT = [
     ("missing type", "composition"),
     ("missing type", "worst_label_coverage"),
     ("missing type", "energy"),
-    ("copies", "exact_copies"),
-    ("copies", "nearest_neighbour_ratio"),
-    ("copies", "closest_record"),
-    ("copies", "worst_label_closest_record"),
-    ("copies", "membership_distance"),
-    ("copies", "membership_density"),
-    ("wrong depth", "depth_distance"),
-    ("wrong depth", "genes_detected_distance"),
-    ("wrong depth", "forest_depth_auc"),
-    ("wrong depth", "mean_error"),
+    ("memorised cells", "memorised_cells"),
+    ("memorised cells", "nearest_neighbour_ratio"),
+    ("memorised cells", "closest_record"),
+    ("memorised cells", "worst_label_closest_record"),
+    ("memorised cells", "membership_distance"),
+    ("memorised cells", "membership_density"),
+    ("wrong library size", "library_size_distance"),
+    ("wrong library size", "genes_detected_distance"),
+    ("wrong library size", "forest_qc_auc"),
+    ("wrong library size", "mean_error"),
     ("not counts", "invalid_values"),
-    ("swapped labels", "label_recognition"),
+    ("swapped labels", "label_accuracy"),
     ("swapped labels", "train_on_generated_f1"),
     ("swapped labels", "fold_change_r"),
     ("swapped labels", "marker_recovery"),
@@ -155,60 +158,60 @@ CAUGHT = [
 
 
 @pytest.mark.parametrize(("fault", "name"), CAUGHT)
-def test_a_planted_fault_is_far_beyond_the_floor(pair: Pair, fault: str, name: str) -> None:
+def test_a_planted_fault_is_far_beyond_the_reference(pair: SamplePair, fault: str, name: str) -> None:
     metric = get_metric(name)
-    floor = max(metric.loss(metric.compute(pair.with_generated(drawn(seed))).value) for seed in (2, 6))
+    reference = max(metric.loss(metric.compute(pair.with_generated(drawn(seed))).value) for seed in (2, 6))
     score = metric.compute(pair.with_generated(faulty(pair, fault)))
-    assert metric.loss(score.value) > 1.5 * floor + 0.05 * (metric.range == (0.0, 1.0))
+    assert metric.loss(score.value) > 1.5 * reference + 0.05 * (metric.range == (0.0, 1.0))
 
 
-def test_a_forest_names_the_genes_that_give_cells_away(pair: Pair) -> None:
+def test_a_forest_names_the_genes_that_differ(pair: SamplePair) -> None:
     counts, labels = counts_of(110, seed=2)
     counts[:, 30] = 0
     score = get_metric("forest_genes_auc").compute(pair.with_generated(view(counts, labels, "g")))
     assert score.features[0][0] == "gene30"
 
 
-def test_a_pair_shares_what_metrics_have_in_common(pair: Pair) -> None:
+def test_a_pair_shares_what_metrics_have_in_common(pair: SamplePair) -> None:
     calls: list[int] = []
     fresh = pair.with_generated(pair.generated)
-    values = [fresh.remember("once", lambda: calls.append(1) or 7) for _ in range(2)]  # type: ignore[func-returns-value]
+    values = [fresh.cached("once", lambda: calls.append(1) or 7) for _ in range(2)]  # type: ignore[func-returns-value]
     assert (values, calls) == ([7, 7], [1])
 
 
-def test_another_generator_does_not_inherit_what_was_remembered(pair: Pair) -> None:
-    assert pair.with_generated(pair.generated).remember("once more", lambda: 1) == 1
-    assert pair.with_generated(pair.generated).remember("once more", lambda: 2) == 2
+def test_another_generator_does_not_inherit_what_was_remembered(pair: SamplePair) -> None:
+    assert pair.with_generated(pair.generated).cached("once more", lambda: 1) == 1
+    assert pair.with_generated(pair.generated).cached("once more", lambda: 2) == 2
 
 
 def test_labels_are_learnt_once_for_all_that_is_compared_with_the_same_real_cells(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
+    pair: SamplePair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learnt: list[int] = []
-    learn_labels = _utility.learn_labels
+    fit_label_classifier = _utility.fit_label_classifier
 
-    def learn(cells: Labelled, *, seed: int) -> _utility.Recogniser:
+    def learn(cells: LabelledCells, *, seed: int) -> _utility.LabelClassifier:
         learnt.append(len(cells.labels))
-        return learn_labels(cells, seed=seed)
+        return fit_label_classifier(cells, seed=seed)
 
-    monkeypatch.setattr(_utility, "learn_labels", learn)
+    monkeypatch.setattr(_utility, "fit_label_classifier", learn)
     fresh = dataclasses.replace(pair, train=drawn(3, "t"))
-    half = fresh.half((np.arange(50), np.arange(50)), name="a half")
-    recognised = get_metric("label_recognition")
-    values = [recognised.compute(one).value for one in (fresh, half, fresh.with_generated(drawn(5)))]
+    half = fresh.subset((np.arange(50), np.arange(50)), name="a half")
+    accuracy = get_metric("label_accuracy")
+    values = [accuracy.compute(one).value for one in (fresh, half, fresh.with_generated(drawn(5)))]
     assert learnt == [110]
     assert len(set(values)) == 3
-    recognised.compute(dataclasses.replace(fresh, seed=1))
+    accuracy.compute(dataclasses.replace(fresh, seed=1))
     assert learnt == [110, 110]
 
 
-def test_a_pair_of_one_label_holds_no_other(pair: Pair) -> None:
-    only = pair.only("T")
+def test_a_pair_of_one_label_holds_no_other(pair: SamplePair) -> None:
+    only = pair.limit_to_label("T")
     assert only.train is not None
     assert {str(label) for side in (only.real, only.generated, only.train) for label in side.labels} == {"T"}  # type: ignore[union-attr]
 
 
-def test_taking_rows_keeps_the_spaces_together(pair: Pair) -> None:
+def test_taking_rows_keeps_the_spaces_together(pair: SamplePair) -> None:
     few = pair.real.take(np.array([3, 1]))
     assert few.n_cells == 2
     assert np.array_equal(few.counts.toarray(), pair.real.counts.toarray()[[3, 1]])
@@ -218,20 +221,20 @@ def test_taking_rows_keeps_the_spaces_together(pair: Pair) -> None:
     assert few.labels.tolist() == pair.real.labels[[3, 1]].tolist()
 
 
-def test_a_metric_says_what_it_lacks(pair: Pair) -> None:
+def test_a_metric_says_what_it_lacks(pair: SamplePair) -> None:
     bare = dataclasses.replace(pair, train=None, reference=None, real=dataclasses.replace(pair.real, labels=None))
-    assert get_metric("label_recognition").missing(bare) == ("labels", "train or reference")
+    assert get_metric("label_accuracy").missing(bare) == ("labels", "train or reference")
     assert get_metric("donor_membership_density").missing(bare) == ("donors", "reference", "train")
     assert get_metric("energy").missing(bare) == ()
 
 
-def test_labels_may_be_learnt_from_the_reference(pair: Pair) -> None:
-    assert get_metric("label_recognition").compute(dataclasses.replace(pair, train=None)).value > 0.8
+def test_labels_may_be_learnt_from_the_reference(pair: SamplePair) -> None:
+    assert get_metric("label_accuracy").compute(dataclasses.replace(pair, train=None)).value > 0.8
 
 
-def test_a_metric_that_cannot_be_computed_says_why(pair: Pair) -> None:
+def test_a_metric_that_cannot_be_computed_says_why(pair: SamplePair) -> None:
     with pytest.raises(ConditionError, match="a change needs two labels"):
-        get_metric("fold_change_r").compute(pair.only("T"))
+        get_metric("fold_change_r").compute(pair.limit_to_label("T"))
 
 
 def test_loss_counts_the_bad_side_only() -> None:
@@ -246,15 +249,25 @@ def test_the_loss_of_an_unknown_value_is_unknown(name: str) -> None:
     assert isnan(get_metric(name).loss(nan))
 
 
-def test_skill_runs_from_trivial_to_real() -> None:
+def test_the_normalised_score_runs_from_trivial_to_real() -> None:
     metric = get_metric("forest_genes_auc")
-    assert metric.skill(0.9, floor=0.5, trivial=0.9) == pytest.approx(0.0)
-    assert metric.skill(0.6, floor=0.5, trivial=0.9) == pytest.approx(0.75)
-    assert metric.skill(0.5, floor=0.5, trivial=0.9) == pytest.approx(1.0)
+    assert metric.normalise(0.9, reference=0.5, trivial=0.9) == pytest.approx(0.0)
+    assert metric.normalise(0.6, reference=0.5, trivial=0.9) == pytest.approx(0.75)
+    assert metric.normalise(0.5, reference=0.5, trivial=0.9) == pytest.approx(1.0)
 
 
-def test_skill_is_unknown_where_the_trivial_is_no_worse_than_real() -> None:
-    assert isnan(get_metric("wasserstein2").skill(17.0, floor=18.3, trivial=17.9))
+def test_the_normalised_score_is_unknown_where_the_trivial_is_no_worse_than_real() -> None:
+    assert isnan(get_metric("wasserstein2").normalise(17.0, reference=18.3, trivial=17.9))
+
+
+def test_the_documented_example_declares_a_metric(pair: SamplePair) -> None:
+    docstring = _registry.__doc__ or ""
+    example = docstring[docstring.index("::") + 2 : docstring.index("and add ``*SPARSITY``")]
+    names: dict[str, Any] = {}
+    exec(compile(textwrap.dedent(example), "_catalogue_sparsity.py", "exec"), names)
+    (metric,) = names["SPARSITY"]
+    assert metric.compute(pair).value >= 0
+    assert metric.compute(pair.with_generated(pair.real)).value == 0
 
 
 def test_the_full_suite_holds_the_quick_one() -> None:

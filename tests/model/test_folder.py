@@ -82,7 +82,9 @@ def test_the_card_tells_of_data_fit_and_scores(fitted: CellGenerator, folder: Pa
     assert "| step | training loss | validation loss |" in card
     assert "Not evaluated." in card
     model = load(folder)
-    model.record_scores({"metrics": {"mmd": {"value": 0.0123, "floor": 0.01, "baselines": {"nb": 0.3}, "skill": None}}})
+    model.record_scores(
+        {"metrics": {"mmd": {"value": 0.0123, "reference": 0.01, "baselines": {"nb": 0.3}, "normalised": None}}}
+    )
     assert "| mmd | 0.0123 | 0.01 | nb 0.3 |  |" in (model.save(tmp_path / "scored") / "README.md").read_text()
     model.record_scores('{"metrics": {}}')
     assert load(tmp_path / "scored")._scores is not None

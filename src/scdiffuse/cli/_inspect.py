@@ -90,8 +90,8 @@ def inspect_model(path: Path) -> dict[str, Any]:
             lines.append(f"Fit of the {stage}: {points[-1][0]:,} steps, validation loss {points[-1][2]:.4g}")
     scores = (metadata.get("scores") or {}).get("metrics", {})
     lines += [
-        f"Score {name}: {_short(held['value'])}, real-vs-real reference {_short(held['reference'])}"
-        for name, held in scores.items()
+        f"Score {name}: {_short(score['value'])}, real-vs-real reference {_short(score['reference'])}"
+        for name, score in scores.items()
     ]
     if (path / CARD_FILE).is_file():
         lines.append(f"Model card: {path / CARD_FILE}")

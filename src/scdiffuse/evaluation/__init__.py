@@ -1,10 +1,18 @@
-"""Scores of anybody's generated cells beside floors and baselines, reports of them, and the privacy audit."""
+"""Evaluation of generated single cells of any generator against held-out real cells.
+
+1. `evaluate` scores one sample, `Benchmark` several generators on the same real cells, and `audit` privacy alone.
+2. Real cells are split, mapped into feature spaces, and compared at equal numbers of cells.
+3. Each metric is measured for generated cells, for the real-vs-real reference and for the trivial `baselines`.
+4. The normalised score is 0 at the best trivial baseline and 1 at the reference; a `Verdict` sums up each group.
+5. A `Report` holds all numbers and writes them as a table, JSON, or one self-contained page.
+"""
 
 from __future__ import annotations
 
 from scdiffuse.evaluation import baselines
+from scdiffuse.evaluation._audit import audit
+from scdiffuse.evaluation._benchmark import Benchmark, evaluate
 from scdiffuse.evaluation._report import Report
-from scdiffuse.evaluation._suite import Benchmark, audit, evaluate
 from scdiffuse.evaluation._verdicts import Verdict
 
 __all__ = ["Benchmark", "Report", "Verdict", "audit", "baselines", "evaluate"]

@@ -1,4 +1,4 @@
-"""Two dimensions to look at: fitted to real cells, generated ones placed onto them."""
+"""Two-dimensional embedding, fitted to real cells; generated cells are projected onto it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MIN_CELLS_FOR_UMAP = 50
 def joint_embedding(
     real: NDArray[np.float32], generated: NDArray[np.float32], *, seed: int = 0, try_umap: bool = True
 ) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
-    """Place real and generated cells in one plane that only the real cells shaped.
+    """Embed real and generated cells in two dimensions; only real cells fit the embedding.
 
     Parameters
     ----------
@@ -26,11 +26,11 @@ def joint_embedding(
     seed
         Seed of the layout.
     try_umap
-        Use UMAP where it is installed and the cells suffice; else the first two components are shown.
+        Use UMAP if it is installed and there are enough cells; otherwise the first two components.
 
     Returns
     -------
-    The name of the method, real places ``(N, 2)``, generated places ``(M, 2)``.
+    Name of the method, coordinates of real cells ``(N, 2)`` and of generated cells ``(M, 2)``.
     """
     if try_umap and len(real) >= _MIN_CELLS_FOR_UMAP:
         try:
@@ -43,7 +43,7 @@ def joint_embedding(
         except ImportError:
             pass
     width = min(2, real.shape[1])
-    places = [np.zeros((len(cells), 2)) for cells in (real, generated)]
-    for place, cells in zip(places, (real, generated), strict=True):
+    coordinates = [np.zeros((len(cells), 2)) for cells in (real, generated)]
+    for place, cells in zip(coordinates, (real, generated), strict=True):
         place[:, :width] = cells[:, :width]
-    return "PC plane (UMAP was not asked for, is not installed, or cells are few)", places[0], places[1]
+    return "PC scores (UMAP is switched off, is not installed, or there are few cells)", coordinates[0], coordinates[1]

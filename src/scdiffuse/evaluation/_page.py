@@ -1,17 +1,24 @@
-"""The page of a report, from its numbers and pictures."""
+"""The HTML page of a report, from its numbers and figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scdiffuse.evaluation._words import BASELINE_TITLES, GROUP_QUESTIONS, GROUP_TITLES, number, percent
+from scdiffuse.evaluation._formatting import (
+    BASELINE_TITLES,
+    GROUP_QUESTIONS,
+    GROUP_TITLES,
+    format_number,
+    format_percent,
+)
+from scdiffuse.evaluation._report_types import MetricRecord, ReportSettings
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from scdiffuse.evaluation._figures import Picture
+    from scdiffuse.evaluation._cell_figures import Picture
     from scdiffuse.evaluation._verdicts import Verdict
 
 __all__ = ["render_fragment", "render_page"]
@@ -19,19 +26,19 @@ __all__ = ["render_fragment", "render_page"]
 _FOLDER = Path(__file__).parent / "templates"
 
 
-class Evaluated(Protocol):
-    """What the page shows of a report."""
+class ReportContent(Protocol):
+    """The part of a report that the page shows."""
 
     @property
     def title(self) -> str:
         """Headline."""
 
     @property
-    def metrics(self) -> dict[str, dict[str, Any]]:
+    def metrics(self) -> dict[str, MetricRecord]:
         """Scores by metric."""
 
     @property
-    def by(self) -> dict[str, dict[str, dict[str, Any]]]:
+    def by(self) -> dict[str, dict[str, MetricRecord]]:
         """Scores by label and metric."""
 
     @property
@@ -39,43 +46,43 @@ class Evaluated(Protocol):
         """What the numbers mean, by group."""
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> ReportSettings:
         """How it was measured."""
 
 
 def render_page(
-    report: Evaluated, *, overview: Picture | None, types: Picture | None, pictures: Sequence[Picture]
+    report: ReportContent, *, overview: Picture | None, types: Picture | None, pictures: Sequence[Picture]
 ) -> str:
-    """Fill the whole page.
+    """Write the whole page.
 
     Parameters
     ----------
     report
         Numbers and verdicts.
     overview
-        Figure of the first screen.
+        Figure on the first screen.
     types
-        Figure of the types.
+        Figure of cell types.
     pictures
         All other figures.
 
     Returns
     -------
-    HTML that refers to nothing outside of itself.
+    HTML without references to other files or sites.
     """
     template = _environment().get_template("report.html.j2")
     return template.render(overview=overview, types=types, pictures=pictures, **_content(report))
 
 
-def render_fragment(report: Evaluated, *, overview: Picture | None) -> str:
-    """Fill the part that a notebook shows.
+def render_fragment(report: ReportContent, *, overview: Picture | None) -> str:
+    """Write the part that a notebook shows.
 
     Parameters
     ----------
     report
         Numbers and verdicts.
     overview
-        The figure beside the verdicts.
+        Figure beside the verdicts.
 
     Returns
     -------
@@ -94,11 +101,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, percent=percent, interval=_interval, meter=_meter, evidence=_evidence)
+    environment.filters.update(
+        number=format_number, percent=format_percent, interval=_interval, meter=_meter, evidence=_evidence
+    )
     return environment
 
 
-def _content(report: Evaluated) -> dict[str, Any]:
+def _content(report: ReportContent) -> dict[str, Any]:
     groups = [
         {
             "name": group,
@@ -121,32 +130,32 @@ def _content(report: Evaluated) -> dict[str, Any]:
     }
 
 
-def _label_metrics(report: Evaluated) -> dict[str, str]:
-    """Metrics that some type has, by name, with their titles."""
+def _label_metrics(report: ReportContent) -> dict[str, str]:
+    """Collect the titles of metrics that are scored within some type, by name."""
     return {name: one["title"] for scores in report.by.values() for name, one in scores.items()}
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{number(low)} to {number(high)}"
+    return "" if low is None or high is None else f"{format_number(low)} to {format_number(high)}"
 
 
-def _evidence(settings: Mapping[str, Any]) -> str:
-    """Tell how many repeats, folds and half samples the numbers come from."""
+def _evidence(settings: ReportSettings) -> str:
+    """Describe how many repeats, folds and half samples the numbers come from."""
     seeds = (
         "One seed: splits, subsamples and baselines are drawn once."
         if settings["n_seeds"] == 1
         else f"{settings['n_seeds']} seeds: values are means over them, intervals at least as wide as their spread."
     )
     return (
-        f"{seeds} Judges are scored on cells they were not trained on, in {settings['n_folds']} folds "
-        f"({settings['n_folds_within_a_type']} within a type), with DeLong's interval for areas under the curve; those "
-        "among the paper's columns on one held-out quarter. Other intervals come from the spread of "
-        f"{settings['n_half_samples']} half samples of the cells drawn without replacement "
-        f"({settings['n_half_samples_when_slow']} where a metric is slow, none where it is slower still); no "
-        "bootstrap is drawn. Baselines have no interval."
+        f"{seeds} Classifiers are scored on held-out cells, in {settings['n_folds']} folds "
+        f"({settings['n_folds_within_a_type']} within a type), with DeLong's interval for the AUC; "
+        "the classifiers of Luo et al. 2024 on one held-out quarter. Other intervals come from the spread of "
+        f"{settings['n_half_samples']} half samples of the cells, drawn without replacement "
+        f"({settings['n_half_samples_when_slow']} for slow metrics, none for very slow ones). "
+        "Baselines have no interval."
     )
 
 
-def _meter(skill: float) -> float:
-    """Width of the bar of a skill, in percent."""
-    return round(100 * min(max(skill, 0.0), 1.0), 1)
+def _meter(score: float) -> float:
+    """Width of the bar of a normalised score, in percent."""
+    return round(100 * min(max(score, 0.0), 1.0), 1)

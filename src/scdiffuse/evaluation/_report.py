@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scdiffuse._core.files import atomic_file, refuse_existing
-from scdiffuse.evaluation._figures import Drawing, Picture, draw_cells
+from scdiffuse.evaluation._cell_figures import Drawing, Picture, draw_cells
 from scdiffuse.evaluation._page import render_fragment, render_page
+from scdiffuse.evaluation._report_types import MetricRecord, ReportJson, ReportSettings
 from scdiffuse.evaluation._score_figures import draw_overview, draw_types
 from scdiffuse.evaluation._verdicts import Verdict
 
@@ -19,23 +20,35 @@ if TYPE_CHECKING:
 
 __all__ = ["Report"]
 
-_COLUMNS = ("group", "title", "value", "low", "high", "floor", "skill", "flagged", "trivial", "better", "n_cells")
+_COLUMNS = (
+    "group",
+    "title",
+    "value",
+    "low",
+    "high",
+    "reference",
+    "normalised",
+    "flagged",
+    "trivial",
+    "better",
+    "n_cells",
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """What was measured, beside floors and baselines, and what it means."""
+    """Scores of generated cells with real-vs-real reference and baselines, verdicts, and the page that shows them."""
 
     title: str
     """Headline of the page."""
-    metrics: dict[str, dict[str, Any]]
-    """Scores by metric: ``value``, ``low``, ``high``, ``floor``, ``baselines``, ``skill``, ``better`` and more."""
-    by: dict[str, dict[str, dict[str, Any]]]
+    metrics: dict[str, MetricRecord]
+    """Scores by metric: ``value``, ``low``, ``high``, ``reference``, ``baselines``, ``normalised`` and more."""
+    by: dict[str, dict[str, MetricRecord]]
     """Scores by label and metric."""
     verdicts: dict[str, Verdict]
     """What the numbers mean, by group."""
-    settings: dict[str, Any]
-    """How it was measured: sizes, seeds, splits, remarks, what could not be scored and why."""
+    settings: ReportSettings
+    """How it was measured: sizes, seeds, splits, remarks, and why metrics are not scored."""
     drawing: Drawing | None = field(default=None, repr=False)
     """Cells that the figures show."""
 
@@ -48,15 +61,15 @@ class Report:
         """Show verdicts, overview and table in a notebook."""
         return render_fragment(self, overview=self._overview)
 
-    def to_json(self, path: str | Path | None = None, *, overwrite: bool = False) -> dict[str, Any]:
-        """Give the numbers as plain dictionaries, and write them to a file when asked.
+    def to_json(self, path: str | Path | None = None, *, overwrite: bool = False) -> ReportJson:
+        """Return the numbers as plain dictionaries, and write them to a JSON file if a path is given.
 
         Parameters
         ----------
         path
             File to write.
         overwrite
-            Replace the file if it is there.
+            Replace an existing file.
 
         Returns
         -------
@@ -65,9 +78,9 @@ class Report:
         Raises
         ------
         OutputExistsError
-            The file is there and ``overwrite`` is false.
+            The file exists and ``overwrite`` is false.
         """
-        plain = {
+        plain: ReportJson = {
             "metrics": self.metrics,
             "by": self.by,
             "verdicts": {group: verdict.to_json() for group, verdict in self.verdicts.items()},
@@ -78,33 +91,33 @@ class Report:
         return plain
 
     def table(self) -> pd.DataFrame:
-        """Lay the scores out as one row a metric.
+        """Show the scores as a table with one row per metric.
 
         Returns
         -------
-        Indexed by metric, with group, title, value, interval, floor, skill, every baseline and whether it is flagged.
+        Indexed by metric, with group, title, value, interval, reference, every baseline, normalised score and flag.
         """
         import pandas as pd
 
         names = sorted({name for one in self.metrics.values() for name in one["baselines"]})
         rows = {
-            metric: {column: one[column] for column in _COLUMNS} | {name: one["baselines"].get(name) for name in names}
+            metric: {key: value for key, value in one.items() if key in _COLUMNS} | one["baselines"]
             for metric, one in self.metrics.items()
         }
         columns = [*_COLUMNS[:6], *names, *_COLUMNS[6:]]
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("metric")
 
     def save(self, path: str | Path, *, overwrite: bool = False, umap: bool = True) -> Path:
-        """Write the page: one self-contained file that needs no network.
+        """Write the report as one self-contained HTML page that needs no network.
 
         Parameters
         ----------
         path
             The ``.html`` file.
         overwrite
-            Replace the file if it is there.
+            Replace an existing file.
         umap
-            Draw the cells by UMAP, which takes half a minute; else by their first two principal components.
+            Draw the cells by UMAP, which takes half a minute; otherwise by their first two principal components.
 
         Returns
         -------
@@ -113,9 +126,9 @@ class Report:
         Raises
         ------
         OutputExistsError
-            The file is there and ``overwrite`` is false.
+            The file exists and ``overwrite`` is false.
         StorageError
-            No permission or no space.
+            The file cannot be written: no permission or no space.
         """
         path = Path(path)
         refuse_existing(path, overwrite=overwrite)

@@ -1,15 +1,16 @@
-"""Figures of the scores: the overview on the first screen, and the types side by side."""
+"""Figures of the scores: the overview on the first screen, and the cell types side by side."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scdiffuse.evaluation._figures import BLUE, GREEN, GREY, INK, ORANGE, Picture, draw_figure, new_canvas
-from scdiffuse.evaluation._words import GROUP_TITLES, number
+from scdiffuse.evaluation._cell_figures import BLUE, GREEN, GREY, INK, ORANGE, Picture, draw_figure, new_canvas
+from scdiffuse.evaluation._formatting import GROUP_TITLES, format_number
+from scdiffuse.evaluation._report_types import LabelSizes, MetricRecord, MetricRecords
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["draw_overview", "draw_types"]
 
 _LEFT, _RIGHT = -0.25, 1.25
-_SHAPES = {True: ("D", ORANGE, "worse than other real cells"), False: ("o", GREEN, "as close as other real cells")}
+_SHAPES = {True: ("D", ORANGE, "worse than the reference"), False: ("o", GREEN, "as good as the reference")}
 
 
-def draw_overview(metrics: Mapping[str, Mapping[str, Any]]) -> Picture | None:
-    """Draw where every metric stands between the best trivial baseline and real cells.
+def draw_overview(metrics: MetricRecords) -> Picture | None:
+    """Draw the normalised score of every metric, between the best trivial baseline and the reference.
 
     Parameters
     ----------
@@ -31,33 +32,31 @@ def draw_overview(metrics: Mapping[str, Mapping[str, Any]]) -> Picture | None:
 
     Returns
     -------
-    The picture, or ``None`` where no metric has a skill.
+    The picture, or ``None`` if no metric has a normalised score.
     """
-    known = {name: one for name, one in metrics.items() if one["skill"] is not None}
-    return draw_figure("overview", _overview, known) if known else None
+    scored = {name: one for name, one in metrics.items() if one["normalised"] is not None}
+    return draw_figure("overview", _overview, scored) if scored else None
 
 
-def draw_types(
-    by: Mapping[str, Mapping[str, Mapping[str, Any]]], sizes: Mapping[str, Mapping[str, int]]
-) -> Picture | None:
-    """Draw how well judges tell generated from real within every type, beside the floor.
+def draw_types(by: Mapping[str, MetricRecords], sizes: Mapping[str, LabelSizes]) -> Picture | None:
+    """Draw the classifier two-sample tests within every type, with their real-vs-real reference.
 
     Parameters
     ----------
     by
         Scores by label and metric.
     sizes
-        Cells by label, under ``"real"`` and ``"generated"``.
+        Cells by label.
 
     Returns
     -------
-    The picture, or ``None`` where no type was judged.
+    The picture, or ``None`` if no type has such a test.
     """
-    judged = {label: scores for label, scores in by.items() if _judges(scores)}
-    return draw_figure("types", _types, (judged, sizes)) if judged else None
+    tested = {label: scores for label, scores in by.items() if _two_sample_names(scores)}
+    return draw_figure("types", _types, (tested, sizes)) if tested else None
 
 
-def _overview(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[str, str, Canvas]:
+def _overview(metrics: MetricRecords) -> tuple[str, str, Canvas]:
     rows = _in_groups(metrics)
     height = 1.15 + 0.235 * len(rows)
     canvas, (axes,) = new_canvas(1, width=7.4, height=height)
@@ -70,38 +69,39 @@ def _overview(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[str, str, Canva
         if isinstance(row, str):
             axes.text(-0.02, place, row, transform=axes.get_yaxis_transform(), ha="right", va="center", weight="bold")
         else:
-            _draw_skill(axes, place, row)
+            _draw_normalised(axes, place, row)
     axes.set(ylim=(len(rows) - 0.4, -0.6), xlim=(_LEFT, _RIGHT), yticks=[], xticks=[0, 1])
-    axes.set_xticklabels(["best trivial\nbaseline", "other\nreal cells"])
+    axes.set_xticklabels(["best trivial\nbaseline", "real-vs-real\nreference"])
     axes.spines["left"].set_visible(False)
     for flagged, (shape, colour, meaning) in _SHAPES.items():
         filled = "none" if flagged else colour
         axes.scatter([], [], marker=shape, edgecolors=colour, facecolors=filled, s=30, label=meaning)
     canvas.legend(loc="upper right", ncols=2, fontsize=8.5, handletextpad=0.1)
     caption = (
-        "Every metric on one scale. The dashed line is the best generator that learns nothing, the full line is other "
-        "real cells. For privacy the dashed line is copied training cells. Arrows leave the scale. Numbers: value "
-        "(floor). Metrics that cannot tell the two lines apart are left out."
+        "Normalised score of every metric. The dashed line is the best trivial baseline (for privacy: memorised "
+        "training cells), the full line is the real-vs-real reference. Arrows are beyond the scale. Numbers: value "
+        "(reference). Metrics that do not separate the two lines are left out."
     )
-    return "Between trivial and real", caption, canvas
+    return "Normalised scores", caption, canvas
 
 
-def _in_groups(metrics: Mapping[str, Mapping[str, Any]]) -> list[str | Mapping[str, Any]]:
-    rows: list[str | Mapping[str, Any]] = []
+def _in_groups(metrics: MetricRecords) -> list[str | MetricRecord]:
+    rows: list[str | MetricRecord] = []
     for group, title in GROUP_TITLES.items():
         own = [one for one in metrics.values() if one["group"] == group]
         rows += [title, *own] if own else []
     return rows
 
 
-def _draw_skill(axes: Axes, place: int, row: Mapping[str, Any]) -> None:
+def _draw_normalised(axes: Axes, place: int, row: MetricRecord) -> None:
     shape, colour, _ = _SHAPES[bool(row["flagged"])]
-    skill = float(np.clip(row["skill"], _LEFT + 0.03, _RIGHT - 0.03))
-    axes.plot([0, skill], [place, place], color="#B9C2CC", lw=1, zorder=2)
-    if row["skill"] != skill:
-        shape = "<" if row["skill"] < skill else ">"
+    score = 0.0 if row["normalised"] is None else row["normalised"]
+    shown = float(np.clip(score, _LEFT + 0.03, _RIGHT - 0.03))
+    axes.plot([0, shown], [place, place], color="#B9C2CC", lw=1, zorder=2)
+    if score != shown:
+        shape = "<" if score < shown else ">"
     filled = "white" if row["flagged"] else colour
-    axes.scatter([skill], [place], marker=shape, edgecolors=colour, facecolors=filled, s=34, linewidths=1.5, zorder=3)
+    axes.scatter([shown], [place], marker=shape, edgecolors=colour, facecolors=filled, s=34, linewidths=1.5, zorder=3)
     transform = axes.get_yaxis_transform()
     axes.text(
         -0.02,
@@ -113,40 +113,43 @@ def _draw_skill(axes: Axes, place: int, row: Mapping[str, Any]) -> None:
         fontsize=8.5,
         color="#333333",
     )
-    text = f"{number(row['value'])} ({number(row['floor'])})"
+    text = f"{format_number(row['value'])} ({format_number(row['reference'])})"
     axes.text(1.01, place, text, transform=transform, ha="left", va="center", fontsize=8.5, color="#333333")
 
 
-def _judges(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return [name for name, one in scores.items() if one["group"] == "discriminators"]
+def _two_sample_names(scores: MetricRecords) -> list[str]:
+    return [name for name, one in scores.items() if one["group"] == "two_sample"]
 
 
-def _types(material: tuple[Mapping[str, Any], Mapping[str, Mapping[str, int]]]) -> tuple[str, str, Canvas]:
-    judged, sizes = material
-    names = sorted({name for scores in judged.values() for name in _judges(scores)})
-    canvas, panels = new_canvas(len(names), height=1.1 + 0.3 * len(judged), width=9.2 if len(names) > 1 else 6.5)
-    labels = sorted(judged, key=lambda label: -sizes[label]["real"])
+def _types(content: tuple[Mapping[str, MetricRecords], Mapping[str, LabelSizes]]) -> tuple[str, str, Canvas]:
+    tested, sizes = content
+    names = sorted({name for scores in tested.values() for name in _two_sample_names(scores)})
+    canvas, panels = new_canvas(len(names), height=1.1 + 0.3 * len(tested), width=9.2 if len(names) > 1 else 6.5)
+    labels = sorted(tested, key=lambda label: -sizes[label]["real"])
     for panel, name in zip(panels, names, strict=True):
         for place, label in enumerate(labels):
-            if name in judged[label]:
-                _draw_judged(panel, place, judged[label][name])
+            if name in tested[label]:
+                _draw_auc(panel, place, tested[label][name])
         panel.axvline(0.5, color=INK, lw=1, ls=":")
         panel.set(
-            xlim=(0.4, 1.0), ylim=(len(labels) - 0.5, -0.5), yticks=range(len(labels)), xlabel="AUC (.5: cannot tell)"
+            xlim=(0.4, 1.0),
+            ylim=(len(labels) - 0.5, -0.5),
+            yticks=range(len(labels)),
+            xlabel="AUC (.5: indistinguishable)",
         )
-        panel.set_title(next(scores[name]["title"] for scores in judged.values() if name in scores))
+        panel.set_title(next(scores[name]["title"] for scores in tested.values() if name in scores))
         panel.set_yticklabels([f"{label} ({sizes[label]['real']})" for label in labels] if panel is panels[0] else [])
     panels[0].barh([-9], [0], color=BLUE, label="generated")
-    panels[0].plot([], [], color=INK, marker="|", ms=11, mew=2.5, ls="", label="other real cells (floor)")
+    panels[0].plot([], [], color=INK, marker="|", ms=11, mew=2.5, ls="", label="other real cells (reference)")
     canvas.legend(loc="outside upper right", ncols=2, fontsize=8.5)
     caption = "Bars start at chance; whiskers are 95 % intervals. In brackets, held-out real cells of the type."
-    return "Can a judge tell them apart, type by type?", caption, canvas
+    return "Classifier two-sample tests within cell types", caption, canvas
 
 
-def _draw_judged(panel: Axes, place: int, score: Mapping[str, Any]) -> None:
+def _draw_auc(panel: Axes, place: int, score: MetricRecord) -> None:
     value = max(score["value"], 0.4)
     hatch = "////" if score["flagged"] else None
     panel.barh([place], [value - 0.5], left=0.5, height=0.62, color="#A9CCE3", edgecolor=BLUE, hatch=hatch, lw=0.8)
-    if score["low"] is not None:
+    if score["low"] is not None and score["high"] is not None:
         panel.plot([max(score["low"], 0.4), score["high"]], [place, place], color=GREY, lw=1.3)
-    panel.plot([max(score["floor"], 0.4)] * 2, [place - 0.36, place + 0.36], color=INK, lw=2.5)
+    panel.plot([max(score["reference"], 0.4)] * 2, [place - 0.36, place + 0.36], color=INK, lw=2.5)

@@ -1,21 +1,21 @@
-"""What the numbers mean, group by group, in plain words."""
+"""Verdicts: what the numbers of each group of metrics mean, in plain words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 
-from scdiffuse.evaluation._phrases import phrase
-from scdiffuse.evaluation._samples import Faults
+from scdiffuse.evaluation._formatting import GROUP_TITLES, format_number, format_percent, join_words
+from scdiffuse.evaluation._metric_phrases import describe_metric
+from scdiffuse.evaluation._reading import InvalidValues
+from scdiffuse.evaluation._report_types import LabelSizes, MetricRecord, MetricRecords, VerdictRecord
 from scdiffuse.evaluation._scoring import VALIDITY
-from scdiffuse.evaluation._words import GROUP_TITLES, join, number, percent
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Verdict", "write_verdicts"]
 
-Scores: TypeAlias = Mapping[str, Mapping[str, Any]]
 Level = Literal["passes", "differs", "fails", "unscored"]
 _LEVELS = {
     "passes": ("\u2713", "as close as real cells"),
@@ -23,25 +23,25 @@ _LEVELS = {
     "fails": ("\u2715", "fails"),
     "unscored": ("\u25cb", "not scored"),
 }
-_CLEAN_LEVELS = {"validity": "all counts", "privacy": "nothing given away"}
-_FAILED_SKILL = 0.5  # typical skill of a group below which it fails
-_MIN_EXPECTED = 5.0  # a type that should come up so often is missed when it does not
-_N_TOLD = 2
+_CLEAN_LEVELS = {"validity": "all counts", "privacy": "nothing revealed"}
+_FAILED_SCORE = 0.5  # median normalised score of a group below which the group fails
+_MIN_EXPECTED = 5.0  # cells of a type; a type with fewer expected cells may be absent by chance
+_N_NAMED = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What a group of metrics says."""
+    """The verdict on a group of metrics."""
 
     group: str
     level: Level
-    """``passes``: not to be told from other real cells. ``differs``: told apart, though nearer to real cells than to
-    trivial ones. ``fails``: nearer to trivial ones, or outright wrong. ``unscored``: nothing could be measured."""
+    """``passes``: indistinguishable from other real cells. ``differs``: distinguishable, but closer to real cells than
+    to trivial baselines. ``fails``: closer to trivial baselines, or invalid. ``unscored``: not measured."""
     text: str
     evidence: tuple[str, ...] = ()
-    """Names of the metrics that are flagged."""
+    """Names of the flagged metrics."""
     labels: tuple[str, ...] = ()
-    """Names of the types that are flagged."""
+    """Names of the flagged types."""
 
     @property
     def title(self) -> str:
@@ -50,7 +50,7 @@ class Verdict:
 
     @property
     def mark(self) -> str:
-        """Sign of the level."""
+        """Symbol of the level."""
         return _LEVELS[self.level][0]
 
     @property
@@ -60,11 +60,11 @@ class Verdict:
 
     @property
     def flagged(self) -> bool:
-        """Whether generated cells can be told from real ones by this group."""
+        """Whether this group distinguishes generated from real cells."""
         return self.level in {"differs", "fails"}
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the verdict as plain values."""
+    def to_json(self) -> VerdictRecord:
+        """Return the verdict as plain values."""
         return {
             "level": self.level,
             "flagged": self.flagged,
@@ -74,10 +74,14 @@ class Verdict:
         }
 
 
-def judge(
-    metrics: Scores, *, by: Mapping[str, Scores], sizes: Mapping[str, Mapping[str, int]], faults: Faults
+def write_verdicts(
+    metrics: MetricRecords,
+    *,
+    by: Mapping[str, MetricRecords],
+    sizes: Mapping[str, LabelSizes],
+    invalid: InvalidValues,
 ) -> dict[str, Verdict]:
-    """Put the scores into words.
+    """Write a verdict for each group of metrics.
 
     Parameters
     ----------
@@ -87,141 +91,145 @@ def judge(
         The same by label.
     sizes
         Cells by label.
-    faults
-        Values that no count matrix can hold.
+    invalid
+        Generated values that cannot be counts.
 
     Returns
     -------
     A verdict for every group, in the order of a page.
     """
-    verdicts = {"validity": _judge_counts(faults)}
+    verdicts = {"validity": _counts_verdict(invalid)}
     for group in list(GROUP_TITLES)[1:]:
         own = _of_group(metrics, group)
         by_own = {label: _of_group(found, group) for label, found in by.items()}
-        lost = _lost_types(sizes) if group == "biology" else []
-        if own or any(by_own.values()) or lost:
-            verdicts[group] = _judge_group(group, own, by=by_own, lost=lost)
+        absent = _missing_types(sizes) if group == "biology" else []
+        if own or any(by_own.values()) or absent:
+            verdicts[group] = _group_verdict(group, own, by=by_own, absent=absent)
     return verdicts
 
 
-def _of_group(scores: Scores, group: str) -> dict[str, Mapping[str, Any]]:
+def _of_group(scores: MetricRecords, group: str) -> dict[str, MetricRecord]:
     return {name: one for name, one in scores.items() if one["group"] == group}
 
 
-def _judge_counts(faults: Faults) -> Verdict:
+def _counts_verdict(invalid: InvalidValues) -> Verdict:
     kinds = {
-        "negative values": faults.negative,
-        "fractions": faults.fractional,
-        "values that are not finite": faults.infinite,
-        "no counts at all": faults.empty,
+        "negative values": invalid.negative,
+        "fractions": invalid.fractional,
+        "values that are not finite": invalid.infinite,
+        "no counts at all": invalid.empty,
     }
-    found = [f"{percent(n / faults.n_cells)} of the cells hold {kind}" for kind, n in kinds.items() if n]
+    found = [f"{format_percent(n / invalid.n_cells)} of the cells hold {kind}" for kind, n in kinds.items() if n]
     if not found:
-        return Verdict(group="validity", level="passes", text="Every value is a whole number, none is negative.")
-    level: Level = "fails" if faults.share else "differs"
-    scored_as = " Negative and infinite values were scored as zero." if faults.negative or faults.infinite else ""
-    return Verdict(group="validity", level=level, text=_sentence(join(found, most=4)) + scored_as, evidence=(VALIDITY,))
-
-
-def _judge_group(group: str, scores: Scores, *, by: Mapping[str, Scores], lost: list[tuple[str, float]]) -> Verdict:
-    flagged = _ranked(scores)
-    labels = {label: _ranked(found) for label, found in by.items()}
-    labels = {label: found for label, found in labels.items() if found}
-    if not (flagged or labels or lost):
-        return Verdict(group=group, level="passes", text=_praise(group, scores))
-    sentences = []
-    if lost:
-        named = [f"{label} ({percent(share)} of the real cells)" for label, share in lost]
-        sentences.append(_sentence(f"No cell of {join(named)} was generated"))
-    if flagged:
-        sentences.append(_tell(flagged, scores, group=group))
-    if labels:
-        sentences.append(_tell_labels(labels, by, alone=not flagged))
+        return Verdict(group="validity", level="passes", text="All values are non-negative integers.")
+    level: Level = "fails" if invalid.cell_fraction else "differs"
+    scored_as = " Negative and infinite values were scored as zero." if invalid.negative or invalid.infinite else ""
     return Verdict(
-        group=group,
-        level="fails" if lost or _has_failed(flagged, scores) else "differs",
-        text=" ".join(sentences),
-        evidence=tuple(dict.fromkeys([*flagged, *(["composition"] if lost else [])])),
-        labels=tuple(dict.fromkeys([*(label for label, _ in lost), *labels])),
+        group="validity", level=level, text=_sentence(join_words(found, most=4)) + scored_as, evidence=(VALIDITY,)
     )
 
 
-def _has_failed(flagged: list[str], scores: Scores) -> bool:
-    """Whether the group is nearer to trivial than to real, or cells are handed out that were trained on."""
-    skills = [one["skill"] for one in scores.values() if one["skill"] is not None]
-    if not flagged or not skills:
+def _group_verdict(
+    group: str, scores: MetricRecords, *, by: Mapping[str, MetricRecords], absent: list[tuple[str, float]]
+) -> Verdict:
+    flagged = _ranked(scores)
+    labels = {label: _ranked(found) for label, found in by.items()}
+    labels = {label: found for label, found in labels.items() if found}
+    if not (flagged or labels or absent):
+        return Verdict(group=group, level="passes", text=_passing_text(group, scores))
+    sentences = []
+    if absent:
+        named = [f"{label} ({format_percent(fraction)} of the real cells)" for label, fraction in absent]
+        sentences.append(_sentence(f"No cell of {join_words(named)} was generated"))
+    if flagged:
+        sentences.append(_flagged_text(flagged, scores, group=group))
+    if labels:
+        sentences.append(_label_text(labels, by, alone=not flagged))
+    return Verdict(
+        group=group,
+        level="fails" if absent or _has_failed(flagged, scores) else "differs",
+        text=" ".join(sentences),
+        evidence=tuple(dict.fromkeys([*flagged, *(["composition"] if absent else [])])),
+        labels=tuple(dict.fromkeys([*(label for label, _ in absent), *labels])),
+    )
+
+
+def _has_failed(flagged: list[str], scores: MetricRecords) -> bool:
+    """Whether the group is closer to trivial baselines than to real cells, or cells are memorised."""
+    normalised = [one["normalised"] for one in scores.values() if one["normalised"] is not None]
+    if not flagged or not normalised:
         return False
-    return "exact_copies" in flagged or float(np.median(skills)) < _FAILED_SKILL
+    return "memorised_cells" in flagged or float(np.median(normalised)) < _FAILED_SCORE
 
 
-def _ranked(scores: Scores) -> list[str]:
-    """Name the flagged metrics, farthest from the floor first: by skill lost, then by standard errors."""
+def _ranked(scores: MetricRecords) -> list[str]:
+    """Name the flagged metrics, worst first: by normalised score, then by standard errors."""
 
     def weight(name: str) -> tuple[float, float]:
         one = scores[name]
-        lost = 0.0 if one["skill"] is None else min(1 - one["skill"], 1.0)
-        return lost, one["errors_off"] or 0.0
+        loss = 0.0 if one["normalised"] is None else min(1 - one["normalised"], 1.0)
+        return loss, one["errors_off"] or 0.0
 
     return sorted((name for name, one in scores.items() if one["flagged"]), key=weight, reverse=True)
 
 
-def _tell(flagged: list[str], scores: Scores, *, group: str) -> str:
-    """Tell of the worst metrics, and of how many more there are."""
-    n_told = 1 if group == "discriminators" else _N_TOLD
-    told = join([phrase(name, scores[name]) for name in flagged[:n_told]])
-    others = len(flagged) - n_told
+def _flagged_text(flagged: list[str], scores: MetricRecords, *, group: str) -> str:
+    """Describe the worst metrics, and count the others."""
+    n_named = 1 if group == "two_sample" else _N_NAMED
+    named = join_words([describe_metric(name, scores[name]) for name in flagged[:n_named]])
+    others = len(flagged) - n_named
     if others <= 0:
-        return _sentence(told)
-    what = "judges do" if group == "discriminators" else "metrics are off"
-    return _sentence(f"{told}; {others} of {len(scores) - n_told} other {what} too")
+        return _sentence(named)
+    what = "classifiers do" if group == "two_sample" else "metrics are off"
+    return _sentence(f"{named}; {others} of {len(scores) - n_named} other {what} too")
 
 
-def _tell_labels(labels: Mapping[str, list[str]], by: Mapping[str, Scores], *, alone: bool) -> str:
-    """Tell which types stand out, and by what where nothing else was said."""
+def _label_text(labels: Mapping[str, list[str]], by: Mapping[str, MetricRecords], *, alone: bool) -> str:
+    """Name the types that differ, and how they differ if the whole samples do not."""
 
     def off(label: str) -> float:
         return max(float(by[label][name]["errors_off"] or 0.0) for name in labels[label])
 
     ranked = sorted(labels, key=off, reverse=True)
     if alone:
-        told = [
-            f"within {label}, {phrase(labels[label][0], by[label][labels[label][0]])}" for label in ranked[:_N_TOLD]
+        named = [
+            f"within {label}, {describe_metric(labels[label][0], by[label][labels[label][0]])}"
+            for label in ranked[:_N_NAMED]
         ]
-        rest = f"; {len(ranked) - _N_TOLD} more types stand out" if len(ranked) > _N_TOLD else ""
-        return _sentence(join(told) + rest)
+        rest = f"; {len(ranked) - _N_NAMED} more types differ" if len(ranked) > _N_NAMED else ""
+        return _sentence(join_words(named) + rest)
     if len(labels) == len(by):
         return "All types are affected." if len(by) > 1 else ""
-    return _sentence(f"Most affected: {join(ranked)}")
+    return _sentence(f"Most affected: {join_words(ranked)}")
 
 
-def _lost_types(sizes: Mapping[str, Mapping[str, int]]) -> list[tuple[str, float]]:
-    """Types that the generated cells should hold by their share, and hold none of."""
-    n_real = sum(size["real"] + size["floor"] for size in sizes.values())
+def _missing_types(sizes: Mapping[str, LabelSizes]) -> list[tuple[str, float]]:
+    """List the types that are expected from their proportion and absent from the generated cells."""
+    n_real = sum(size["real"] + size["reference"] for size in sizes.values())
     n_generated = sum(size["generated"] for size in sizes.values())
-    shares = {label: (size["real"] + size["floor"]) / max(n_real, 1) for label, size in sizes.items()}
+    fractions = {label: (size["real"] + size["reference"]) / max(n_real, 1) for label, size in sizes.items()}
     return [
-        (label, shares[label])
+        (label, fractions[label])
         for label, size in sizes.items()
-        if not size["generated"] and shares[label] * n_generated >= _MIN_EXPECTED
+        if not size["generated"] and fractions[label] * n_generated >= _MIN_EXPECTED
     ]
 
 
-def _praise(group: str, scores: Scores) -> str:
-    if group == "discriminators" and scores:
+def _passing_text(group: str, scores: MetricRecords) -> str:
+    if group == "two_sample" and scores:
         values = [one["value"] for one in scores.values()]
-        floors = [one["floor"] for one in scores.values()]
-        return (
-            f"No judge tells them from real cells: AUC {number(min(values))} to {number(max(values))}, "
-            f"floor {number(min(floors))} to {number(max(floors))}."
-        )
+        references = [one["reference"] for one in scores.values()]
+        own, other = (f"{format_number(min(side))} to {format_number(max(side))}" for side in (values, references))
+        return f"No classifier distinguishes them from real cells: AUC {own}, reference {other}."
     if group == "privacy":
-        return "No attack does better than on real cells that nobody trained on, and no cell is a copy."
+        return "No attack does better than on real cells that were not trained on, and no cell is memorised."
     if not scores:
-        return "No type stands out."
+        return "No type differs."
     if len(scores) == 1:
         one = next(iter(scores.values()))
-        return _sentence(f"{one['title']}: {number(one['value'])}, and {number(one['floor'])} for other real cells")
-    return f"All {len(scores)} metrics lie within the noise of other real cells, or nearer."
+        value, reference = format_number(one["value"]), format_number(one["reference"])
+        return _sentence(f"{one['title']}: {value}, reference {reference}")
+    return f"All {len(scores)} metrics are within the noise of the real-vs-real reference, or better."
 
 
 def _sentence(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Generators that need no learning: what a real one has to beat, and the copier that an audit has to catch."""
+"""Trivial baselines: generators without learning that a model has to beat, and memorised training cells."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from scipy import sparse
 from scdiffuse._core.errors import CountsError, SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.random import generator
 
-__all__ = ["BASELINES", "COPIER", "class_mean_noise", "independent_nb", "resampled", "shuffled_genes"]
+__all__ = ["BASELINES", "MEMORISING_BASELINE", "class_mean_noise", "independent_nb", "resampled", "shuffled_genes"]
 
 Floats: TypeAlias = NDArray[np.floating]
 _BLOCK_VALUES = 1 << 24  # dense values held at once
-_RARE_MEAN = 1.0  # genes below it are drawn by walking up from zero, which most of their cells hold
+_RARE_MEAN = 1.0  # genes below it are drawn by inversion from zero, the value of most of their cells
 _NEGLIGIBLE = 1e-9  # mass below the spacing of a single-precision uniform
 _PRIOR_CELLS = 20.0  # weight of the gene's dispersion over all types, in cells
 
 
 def independent_nb(
-    train: ad.AnnData, *, by: str | None = None, n: int | None = None, seed: int = 0, layer: str | None = None
+    train: ad.AnnData, *, by: str | None = None, n_cells: int | None = None, seed: int = 0, layer: str | None = None
 ) -> ad.AnnData:
-    r"""Draw every gene of every type on its own from a negative binomial: right margins, no dependence at all.
+    r"""Draw every gene of every cell type independently from a negative binomial: right margins, no correlations.
 
-    Mean and dispersion are those of the moments, :math:`\alpha = (v - \mu) / \mu^2`, the dispersion of a type being
-    shrunk towards that of the gene over all types with the weight of 20 cells. Depth is not shared between genes.
+    Mean and dispersion are those of the moments, :math:`\alpha = (v - \mu) / \mu^2`, where the dispersion of a type is
+    shrunk towards that of the gene over all types with the weight of 20 cells. Genes of a cell share no library size.
 
     Parameters
     ----------
     train
-        Cells to learn from, raw counts.
+        Cells to fit, raw counts.
     by
-        Column of ``train.obs`` with the type; without it all cells are one type.
-    n
-        Cells to draw; as many as in ``train`` when not given.
+        Column of ``train.obs`` with the cell type; without it all cells are one type.
+    n_cells
+        Cells to draw; as many as in ``train`` by default.
     seed
         Seed of the draw.
     layer
-        Layer with the counts; ``X`` when not given.
+        Layer with the counts; ``X`` by default.
 
     Returns
     -------
-    ``n`` cells with integer counts in ``X`` (CSR) and, in ``obs[by]``, types in the proportions of ``train``.
+    ``n_cells`` cells with integer counts in ``X`` (CSR) and, in ``obs[by]``, types in the proportions of ``train``.
 
     Raises
     ------
@@ -55,9 +55,9 @@ def independent_nb(
     UnknownNameError
         ``by`` is not a column of ``train.obs``.
     SettingError
-        ``n`` is not positive.
+        ``n_cells`` is not positive.
     """
-    source = _Source(train, by=by, n=n, seed=seed, layer=layer)
+    source = _Source(train, by=by, n_cells=n_cells, seed=seed, layer=layer)
     stream = generator(seed, "independent_nb")
     means = np.vstack([_moments(source.counts[rows])[0] for rows in source.groups])
     variances = np.vstack([_moments(source.counts[rows])[1] for rows in source.groups])
@@ -75,25 +75,25 @@ def independent_nb(
 
 
 def shuffled_genes(
-    train: ad.AnnData, *, by: str | None = None, n: int | None = None, seed: int = 0, layer: str | None = None
+    train: ad.AnnData, *, by: str | None = None, n_cells: int | None = None, seed: int = 0, layer: str | None = None
 ) -> ad.AnnData:
-    """Shuffle every gene among the cells of a type: exact margins, no correlations, no depth.
+    """Shuffle every gene among the cells of a type: exact margins, no correlations, no common library size.
 
     Parameters
     ----------
-    train, by, n, seed, layer
+    train, by, n_cells, seed, layer
         As for `independent_nb`.
 
     Returns
     -------
-    ``n`` cells with integer counts in ``X`` (CSR) and, in ``obs[by]``, types in the proportions of ``train``.
+    ``n_cells`` cells with integer counts in ``X`` (CSR) and, in ``obs[by]``, types in the proportions of ``train``.
 
     Raises
     ------
     CountsError, UnknownNameError, SettingError
         As for `independent_nb`.
     """
-    source = _Source(train, by=by, n=n, seed=seed, layer=layer)
+    source = _Source(train, by=by, n_cells=n_cells, seed=seed, layer=layer)
     stream = generator(seed, "shuffled_genes")
 
     def draw(group: int, rows: NDArray[np.int64]) -> Floats:
@@ -105,48 +105,49 @@ def shuffled_genes(
 
 
 def resampled(
-    train: ad.AnnData, *, by: str | None = None, n: int | None = None, seed: int = 0, layer: str | None = None
+    train: ad.AnnData, *, by: str | None = None, n_cells: int | None = None, seed: int = 0, layer: str | None = None
 ) -> ad.AnnData:
-    """Hand out training cells as if they were new: the copier, perfect by every measure of likeness.
+    """Return training cells as if they were generated: memorised cells, perfect by every metric but privacy.
 
     Parameters
     ----------
-    train, by, n, seed, layer
+    train, by, n_cells, seed, layer
         As for `independent_nb`.
 
     Returns
     -------
-    ``n`` cells with integer counts in ``X`` (CSR) and their own types in ``obs[by]``, none twice before all are used.
+    ``n_cells`` cells with integer counts in ``X`` (CSR) and their own types in ``obs[by]``; no cell twice before
+    all are used.
 
     Raises
     ------
     CountsError, UnknownNameError, SettingError
         As for `independent_nb`.
     """
-    source = _Source(train, by=by, n=n, seed=seed, layer=layer)
-    return source.dress(source.counts[source.template])
+    source = _Source(train, by=by, n_cells=n_cells, seed=seed, layer=layer)
+    return source.to_anndata(source.counts[source.template])
 
 
 def class_mean_noise(
-    train: ad.AnnData, *, by: str | None = None, n: int | None = None, seed: int = 0, layer: str | None = None
+    train: ad.AnnData, *, by: str | None = None, n_cells: int | None = None, seed: int = 0, layer: str | None = None
 ) -> ad.AnnData:
-    """Add normal noise to the mean of each type, round, and cut at zero: right means and spread, nothing else.
+    """Add normal noise to the mean of each type, round, and clip at zero: right means and variances only.
 
     Parameters
     ----------
-    train, by, n, seed, layer
+    train, by, n_cells, seed, layer
         As for `independent_nb`.
 
     Returns
     -------
-    ``n`` cells with integer counts in ``X`` (CSR) and, in ``obs[by]``, types in the proportions of ``train``.
+    ``n_cells`` cells with integer counts in ``X`` (CSR) and, in ``obs[by]``, types in the proportions of ``train``.
 
     Raises
     ------
     CountsError, UnknownNameError, SettingError
         As for `independent_nb`.
     """
-    source = _Source(train, by=by, n=n, seed=seed, layer=layer)
+    source = _Source(train, by=by, n_cells=n_cells, seed=seed, layer=layer)
     stream = generator(seed, "class_mean_noise")
     moments = [_moments(source.counts[rows]) for rows in source.groups]
 
@@ -166,31 +167,31 @@ BASELINES: dict[str, Callable[..., ad.AnnData]] = {
 }
 """Every baseline by name."""
 
-COPIER = "resampled"
-"""The baseline that no measure of likeness can fault; it never counts as the trivial one in a skill."""
+MEMORISING_BASELINE = "resampled"
+"""The baseline of memorised training cells; it sets the normalised score 0 of privacy metrics only."""
 
 
 class _Source:
-    """Training cells by type, and the types that the drawn cells will have."""
+    """Training cells by type, and the types of the cells to draw."""
 
-    def __init__(self, train: ad.AnnData, *, by: str | None, n: int | None, seed: int, layer: str | None) -> None:
+    def __init__(self, train: ad.AnnData, *, by: str | None, n_cells: int | None, seed: int, layer: str | None) -> None:
         self.counts = _raw_counts(train, layer)
         self.var_names = train.var_names
         self.obs = _columns(train, by)
-        if n is not None and n < 1:
-            msg = f"`n` is {n}, expected at least one cell. Leave it out to draw as many cells as `train` holds."
+        if n_cells is not None and n_cells < 1:
+            msg = f"`n_cells` is {n_cells}, expected at least one cell. Omit it to draw as many cells as `train` has."
             raise SettingError(msg)
         codes = np.zeros(train.n_obs, dtype=np.int64)
         if by is not None:
             codes = pd.factorize(train.obs[by], use_na_sentinel=False)[0]
-        everyone = np.arange(train.n_obs)
-        self.groups = [everyone[codes == code] for code in range(codes.max() + 1)]
-        stream = generator(seed, "baseline template")  # the copier's cells, and everybody's types
-        self.template = _choose(stream, everyone, train.n_obs if n is None else n)
+        all_rows = np.arange(train.n_obs)
+        self.groups = [all_rows[codes == code] for code in range(codes.max() + 1)]
+        stream = generator(seed, "baseline template")  # the memorised cells, and the types of every baseline
+        self.template = _choose(stream, all_rows, train.n_obs if n_cells is None else n_cells)
         self.codes = codes[self.template]
 
     def build(self, draw: Callable[[int, NDArray[np.int64]], Floats]) -> ad.AnnData:
-        """Fill the cells of each type in blocks that stay small when dense."""
+        """Draw the cells of each type in blocks that stay small when dense."""
         parts: list[sparse.csr_matrix] = []
         order: list[NDArray[np.int64]] = []
         for group in range(len(self.groups)):
@@ -198,10 +199,10 @@ class _Source:
                 parts.append(sparse.csr_matrix(draw(group, rows)))
                 order.append(rows)
         stacked = sparse.vstack(parts, format="csr")
-        return self.dress(stacked[np.argsort(np.concatenate(order), kind="stable")])
+        return self.to_anndata(stacked[np.argsort(np.concatenate(order), kind="stable")])
 
-    def dress(self, counts: sparse.csr_matrix) -> ad.AnnData:
-        """Make the AnnData: integer counts, the type of each cell, names that clash with none."""
+    def to_anndata(self, counts: sparse.csr_matrix) -> ad.AnnData:
+        """Build the AnnData: integer counts, the type of each cell, new cell names."""
         obs = self.obs.iloc[self.template].copy()
         obs.index = pd.Index([f"baseline-{number}" for number in range(obs.shape[0])])
         matrix = sparse.csr_matrix(counts, dtype=np.int32)
@@ -226,7 +227,7 @@ def _columns(train: ad.AnnData, by: str | None) -> pd.DataFrame:
 def _raw_counts(train: ad.AnnData, layer: str | None) -> sparse.csr_matrix:
     matrix = sparse.csr_matrix(train.X if layer is None else train.layers[layer], dtype=np.float32)
     if not matrix.shape[0]:
-        msg = "`train` holds no cells; expected at least one. Pass the cells that the generator was fitted on."
+        msg = "`train` holds no cells; expected at least one. Pass the cells that the generator was fitted to."
         raise CountsError(msg)
     stored = matrix.data
     if stored.size and not (np.isfinite(stored).all() and (stored >= 0).all() and (stored == np.rint(stored)).all()):
@@ -248,29 +249,29 @@ def _moments(counts: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np
 def _negative_binomial(
     stream: np.random.Generator, *, mean: NDArray[np.float64], alpha: NDArray[np.float64], n: int
 ) -> NDArray[np.float32]:
-    """Draw ``(n, G)`` counts with variance ``mean + alpha mean^2``, spending time on what is not zero."""
+    """Draw ``(n, G)`` counts with variance ``mean + alpha mean^2``, spending time on non-zero values only."""
     drawn = np.zeros((n, mean.size), dtype=np.float32)
     common = np.flatnonzero(mean >= _RARE_MEAN)
     rates = stream.gamma(1 / alpha[common], mean[common] * alpha[common], size=(n, common.size))
     drawn[:, common] = stream.poisson(rates)
     rare = np.flatnonzero((mean > 0) & (mean < _RARE_MEAN))
-    none = np.exp(-np.log1p(alpha[rare] * mean[rare]) / alpha[rare])  # probability of zero
+    zero = np.exp(-np.log1p(alpha[rare] * mean[rare]) / alpha[rare])  # probability of zero
     uniform = stream.random((n, rare.size), dtype=np.float32)
-    cells, genes = np.nonzero(uniform > none)
-    level = uniform[cells, genes].astype(np.float64)
-    size, step = 1 / alpha[rare][genes], (alpha * mean / (1 + alpha * mean))[rare][genes]
-    mass = none[genes]
-    total, value, walking = mass.copy(), np.zeros(cells.size), np.arange(cells.size)
-    while walking.size:
-        mass[walking] *= (value[walking] + size[walking]) / (value[walking] + 1) * step[walking]
-        value[walking] += 1
-        total[walking] += mass[walking]
-        walking = walking[(level[walking] > total[walking]) & (mass[walking] > _NEGLIGIBLE)]
+    cells, genes = np.nonzero(uniform > zero)
+    quantile = uniform[cells, genes].astype(np.float64)
+    inverse_dispersion, step = 1 / alpha[rare][genes], (alpha * mean / (1 + alpha * mean))[rare][genes]
+    mass = zero[genes]
+    total, value, active = mass.copy(), np.zeros(cells.size), np.arange(cells.size)
+    while active.size:
+        mass[active] *= (value[active] + inverse_dispersion[active]) / (value[active] + 1) * step[active]
+        value[active] += 1
+        total[active] += mass[active]
+        active = active[(quantile[active] > total[active]) & (mass[active] > _NEGLIGIBLE)]
     drawn[cells, rare[genes]] = value
     return drawn
 
 
 def _choose(stream: np.random.Generator, members: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Draw ``n`` members, none twice before all are used."""
+    """Draw ``n`` members, no cell twice before all are used."""
     rounds = -(-n // members.size)
     return np.concatenate([stream.permutation(members) for _ in range(rounds)])[:n]

@@ -1,17 +1,14 @@
-"""Measures of generated cells: arrays in, floats out.
+"""Metrics of generated single cells against real ones: arrays in, numbers out.
 
-Every measure says nothing alone: read it beside the same number for real cells (its floor) and for trivial generators.
+1. Functions such as `energy_distance`, `two_sample_auc` or `membership_inference` compare arrays of two samples.
+2. `CellFeatures` holds a sample in every feature space; a `SamplePair` holds real and generated cells.
+3. A `Metric` declares a number of a pair: its name, direction, target, source and cost.
+4. `METRICS` registers all of them by group, and is the one line to change for a new metric (see ``_registry.py``).
+5. A value means nothing alone: `scdiffuse.evaluation` puts it beside the real-vs-real reference and trivial baselines.
 """
 
 from __future__ import annotations
 
-from scdiffuse.metrics._arrays import Labelled, LabelScores, LineFit, fit_line
-from scdiffuse.metrics._discriminators import (
-    AucInterval,
-    DiscriminatorScore,
-    delong_interval,
-    discriminator_auc,
-)
 from scdiffuse.metrics._distances import (
     energy_distance,
     frechet_distance,
@@ -21,22 +18,35 @@ from scdiffuse.metrics._distances import (
 )
 from scdiffuse.metrics._genes import (
     GeneProfile,
-    depth_features,
     gene_correlation,
     gene_profile,
     invalid_values,
     log_normalise,
     mean_error,
     mean_variance_trend,
+    qc_features,
     variance_error,
     zero_error,
 )
+from scdiffuse.metrics._labelled_cells import LabelledCells, LabelScores
 from scdiffuse.metrics._labels import (
     FoldChanges,
     cluster_recovery_ari,
     composition_distance,
     log_fold_changes,
     marker_recovery,
+)
+from scdiffuse.metrics._line_fit import LineFit, fit_line
+from scdiffuse.metrics._luo2024 import (
+    centroid_cosine,
+    centroid_distance,
+    forest_auc_depth5,
+    ilisi,
+    knn_auc,
+    label_accuracy,
+    mmd5,
+    pcc,
+    scc,
 )
 from scdiffuse.metrics._metric import Metric, Score
 from scdiffuse.metrics._neighbours import (
@@ -46,54 +56,46 @@ from scdiffuse.metrics._neighbours import (
     precision_recall_by_label,
     precision_recall_density_coverage,
 )
-from scdiffuse.metrics._pair import Pair, View
-from scdiffuse.metrics._paper import (
-    centroid_cosine,
-    centroid_distance,
-    forest_auc_depth5,
-    ilisi,
-    knn_auc,
-    label_recognition,
-    mmd5,
-    pcc,
-    scc,
-)
 from scdiffuse.metrics._privacy import (
-    CopyScore,
+    MemorisationScore,
     distance_to_closest_record,
-    exact_copies,
     membership_inference,
+    memorised_cells,
     nearest_neighbour_ratio,
 )
 from scdiffuse.metrics._registry import METRICS, get_metric, select_metrics
-from scdiffuse.metrics._utility import UtilityScore, rare_gain, recognition, train_on_generated
+from scdiffuse.metrics._sample_pair import CellFeatures, SamplePair
+from scdiffuse.metrics._two_sample import (
+    AucInterval,
+    TwoSampleScore,
+    delong_interval,
+    two_sample_auc,
+)
+from scdiffuse.metrics._utility import UtilityScore, label_accuracy_by_label, rare_gain, train_on_generated
 
 __all__ = [
     "METRICS",
     "PRDC",
     "AucInterval",
-    "CopyScore",
-    "DiscriminatorScore",
+    "CellFeatures",
     "FoldChanges",
     "GeneProfile",
     "LabelScores",
-    "Labelled",
+    "LabelledCells",
     "LineFit",
+    "MemorisationScore",
     "Metric",
-    "Pair",
+    "SamplePair",
     "Score",
+    "TwoSampleScore",
     "UtilityScore",
-    "View",
     "centroid_cosine",
     "centroid_distance",
     "cluster_recovery_ari",
     "composition_distance",
     "delong_interval",
-    "depth_features",
-    "discriminator_auc",
     "distance_to_closest_record",
     "energy_distance",
-    "exact_copies",
     "fit_line",
     "forest_auc_depth5",
     "frechet_distance",
@@ -103,7 +105,8 @@ __all__ = [
     "ilisi",
     "invalid_values",
     "knn_auc",
-    "label_recognition",
+    "label_accuracy",
+    "label_accuracy_by_label",
     "lisi",
     "log_fold_changes",
     "log_normalise",
@@ -111,6 +114,7 @@ __all__ = [
     "mean_error",
     "mean_variance_trend",
     "membership_inference",
+    "memorised_cells",
     "mmd",
     "mmd5",
     "nearest_neighbour_ratio",
@@ -118,11 +122,12 @@ __all__ = [
     "pcc",
     "precision_recall_by_label",
     "precision_recall_density_coverage",
+    "qc_features",
     "rare_gain",
-    "recognition",
     "scc",
     "select_metrics",
     "train_on_generated",
+    "two_sample_auc",
     "variance_error",
     "wasserstein",
     "wasserstein_by_label",

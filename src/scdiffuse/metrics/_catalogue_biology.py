@@ -1,4 +1,4 @@
-"""Registered metrics of biology and usefulness."""
+"""Registered metrics of biology (genes, library sizes, labels) and of utility for downstream classifiers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from math import inf
 import numpy as np
 
 from scdiffuse.metrics import _distances, _genes, _labels, _utility
-from scdiffuse.metrics._arrays import LineFit
 from scdiffuse.metrics._labels import FoldChanges
+from scdiffuse.metrics._line_fit import LineFit
 from scdiffuse.metrics._metric import Metric, Score
-from scdiffuse.metrics._pair import Pair, labelled, teacher
+from scdiffuse.metrics._sample_pair import SamplePair, label_source, labelled_cells
 
 __all__ = ["BIOLOGY", "UTILITY"]
 
@@ -22,47 +22,47 @@ _UNIT = (0.0, 1.0)
 _OWN = "this package; defined in the function's docstring"
 
 
-def _profiles(function: Callable[[_genes.GeneProfile, _genes.GeneProfile], float], pair: Pair) -> Score:
+def _profiles(function: Callable[[_genes.GeneProfile, _genes.GeneProfile], float], pair: SamplePair) -> Score:
     """Compare gene profiles, computed once."""
-    real, generated = pair.remember(
-        "profiles", lambda: [_genes.gene_profile(view.counts) for view in (pair.real, pair.generated)]
+    real, generated = pair.cached(
+        "profiles", lambda: [_genes.gene_profile(cells.counts) for cells in (pair.real, pair.generated)]
     )
     return Score(function(real, generated))
 
 
-def _correlation(part: str, *, within: bool, pair: Pair) -> Score:
-    """Read correlation or slope of the gene-gene correlations, over all cells or within labels."""
-    return Score(float(getattr(pair.remember(f"correlation {within}", lambda: _line(pair, within=within)), part)))
+def _correlation(statistic: str, *, within: bool, pair: SamplePair) -> Score:
+    """Select correlation or slope of the gene-gene correlations, over all cells or within labels."""
+    return Score(float(getattr(pair.cached(f"correlation {within}", lambda: _line(pair, within=within)), statistic)))
 
 
-def _line(pair: Pair, *, within: bool) -> LineFit:
+def _line(pair: SamplePair, *, within: bool) -> LineFit:
     """Fit the gene-gene correlations."""
-    labels = (labelled(pair.real).labels, labelled(pair.generated).labels) if within else None
+    labels = (labelled_cells(pair.real).labels, labelled_cells(pair.generated).labels) if within else None
     return _genes.gene_correlation(pair.real.counts, pair.generated.counts, labels=labels)
 
 
-def _fold(part: str, pair: Pair) -> Score:
-    """Read one number of the log-fold changes, computed once."""
-    return Score(float(getattr(pair.remember("fold changes", lambda: _fold_changes(pair)), part)))
+def _fold(statistic: str, pair: SamplePair) -> Score:
+    """Select one number of the log-fold changes, computed once."""
+    return Score(float(getattr(pair.cached("fold changes", lambda: _fold_changes(pair)), statistic)))
 
 
-def _fold_changes(pair: Pair) -> FoldChanges:
+def _fold_changes(pair: SamplePair) -> FoldChanges:
     """Compare log-fold changes between labels."""
-    return _labels.log_fold_changes(labelled(pair.real, "counts"), labelled(pair.generated, "counts"))
+    return _labels.log_fold_changes(labelled_cells(pair.real, "counts"), labelled_cells(pair.generated, "counts"))
 
 
-def _depth(column: str, pair: Pair) -> Score:
-    """Measure how far one depth feature's distribution is from the real one."""
-    at = pair.depth_names.index(column)
-    real, generated = (view.depth[:, at].astype(np.float64) for view in (pair.real, pair.generated))
+def _qc_distance(column: str, pair: SamplePair) -> Score:
+    """Measure the distance of the distribution of one QC metric from the real one."""
+    at = pair.qc_names.index(column)
+    real, generated = (cells.qc[:, at].astype(np.float64) for cells in (pair.real, pair.generated))
     return Score(_distances.wasserstein_1d(real, generated))
 
 
-def _markers(pair: Pair) -> Score:
-    """Recover markers; the labels that lose most are named."""
-    scores = _labels.marker_recovery(labelled(pair.real, "counts"), labelled(pair.generated, "counts"))
+def _markers(pair: SamplePair) -> Score:
+    """Measure marker recovery, and name the labels that lose most markers."""
+    scores = _labels.marker_recovery(labelled_cells(pair.real, "counts"), labelled_cells(pair.generated, "counts"))
     worst = sorted(scores.by_label.items(), key=lambda item: item[1])[:3]
-    return Score(scores.mean, features=tuple((label, 1 - share) for label, share in worst))
+    return Score(scores.mean, features=tuple((label, 1 - fraction) for label, fraction in worst))
 
 
 _biology = partial(Metric, group="biology", source=_OWN, cost="cheap", suite="quick")
@@ -90,7 +90,7 @@ BIOLOGY: tuple[Metric, ...] = (
     ),
     _error(
         name="zero_error",
-        title="error of the genes' shares of zeros",
+        title="error of the genes' zero fractions",
         range=_UNIT,
         by_label=True,
         compute=partial(_profiles, _genes.zero_error),
@@ -101,18 +101,18 @@ BIOLOGY: tuple[Metric, ...] = (
         compute=partial(_profiles, _genes.mean_variance_trend),
     ),
     _error(
-        name="depth_distance",
+        name="library_size_distance",
         title="distance of log library sizes",
-        space="depth",
+        space="qc",
         by_label=True,
-        compute=partial(_depth, "log_depth"),
+        compute=partial(_qc_distance, "log_library_size"),
     ),
     _error(
         name="genes_detected_distance",
         title="distance of log numbers of genes detected",
-        space="depth",
+        space="qc",
         by_label=True,
-        compute=partial(_depth, "log_genes_detected"),
+        compute=partial(_qc_distance, "log_genes_detected"),
     ),
     _agreement(
         name="gene_correlation_r",
@@ -121,7 +121,7 @@ BIOLOGY: tuple[Metric, ...] = (
     ),
     _slope(
         name="gene_correlation_slope",
-        title="strength of gene-gene correlations",
+        title="slope of gene-gene correlations",
         compute=lambda pair: _correlation("slope", within=False, pair=pair),
     ),
     _agreement(
@@ -132,7 +132,7 @@ BIOLOGY: tuple[Metric, ...] = (
     ),
     _slope(
         name="within_label_correlation_slope",
-        title="strength of gene-gene correlations within labels",
+        title="slope of gene-gene correlations within labels",
         needs=_LABELS,
         compute=lambda pair: _correlation("slope", within=True, pair=pair),
     ),
@@ -144,7 +144,7 @@ BIOLOGY: tuple[Metric, ...] = (
     ),
     _slope(
         name="fold_change_slope",
-        title="strength of log-fold changes between labels",
+        title="slope of log-fold changes between labels",
         needs=_LABELS,
         compute=partial(_fold, "slope"),
     ),
@@ -162,7 +162,7 @@ BIOLOGY: tuple[Metric, ...] = (
         space="labels",
         needs=_LABELS,
         compute=lambda pair: Score(
-            _labels.composition_distance(labelled(pair.real).labels, labelled(pair.generated).labels)
+            _labels.composition_distance(labelled_cells(pair.real).labels, labelled_cells(pair.generated).labels)
         ),
     ),
     _agreement(
@@ -173,27 +173,29 @@ BIOLOGY: tuple[Metric, ...] = (
         suite="full",
         needs=_LABELS,
         compute=lambda pair: Score(
-            _labels.cluster_recovery_ari(labelled(pair.real), pair.generated.pcs, seed=pair.seed)
+            _labels.cluster_recovery_ari(labelled_cells(pair.real), pair.generated.pcs, seed=pair.seed)
         ),
     ),
 )
 
 
-def _trained(pair: Pair) -> Score:
+def _trained(pair: SamplePair) -> Score:
     """Train on generated cells, test on real ones."""
-    return Score(_utility.train_on_generated(labelled(pair.generated), labelled(pair.real), seed=pair.seed).macro_f1)
+    return Score(
+        _utility.train_on_generated(labelled_cells(pair.generated), labelled_cells(pair.real), seed=pair.seed).macro_f1
+    )
 
 
-def _gain(pair: Pair) -> Score:
-    """Add generated cells to few real ones."""
-    few = labelled(teacher(pair))
-    return Score(_utility.rare_gain(few, labelled(pair.generated), labelled(pair.real), seed=pair.seed))
+def _gain(pair: SamplePair) -> Score:
+    """Add generated cells to a few real cells of each label."""
+    few = labelled_cells(label_source(pair))
+    return Score(_utility.rare_gain(few, labelled_cells(pair.generated), labelled_cells(pair.real), seed=pair.seed))
 
 
 UTILITY: tuple[Metric, ...] = (
     Metric(
         name="train_on_generated_f1",
-        title="macro-F1 on real cells, learnt from generated ones",
+        title="macro-F1 on real cells of a classifier trained on generated cells",
         group="utility",
         better="higher",
         target=1.0,

@@ -1,4 +1,4 @@
-"""Registered metrics of how the two samples lie in the principal components."""
+"""Registered metrics of the distribution in principal components: distances, fidelity, diversity, mixing."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from math import inf
 
-from scdiffuse.metrics import _distances, _neighbours, _paper
-from scdiffuse.metrics._arrays import Labelled, equal_sizes
+from scdiffuse.metrics import _distances, _luo2024, _neighbours
+from scdiffuse.metrics._feature_matrices import equal_sizes
+from scdiffuse.metrics._labelled_cells import LabelledCells
 from scdiffuse.metrics._metric import Metric, Score
 from scdiffuse.metrics._neighbours import PRDC
-from scdiffuse.metrics._pair import Pair, labelled
+from scdiffuse.metrics._sample_pair import SamplePair, labelled_cells
 
 __all__ = ["DISTRIBUTION", "mixing"]
 
@@ -20,47 +21,48 @@ _NAEEM = "Naeem et al. 2020, arXiv:2002.09797, eq. 3-4, k = 5"
 _KYNKAANNIEMI = "Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1-2, k = 5"
 
 
-def _pcs(function: Callable[..., float], pair: Pair) -> Score:
+def _pcs(function: Callable[..., float], pair: SamplePair) -> Score:
     """Score principal components by a function that takes a seed and a limit."""
     return Score(function(pair.real.pcs, pair.generated.pcs, max_cells=pair.max_cells, seed=pair.seed))
 
 
-def _transport(order: int, pair: Pair) -> Score:
-    """Measure the exact distance at equal sizes, whatever is installed."""
+def _transport(order: int, pair: SamplePair) -> Score:
+    """Measure the exact distance at equal sizes, with or without POT installed."""
     cells = equal_sizes(pair.real.pcs, pair.generated.pcs, max_cells=min(2000, pair.max_cells), seed=pair.seed)
     return Score(_distances.wasserstein(*cells, order=order))
 
 
-def _prdc(which: str, pair: Pair) -> Score:
+def _prdc(which: str, pair: SamplePair) -> Score:
     """Read one of precision, recall, density and coverage, computed once."""
-    return Score(float(getattr(pair.remember("prdc", lambda: _all_prdc(pair)), which)))
+    return Score(float(getattr(pair.cached("prdc", lambda: _all_prdc(pair)), which)))
 
 
-def _all_prdc(pair: Pair) -> PRDC:
+def _all_prdc(pair: SamplePair) -> PRDC:
     """Compute all four at equal sizes, as recall and coverage depend on the sizes."""
     cells = equal_sizes(pair.real.pcs, pair.generated.pcs, max_cells=pair.max_cells, seed=pair.seed)
     return _neighbours.precision_recall_density_coverage(*cells)
 
 
-def mixing(pair: Pair) -> Score:
-    """Measure the mix of neighbourhoods, once for our column and the paper's."""
+def mixing(pair: SamplePair) -> Score:
+    """Measure the mixing of neighbourhoods once, for ``lisi`` and for ``ilisi`` of Luo et al. 2024."""
     x, y = pair.real.pcs, pair.generated.pcs
-    return Score(pair.remember("lisi", lambda: _paper.ilisi(x, y, max_cells=pair.max_cells, seed=pair.seed)))
+    return Score(pair.cached("lisi", lambda: _luo2024.ilisi(x, y, max_cells=pair.max_cells, seed=pair.seed)))
 
 
-def _worst_coverage(pair: Pair) -> Score:
-    """Find the coverage of the worst label; the worst three are named with what they lack."""
-    by_label = _neighbours.precision_recall_by_label(labelled(pair.real), labelled(pair.generated))
+def _worst_coverage(pair: SamplePair) -> Score:
+    """Find the coverage of the worst label; the worst three are named with the fraction that is missing."""
+    by_label = _neighbours.precision_recall_by_label(labelled_cells(pair.real), labelled_cells(pair.generated))
     worst = sorted((result.coverage, label) for label, result in by_label.items())
     if not worst:
         return Score(float("nan"))
     return Score(worst[0][0], features=tuple((label, 1 - coverage) for coverage, label in worst[:3]))
 
 
-def _distance_by_label(pair: Pair) -> Score:
+def _distance_by_label(pair: SamplePair) -> Score:
     """Average the exact distance in the first 30 components over labels."""
     real, generated = (
-        Labelled(cells.values[:, :30], cells.labels) for cells in (labelled(pair.real), labelled(pair.generated))
+        LabelledCells(cells.values[:, :30], cells.labels)
+        for cells in (labelled_cells(pair.real), labelled_cells(pair.generated))
     )
     return Score(_distances.wasserstein_by_label(real, generated, max_cells=1000, seed=pair.seed).mean)
 
@@ -116,14 +118,14 @@ DISTRIBUTION: tuple[Metric, ...] = (
     ),
     _share(
         name="precision",
-        title="generated cells that look like real ones",
+        title="generated cells within the real manifold (precision)",
         source=_KYNKAANNIEMI,
         suite="quick",
         compute=partial(_prdc, "precision"),
     ),
     _share(
         name="recall",
-        title="real cells that generated ones reach",
+        title="real cells within the generated manifold (recall)",
         source=_KYNKAANNIEMI,
         suite="quick",
         compute=partial(_prdc, "recall"),
@@ -148,7 +150,7 @@ DISTRIBUTION: tuple[Metric, ...] = (
     ),
     _share(
         name="worst_label_coverage",
-        title="coverage of the label that is covered worst",
+        title="coverage of the worst covered label",
         source=_NAEEM,
         suite="quick",
         needs=_LABELS,
@@ -157,7 +159,7 @@ DISTRIBUTION: tuple[Metric, ...] = (
     ),
     _distribution(
         name="one_nn_accuracy",
-        title="origin guessed from the nearest neighbour",
+        title="accuracy of the nearest neighbour as two-sample test",
         source="Lopez-Paz and Oquab 2017, arXiv:1610.06545, section 3",
         better="nearest",
         target=0.5,

@@ -1,4 +1,4 @@
-"""Registered metrics of copying and of what an attacker learns."""
+"""Registered privacy metrics: memorised training cells, and membership inference of cells and donors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from math import inf
 
 from scdiffuse._core.errors import ConditionError
 from scdiffuse.metrics import _privacy
-from scdiffuse.metrics._arrays import enough_labels
+from scdiffuse.metrics._labelled_cells import frequent_labels
 from scdiffuse.metrics._metric import Metric, Score
-from scdiffuse.metrics._pair import Pair, labelled
-from scdiffuse.metrics._privacy import Attack, CopyScore
+from scdiffuse.metrics._privacy import Attack, MemorisationScore
+from scdiffuse.metrics._sample_pair import SamplePair, labelled_cells
 
 __all__ = ["PRIVACY"]
 
@@ -20,14 +20,14 @@ _UNIT = (0.0, 1.0)
 _OWN = "this package; defined in the function's docstring"
 
 
-def _copying(function: Callable[..., CopyScore], pair: Pair) -> Score:
-    """Score copying in principal components."""
+def _memorisation(function: Callable[..., MemorisationScore], pair: SamplePair) -> Score:
+    """Measure memorisation in principal components."""
     assert pair.train is not None
     score = function(pair.train.pcs, pair.real.pcs, pair.generated.pcs, seed=pair.seed)
     return Score(score.value, score.low, score.high)
 
 
-def _ratio(pair: Pair) -> Score:
+def _ratio(pair: SamplePair) -> Score:
     """Divide the low quantile of neighbour ratios by that of held-out cells."""
     assert pair.train is not None
     score = _privacy.nearest_neighbour_ratio(pair.train.pcs, pair.real.pcs, pair.generated.pcs, seed=pair.seed)
@@ -36,21 +36,21 @@ def _ratio(pair: Pair) -> Score:
     return Score(score.value / score.null, score.low / score.null, score.high / score.null)
 
 
-def _exact(pair: Pair) -> Score:
-    """Share of exact copies beyond that among held-out cells."""
+def _exact(pair: SamplePair) -> Score:
+    """Compute the fraction of memorised training cells beyond that among held-out cells."""
     assert pair.train is not None
-    score = _privacy.exact_copies(pair.train.counts, pair.real.counts, pair.generated.counts)
+    score = _privacy.memorised_cells(pair.train.counts, pair.real.counts, pair.generated.counts)
     return Score(score.value - score.null, score.low - score.null, score.high - score.null)
 
 
-def _worst_copying(pair: Pair) -> Score:
-    """Find the label copied most; intervals are as wide as a choice among that many labels asks for (Bonferroni)."""
+def _worst_memorisation(pair: SamplePair) -> Score:
+    """Find the label memorised most; intervals are widened for the choice among the labels (Bonferroni)."""
     assert pair.train is not None
     if pair.train.labels is None:
         msg = "The training cells have no labels, expected one a cell. Give `train` the column that `by` names."
         raise ConditionError(msg)
-    sides = [labelled(view) for view in (pair.train, pair.real, pair.generated)]
-    shared = set.intersection(*(set(enough_labels(side.labels, min_cells=10)) for side in sides))
+    sides = [labelled_cells(cells) for cells in (pair.train, pair.real, pair.generated)]
+    shared = set.intersection(*(set(frequent_labels(side.labels, min_cells=10)) for side in sides))
     level = 1 - 0.05 / max(len(shared), 1)
     scores = {}
     for label in sorted(shared):
@@ -63,8 +63,8 @@ def _worst_copying(pair: Pair) -> Score:
     return Score(first.value, first.low, first.high, tuple((label, score.value) for label, score in worst))
 
 
-def _membership(attack: Attack, pair: Pair, *, by_donor: bool = False) -> Score:
-    """Attack single cells, or whole donors."""
+def _membership(attack: Attack, pair: SamplePair, *, by_donor: bool = False) -> Score:
+    """Infer membership of single cells, or of whole donors."""
     assert pair.train is not None
     donors = None
     if by_donor:
@@ -91,7 +91,7 @@ _REFERENCED = frozenset({"train", "reference"})
 
 PRIVACY: tuple[Metric, ...] = (
     _private(
-        name="exact_copies",
+        name="memorised_cells",
         title="cells equal to a training cell, beyond held-out ones",
         target=0.0,
         range=(-1.0, 1.0),
@@ -116,7 +116,7 @@ PRIVACY: tuple[Metric, ...] = (
         source="Platzer and Reutterer 2021, doi:10.3389/fdata.2021.679939, section 3.2",
         suite="quick",
         by_label=True,
-        compute=partial(_copying, _privacy.distance_to_closest_record),
+        compute=partial(_memorisation, _privacy.distance_to_closest_record),
     ),
     _attacked(
         name="worst_label_closest_record",
@@ -124,25 +124,25 @@ PRIVACY: tuple[Metric, ...] = (
         source="Platzer and Reutterer 2021, doi:10.3389/fdata.2021.679939, section 3.2",
         suite="quick",
         needs=frozenset({"train", "labels"}),
-        compute=_worst_copying,
+        compute=_worst_memorisation,
     ),
     _attacked(
         name="membership_distance",
-        title="membership guessed from the distance to generated cells",
+        title="membership inference from the distance to generated cells",
         source="Chen et al. 2020, arXiv:1909.03935",
         suite="quick",
         compute=partial(_membership, "distance"),
     ),
     _attacked(
         name="membership_density",
-        title="membership guessed from the density ratio",
+        title="membership inference from the density ratio",
         source=_DOMIAS,
         needs=_REFERENCED,
         compute=partial(_membership, "density"),
     ),
     _attacked(
         name="membership_classifier",
-        title="membership guessed by a classifier",
+        title="membership inference by a classifier",
         source=_OWN,
         cost="moderate",
         needs=_REFERENCED,
@@ -150,14 +150,14 @@ PRIVACY: tuple[Metric, ...] = (
     ),
     _attacked(
         name="donor_membership_distance",
-        title="donors guessed from the distance to generated cells",
+        title="donor-level membership inference from the distance to generated cells",
         source="Chen et al. 2020, arXiv:1909.03935, averaged by donor",
         needs=frozenset({"train", "donors"}),
         compute=partial(_membership, "distance", by_donor=True),
     ),
     _attacked(
         name="donor_membership_density",
-        title="donors guessed from the density ratio",
+        title="donor-level membership inference from the density ratio",
         source=f"{_DOMIAS}, averaged by donor",
         needs=frozenset({"train", "reference", "donors"}),
         compute=partial(_membership, "density", by_donor=True),

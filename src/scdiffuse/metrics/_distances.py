@@ -7,17 +7,8 @@ from importlib.util import find_spec
 import numpy as np
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse.metrics._arrays import (
-    Array,
-    Labelled,
-    LabelScores,
-    check_labelled,
-    equal_sizes,
-    paired,
-    shared_labels,
-    squared_blocks,
-    subsample,
-)
+from scdiffuse.metrics._feature_matrices import Array, equal_sizes, paired, squared_distance_blocks, subsample
+from scdiffuse.metrics._labelled_cells import LabelledCells, LabelScores, check_labelled, shared_labels
 
 __all__ = [
     "energy_distance",
@@ -34,11 +25,11 @@ _MEDIAN_CELLS = 2000
 
 
 def wasserstein(x: Array, y: Array, *, order: int = 2, max_cells: int = 2000, seed: int = 0) -> float:
-    r"""Measure exactly how far one sample must be carried to become the other.
+    r"""Measure the exact Wasserstein distance between two samples (optimal transport).
 
     .. math:: W_p = \left( \min_\pi \sum_{ij} \pi_{ij} \lVert x_i - y_j \rVert^p \right)^{1/p}
 
-    Two finite samples of one distribution lie far apart in many dimensions, so the value says nothing without the
+    Two finite samples of one distribution lie far apart in many dimensions, so compare the value with the
     distance between two real samples of the same sizes.
 
     Parameters
@@ -81,7 +72,7 @@ def wasserstein(x: Array, y: Array, *, order: int = 2, max_cells: int = 2000, se
         )
     else:
         x, y = equal_sizes(x, y, max_cells=max_cells, seed=seed)
-    cost = np.concatenate([block for _, block in squared_blocks(x, y)])
+    cost = np.concatenate([block for _, block in squared_distance_blocks(x, y)])
     if order == 1:
         np.sqrt(cost, out=cost)
     return float(_transport_cost(cost) ** (1 / order))
@@ -99,7 +90,7 @@ def _transport_cost(cost: Array) -> float:
 
 
 def wasserstein_by_label(
-    real: Labelled, generated: Labelled, *, min_cells: int = 10, max_cells: int = 2000, seed: int = 0
+    real: LabelledCells, generated: LabelledCells, *, min_cells: int = 10, max_cells: int = 2000, seed: int = 0
 ) -> LabelScores:
     """Measure the exact order-2 distance label by label, the protocol of CFGen.
 
@@ -142,8 +133,8 @@ def wasserstein_by_label(
 def wasserstein_1d(x: Array, y: Array) -> float:
     """Measure the order-1 distance of two samples of one number, by the area between their distributions."""
     pooled = np.sort(np.concatenate([x, y]))
-    shares = [np.searchsorted(np.sort(side), pooled[:-1], side="right") / len(side) for side in (x, y)]
-    return float(np.abs(shares[0] - shares[1]) @ np.diff(pooled))
+    fractions = [np.searchsorted(np.sort(side), pooled[:-1], side="right") / len(side) for side in (x, y)]
+    return float(np.abs(fractions[0] - fractions[1]) @ np.diff(pooled))
 
 
 def energy_distance(x: Array, y: Array, *, unbiased: bool = True, max_cells: int = 5000, seed: int = 0) -> float:
@@ -179,7 +170,7 @@ def energy_distance(x: Array, y: Array, *, unbiased: bool = True, max_cells: int
 def _sum_of_distances(x: Array, y: Array) -> float:
     """Add up all Euclidean distances from ``x`` to ``y``."""
     total = 0.0
-    for rows, squares in squared_blocks(x, y):
+    for rows, squares in squared_distance_blocks(x, y):
         distances = np.sqrt(squares, out=squares)
         if x is y:
             # Rounding leaves a cell at about 1e-7 from itself.
@@ -192,7 +183,7 @@ def median_distance(x: Array, y: Array, *, seed: int = 0) -> float:
     """Take the median distance between different cells of the pooled sample, from at most 2,000 of them."""
     pooled = np.concatenate([x, y])
     pooled = pooled[subsample(len(pooled), _MEDIAN_CELLS, seed=seed, stream="median")]
-    squares = np.concatenate([block for _, block in squared_blocks(pooled, pooled)])
+    squares = np.concatenate([block for _, block in squared_distance_blocks(pooled, pooled)])
     return float(np.sqrt(np.median(squares[np.triu_indices(len(pooled), k=1)])))
 
 
@@ -255,7 +246,7 @@ def mmd(
 
 
 def _read_bandwidth(bandwidth: float | str, x: Array, y: Array, *, seed: int) -> float:
-    """Resolve the median heuristic; identical cells leave no scale, where any will do."""
+    """Resolve the median heuristic; identical cells have no scale, so any bandwidth is right."""
     if bandwidth == "median":
         return median_distance(x, y, seed=seed) or 1.0
     if isinstance(bandwidth, str) or bandwidth <= 0:
@@ -272,7 +263,7 @@ def squared_mean(pooled: Array) -> float:
 def kernel_sum(x: Array, y: Array, scales: Array) -> float:
     """Add up the mean of Gaussian kernels ``exp(-d^2 / scale)`` over all pairs."""
     total = 0.0
-    for rows, squares in squared_blocks(x, y):
+    for rows, squares in squared_distance_blocks(x, y):
         if x is y:
             squares[np.arange(len(squares)), np.arange(rows.start, rows.stop)] = 0.0
         # float32 halves the time of the exponentials; each is right to 1e-7.

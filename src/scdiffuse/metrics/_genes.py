@@ -1,4 +1,4 @@
-"""What counts say gene by gene and cell by cell, without labels."""
+"""Metrics of raw counts without labels: gene moments, zero fractions, gene correlations, QC metrics of cells."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scdiffuse._core.errors import GenesError, SettingError
-from scdiffuse.metrics._arrays import Array, Counts, LineFit, as_csr, fit_line
+from scdiffuse.metrics._feature_matrices import Array, Counts, as_csr
+from scdiffuse.metrics._line_fit import LineFit, fit_line
 
 __all__ = [
     "GeneProfile",
-    "depth_features",
     "gene_correlation",
     "gene_profile",
     "invalid_values",
     "log_normalise",
     "mean_error",
     "mean_variance_trend",
+    "qc_features",
     "variance_error",
     "zero_error",
 ]
@@ -62,28 +63,29 @@ def log_normalise(counts: Counts, *, target: float = 1e4) -> sparse.csr_matrix:
     return matrix.astype(np.float32)
 
 
-def depth_features(counts: Counts, gene_names: Sequence[str] | Array) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Describe each cell by its depth and how the counts are spread.
+def qc_features(counts: Counts, gene_names: Sequence[str] | Array) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Compute QC metrics of each cell: library size, genes detected, and how counts are spread over genes.
 
     Parameters
     ----------
     counts
         Raw counts, shape ``(N, G)``.
     gene_names
-        Gene symbols, ``G`` of them; human or mouse ribosomal and mitochondrial genes are known by their prefix.
+        Gene symbols, ``G`` of them; human or mouse ribosomal and mitochondrial genes are found by their prefix.
 
     Returns
     -------
     features
         Shape ``(N, F)``, ``float32``.
     names
-        ``log_depth``, ``log_genes_detected``, ``singleton_share`` (of the detected genes, those with one count),
-        ``top_gene_share`` (of the counts), and ``ribosomal_share`` and ``mitochondrial_share`` where such genes exist.
+        ``log_library_size``, ``log_genes_detected``, ``singleton_fraction`` (of the detected genes, those with one
+        count), ``top_gene_fraction`` (of the counts), and ``ribosomal_fraction`` and ``mitochondrial_fraction`` where
+        such genes exist.
 
     Raises
     ------
     GenesError
-        If the names are not one a gene.
+        If the number of names is not the number of genes.
     """
     matrix = as_csr(counts).astype(np.float64)
     if len(gene_names) != matrix.shape[1]:
@@ -93,13 +95,13 @@ def depth_features(counts: Counts, gene_names: Sequence[str] | Array) -> tuple[N
     detected = np.asarray((matrix > 0).sum(axis=1)).ravel()
     single = np.asarray((matrix == 1).sum(axis=1)).ravel() if matrix.nnz else np.zeros(len(totals))
     features = {
-        "log_depth": np.log1p(np.maximum(totals, 0)),
+        "log_library_size": np.log1p(np.maximum(totals, 0)),
         "log_genes_detected": np.log1p(detected),
-        "singleton_share": single / np.maximum(detected, 1),
-        "top_gene_share": matrix.max(axis=1).toarray().ravel() / np.maximum(totals, 1),
+        "singleton_fraction": single / np.maximum(detected, 1),
+        "top_gene_fraction": matrix.max(axis=1).toarray().ravel() / np.maximum(totals, 1),
     }
     symbols = [str(name).upper() for name in gene_names]
-    for name, prefixes in (("ribosomal_share", _RIBOSOMAL), ("mitochondrial_share", _MITOCHONDRIAL)):
+    for name, prefixes in (("ribosomal_fraction", _RIBOSOMAL), ("mitochondrial_fraction", _MITOCHONDRIAL)):
         members = np.flatnonzero([symbol.startswith(prefixes) for symbol in symbols])
         if len(members):
             features[name] = np.asarray(matrix[:, members].sum(axis=1)).ravel() / np.maximum(totals, 1)
@@ -107,7 +109,7 @@ def depth_features(counts: Counts, gene_names: Sequence[str] | Array) -> tuple[N
 
 
 def gene_profile(counts: Counts) -> GeneProfile:
-    """Compute mean, variance and share of zeros of each gene's raw counts.
+    """Compute mean, variance and zero fraction of each gene's raw counts.
 
     Parameters
     ----------
@@ -173,13 +175,13 @@ def variance_error(real: GeneProfile, generated: GeneProfile) -> float:
 
 
 def _doublings(real: Array, generated: Array) -> float:
-    """Root mean square of log2 ratios, with a pseudocount that quiets the rarest genes."""
+    """Root mean square of log2 ratios, with a pseudocount that damps the rarest genes."""
     ratios = np.log2((generated + _PSEUDO_MEAN) / (real + _PSEUDO_MEAN))
     return float(np.sqrt(np.mean(ratios**2)))
 
 
 def zero_error(real: GeneProfile, generated: GeneProfile) -> float:
-    """Compare the genes' shares of zeros.
+    """Compare the genes' zero fractions.
 
     Parameters
     ----------
@@ -194,7 +196,7 @@ def zero_error(real: GeneProfile, generated: GeneProfile) -> float:
 
 
 def mean_variance_trend(real: GeneProfile, generated: GeneProfile) -> float:
-    """Compare how variable genes are at a given mean, whatever the means themselves are.
+    """Compare the mean-variance trend: how variable genes are at a given mean.
 
     Genes of each sample are gathered in bins of equal width in log10 of the mean; the mean of log10(variance / mean) is
     taken in each bin with at least 5 genes of both samples. Poisson counts have 0 there.
@@ -233,7 +235,7 @@ def _trend(profile: GeneProfile, edges: Array) -> tuple[Array, NDArray[np.int64]
 
 
 def invalid_values(counts: Counts) -> float:
-    """Find the share of stored values that cannot be counts: negative, fractional or not finite.
+    """Compute the fraction of stored values that cannot be counts: negative, fractional or not finite.
 
     Parameters
     ----------
@@ -242,7 +244,7 @@ def invalid_values(counts: Counts) -> float:
 
     Returns
     -------
-    Share of the stored non-zero values, 0..1.
+    Fraction of the stored non-zero values, 0..1.
 
     Examples
     --------
@@ -273,8 +275,8 @@ def gene_correlation(
     top
         Number of genes, at least 3.
     labels
-        Labels of the real and the generated cells: then each label's mean is taken off first, which leaves the
-        correlations within labels, those that no simulator gets from the labels alone.
+        Labels of the real and the generated cells: then each label's mean is subtracted first, which leaves the
+        correlations within labels.
 
     Returns
     -------

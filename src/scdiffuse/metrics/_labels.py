@@ -1,4 +1,4 @@
-"""What labelled cells say: changes between labels, markers, proportions, clusters."""
+"""Metrics of labelled cells: log-fold changes, marker genes, cell type proportions, clusters."""
 
 from __future__ import annotations
 
@@ -8,17 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import ConditionError, SettingError
-from scdiffuse.metrics._arrays import (
-    Array,
-    Labelled,
-    LabelScores,
-    check_labelled,
-    enough_labels,
-    fit_line,
-    paired,
-    shared_labels,
-)
+from scdiffuse.metrics._feature_matrices import Array, paired
 from scdiffuse.metrics._genes import log_normalise
+from scdiffuse.metrics._labelled_cells import LabelledCells, LabelScores, check_labelled, frequent_labels, shared_labels
+from scdiffuse.metrics._line_fit import fit_line
 
 __all__ = ["FoldChanges", "cluster_recovery_ari", "composition_distance", "log_fold_changes", "marker_recovery"]
 
@@ -27,18 +20,18 @@ _N_VOTERS = 15
 
 
 class FoldChanges(NamedTuple):
-    """How well generated cells keep the changes between labels."""
+    """How well generated cells preserve the log-fold changes between labels."""
 
     r: float
     """Pearson correlation of generated and real log-fold changes."""
     slope: float
     """Total-least-squares slope; below 1 the changes are attenuated."""
     overlap: float
-    """Mean share of the ``top_k`` most raised genes of a label that both samples name."""
+    """Mean fraction of the ``top_k`` most raised genes of a label that both samples share."""
 
 
 def log_fold_changes(
-    real: Labelled, generated: Labelled, *, top_k: int = 50, min_cells: int = 10, min_expression: float = 0.5
+    real: LabelledCells, generated: LabelledCells, *, top_k: int = 50, min_cells: int = 10, min_expression: float = 0.5
 ) -> FoldChanges:
     r"""Compare the changes of expression from each label to the rest.
 
@@ -46,7 +39,7 @@ def log_fold_changes(
 
     .. math:: \log_2 \frac{m_{g,\text{label}} + 0.1}{m_{g,\text{rest}} + 0.1}.
 
-    The rest is the plain mean over the other shared labels, so that other proportions alone change nothing.
+    The rest is the plain mean over the other shared labels, so that label proportions do not matter.
 
     Parameters
     ----------
@@ -83,12 +76,12 @@ def log_fold_changes(
     line = fit_line(changes[0].ravel(), changes[1].ravel())
     k = min(top_k, int(kept.sum()))
     tops = [np.argsort(-values, axis=1, kind="stable")[:, :k] for values in changes]
-    shares = [len(set(a) & set(b)) / k for a, b in zip(*tops, strict=True)]
-    return FoldChanges(line.r, line.slope, float(np.mean(shares)))
+    fractions = [len(set(a) & set(b)) / k for a, b in zip(*tops, strict=True)]
+    return FoldChanges(line.r, line.slope, float(np.mean(fractions)))
 
 
-def _two_labels(real: Labelled, generated: Labelled, min_cells: int) -> list[str]:
-    """List the shared labels, of which a contrast needs two."""
+def _two_labels(real: LabelledCells, generated: LabelledCells, min_cells: int) -> list[str]:
+    """List the shared labels; a contrast needs two."""
     labels = shared_labels(real, generated, min_cells=min_cells)
     if len(labels) < 2:
         msg = (
@@ -99,7 +92,7 @@ def _two_labels(real: Labelled, generated: Labelled, min_cells: int) -> list[str
     return labels
 
 
-def _label_means(cells: Labelled, labels: list[str]) -> Array:
+def _label_means(cells: LabelledCells, labels: list[str]) -> Array:
     """Mean of counts scaled to 10,000, shape ``(K, G)``."""
     scaled = log_normalise(cells.values).astype(np.float64)
     scaled.data = np.expm1(scaled.data)
@@ -112,8 +105,10 @@ def _changes(means: Array) -> Array:
     return np.asarray(np.log2((means + _PSEUDO_EXPRESSION) / (rest + _PSEUDO_EXPRESSION)))
 
 
-def marker_recovery(real: Labelled, generated: Labelled, *, top: int = 20, min_cells: int = 10) -> LabelScores:
-    """Ask whether generated cells name the same marker genes, label by label.
+def marker_recovery(
+    real: LabelledCells, generated: LabelledCells, *, top: int = 20, min_cells: int = 10
+) -> LabelScores:
+    """Measure the fraction of marker genes that generated cells recover, label by label.
 
     Markers are the genes with the largest Welch statistic of log-normalised values, label against the other shared
     labels.
@@ -129,7 +124,7 @@ def marker_recovery(real: Labelled, generated: Labelled, *, top: int = 20, min_c
 
     Returns
     -------
-    Share of real markers that are generated markers too, per label and on average, 0..1.
+    Fraction of real markers that are also generated markers, per label and on average, 0..1.
 
     Raises
     ------
@@ -144,7 +139,7 @@ def marker_recovery(real: Labelled, generated: Labelled, *, top: int = 20, min_c
     return LabelScores(float(np.mean(list(by_label.values()))), by_label)
 
 
-def _welch(cells: Labelled, labels: list[str]) -> Array:
+def _welch(cells: LabelledCells, labels: list[str]) -> Array:
     """Welch's statistic of each label against the other labels, shape ``(K, G)``."""
     values = log_normalise(cells.values).astype(np.float64)
     sizes = np.array([(cells.labels == label).sum() for label in labels], dtype=np.float64)[:, None]
@@ -155,7 +150,7 @@ def _welch(cells: Labelled, labels: list[str]) -> Array:
     mean, rest = sums / sizes, (sums.sum(axis=0) - sums) / others
     error = (squares / sizes - mean**2) / (sizes - 1)
     rest_error = ((squares.sum(axis=0) - squares) / others - rest**2) / (others - 1)
-    # The small constant keeps genes that hardly occur from winning by a vanishing error.
+    # The small constant keeps rarely detected genes with a vanishing error from ranking first.
     return np.asarray((mean - rest) / np.sqrt(np.maximum(error + rest_error, 0) + 1e-4))
 
 
@@ -169,7 +164,7 @@ def composition_distance(real_labels: Array, generated_labels: Array) -> float:
 
     Returns
     -------
-    The share of cells that would need another label, 0..1.
+    The fraction of cells that would need another label, 0..1.
 
     Raises
     ------
@@ -186,12 +181,12 @@ def composition_distance(real_labels: Array, generated_labels: Array) -> float:
         msg = f"Got {len(sides[0])} real and {len(sides[1])} generated labels; expected at least one of each."
         raise SettingError(msg + " Pass cells that carry labels.")
     names = np.unique(np.concatenate(sides))
-    shares = [np.array([(side == name).mean() for name in names]) for side in sides]
-    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+    fractions = [np.array([(side == name).mean() for name in names]) for side in sides]
+    return float(np.abs(fractions[0] - fractions[1]).sum() / 2)
 
 
-def cluster_recovery_ari(real: Labelled, generated_values: Array, *, seed: int = 0) -> float:
-    """Ask whether generated cells cluster along the labels that real cells lend them.
+def cluster_recovery_ari(real: LabelledCells, generated_values: Array, *, seed: int = 0) -> float:
+    """Measure whether clusters of generated cells follow the labels of the nearest real cells.
 
     Each generated cell takes the majority label of its 15 nearest real cells; generated cells are clustered by k-means
     with as many clusters as there are real labels with at least 10 cells; the two partitions are compared.
@@ -222,18 +217,18 @@ def cluster_recovery_ari(real: Labelled, generated_values: Array, *, seed: int =
     from sklearn.metrics import adjusted_rand_score
 
     real = check_labelled(real)
-    labels = enough_labels(real.labels, min_cells=10)
+    labels = frequent_labels(real.labels, min_cells=10)
     if len(labels) < 2:
         msg = f"Got {len(labels)} labels with at least 10 real cells; clusters need two. Pass cells of more labels."
         raise ConditionError(msg)
     x, y = paired(real.values, generated_values, least=len(labels))
-    lent = transfer_labels(x, real.labels, y)
+    nearest_labels = predict_labels(x, real.labels, y)
     clusters = KMeans(n_clusters=len(labels), n_init=10, random_state=seed).fit_predict(y)
-    return float(adjusted_rand_score(lent, clusters))
+    return float(adjusted_rand_score(nearest_labels, clusters))
 
 
-def transfer_labels(x: Array, labels: NDArray[Any], y: Array) -> NDArray[Any]:
-    """Give each row of ``y`` the majority label of its 15 nearest rows of ``x``."""
+def predict_labels(x: Array, labels: NDArray[Any], y: Array) -> NDArray[Any]:
+    """Predict for each row of ``y`` the majority label of its 15 nearest rows of ``x``."""
     from sklearn.neighbors import KNeighborsClassifier
 
     known = labels != ""

@@ -1,4 +1,4 @@
-"""What a metric declares about itself."""
+"""The declaration of a metric: name, direction, target, source, cost, and the function that computes it."""
 
 from __future__ import annotations
 
@@ -6,56 +6,56 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from scdiffuse.metrics._pair import Pair
+from scdiffuse.metrics._sample_pair import SamplePair
 
 __all__ = ["Metric", "Score", "Space"]
 
-Group = Literal["paper", "distribution", "discriminators", "biology", "utility", "privacy"]
-Space = Literal["counts", "genes", "counts+depth", "depth", "pcs", "labels"]
+Group = Literal["two_sample", "distribution", "biology", "utility", "privacy", "luo2024"]
+Space = Literal["counts", "genes", "counts+qc", "qc", "pcs", "labels"]
 
 
 class Score(NamedTuple):
-    """A metric's value, its 95 % interval where it brings one, and what gives the cells away."""
+    """A metric's value, its 95 % interval where the metric has one, and the features that differ most."""
 
     value: float
     low: float | None = None
     high: float | None = None
     features: tuple[tuple[str, float], ...] = ()
-    """Named features with their importance; they mean something only when the interval leaves the target out."""
+    """Named features with their importance; they carry meaning only when the interval excludes the target."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One number about generated cells, with all that a reader needs to judge it."""
+    """One number about generated cells, with everything that a reader needs to interpret it."""
 
     name: str
     """Key in tables and JSON."""
     title: str
-    """The same in plain words."""
+    """Name in plain words, for tables and figures."""
     group: Group
     better: Literal["lower", "higher", "nearest"]
     """Direction; ``"nearest"`` to the target."""
     target: float
-    """Value of a perfect generator with endless cells; real cells score their floor."""
+    """Value of a perfect generator with infinitely many cells; real cells reach the real-vs-real reference."""
     range: tuple[float, float]
     """Lowest and highest possible value."""
     source: str
     """Paper and equation."""
-    cost: Literal["cheap", "moderate", "dear"]
-    """About: below 1 s, below 10 s, above, for 2,500 cells a side and 2,000 genes."""
+    cost: Literal["cheap", "moderate", "expensive"]
+    """Below 1 s, below 10 s, or more, for 2,500 cells a side and 2,000 genes."""
     space: Space
-    """What it reads of a view."""
-    compute: Callable[[Pair], Score]
-    """Score a pair that lacks nothing; raises ``UserError`` where the cells do not allow it."""
+    """Feature space that the metric reads."""
+    compute: Callable[[SamplePair], Score]
+    """Score a pair that holds everything in ``needs``; raises ``UserError`` where the cells do not allow it."""
     suite: Literal["quick", "full"] = "full"
-    """The smallest suite that holds it."""
+    """The smallest suite that includes the metric."""
     needs: frozenset[str] = frozenset()
-    """Of ``labels``, ``train``, ``reference``, ``donors``, ``train or reference``: what the pair must hold."""
+    """Of ``labels``, ``train``, ``reference``, ``donors``, ``train or reference``: what the pair has to hold."""
     by_label: bool = False
-    """Whether it makes sense within the cells of one label."""
+    """Whether the metric makes sense within the cells of one label."""
 
-    def missing(self, pair: Pair) -> tuple[str, ...]:
-        """List what the pair lacks for this metric.
+    def missing(self, pair: SamplePair) -> tuple[str, ...]:
+        """List what this metric needs and the pair lacks.
 
         Parameters
         ----------
@@ -64,11 +64,11 @@ class Metric:
 
         Returns
         -------
-        Names out of ``needs``, empty when the metric can be computed.
+        Names from ``needs``; empty when the metric can be computed.
         """
-        labelled = pair.real.labels is not None and pair.generated.labels is not None
+        has_labels = pair.real.labels is not None and pair.generated.labels is not None
         has = {
-            "labels": labelled,
+            "labels": has_labels,
             "train": pair.train is not None,
             "reference": pair.reference is not None,
             "train or reference": pair.train is not None or pair.reference is not None,
@@ -93,24 +93,24 @@ class Metric:
         gap = value - self.target if self.better == "lower" else self.target - value
         return max(gap, 0.0)  # NaN stays NaN in this order
 
-    def skill(self, value: float, *, floor: float, trivial: float) -> float:
-        """Place a value between a trivial generator (0) and real cells (1).
+    def normalise(self, value: float, *, reference: float, trivial: float) -> float:
+        """Compute the normalised score: 0 for a trivial baseline, 1 for the real-vs-real reference.
 
         Parameters
         ----------
         value
             The generator's value.
-        floor
-            The value of real cells.
+        reference
+            The value of the real-vs-real reference.
         trivial
-            The value of a trivial generator.
+            The value of a trivial baseline.
 
         Returns
         -------
-        (loss of trivial - loss of value) / (loss of trivial - loss of floor); NaN where the trivial generator is no
-        worse than real cells, as the metric then separates nothing.
+        (loss of trivial - loss of value) / (loss of trivial - loss of reference). NaN where the trivial baseline is no
+        worse than the reference, as the metric then separates nothing.
         """
-        span = self.loss(trivial) - self.loss(floor)
+        span = self.loss(trivial) - self.loss(reference)
         if not span > 0:
             return float("nan")
         return (self.loss(trivial) - self.loss(value)) / span

@@ -1,4 +1,4 @@
-"""How real and generated cells lie among each other: manifolds, nearest neighbours, mixing."""
+"""Neighbourhood metrics: precision and recall, density and coverage, nearest-neighbour accuracy, and LISI mixing."""
 
 from __future__ import annotations
 
@@ -8,15 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse.metrics._arrays import (
-    Array,
-    Labelled,
-    check_labelled,
-    enough_labels,
-    equal_sizes,
-    paired,
-    squared_blocks,
-)
+from scdiffuse.metrics._feature_matrices import Array, equal_sizes, paired, squared_distance_blocks
+from scdiffuse.metrics._labelled_cells import LabelledCells, check_labelled, frequent_labels
 
 __all__ = [
     "PRDC",
@@ -31,20 +24,20 @@ _SEARCH_STEPS = 40  # the logarithm of beta to 1e-10
 
 
 class PRDC(NamedTuple):
-    """Fidelity and diversity by balls around each cell that reach to its k-th neighbour of the same sample."""
+    """Fidelity and diversity from balls around each cell that reach its k-th neighbour in the same sample."""
 
     precision: float
-    """Share of generated cells inside some real cell's ball."""
+    """Fraction of generated cells inside some real cell's ball."""
     recall: float
-    """Share of real cells inside some generated cell's ball."""
+    """Fraction of real cells inside some generated cell's ball."""
     density: float
-    """Real balls that hold a generated cell, over ``k``; about 1 when the samples agree, may exceed it."""
+    """Real balls that hold a generated cell, over ``k``; about 1 when the samples agree, and it may exceed 1."""
     coverage: float
-    """Share of real cells whose ball holds a generated cell."""
+    """Fraction of real cells whose ball holds a generated cell."""
 
 
 def nearest(x: Array, among: Array, *, k: int, itself: bool) -> tuple[Array, NDArray[np.int64]]:
-    """Find the ``k`` nearest rows exactly; ``itself`` leaves each cell out of its own neighbours."""
+    """Find the ``k`` nearest rows exactly; ``itself`` excludes each cell from its own neighbours."""
     from sklearn.neighbors import NearestNeighbors
 
     search = NearestNeighbors(n_neighbors=k, algorithm="auto" if among.shape[1] <= 3 else "brute").fit(among)
@@ -53,7 +46,7 @@ def nearest(x: Array, among: Array, *, k: int, itself: bool) -> tuple[Array, NDA
 
 
 def precision_recall_density_coverage(x: Array, y: Array, *, k: int = 5) -> PRDC:
-    """Tell whether generated cells look like real ones, and whether real ones are all represented.
+    """Measure whether generated cells look real, and whether they represent all real cells.
 
     Parameters
     ----------
@@ -91,7 +84,7 @@ def precision_recall_density_coverage(x: Array, y: Array, *, k: int = 5) -> PRDC
     real_balls = np.zeros(len(y), dtype=np.int64)
     recalled = np.zeros(len(x), dtype=bool)
     covered = np.zeros(len(x), dtype=bool)
-    for rows, squares in squared_blocks(x, y):
+    for rows, squares in squared_distance_blocks(x, y):
         inside = squares <= real_radii[rows, None]
         real_balls += inside.sum(axis=0)
         covered[rows] = inside.any(axis=1)
@@ -107,16 +100,16 @@ def precision_recall_density_coverage(x: Array, y: Array, *, k: int = 5) -> PRDC
 def _squared_radii(cells: Array, k: int) -> Array:
     """Measure the squared distance of each cell to its k-th neighbour, itself left out."""
     radii = np.empty(len(cells))
-    for rows, squares in squared_blocks(cells, cells):
+    for rows, squares in squared_distance_blocks(cells, cells):
         squares[np.arange(len(squares)), np.arange(rows.start, rows.stop)] = np.inf
         radii[rows] = np.partition(squares, k - 1, axis=1)[:, k - 1]
     return radii
 
 
 def precision_recall_by_label(
-    real: Labelled, generated: Labelled, *, k: int = 5, min_cells: int = 10
+    real: LabelledCells, generated: LabelledCells, *, k: int = 5, min_cells: int = 10
 ) -> dict[str, PRDC]:
-    """Measure fidelity and diversity label by label, where the whole sample hides a small one.
+    """Measure fidelity and diversity label by label, so that a rare label is not hidden by the others.
 
     Parameters
     ----------
@@ -142,7 +135,7 @@ def precision_recall_by_label(
         raise SettingError(msg)
     real, generated = check_labelled(real), check_labelled(generated)
     results = {}
-    for label in enough_labels(real.labels, min_cells=min_cells):
+    for label in frequent_labels(real.labels, min_cells=min_cells):
         y = generated.values[generated.labels == label]
         if len(y) > k:
             results[label] = precision_recall_density_coverage(real.values[real.labels == label], y, k=k)
@@ -152,7 +145,7 @@ def precision_recall_by_label(
 
 
 def one_nn_accuracy(x: Array, y: Array, *, max_cells: int = 5000, seed: int = 0) -> float:
-    """Guess each cell's origin from its nearest neighbour, itself left out.
+    """Test how often the nearest neighbour of a cell comes from the same sample, real or generated.
 
     Parameters
     ----------
@@ -166,8 +159,8 @@ def one_nn_accuracy(x: Array, y: Array, *, max_cells: int = 5000, seed: int = 0)
 
     Returns
     -------
-    Accuracy in 0..1: .5 when the samples cannot be told apart, 1 when they are apart, below .5 when generated cells
-    copy the real ones.
+    Accuracy in 0..1: .5 when the samples are indistinguishable, 1 when they are separate, below .5 when generated
+    cells lie on real ones.
 
     References
     ----------
@@ -236,8 +229,8 @@ def lisi(x: Array, y: Array, *, perplexity: float = 30, max_cells: int = 5000, s
 def inverse_simpson(distances: Array, is_generated: NDArray[np.bool_], *, perplexity: float) -> Array:
     """Compute the local inverse Simpson index of two samples from neighbour distances, shape ``(N, K)``."""
     weights = _perplexity_weights(distances, perplexity)
-    share = np.where(is_generated, weights, 0).sum(axis=1)
-    return np.asarray(1 / (share**2 + (1 - share) ** 2))
+    fraction = np.where(is_generated, weights, 0).sum(axis=1)
+    return np.asarray(1 / (fraction**2 + (1 - fraction) ** 2))
 
 
 def _perplexity_weights(distances: Array, perplexity: float) -> Array:

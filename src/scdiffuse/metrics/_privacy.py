@@ -1,4 +1,4 @@
-"""Whether generated cells give away the cells they were learnt from, always against cells that were not."""
+"""Privacy metrics: memorised training cells and membership inference, each against held-out cells as the null."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import ConditionError, SettingError
-from scdiffuse.metrics._arrays import Array, Counts, as_csr, paired, subsample
-from scdiffuse.metrics._discriminators import AucInterval, delong_interval
+from scdiffuse.metrics._feature_matrices import Array, Counts, as_csr, paired, subsample
 from scdiffuse.metrics._neighbours import nearest
+from scdiffuse.metrics._two_sample import AucInterval, delong_interval
 
 __all__ = [
     "Attack",
-    "CopyScore",
+    "MemorisationScore",
     "distance_to_closest_record",
-    "exact_copies",
     "membership_inference",
+    "memorised_cells",
     "nearest_neighbour_ratio",
 ]
 
@@ -26,12 +26,12 @@ Attack = Literal["distance", "density", "classifier"]
 _ATTACKS = ("distance", "density", "classifier")
 
 
-class CopyScore(NamedTuple):
-    """A measure of copying beside what cells that cannot be copies give."""
+class MemorisationScore(NamedTuple):
+    """A measure of memorisation, with the same measure for held-out cells as the null."""
 
     value: float
     null: float
-    """The same measure for held-out cells, or its value under no copying."""
+    """The same measure for held-out cells, or its value without memorisation."""
     low: float
     """Lower end of the 95 % interval of the value."""
     high: float
@@ -39,17 +39,17 @@ class CopyScore(NamedTuple):
 
 def nearest_neighbour_ratio(
     train: Array, held_out: Array, generated: Array, *, quantile: float = 0.05, max_cells: int = 5000, seed: int = 0
-) -> CopyScore:
+) -> MemorisationScore:
     """Compare each cell's distance to its nearest training cell with that to the second nearest.
 
-    A copy lies on one training cell and far from the next: its ratio is near 0.
+    A memorised training cell lies on one training cell and far from the next, so its ratio is near 0.
 
     Parameters
     ----------
     train, held_out, generated
         Features in one space, shapes ``(N, F)``, ``(H, F)`` and ``(M, F)``.
     quantile
-        The low quantile that is reported, as few copies hide in a mean.
+        The low quantile that is reported, because a mean hides a few memorised cells.
     max_cells
         At most this many held-out and generated cells are used; the training cells are all searched.
     seed
@@ -79,7 +79,7 @@ def nearest_neighbour_ratio(
     ]
     low, high = _quantile_interval(ratios[0], quantile)
     values = [float(np.quantile(ratio, quantile)) for ratio in ratios]
-    return CopyScore(values[0], values[1], low, high)
+    return MemorisationScore(values[0], values[1], low, high)
 
 
 def _checked(train: Array, held_out: Array, generated: Array) -> tuple[Array, Array, Array]:
@@ -89,7 +89,7 @@ def _checked(train: Array, held_out: Array, generated: Array) -> tuple[Array, Ar
 
 
 def _ratios(train: Array, cells: Array) -> Array:
-    """Nearest over second nearest distance; a cell on two equal training cells counts as a copy."""
+    """Nearest over second nearest distance; a cell on two equal training cells counts as memorised."""
     distances, _ = nearest(cells, train, k=2, itself=False)
     first, second = distances.T
     return np.asarray(np.divide(first, second, out=np.zeros_like(first), where=second > 0))
@@ -112,7 +112,7 @@ def distance_to_closest_record(
     max_cells: int = 5000,
     level: float = 0.95,
     seed: int = 0,
-) -> CopyScore:
+) -> MemorisationScore:
     """Count how often a generated cell lies closer to a training cell than to any held-out cell.
 
     Parameters
@@ -129,8 +129,8 @@ def distance_to_closest_record(
 
     Returns
     -------
-    Share closer to training, ties counted half, with the null .5 and its Wilson interval. Above .5 is copying. Equal
-    generated cells tell one thing together: the interval is as wide as Kish's effective number of cells asks for.
+    Fraction closer to training cells, ties counted half, with the null .5 and the Wilson interval. Above .5 indicates
+    memorisation. Equal generated cells are one observation: the interval uses Kish's effective number of cells.
 
     References
     ----------
@@ -148,36 +148,37 @@ def distance_to_closest_record(
     )
     to_train, to_held_out = (nearest(generated, cells, k=1, itself=False)[0].ravel() for cells in (train, held_out))
     closer = (to_train < to_held_out).sum() + 0.5 * (to_train == to_held_out).sum()
-    share = float(closer / len(generated))
+    fraction = float(closer / len(generated))
     # Rounded: equal cells may differ in the last bits of a projection.
     rounded = np.round(generated / (generated.std() or 1.0), 4)
     repeats = np.unique(rounded, axis=0, return_counts=True)[1]
-    n_told = len(generated) ** 2 / float(repeats @ repeats)
-    return CopyScore(share, 0.5, *_wilson(share * n_told, n_told, level=level))
+    n_effective = len(generated) ** 2 / float(repeats @ repeats)
+    return MemorisationScore(fraction, 0.5, *_wilson(fraction * n_effective, n_effective, level=level))
 
 
 def _wilson(hits: float, n: float, *, level: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a share."""
+    """Wilson score interval of a fraction."""
     from scipy.stats import norm
 
     z = float(norm.ppf(0.5 + level / 2))
-    share = hits / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    width = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    fraction = hits / n
+    centre = (fraction + z**2 / (2 * n)) / (1 + z**2 / n)
+    width = z / (1 + z**2 / n) * np.sqrt(fraction * (1 - fraction) / n + z**2 / (4 * n**2))
     return max(float(centre - width), 0.0), min(float(centre + width), 1.0)
 
 
-def exact_copies(train: Counts, held_out: Counts, generated: Counts) -> CopyScore:
+def memorised_cells(train: Counts, held_out: Counts, generated: Counts) -> MemorisationScore:
     """Count the generated cells whose counts equal those of a training cell, gene by gene.
 
     Parameters
     ----------
     train, held_out, generated
-        Raw counts of the same genes, ``(N, G)``, ``(H, G)`` and ``(M, G)``; cells without counts are never copies.
+        Raw counts of the same genes, ``(N, G)``, ``(H, G)`` and ``(M, G)``; cells without counts never match.
 
     Returns
     -------
-    Share of generated cells, the share of held-out cells as null (above 0 where real cells repeat), Wilson interval.
+    Fraction of generated cells, the fraction of held-out cells as null (above 0 where real cells repeat), and the
+    Wilson interval.
 
     Raises
     ------
@@ -190,7 +191,7 @@ def exact_copies(train: Counts, held_out: Counts, generated: Counts) -> CopyScor
         msg = f"Got {len(matches[0])} generated and {len(matches[1])} held-out cells; expected at least one of each."
         raise SettingError(msg + " Pass cells to compare.")
     value, null = (float(np.mean(side)) for side in matches)
-    return CopyScore(value, null, *_wilson(float(sum(matches[0])), len(matches[0])))
+    return MemorisationScore(value, null, *_wilson(float(sum(matches[0])), len(matches[0])))
 
 
 def _fingerprints(counts: Counts) -> list[bytes]:
@@ -213,12 +214,12 @@ def membership_inference(
     max_cells: int = 5000,
     seed: int = 0,
 ) -> AucInterval:
-    """Attack the generator: guess from its cells alone which real cells it was fitted on.
+    """Attack the generator: infer from its cells alone which real cells it was fitted to (membership inference).
 
     ``"distance"`` scores a candidate by its closeness to the nearest generated cell. ``"density"`` scores it by the
     ratio of the density of generated cells to that of reference cells, both estimated from the nearest one, so that
     common cells do not look like members. ``"classifier"`` scores it by the probability of being generated, under a
-    forest that tells generated cells from reference cells.
+    forest that separates generated from reference cells.
 
     Parameters
     ----------
@@ -227,7 +228,7 @@ def membership_inference(
     generated
         Features of the published cells, shape ``(M, F)``.
     reference
-        Features of other real cells that the attacker holds, ``(R, F)``; needed by the last two attacks.
+        Features of other real cells that the attacker holds, ``(R, F)``; required by the last two attacks.
     attack
         One of the three.
     donors
@@ -284,7 +285,7 @@ def membership_inference(
 
 
 def _log_density_ratio(candidates: Array, published: Array, known: Array) -> Array:
-    """Log ratio of nearest-neighbour densities, per dimension; any kernel wide enough to be smooth blurs copies."""
+    """Log ratio of nearest-neighbour densities, per dimension; a smooth kernel would blur memorised cells."""
     near, usual = (nearest(candidates, cells, k=1, itself=False)[0].ravel() for cells in (published, known))
     tiny = np.finfo(np.float64).tiny
     return np.asarray(np.log(np.maximum(usual, tiny)) - np.log(np.maximum(near, tiny)))
@@ -317,13 +318,13 @@ def _checked_donors(donors: tuple[Array, Array], sizes: tuple[int, int]) -> list
         )
         raise ConditionError(msg)
     if min(len(set(side)) for side in names) < 2:
-        msg = "Membership of donors needs at least two training and two held-out donors; hold out more donors."
+        msg = "Donor-level inference needs at least two training and two held-out donors; hold out more donors."
         raise ConditionError(msg)
     return names
 
 
 def _by_donor(scores: Array, members: NDArray[np.str_], others: NDArray[np.str_]) -> AucInterval:
-    """Attack donors by the mean score of their cells."""
+    """Infer membership of donors from the mean score of their cells."""
     cells = np.concatenate([members, others])
     names = np.unique(cells)
     means = np.array([scores[cells == name].mean() for name in names])

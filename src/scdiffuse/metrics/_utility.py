@@ -1,4 +1,4 @@
-"""What generated cells are good for: training classifiers, and helping rare labels."""
+"""Usefulness of generated cells: training cell type classifiers, and augmenting rare labels."""
 
 from __future__ import annotations
 
@@ -10,32 +10,24 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.errors import ConditionError
 from scdiffuse._core.random import generator
-from scdiffuse.metrics._arrays import (
-    Array,
-    Labelled,
-    LabelScores,
-    check_labelled,
-    enough_labels,
-    paired,
-    shared_labels,
-    subsample,
-)
+from scdiffuse.metrics._feature_matrices import Array, paired, subsample
+from scdiffuse.metrics._labelled_cells import LabelledCells, LabelScores, check_labelled, frequent_labels, shared_labels
 
-__all__ = ["UtilityScore", "rare_gain", "recognition", "train_on_generated"]
+__all__ = ["UtilityScore", "label_accuracy_by_label", "rare_gain", "train_on_generated"]
 
 
 class Classifier(Protocol):
-    """A classifier of the scikit-learn manner."""
+    """A classifier with the interface of scikit-learn."""
 
     def fit(self, X: Array, y: Array) -> object:
-        """Learn from cells and their labels."""
+        """Fit cells and their labels."""
 
     def predict(self, X: Array) -> Array:
-        """Give each cell a label."""
+        """Predict a label for each cell."""
 
 
 class UtilityScore(NamedTuple):
-    """A classifier's success on real cells."""
+    """Performance of a classifier on real cells."""
 
     macro_f1: float
     """Plain mean of the labels' F1."""
@@ -45,14 +37,14 @@ class UtilityScore(NamedTuple):
 
 
 def train_on_generated(
-    generated: Labelled, real: Labelled, *, max_cells: int = 5000, min_cells: int = 5, seed: int = 0
+    generated: LabelledCells, real: LabelledCells, *, max_cells: int = 5000, min_cells: int = 5, seed: int = 0
 ) -> UtilityScore:
     """Fit a classifier on generated cells and test it on real ones.
 
     Parameters
     ----------
     generated
-        Features, shape ``(M, F)``, with the label asked for. Pass real training cells to learn the ceiling.
+        Features, shape ``(M, F)``, with the label asked for. Pass real training cells for the upper limit.
     real
         Features of held-out real cells, shape ``(N, F)``, with their labels.
     max_cells
@@ -69,51 +61,51 @@ def train_on_generated(
     Raises
     ------
     ConditionError
-        If fewer than two labels can be learnt from the generated cells, or none is tested.
+        If fewer than two labels occur in the generated cells, or no label is tested.
 
     References
     ----------
     Esteban et al. 2017, https://arxiv.org/abs/1706.02633, section 4.2 (train on synthetic, test on real).
     """
-    generated, real = _thinned(check_labelled(generated), max_cells, seed), check_labelled(real)
-    tested = enough_labels(real.labels, min_cells=min_cells)
+    generated, real = _subsample_by_label(check_labelled(generated), max_cells, seed), check_labelled(real)
+    tested = frequent_labels(real.labels, min_cells=min_cells)
     shared_labels(real, generated, min_cells=1)
     used = np.isin(real.labels, tested)
     if not used.any():
         msg = f"No label has {min_cells} real cells; expected at least one. Hold out more cells."
         raise ConditionError(msg)
     x, y = paired(generated.values, real.values[used], least=1)
-    return _judge(_classify(x, generated.labels, y, seed=seed), real.labels[used], tested)
+    return _classification_scores(_classify(x, generated.labels, y, seed=seed), real.labels[used], tested)
 
 
-def _thinned(cells: Labelled, max_cells: int, seed: int) -> Labelled:
-    """Draw about ``max_cells`` labelled cells, every label in its share but 20 cells at least, if it has them."""
+def _subsample_by_label(cells: LabelledCells, max_cells: int, seed: int) -> LabelledCells:
+    """Draw about ``max_cells`` labelled cells in proportion to the labels, but at least 20 cells of each."""
     known = np.flatnonzero(cells.labels != "")
     if len(known) <= max_cells:
-        return Labelled(cells.values[known], cells.labels[known])
+        return LabelledCells(cells.values[known], cells.labels[known])
     kept = []
     for name in np.unique(cells.labels[known]):
         rows = np.flatnonzero(cells.labels == name)
         size = max(20, round(len(rows) * max_cells / len(known)))
         kept.append(rows[subsample(len(rows), size, seed=seed, stream=f"label {name}")])
     rows = np.sort(np.concatenate(kept))
-    return Labelled(cells.values[rows], cells.labels[rows])
+    return LabelledCells(cells.values[rows], cells.labels[rows])
 
 
 def _classify(x: Array, labels: NDArray[Any], y: Array, *, seed: int) -> NDArray[Any]:
-    """Predict labels of ``y`` by what is learnt from ``x``."""
+    """Predict labels of ``y`` with a classifier fitted to ``x``."""
     return np.asarray(_fit(x, labels, seed=seed).predict(y))
 
 
 def _fit(x: Array, labels: NDArray[Any], *, seed: int) -> Classifier:
-    """Fit ridge logistic regression, each label weighing the same."""
+    """Fit ridge logistic regression with equal weight for each label."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     if len(np.unique(labels)) < 2:
-        msg = f"Got {len(np.unique(labels))} labels to learn from; a classifier needs two. Pass cells of more labels."
+        msg = f"Got {len(np.unique(labels))} labels to fit; a classifier needs two. Pass cells of more labels."
         raise ConditionError(msg)
     regression = LogisticRegression(
         C=1 / (1 + x.shape[1] / 20), class_weight="balanced", max_iter=300, random_state=seed
@@ -126,8 +118,8 @@ def _fit(x: Array, labels: NDArray[Any], *, seed: int) -> Classifier:
     return model
 
 
-def _judge(predicted: NDArray[Any], truth: NDArray[Any], labels: list[str]) -> UtilityScore:
-    """Average over the tested labels only."""
+def _classification_scores(predicted: NDArray[Any], truth: NDArray[Any], labels: list[str]) -> UtilityScore:
+    """Compute F1, balanced accuracy and accuracy over the tested labels only."""
     from sklearn.metrics import f1_score, recall_score
 
     options = {"labels": labels, "average": "macro", "zero_division": 0.0}
@@ -138,17 +130,17 @@ def _judge(predicted: NDArray[Any], truth: NDArray[Any], labels: list[str]) -> U
     )
 
 
-def recognition(
-    train: Labelled, cells: Labelled, *, max_cells: int = 5000, min_cells: int = 5, seed: int = 0
+def label_accuracy_by_label(
+    train: LabelledCells, cells: LabelledCells, *, max_cells: int = 5000, min_cells: int = 5, seed: int = 0
 ) -> LabelScores:
-    """Ask a classifier fitted on real cells for the labels of other cells.
+    """Measure how often a classifier fitted to real cells assigns other cells the label that they carry.
 
     Parameters
     ----------
     train
         Features of real cells, shape ``(N, F)``, with one label a cell.
     cells
-        Features of the cells to recognise, shape ``(M, F)``, with the labels they should have.
+        Features of the cells to classify, shape ``(M, F)``, with the labels that they carry.
     max_cells
         At most this many training cells are used.
     min_cells
@@ -158,74 +150,80 @@ def recognition(
 
     Returns
     -------
-    Share recognised per label, and the mean over labels.
+    Fraction of correctly assigned cells per label, and the mean over labels.
 
     Raises
     ------
     ConditionError
-        If no label has enough cells in both, or fewer than two labels can be learnt.
+        If no label has enough cells in both, or fewer than two labels can be fitted.
     """
-    return recognise(learn_labels(train, max_cells=max_cells, seed=seed), cells, min_cells=min_cells)
+    return assign_labels(fit_label_classifier(train, max_cells=max_cells, seed=seed), cells, min_cells=min_cells)
 
 
-class Recogniser(NamedTuple):
-    """A classifier of real cells, for any number of other samples."""
+class LabelClassifier(NamedTuple):
+    """A label classifier fitted to real cells, for any number of other samples."""
 
     model: Classifier
-    cells: Labelled
+    cells: LabelledCells
     """The real cells with their labels."""
 
 
-def learn_labels(train: Labelled, *, max_cells: int = 5000, seed: int = 0) -> Recogniser:
-    """Fit the classifier behind `recognition`."""
+def fit_label_classifier(train: LabelledCells, *, max_cells: int = 5000, seed: int = 0) -> LabelClassifier:
+    """Fit the label classifier of `label_accuracy_by_label`."""
     cells = check_labelled(train)
-    used = _thinned(cells, max_cells, seed)
-    return Recogniser(_fit(np.asarray(used.values, dtype=np.float64), used.labels, seed=seed), cells)
+    used = _subsample_by_label(cells, max_cells, seed)
+    return LabelClassifier(_fit(np.asarray(used.values, dtype=np.float64), used.labels, seed=seed), cells)
 
 
-def recognise(recogniser: Recogniser, cells: Labelled, *, min_cells: int = 5) -> LabelScores:
-    """Score as `recognition` does, with a classifier that is already fitted."""
+def assign_labels(classifier: LabelClassifier, cells: LabelledCells, *, min_cells: int = 5) -> LabelScores:
+    """Compute `label_accuracy_by_label` with a classifier that is already fitted."""
     cells = check_labelled(cells)
-    labels = shared_labels(recogniser.cells, cells, min_cells=min_cells)
+    labels = shared_labels(classifier.cells, cells, min_cells=min_cells)
     known = np.isin(cells.labels, labels)
-    _, y = paired(recogniser.cells.values, cells.values[known], least=1)
-    right = recogniser.model.predict(y) == cells.labels[known]
+    _, y = paired(classifier.cells.values, cells.values[known], least=1)
+    right = classifier.model.predict(y) == cells.labels[known]
     by_label = {label: float(right[cells.labels[known] == label].mean()) for label in labels}
     return LabelScores(float(np.mean(list(by_label.values()))), by_label)
 
 
 def rare_gain(
-    train: Labelled, generated: Labelled, test: Labelled, *, n_real: int = 10, n_repeats: int = 5, seed: int = 0
+    train: LabelledCells,
+    generated: LabelledCells,
+    test: LabelledCells,
+    *,
+    n_real: int = 10,
+    n_repeats: int = 5,
+    seed: int = 0,
 ) -> float:
-    """Measure what generated cells add when only a few real cells of each label are known.
+    """Measure how much generated cells improve a classifier when each label has only a few real cells.
 
-    A classifier is fitted on ``n_real`` real cells a label, once alone and once with generated cells (at most 200 a
-    label), and tested on other real cells.
+    A classifier is fitted to ``n_real`` real cells a label, once alone and once with generated cells added (at most 200
+    a label), and tested on other real cells.
 
     Parameters
     ----------
     train
-        Features of real cells, shape ``(N, F)``, with their labels, from which the few are drawn.
+        Features of real cells, shape ``(N, F)``, with their labels, from which the few cells are drawn.
     generated
         Features, shape ``(M, F)``, with the label asked for.
     test
         Features of held-out real cells with their labels.
     n_real
-        Real cells a label; labels with fewer give all they have.
+        Real cells a label; a label with fewer cells contributes all of them.
     n_repeats
-        Draws of the few that are averaged.
+        Number of draws of the few cells to average over.
     seed
-        Chooses the few.
+        Chooses the few cells.
 
     Returns
     -------
-    Macro-F1 with generated cells minus macro-F1 without, -1..1. Cells of a generator fitted on all of ``train``
-    know more than the few do; for an honest gain fit it on the few.
+    Macro-F1 with generated cells minus macro-F1 without, -1..1. A generator fitted to all of ``train``
+    has seen more cells than the classifier; for a fair gain, fit the generator to the few cells.
 
     Raises
     ------
     ConditionError
-        If fewer than two labels can be learnt, or no label of the test cells is shared.
+        If fewer than two labels can be fitted, or no label of the test cells is shared.
     """
     train, generated, test = (check_labelled(cells) for cells in (train, generated, test))
     tested = shared_labels(train, test, min_cells=2)
@@ -245,7 +243,8 @@ def rare_gain(
             seed=seed,
         )
         truth = test.labels[used]
-        gains.append(_judge(both, truth, tested).macro_f1 - _judge(alone, truth, tested).macro_f1)
+        scores = [_classification_scores(predicted, truth, tested).macro_f1 for predicted in (both, alone)]
+        gains.append(scores[0] - scores[1])
     return float(np.mean(gains))
 
 

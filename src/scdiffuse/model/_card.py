@@ -125,9 +125,9 @@ def _scores(scores: Json | None) -> str:
     if not scores:
         return "Not evaluated. `scdiffuse evaluate` compares generated cells with held-out real ones."
     rows = [
-        f"| {name} | {_number(found.get('value'))} | {_number(found.get('floor'))} | "
+        f"| {name} | {_number(found.get('value'))} | {_number(found.get('reference'))} | "
         + ", ".join(f"{other} {_number(value)}" for other, value in (found.get("baselines") or {}).items())
-        + f" | {_number(found.get('skill'))} |"
+        + f" | {_number(found.get('normalised'))} |"
         for name, found in scores["metrics"].items()
     ]
     head = "| metric | value | real-vs-real reference | trivial baselines | normalised score |\n|---|---|---|---|---|\n"

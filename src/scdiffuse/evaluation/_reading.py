@@ -1,4 +1,4 @@
-"""Reading the cells to compare: any AnnData or file, brought to the same genes, with what is wrong with them said."""
+"""Reading the cells to compare: AnnData or files, restricted to shared genes, with checks of their values."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from scdiffuse._core.errors import (
 from scdiffuse._core.random import generator
 
 __all__ = [
-    "Cells",
-    "Faults",
-    "Reading",
+    "CellsOrPath",
+    "InvalidValues",
+    "ReadSettings",
     "Sample",
-    "as_scored",
     "check_labels",
-    "find_faults",
+    "clip_invalid_values",
+    "count_invalid_values",
     "open_cells",
     "read_sample",
     "shared_genes",
 ]
 
-Cells: TypeAlias = ad.AnnData | str | Path
+CellsOrPath: TypeAlias = ad.AnnData | str | Path
 _MIN_SHARED_GENES = 10
-_MIN_SHARED_PART = 0.5
+_MIN_SHARED_FRACTION = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,11 +48,11 @@ class Sample:
     counts: sparse.csr_matrix
     """Shape ``(N, G)``."""
     labels: NDArray[np.str_] | None = None
-    """One a cell, empty text where missing."""
+    """One label a cell, empty text where missing."""
     donors: NDArray[np.str_] | None = None
-    """One a cell."""
+    """One donor a cell."""
     notes: tuple[str, ...] = ()
-    """Remarks on how they were read."""
+    """Notes on how the cells were read."""
 
     @property
     def n_cells(self) -> int:
@@ -70,78 +70,78 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Faults:
-    """Values that no count matrix can hold, by the number of cells that have any."""
+class InvalidValues:
+    """Numbers of cells with values that cannot be counts."""
 
     negative: int
     fractional: int
     infinite: int
     empty: int
     n_cells: int
-    values: float = 0.0
-    """Share of the stored values."""
+    value_fraction: float = 0.0
+    """Fraction of the stored values that is invalid."""
 
     @property
-    def share(self) -> float:
-        """Share of cells with at least a kind of fault, from the commonest kind."""
+    def cell_fraction(self) -> float:
+        """Fraction of cells with the most frequent kind of invalid value."""
         return max(self.negative, self.fractional, self.infinite) / max(self.n_cells, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How cells are read, the same for every sample of a comparison."""
+class ReadSettings:
+    """How cells are read; the same for every sample of a comparison."""
 
     limits: Mapping[str, int]
     """Most cells to keep, by role."""
     layer: str | None
-    """Layer with the counts of the real cells; the generated ones use it too where they have it, else ``X``."""
+    """Layer with the counts of the real cells; generated cells without that layer use ``X``."""
     by: str | None
-    """Column of ``obs`` with the type."""
+    """Column of ``obs`` with the cell type."""
     donor: str | None
     """Column of ``obs`` with the donor."""
     seed: int
     """Seed of the choice of cells."""
 
 
-def read_sample(table: ad.AnnData, *, role: str, genes: NDArray[np.str_], reading: Reading) -> Sample:
-    """Read a sample: limit its cells at random, and bring it to the shared genes.
+def read_sample(table: ad.AnnData, *, role: str, genes: NDArray[np.str_], settings: ReadSettings) -> Sample:
+    """Read a sample: draw its cells at random up to the limit, and restrict it to the shared genes.
 
     Parameters
     ----------
     table
-        The cells; those with the role ``"generated"`` may hold bad values, all others have to hold raw counts.
+        The cells; those with the role ``"generated"`` may hold invalid values, all others have to hold raw counts.
     role
-        What the cells are for, also in messages.
+        Purpose of the cells, also named in messages.
     genes
         Names of the shared genes, shape ``(G,)``.
-    reading
+    settings
         How to read.
 
     Returns
     -------
-    The sample with the genes in that order, and remarks for the report.
+    The sample with the genes in that order, and notes for the report.
 
     Raises
     ------
     CountsError
         Counts are missing, or real cells hold other values.
     UnknownNameError
-        A column or layer is not there.
+        A column or layer is missing.
     """
     notes: list[str] = []
-    rows, limit = np.arange(table.n_obs), reading.limits[role]
+    rows, limit = np.arange(table.n_obs), settings.limits[role]
     if table.n_obs > limit:
-        rows = np.sort(generator(reading.seed, "cells", role).choice(table.n_obs, limit, replace=False))
+        rows = np.sort(generator(settings.seed, "cells", role).choice(table.n_obs, limit, replace=False))
         notes.append(f"{role}: {limit:,} of {table.n_obs:,} cells, drawn at random.")
     return Sample(
-        counts=_counts(table, role=role, layer=reading.layer, rows=rows, genes=genes, notes=notes),
-        labels=_column(table, reading.by, role=role, rows=rows, notes=notes),
-        donors=_column(table, reading.donor, role=role, rows=rows, notes=notes, optional=True),
+        counts=_counts(table, role=role, layer=settings.layer, rows=rows, genes=genes, notes=notes),
+        labels=_column(table, settings.by, role=role, rows=rows, notes=notes),
+        donors=_column(table, settings.donor, role=role, rows=rows, notes=notes, optional=True),
         notes=tuple(notes),
     )
 
 
-def find_faults(counts: sparse.csr_matrix) -> Faults:
+def count_invalid_values(counts: sparse.csr_matrix) -> InvalidValues:
     """Count the cells with values that are negative, fractional or not finite, and those without any count.
 
     Parameters
@@ -151,7 +151,7 @@ def find_faults(counts: sparse.csr_matrix) -> Faults:
 
     Returns
     -------
-    Number of cells for each fault.
+    Number of cells for each kind.
     """
     stored = counts.data
     finite = np.isfinite(stored)
@@ -161,18 +161,18 @@ def find_faults(counts: sparse.csr_matrix) -> Faults:
         marks = sparse.csr_matrix((bad.astype(np.int32), counts.indices, counts.indptr), shape=counts.shape)
         return int((np.asarray(marks.sum(axis=1)).ravel() > 0).sum())
 
-    return Faults(
+    return InvalidValues(
         negative=cells(whole < 0),
         fractional=cells(whole != np.rint(whole)),
         infinite=cells(~finite),
         empty=int((np.asarray(abs(counts).sum(axis=1)).ravel() == 0).sum()),
         n_cells=int(counts.shape[0]),
-        values=float(((whole < 0) | (whole != np.rint(whole)) | ~finite).mean()) if stored.size else 0.0,
+        value_fraction=float(((whole < 0) | (whole != np.rint(whole)) | ~finite).mean()) if stored.size else 0.0,
     )
 
 
-def as_scored(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Make bad values scorable, negative and not finite ones as zero; the verdict on the counts tells of them.
+def clip_invalid_values(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Replace negative and non-finite values by zero, so that the cells can be scored; a verdict reports them.
 
     Parameters
     ----------
@@ -189,15 +189,15 @@ def as_scored(counts: sparse.csr_matrix) -> sparse.csr_matrix:
     return repaired
 
 
-def open_cells(cells: Cells, role: str) -> ad.AnnData:
-    """Open cells, leaving those of a file on disk.
+def open_cells(cells: CellsOrPath, role: str) -> ad.AnnData:
+    """Open cells; cells of a file stay on disk.
 
     Parameters
     ----------
     cells
         AnnData or path of an ``.h5ad`` file.
     role
-        What they are for, in messages.
+        Purpose of the cells, named in messages.
 
     Returns
     -------
@@ -216,10 +216,10 @@ def open_cells(cells: Cells, role: str) -> ad.AnnData:
         try:
             table = ad.read_h5ad(cells, backed="r")
         except (OSError, KeyError, ValueError) as error:
-            msg = f"`{role}` {str(cells)!r} cannot be read, expected an `.h5ad` file. Check the path; it said: {error}."
+            msg = f"`{role}` {str(cells)!r} cannot be read, expected an `.h5ad` file. Check the path: {error}."
             raise DataFileError(msg) from error
     if not table.n_obs:
-        msg = f"`{role}` holds no cells, expected at least one. Check the file, or the mask that chose its cells."
+        msg = f"`{role}` holds no cells, expected at least one. Check the file, or the mask that selected its cells."
         raise CountsError(msg)
     return table
 
@@ -239,22 +239,22 @@ def shared_genes(tables: Mapping[str, ad.AnnData]) -> NDArray[np.str_]:
     Raises
     ------
     GenesError
-        The genes do not fit, or occur twice.
+        Too few genes are shared, or genes occur twice.
     """
     for role, table in tables.items():
         if not table.var_names.is_unique:
             twice = list(table.var_names[table.var_names.duplicated()][:3])
             msg = f"`{role}` names genes twice, such as {twice}, expected unique names. Call `var_names_make_unique()`."
             raise GenesError(msg)
-    real, made = tables["real"].var_names, tables["generated"].var_names
+    real, generated = tables["real"].var_names, tables["generated"].var_names
     shared = real
     for table in tables.values():
         shared = shared[shared.isin(table.var_names)]
-    if len(shared) < max(_MIN_SHARED_GENES, _MIN_SHARED_PART * min(len(real), len(made))):
+    if len(shared) < max(_MIN_SHARED_GENES, _MIN_SHARED_FRACTION * min(len(real), len(generated))):
         msg = (
-            f"Real and generated cells share {len(shared):,} genes of {len(real):,} and {len(made):,}, expected at "
-            f"least half of them and {_MIN_SHARED_GENES}. Their names look like {list(real[:2])} and {list(made[:2])}; "
-            "bring both to one kind of name."
+            f"Real and generated cells share {len(shared):,} genes of {len(real):,} and {len(generated):,}, expected "
+            f"at least half of them and {_MIN_SHARED_GENES}. Their names look like {list(real[:2])} and "
+            f"{list(generated[:2])}; use the same kind of gene names in both."
         )
         raise GenesError(msg)
     return np.asarray(shared, dtype=str)
@@ -283,16 +283,16 @@ def _counts(
         total = float(np.abs(counts.data).sum())
         counts = sparse.csr_matrix(counts[:, columns])
         if columns.size < table.n_vars:
-            left = 1 - float(np.abs(counts.data).sum()) / max(total, 1.0)
+            dropped = 1 - float(np.abs(counts.data).sum()) / max(total, 1.0)
             missing = table.n_vars - columns.size
-            notes.append(f"{role}: {missing:,} genes ({left:.1%} of the counts) are not in every sample: left out.")
+            notes.append(f"{role}: {missing:,} genes ({dropped:.1%} of the counts) are not in every sample: left out.")
     counts.sum_duplicates()
-    faults = find_faults(counts)
-    if role != "generated" and faults.share:
+    invalid = count_invalid_values(counts)
+    if role != "generated" and invalid.cell_fraction:
         layers = ", ".join(repr(name) for name in table.layers) or "none"
         msg = (
-            f"`{role}` holds values that are negative, fractional or not finite in {faults.share:.0%} of its cells, "
-            f"expected raw counts. Name the layer that holds them with `layer` (layers here: {layers})."
+            f"`{role}` holds values that are negative, fractional or not finite in {invalid.cell_fraction:.0%} of its "
+            f"cells, expected raw counts. Name the layer that holds them with `layer` (layers here: {layers})."
         )
         raise CountsError(msg)
     return counts
@@ -315,31 +315,31 @@ def _column(
             msg = f"{key!r} is not a column of the real cells' `obs`; expected one of {known}."
             raise UnknownNameError(msg + did_you_mean(key, known))
         if role != "generated" or not optional:
-            notes.append(f"{role}: no column {key!r} in `obs`, so nothing that needs it could be scored.")
+            notes.append(f"{role}: no column {key!r} in `obs`, so metrics that need it are not scored.")
         return None
     column = table.obs[key].iloc[rows].astype(object)
     return np.asarray(column.where(column.notna(), "").astype(str), dtype=str)
 
 
-def check_labels(real: NDArray[np.str_] | None, made: NDArray[np.str_] | None, *, by: str | None) -> None:
-    """Refuse generated labels that none of the real cells bears.
+def check_labels(real: NDArray[np.str_] | None, generated: NDArray[np.str_] | None, *, by: str | None) -> None:
+    """Refuse generated labels of which none occurs among the real cells.
 
     Parameters
     ----------
-    real, made
-        The labels of either sample, one a cell.
+    real, generated
+        Labels of the samples, one a cell.
     by
-        Column that they are from.
+        Column that the labels are from.
 
     Raises
     ------
     ConditionError
         No label of the generated cells occurs among the real ones.
     """
-    if real is None or made is None or np.intersect1d(real[real != ""], made).size:
+    if real is None or generated is None or np.intersect1d(real[real != ""], generated).size:
         return
     msg = (
-        f"No label in `obs[{by!r}]` of the generated cells, such as {str(made[0])!r}, occurs among the real ones, such "
-        f"as {str(real[0])!r}, expected the same names. Rename the generated labels, or leave `by` out."
+        f"No label in `obs[{by!r}]` of the generated cells, such as {str(generated[0])!r}, occurs among the real ones, "
+        f"such as {str(real[0])!r}, expected the same names. Rename the generated labels, or leave `by` out."
     )
     raise ConditionError(msg)

@@ -18,12 +18,12 @@ from scdiffuse._core.errors import (
     SettingError,
     UnknownNameError,
 )
-from scdiffuse.evaluation import Benchmark, Report, _comparison, _suite, audit, evaluate
-from scdiffuse.evaluation._material import Material
-from scdiffuse.evaluation._samples import Sample
-from scdiffuse.evaluation._views import fit_space
+from scdiffuse.evaluation import Benchmark, Report, _benchmark, _evaluator, _plan, audit, evaluate
+from scdiffuse.evaluation._feature_space import fit_space
+from scdiffuse.evaluation._prepared_cells import PreparedCells
+from scdiffuse.evaluation._reading import Sample
 from scdiffuse.evaluation.baselines import BASELINES
-from scdiffuse.metrics import Pair, Score, View, get_metric
+from scdiffuse.metrics import CellFeatures, SamplePair, Score, get_metric
 
 
 def quick(real: Any, generated: Any, *names: str, **options: Any) -> Report:
@@ -36,23 +36,23 @@ def test_the_same_seed_gives_the_same_numbers(splits: Any) -> None:
     assert values[0] != values[2]
 
 
-def test_both_sides_and_the_floor_have_equal_sizes(splits: Any) -> None:
+def test_both_sides_and_the_reference_have_equal_sizes(splits: Any) -> None:
     settings = quick(splits.real, splits.perfect[:150], reference=splits.reference).settings
     assert settings["n_cells_a_side"] == 150
-    assert settings["n_floor"] >= 150
-    assert settings["n_fit"] + settings["n_floor"] == splits.reference.n_obs
+    assert settings["n_reference"] >= 150
+    assert settings["n_projection"] + settings["n_reference"] == splits.reference.n_obs
 
 
 def test_no_more_cells_are_drawn_than_are_compared_or_shown(splits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[int] = []
 
-    def baseline(self: Material, name: str, *, n: int, seed: int) -> View:
-        drawn.append(n)
-        return self.fit
+    def baseline(self: PreparedCells, name: str, *, n_cells: int, seed: int) -> CellFeatures:
+        drawn.append(n_cells)
+        return self.projection
 
-    monkeypatch.setattr(Material, "baseline", baseline)
-    monkeypatch.setattr(_comparison, "_DRAWN_CELLS", 30)
-    monkeypatch.setitem(_comparison.MOST_CELLS["quick"], "cheap", 50)
+    monkeypatch.setattr(PreparedCells, "baseline", baseline)
+    monkeypatch.setattr(_evaluator, "_DRAWN_CELLS", 30)
+    monkeypatch.setitem(_plan.MOST_CELLS["quick"], "cheap", 50)
     report = quick(splits.real, splits.perfect, reference=splits.reference)
     assert set(drawn) == {50}
     assert report.settings["n_cells_a_side"] == report.metrics["mean_error"]["n_cells"] == 50
@@ -61,12 +61,12 @@ def test_no_more_cells_are_drawn_than_are_compared_or_shown(splits: Any, monkeyp
 
 def test_without_a_reference_the_real_cells_are_split_and_it_is_said(splits: Any) -> None:
     settings = quick(splits.real, splits.perfect).settings
-    assert settings["n_real"] + settings["n_floor"] + settings["n_fit"] == splits.real.n_obs
+    assert settings["n_real"] + settings["n_reference"] + settings["n_projection"] == splits.real.n_obs
     assert any("No reference was given" in note for note in settings["notes"])
     assert any("No training cells were given" in note for note in settings["notes"])
 
 
-def test_subsampling_is_told(splits: Any) -> None:
+def test_subsampling_is_reported(splits: Any) -> None:
     settings = quick(splits.real, splits.perfect, max_cells=100).settings
     assert any(note.startswith("generated: 100 of 400 cells") for note in settings["notes"])
 
@@ -92,7 +92,7 @@ def test_every_form_of_counts_scores_alike(form: str, splits: Any) -> None:
     assert quick(real, made, **options).metrics == quick(splits.real, splits.perfect).metrics
 
 
-def test_genes_are_matched_by_name_and_missing_ones_told(splits: Any) -> None:
+def test_genes_are_matched_by_name_and_missing_ones_reported(splits: Any) -> None:
     made = splits.perfect[:, ::-1][:, 10:].copy()
     report = quick(splits.real, made)
     assert report.metrics["mean_error"]["value"] == pytest.approx(
@@ -103,10 +103,11 @@ def test_genes_are_matched_by_name_and_missing_ones_told(splits: Any) -> None:
 
 def test_several_seeds_are_averaged(splits: Any) -> None:
     report = quick(splits.real, splits.perfect, "energy", n_seeds=3)
-    one, told = report.metrics["energy"], report.to_json()["settings"]
-    assert len(one["seeds"]) == told["n_seeds"] == 3
+    one, settings = report.metrics["energy"], report.settings
+    assert len(one["seeds"]) == settings["n_seeds"] == 3
+    assert one["high"] is not None
     assert one["high"] - one["value"] >= 1.95 * np.std(one["seeds"], ddof=1)
-    assert any(note.startswith("Repeated with 3 seeds") for note in told["notes"])
+    assert any(note.startswith("Repeated with 3 seeds") for note in settings["notes"])
     assert one["value"] == pytest.approx(np.mean(one["seeds"]))
 
 
@@ -123,12 +124,12 @@ def test_values_that_are_no_counts_are_scored_all_the_same(splits: Any) -> None:
     )
 
 
-def test_what_cannot_be_scored_is_told_with_its_reason(splits: Any) -> None:
-    settings = quick(splits.real, splits.perfect, "marker_recovery", "exact_copies").settings
+def test_what_cannot_be_scored_is_reported_with_its_reason(splits: Any) -> None:
+    settings = quick(splits.real, splits.perfect, "marker_recovery", "memorised_cells").settings
     assert list(settings["not_scored"].values()) == ["it needs labels.", "it needs train."]
 
 
-def test_an_audit_finds_the_copier_and_clears_the_perfect_generator(splits: Any) -> None:
+def test_an_audit_finds_memorised_cells_and_clears_the_perfect_generator(splits: Any) -> None:
     caught = audit(splits.train, splits.real, splits.train[:300], progress=False)
     assert caught.verdicts["privacy"].level == "fails"
     assert {one["group"] for one in caught.metrics.values()} == {"privacy"}
@@ -179,8 +180,8 @@ def test_spaces_need_ten_cells_and_keep_the_genes_that_vary(splits: Any) -> None
         fit_space(sample.take(np.arange(9)), names)
     space = fit_space(sample, names, n_genes=20)
     assert np.isin(space.chosen, np.flatnonzero(np.asarray(splits.real.X.mean(axis=0)).ravel() > 0)).all()
-    assert space.view(sample).pcs.shape == (400, 19)
-    assert space.view(sample).pcs.mean(axis=0) == pytest.approx(0, abs=1e-4)
+    assert space.features(sample).pcs.shape == (400, 19)
+    assert space.features(sample).pcs.mean(axis=0) == pytest.approx(0, abs=1e-4)
 
 
 def test_unknown_names_are_refused(splits: Any) -> None:
@@ -209,22 +210,27 @@ def test_settings_out_of_range_are_refused(options: dict[str, Any], words: str, 
 
 def test_a_benchmark_scores_each_generator_as_evaluate_does(splits: Any, faults: dict[str, Any]) -> None:
     settings: dict[str, Any] = {"reference": splits.reference, "train": splits.train, "by": "cell_type"}
-    names = ("energy", "closest_record", "composition", "forest_depth_auc")
+    names = ("energy", "closest_record", "composition", "forest_qc_auc")
     benchmark = Benchmark(splits.real, metrics=names, progress=False, **settings)
-    for generated in (splits.perfect, faults["wrong_depth"](splits), splits.perfect[:200].copy(), splits.perfect):
+    for generated in (
+        splits.perfect,
+        faults["wrong_library_size"](splits),
+        splits.perfect[:200].copy(),
+        splits.perfect,
+    ):
         scored, alone = benchmark.score(generated), quick(splits.real, generated, *names, **settings)
         assert scored.to_json() == alone.to_json()
 
 
-def test_a_benchmark_measures_floor_and_baselines_once(splits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_benchmark_measures_reference_and_baselines_once(splits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[int] = []
 
-    def compute(pair: Pair) -> Score:
+    def compute(pair: SamplePair) -> Score:
         computed.append(pair.generated.n_cells)
         return Score(0.1, 0.0, 0.2)
 
     metric = replace(get_metric("energy"), compute=compute, by_label=False)
-    monkeypatch.setattr(_suite, "select_metrics", lambda *_, **__: (metric,))
+    monkeypatch.setattr(_benchmark, "select_metrics", lambda *_, **__: (metric,))
     benchmark = Benchmark(splits.real, reference=splits.reference, train=splits.train, progress=False)
     benchmark.score(splits.perfect)
     n_first = len(computed)

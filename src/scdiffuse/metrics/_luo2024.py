@@ -1,15 +1,16 @@
-"""The columns of the scDiffusion paper, kept so that its tables can be read beside ours; most of them saturate."""
+"""Metrics of Luo et al. 2024 (scDiffusion), for comparison with published tables; most of them saturate."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from scdiffuse.metrics._arrays import Array, Counts, Labelled, as_csr, equal_sizes, paired, subsample
-from scdiffuse.metrics._discriminators import AucInterval, Judge, delong_interval
 from scdiffuse.metrics._distances import kernel_sum, squared_mean
+from scdiffuse.metrics._feature_matrices import Array, Counts, as_csr, equal_sizes, paired, subsample
 from scdiffuse.metrics._genes import log_normalise
+from scdiffuse.metrics._labelled_cells import LabelledCells
 from scdiffuse.metrics._neighbours import lisi
-from scdiffuse.metrics._utility import recognition
+from scdiffuse.metrics._two_sample import AucInterval, BinaryClassifier, delong_interval
+from scdiffuse.metrics._utility import label_accuracy_by_label
 
 __all__ = [
     "centroid_cosine",
@@ -17,7 +18,7 @@ __all__ = [
     "forest_auc_depth5",
     "ilisi",
     "knn_auc",
-    "label_recognition",
+    "label_accuracy",
     "mmd5",
     "pcc",
     "scc",
@@ -74,7 +75,7 @@ def _means(real_counts: Counts, generated_counts: Counts) -> tuple[Array, Array]
 
 
 def mmd5(x: Array, y: Array, *, max_cells: int = 5000, seed: int = 0) -> float:
-    """Compare mean embeddings with the five summed kernels of domain adaptation, cells' own pairs included.
+    """Compare mean embeddings with the five summed kernels of domain adaptation, with each cell's pair with itself.
 
     The middle kernel is ``exp(-d^2 / b)`` with ``b`` the mean squared distance between different pooled cells, the
     others have ``b`` times 1/4, 1/2, 2, 4. Biased upwards: use :func:`mmd` as evidence.
@@ -130,7 +131,7 @@ def ilisi(x: Array, y: Array, *, max_cells: int = 5000, seed: int = 0) -> float:
 def forest_auc_depth5(
     x: Array, y: Array, *, n_trees: int = 1000, max_cells: int = 2500, seed: int = 0, n_jobs: int = 2
 ) -> AucInterval:
-    """Score a forest of shallow trees on the quarter of the cells it did not see.
+    """Measure the AUC of a forest of shallow trees on a held-out quarter of the cells.
 
     Parameters
     ----------
@@ -160,7 +161,7 @@ def forest_auc_depth5(
 
 
 def knn_auc(x: Array, y: Array, *, k: int = 5, max_cells: int = 2500, seed: int = 0) -> AucInterval:
-    """Score nearest neighbours on the quarter of the cells they did not see.
+    """Measure the AUC of nearest neighbours on a held-out quarter of the cells.
 
     Parameters
     ----------
@@ -187,8 +188,8 @@ def knn_auc(x: Array, y: Array, *, k: int = 5, max_cells: int = 2500, seed: int 
     return _quarter_auc(KNeighborsClassifier(k, algorithm="brute"), x, y, max_cells=max_cells, seed=seed)
 
 
-def _quarter_auc(model: Judge, x: Array, y: Array, *, max_cells: int, seed: int) -> AucInterval:
-    """Fit on three quarters, score the stratified rest."""
+def _quarter_auc(model: BinaryClassifier, x: Array, y: Array, *, max_cells: int, seed: int) -> AucInterval:
+    """Fit three quarters of the cells, and score the stratified rest."""
     from sklearn.model_selection import train_test_split
 
     x, y = paired(x, y, least=8)
@@ -200,8 +201,8 @@ def _quarter_auc(model: Judge, x: Array, y: Array, *, max_cells: int, seed: int)
     return delong_interval(truth[held_out], model.predict_proba(features[held_out])[:, 1])
 
 
-def label_recognition(train: Labelled, generated: Labelled, *, max_cells: int = 5000, seed: int = 0) -> float:
-    """Ask how often a classifier of real cells gives a generated cell the label it was asked to have.
+def label_accuracy(train: LabelledCells, generated: LabelledCells, *, max_cells: int = 5000, seed: int = 0) -> float:
+    """Measure how often a classifier fitted to real cells assigns a generated cell the right label.
 
     Parameters
     ----------
@@ -216,13 +217,13 @@ def label_recognition(train: Labelled, generated: Labelled, *, max_cells: int = 
 
     Returns
     -------
-    Mean over labels of the share recognised, 0..1; read it beside the same number for held-out real cells.
+    Mean over labels of the fraction assigned the right label, 0..1; compare it with the value for held-out real cells.
 
     References
     ----------
-    Luo et al. 2024, section 3.2, with logistic regression on real cells in the place of CellTypist.
+    Luo et al. 2024, section 3.2, with logistic regression on real cells instead of CellTypist.
     """
-    return recognition(train, generated, max_cells=max_cells, seed=seed).mean
+    return label_accuracy_by_label(train, generated, max_cells=max_cells, seed=seed).mean
 
 
 def centroid_distance(x: Array, y: Array) -> float:

@@ -1,4 +1,4 @@
-"""Figures of a report: told apart by shape, line and place as well as by colour, drawn without a display."""
+"""Figures of cells and genes, drawn without a display; markers and lines differ in shape as well as in colour."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdiffuse.evaluation._embedding import joint_embedding
-from scdiffuse.metrics import Pair, gene_profile, log_normalise
+from scdiffuse.metrics import SamplePair, gene_profile, log_normalise
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,23 +32,23 @@ _TOP_GENES = 150
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A drawn figure, ready to stand in a page."""
+    """A drawn figure, ready for a page."""
 
     name: str
     title: str
     caption: str
     data: str
-    """Address that holds the whole image (``data:image/svg+xml;base64,...``)."""
+    """Data URL of the whole image (``data:image/svg+xml;base64,...``)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Drawing:
-    """Cells and scores that figures are drawn from."""
+    """The cells that figures are drawn from."""
 
-    model: Pair
-    floor: Pair
-    baseline: Pair | None
-    """Independent negative binomials, as the shape that no learning gives."""
+    model: SamplePair
+    reference: SamplePair
+    baseline: SamplePair | None
+    """Independent negative binomials."""
     seed: int = 0
     umap: bool = True
 
@@ -70,13 +70,13 @@ def draw_cells(drawing: Drawing) -> list[Picture]:
         "components": _components,
         "mean_variance": _mean_variance,
         "zero_fraction": _zero_fraction,
-        "depth": _depth,
+        "library_size": _library_size,
         "correlation": _correlation,
     }
     return [draw_figure(name, painter, drawing) for name, painter in painters.items()]
 
 
-def draw_figure(name: str, painter: Callable[[Any], tuple[str, str, Canvas]], material: object) -> Picture:
+def draw_figure(name: str, painter: Callable[[Any], tuple[str, str, Canvas]], content: object) -> Picture:
     """Draw one figure as SVG.
 
     Parameters
@@ -84,16 +84,16 @@ def draw_figure(name: str, painter: Callable[[Any], tuple[str, str, Canvas]], ma
     name
         Anchor of the figure in the page.
     painter
-        Gives title, caption and canvas.
-    material
-        What the painter draws.
+        Returns title, caption and canvas.
+    content
+        Data of the figure.
 
     Returns
     -------
     The picture.
     """
     with _style():
-        title, caption, canvas = painter(material)
+        title, caption, canvas = painter(content)
         file = io.BytesIO()
         canvas.savefig(file, format="svg", dpi=160, metadata={"Date": None})
     data = "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
@@ -101,7 +101,7 @@ def draw_figure(name: str, painter: Callable[[Any], tuple[str, str, Canvas]], ma
 
 
 def new_canvas(n_panels: int, *, height: float = 3.4, width: float = 9.2) -> tuple[Canvas, list[Axes]]:
-    """Open a canvas with panels side by side, outside of any global state."""
+    """Create a canvas with panels side by side, without global state."""
     from matplotlib.figure import Figure
 
     canvas = Figure(figsize=(width, height), layout="constrained")
@@ -132,7 +132,7 @@ def _style() -> Iterator[None]:
 
 
 def _overlay(axes: Axes, real: NDArray[Any], made: NDArray[Any]) -> None:
-    """Real cells as grey discs, generated ones as hollow blue triangles over them."""
+    """Draw real cells as grey discs, and generated ones as hollow blue triangles over them."""
     axes.scatter(
         real[:, 0], real[:, 1], s=11, c="#9A9A9A", marker="o", linewidths=0, rasterized=True, label="real, held out"
     )
@@ -151,31 +151,31 @@ def _embedding(drawing: Drawing) -> tuple[str, str, Canvas]:
     rows = slice(0, _MOST_POINTS)
     real, made = drawing.model.real, drawing.model.generated
     method, real_xy, made_xy = joint_embedding(real.pcs[rows], made.pcs[rows], seed=drawing.seed, try_umap=drawing.umap)
-    labelled = real.labels is not None and made.labels is not None
-    canvas, panels = new_canvas(3 if labelled else 2, height=3.5, width=9.6 if labelled else 7)
+    has_labels = real.labels is not None and made.labels is not None
+    canvas, panels = new_canvas(3 if has_labels else 2, height=3.5, width=9.6 if has_labels else 7)
     axis = method.split()[0]
     _overlay(panels[0], real_xy, made_xy)
     panels[0].set_title("both")
     panels[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, markerscale=1.5, handletextpad=0.2)
-    if labelled and real.labels is not None and made.labels is not None:
+    if has_labels and real.labels is not None and made.labels is not None:
         kinds = _by_size(real.labels)
         _typed(panels[1], real_xy, labels=real.labels[rows], kinds=kinds)
         _typed(panels[2], made_xy, labels=made.labels[rows], kinds=kinds)
         panels[1].set_title("real, held out, by type")
-        panels[2].set_title("generated, by type asked for")
+        panels[2].set_title("generated, by requested type")
         handles, names = panels[1].get_legend_handles_labels()
         canvas.legend(handles, names, loc="outside lower right", ncols=4, markerscale=1.4, fontsize=7.5)
     else:
         _overlay(panels[1], made_xy[:0], made_xy)
-        panels[1].set_title("generated alone")
+        panels[1].set_title("generated only")
     for panel in panels:
         _bare(panel, f"{axis} 1", f"{axis} 2")
         panel.set(xlim=panels[0].get_xlim(), ylim=panels[0].get_ylim())
     caption = (
-        f"{method}. Fitted to {len(real_xy):,} real cells, onto which {len(made_xy):,} generated ones are placed. "
-        "A picture to look at, never evidence: embeddings hide what the numbers show."
+        f"{method}. Fitted to {len(real_xy):,} real cells, with {len(made_xy):,} generated ones projected onto them. "
+        "For orientation only: embeddings hide differences that the scores show."
     )
-    return "Where the cells lie", caption, canvas
+    return "Embedding of the cells", caption, canvas
 
 
 def _by_size(labels: NDArray[np.str_]) -> list[str]:
@@ -208,13 +208,13 @@ def _components(drawing: Drawing) -> tuple[str, str, Canvas]:
         _overlay(panel, real[:, columns], made[:, columns])
         _bare(panel, f"component {first + 1}", f"component {second + 1}")
     panels[0].legend(loc="best", markerscale=1.5, handletextpad=0.2)
-    return "Principal components", "Fitted to real cells that are on neither side.", canvas
+    return "Principal components", "Fitted to real cells that are in neither sample.", canvas
 
 
 def _mean_variance(drawing: Drawing) -> tuple[str, str, Canvas]:
     canvas, panels = new_canvas(2, height=3.6)
     real = gene_profile(drawing.model.real.counts)
-    others = [("other real cells (floor)", drawing.floor.generated), ("generated", drawing.model.generated)]
+    others = [("other real cells (reference)", drawing.reference.generated), ("generated", drawing.model.generated)]
     for panel, (title, view) in zip(panels, others, strict=True):
         made = gene_profile(view.counts)
         _gene_clouds(panel, (real.mean, real.variance), (made.mean, made.variance), name=title)
@@ -234,17 +234,17 @@ def _mean_variance(drawing: Drawing) -> tuple[str, str, Canvas]:
 def _zero_fraction(drawing: Drawing) -> tuple[str, str, Canvas]:
     canvas, panels = new_canvas(2, height=3.6)
     real = gene_profile(drawing.model.real.counts)
-    others = [("other real cells (floor)", drawing.floor.generated), ("generated", drawing.model.generated)]
+    others = [("other real cells (reference)", drawing.reference.generated), ("generated", drawing.model.generated)]
     for panel, (title, view) in zip(panels, others, strict=True):
         made = gene_profile(view.counts)
         panel.plot([0, 1], [0, 1], color=INK, lw=1, ls=":")
         panel.scatter(real.zero_fraction, made.zero_fraction, s=6, c=BLUE, alpha=0.35, linewidths=0, rasterized=True)
-        panel.set(xlabel="share of zeros, held-out real cells", ylabel="share of zeros", xlim=(0, 1.02), ylim=(0, 1.02))
+        panel.set(xlabel="zero fraction, held-out real cells", ylabel="zero fraction", xlim=(0, 1.02), ylim=(0, 1.02))
         gap = float(np.abs(real.zero_fraction - made.zero_fraction).mean())
         panel.set_title(f"{title}: mean gap {gap:.3f}")
     return (
-        "Zeros of every gene",
-        "Each mark is a gene; on the dotted line both samples hold the same share of zeros.",
+        "Zero fraction of every gene",
+        "Each mark is a gene; on the dotted line both samples have the same zero fraction.",
         canvas,
     )
 
@@ -256,20 +256,20 @@ def _gene_clouds(axes: Axes, real: tuple[Any, Any], made: tuple[Any, Any], *, na
     )
 
 
-def _depth(drawing: Drawing) -> tuple[str, str, Canvas]:
+def _library_size(drawing: Drawing) -> tuple[str, str, Canvas]:
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     canvas, panels = new_canvas(2, height=3.2)
     samples: list[tuple[str, Any, dict[str, Any]]] = [
         ("real, held out", drawing.model.real, {"color": INK, "lw": 1.8, "ls": "-"}),
-        ("other real cells (floor)", drawing.floor.generated, {"color": GREY, "lw": 1.4, "ls": "--"}),
+        ("other real cells (reference)", drawing.reference.generated, {"color": GREY, "lw": 1.4, "ls": "--"}),
         ("generated", drawing.model.generated, {"color": BLUE, "lw": 2.0, "ls": "-."}),
     ]
     if drawing.baseline is not None:
         samples.append(("independent genes", drawing.baseline.generated, {"color": ORANGE, "lw": 1.2, "ls": ":"}))
     readings: list[tuple[str, Callable[[Any], NDArray[Any]]]] = [
-        ("counts in a cell", lambda view: np.asarray(view.counts.sum(axis=1)).ravel()),
-        ("genes detected in a cell", lambda view: np.diff(view.counts.indptr)),
+        ("library size (UMIs or reads a cell)", lambda view: np.asarray(view.counts.sum(axis=1)).ravel()),
+        ("genes detected a cell", lambda view: np.diff(view.counts.indptr)),
     ]
     for panel, (title, read) in zip(panels, readings, strict=True):
         values = [np.maximum(read(view), 1) for _, view, _ in samples]
@@ -277,12 +277,16 @@ def _depth(drawing: Drawing) -> tuple[str, str, Canvas]:
         for (name, _, line), one in zip(samples, values, strict=True):
             height = np.histogram(one, bins=edges)[0] / len(one)
             panel.stairs(height, edges, label=name, **line)
-        panel.set(xscale="log", xlabel=title, ylabel="share of cells", yticks=[])
+        panel.set(xscale="log", xlabel=title, ylabel="fraction of cells", yticks=[])
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=9))
         panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         panel.xaxis.set_minor_formatter(NullFormatter())
     panels[0].legend(loc="best", fontsize=8)
-    return "Depth", "How many counts and how many genes a cell holds, on a log scale.", canvas
+    return (
+        "Library size and genes detected",
+        "Library size and number of genes detected in each cell, on a log scale.",
+        canvas,
+    )
 
 
 def _correlation(drawing: Drawing) -> tuple[str, str, Canvas]:
@@ -292,7 +296,7 @@ def _correlation(drawing: Drawing) -> tuple[str, str, Canvas]:
     genes = np.argsort(-detected, kind="stable")[:_TOP_GENES]
     upper = np.triu_indices(genes.size, 1)
     truth = _correlations(real, genes)[upper]
-    others = [("other real cells (floor)", drawing.floor.generated), ("generated", drawing.model.generated)]
+    others = [("other real cells (reference)", drawing.reference.generated), ("generated", drawing.model.generated)]
     if drawing.baseline is not None:
         others.append(("independent genes", drawing.baseline.generated))
     for panel, (title, view) in zip(panels, others, strict=True):
@@ -302,8 +306,8 @@ def _correlation(drawing: Drawing) -> tuple[str, str, Canvas]:
         panel.set(xlabel="correlation, held-out real cells", ylabel="correlation")
         panel.set_title(f"{title}: r {np.corrcoef(truth, made)[0, 1]:.2f}", fontsize=9)
         panel.set(xlim=(truth.min() - 0.05, truth.max() + 0.05), ylim=(truth.min() - 0.05, truth.max() + 0.05))
-    caption = f"Each place is a pair of the {genes.size} genes found in most cells; darker holds more pairs."
-    return "Correlation of genes", caption, canvas
+    caption = f"Each bin holds pairs of the {genes.size} genes detected in most cells; darker bins hold more pairs."
+    return "Gene-gene correlations", caption, canvas
 
 
 def _correlations(values: Any, genes: NDArray[np.int64]) -> NDArray[np.float64]:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""Judges: intervals against sklearn and simulation, honesty on equal cells, power on unequal ones."""
+"""Classifier two-sample tests: intervals against sklearn and simulation, level and power."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse.metrics import delong_interval, discriminator_auc
-from scdiffuse.metrics._discriminators import DiscriminatorKind
+from scdiffuse.metrics import delong_interval, two_sample_auc
+from scdiffuse.metrics._two_sample import ClassifierKind
 
-KINDS: tuple[DiscriminatorKind, ...] = ("forest", "boosting", "logistic", "network")
+KINDS: tuple[ClassifierKind, ...] = ("forest", "boosting", "logistic", "network")
 
 
 def test_the_area_agrees_with_sklearn_with_ties() -> None:
@@ -64,45 +64,45 @@ def test_the_interval_follows_the_definition_pair_by_pair() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_judge_is_at_chance_on_one_distribution(kind: DiscriminatorKind) -> None:
+def test_every_classifier_is_at_chance_on_one_distribution(kind: ClassifierKind) -> None:
     x, y = np.random.default_rng(2).normal(size=(2, 250, 6))
-    result = discriminator_auc(x, y, kind=kind, folds=3)
+    result = two_sample_auc(x, y, kind=kind, folds=3)
     assert result.low - 0.02 <= 0.5 <= result.high + 0.02
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_judge_names_the_feature_that_gives_cells_away(kind: DiscriminatorKind) -> None:
+def test_every_classifier_names_the_feature_that_differs(kind: ClassifierKind) -> None:
     x, y = np.random.default_rng(2).normal(size=(2, 250, 6))
     y[:, 3] += 1.5
-    result = discriminator_auc(x, y, kind=kind, folds=3, names=list("abcdef"))
+    result = two_sample_auc(x, y, kind=kind, folds=3, names=list("abcdef"))
     assert result.top_features[0][0] == "d"
     assert result.low > 0.7
 
 
 @pytest.mark.parametrize("kind", ["forest", "boosting"])
-def test_trees_see_lost_correlation_between_equal_marginals(kind: DiscriminatorKind) -> None:
+def test_trees_see_lost_correlation_between_equal_marginals(kind: ClassifierKind) -> None:
     stream = np.random.default_rng(4)
     x = np.repeat(stream.normal(size=(400, 1)), 2, axis=1) + 0.2 * stream.normal(size=(400, 2))
     y = np.column_stack([stream.permutation(x[:, 0]), stream.permutation(x[:, 1])])
-    assert discriminator_auc(x, y, kind=kind, folds=3).low > 0.7
+    assert two_sample_auc(x, y, kind=kind, folds=3).low > 0.7
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_area_agrees_with_sklearn_on_the_same_folds(kind: DiscriminatorKind) -> None:
+def test_the_area_agrees_with_sklearn_on_the_same_folds(kind: ClassifierKind) -> None:
     selection = pytest.importorskip("sklearn.model_selection")
     metrics = pytest.importorskip("sklearn.metrics")
     x, y = np.random.default_rng(5).normal(size=(2, 100, 4)).astype(np.float32)
     y[:, 0] += 0.5
     features, truth = np.concatenate([x, y]), np.arange(200) >= 100
     folds = selection.StratifiedKFold(5, shuffle=True, random_state=9)
-    scores = selection.cross_val_predict(_plain_judge(kind), features, truth, cv=folds, method="predict_proba")[:, 1]
-    assert discriminator_auc(x, y, kind=kind, seed=9).auc == pytest.approx(
-        metrics.roc_auc_score(truth, scores), abs=1e-12
-    )
+    scores = selection.cross_val_predict(_plain_classifier(kind), features, truth, cv=folds, method="predict_proba")[
+        :, 1
+    ]
+    assert two_sample_auc(x, y, kind=kind, seed=9).auc == pytest.approx(metrics.roc_auc_score(truth, scores), abs=1e-12)
 
 
-def _plain_judge(kind: DiscriminatorKind) -> Any:
-    """Build with scikit-learn alone what the docstring tells, for 200 cells of 4 features."""
+def _plain_classifier(kind: ClassifierKind) -> Any:
+    """Build the documented classifier with scikit-learn alone, for 200 cells of 4 features."""
     from sklearn import ensemble, linear_model, neural_network, pipeline, preprocessing
 
     if kind == "forest":
@@ -121,9 +121,9 @@ def _plain_judge(kind: DiscriminatorKind) -> Any:
     return pipeline.make_pipeline(preprocessing.StandardScaler(), layers)
 
 
-def test_threads_do_not_change_the_verdict() -> None:
+def test_threads_do_not_change_the_auc() -> None:
     x, y = np.random.default_rng(6).normal(size=(2, 80, 4))
-    assert discriminator_auc(x, y, n_jobs=1) == discriminator_auc(x, y, n_jobs=2)
+    assert two_sample_auc(x, y, n_jobs=1) == two_sample_auc(x, y, n_jobs=2)
 
 
 def test_boosting_keeps_the_features_that_are_least_often_zero() -> None:
@@ -131,7 +131,7 @@ def test_boosting_keeps_the_features_that_are_least_often_zero() -> None:
     wide = np.where(stream.random((120, 600)) < 0.02, 1.0, 0.0)
     wide[:, 599] = stream.normal(size=120) + np.repeat([0.0, 4.0], 60)
     names = [f"gene{k}" for k in range(600)]
-    result = discriminator_auc(wide[:60], wide[60:], kind="boosting", folds=2, names=names)
+    result = two_sample_auc(wide[:60], wide[60:], kind="boosting", folds=2, names=names)
     assert result.top_features[0][0] == "gene599"
 
 
@@ -144,10 +144,10 @@ def test_boosting_keeps_the_features_that_are_least_often_zero() -> None:
         ({"names": ["a"]}, "Got 1 names for 2 features"),
     ],
 )
-def test_judges_refuse_bad_settings(options: dict[str, object], words: str) -> None:
+def test_classifiers_refuse_bad_settings(options: dict[str, object], words: str) -> None:
     cells = np.zeros((20, 2))
     with pytest.raises(SettingError, match=words):
-        discriminator_auc(cells, cells, **options)  # type: ignore[arg-type]
+        two_sample_auc(cells, cells, **options)  # type: ignore[arg-type]
 
 
 def test_an_interval_needs_two_of_each() -> None:

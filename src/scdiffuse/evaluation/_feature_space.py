@@ -1,4 +1,4 @@
-"""The spaces that cells are compared in, fitted on real cells that neither side of the comparison holds."""
+"""Feature spaces for comparing cells: variable genes and principal components of separate real cells."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scdiffuse._core.errors import CountsError
-from scdiffuse.evaluation._samples import Sample
-from scdiffuse.metrics import View, depth_features, log_normalise
+from scdiffuse.evaluation._reading import Sample
+from scdiffuse.metrics import CellFeatures, log_normalise, qc_features
 
-__all__ = ["Space", "fit_space"]
+__all__ = ["FeatureSpace", "fit_space"]
 
 _MIN_FIT_CELLS = 10
 _OVERDISPERSION = 100.0  # Lause et al. 2021: what remains above it is biology
@@ -20,22 +20,22 @@ _BLOCK_GENES = 2048
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Space:
-    """Chosen genes and principal components of some real cells."""
+class FeatureSpace:
+    """Highly variable genes and principal components of real cells that are in neither sample."""
 
     genes: NDArray[np.str_]
     """Names of all shared genes, shape ``(G,)``."""
     chosen: NDArray[np.int64]
     """Columns of the genes that vary most, ascending, shape ``(H,)``."""
-    centre: NDArray[np.float32]
+    mean: NDArray[np.float32]
     """Mean log-normalised value of the chosen genes, shape ``(H,)``."""
     components: NDArray[np.float32]
     """Principal components, shape ``(P, H)``."""
-    depth_names: tuple[str, ...]
-    """Names of the depth features."""
+    qc_names: tuple[str, ...]
+    """Names of the QC metrics."""
 
-    def view(self, sample: Sample) -> View:
-        """Show a sample in every space.
+    def features(self, sample: Sample) -> CellFeatures:
+        """Compute the features of a sample in every space.
 
         Parameters
         ----------
@@ -47,25 +47,27 @@ class Space:
         The same cells in the same order.
         """
         genes = _log_values(sample.counts, self.chosen)
-        return View(
+        return CellFeatures(
             counts=sample.counts,
             genes=genes,
-            pcs=((genes - self.centre) @ self.components.T).astype(np.float32, copy=False),
-            depth=depth_features(sample.counts, self.genes)[0],
+            pcs=((genes - self.mean) @ self.components.T).astype(np.float32, copy=False),
+            qc=qc_features(sample.counts, self.genes)[0],
             labels=sample.labels,
             donors=sample.donors,
         )
 
 
-def fit_space(sample: Sample, genes: NDArray[np.str_], *, n_genes: int = 2000, n_pcs: int = 30, seed: int = 0) -> Space:
-    """Choose the genes that vary most and fit principal components to their log-normalised values.
+def fit_space(
+    sample: Sample, genes: NDArray[np.str_], *, n_genes: int = 2000, n_pcs: int = 30, seed: int = 0
+) -> FeatureSpace:
+    """Choose highly variable genes, and fit principal components to their log-normalised values.
 
     Genes are ranked by the variance of their Pearson residuals under a negative binomial of dispersion 1/100.
 
     Parameters
     ----------
     sample
-        Real cells that are compared with nothing, counts of shape ``(N, G)``.
+        Real cells that are in neither sample, counts of shape ``(N, G)``.
     genes
         Names of the columns, shape ``(G,)``.
     n_genes
@@ -77,7 +79,7 @@ def fit_space(sample: Sample, genes: NDArray[np.str_], *, n_genes: int = 2000, n
 
     Returns
     -------
-    The space.
+    The feature space.
 
     Raises
     ------
@@ -102,12 +104,12 @@ def fit_space(sample: Sample, genes: NDArray[np.str_], *, n_genes: int = 2000, n
     values = _log_values(sample.counts, chosen)
     width = max(1, min(n_pcs, values.shape[1] - 1, values.shape[0] - 1))
     fitted = PCA(n_components=width, svd_solver="randomized", random_state=seed).fit(values)
-    return Space(
+    return FeatureSpace(
         genes=genes,
         chosen=chosen,
-        centre=fitted.mean_.astype(np.float32),
+        mean=fitted.mean_.astype(np.float32),
         components=fitted.components_.astype(np.float32),
-        depth_names=tuple(depth_features(sample.counts[:1], genes)[1]),
+        qc_names=tuple(qc_features(sample.counts[:1], genes)[1]),
     )
 
 
@@ -118,15 +120,15 @@ def _log_values(counts: sparse.csr_matrix, chosen: NDArray[np.int64]) -> NDArray
 
 
 def _residual_variance(counts: sparse.csr_matrix) -> NDArray[np.float64]:
-    """Variance of clipped Pearson residuals, gene by gene, ``(G,)``; never the whole matrix dense."""
-    depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
-    share = np.asarray(counts.sum(axis=0), dtype=np.float64).ravel() / max(depth.sum(), 1.0)
+    """Variance of clipped Pearson residuals, gene by gene, ``(G,)``; dense for a block of genes at a time."""
+    library_size = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+    fraction = np.asarray(counts.sum(axis=0), dtype=np.float64).ravel() / max(library_size.sum(), 1.0)
     limit = np.sqrt(counts.shape[0])
     by_gene = counts.tocsc()
     score = np.zeros(counts.shape[1])
     for begin in range(0, counts.shape[1], _BLOCK_GENES):
         columns = slice(begin, begin + _BLOCK_GENES)
-        expected = depth[:, None] * share[columns]
+        expected = library_size[:, None] * fraction[columns]
         scale = np.sqrt(expected + expected**2 / _OVERDISPERSION)
         residual = by_gene[:, columns].toarray() - expected
         residual = np.divide(residual, scale, out=np.zeros_like(residual), where=scale > 0)

@@ -1,4 +1,4 @@
-"""Trained judges that tell generated cells from real ones they have not seen."""
+"""Classifier two-sample test (C2ST): AUC of a trained classifier between real and generated cells."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse._core.random import generator
-from scdiffuse.metrics._arrays import Array, paired, subsample
+from scdiffuse.metrics._feature_matrices import Array, paired, subsample
 
-__all__ = ["AucInterval", "DiscriminatorKind", "DiscriminatorScore", "Judge", "delong_interval", "discriminator_auc"]
+__all__ = ["AucInterval", "BinaryClassifier", "ClassifierKind", "TwoSampleScore", "delong_interval", "two_sample_auc"]
 
-DiscriminatorKind = Literal["forest", "boosting", "logistic", "network"]
+ClassifierKind = Literal["forest", "boosting", "logistic", "network"]
 _N_TOP = 10
 _N_SHUFFLED = 30
 _N_BOOSTED = 500
 
 
-class Judge(Protocol):
-    """A classifier of the scikit-learn manner."""
+class BinaryClassifier(Protocol):
+    """A binary classifier with the interface of scikit-learn."""
 
     def fit(self, X: Array, y: Array) -> object:
-        """Learn from cells and their truth."""
+        """Fit cells and whether each of them is generated."""
 
     def predict_proba(self, X: Array) -> Array:
-        """Give the probability of each class, shape ``(N, 2)``."""
+        """Predict the probability of each class, shape ``(N, 2)``."""
 
 
-class Settings(NamedTuple):
-    """What a judge is built with."""
+class ClassifierSettings(NamedTuple):
+    """Settings that a classifier is built with."""
 
     seed: int
     n_jobs: int
@@ -47,21 +47,21 @@ class AucInterval(NamedTuple):
     high: float
 
 
-class DiscriminatorScore(NamedTuple):
-    """How well a judge tells generated from real, and by what."""
+class TwoSampleScore(NamedTuple):
+    """How well a classifier separates generated from real cells, and by which features."""
 
     auc: float
-    """Area under the curve of held-out probabilities; .5 is chance."""
+    """Area under the ROC curve of held-out probabilities; .5 means indistinguishable."""
     low: float
     high: float
     top_features: tuple[tuple[str, float], ...]
-    """The features that give the generated cells away, with their importance, largest first."""
+    """The features that separate the samples best, with their importance, largest first."""
 
 
 def delong_interval(is_positive: NDArray[np.bool_], scores: Array, *, level: float = 0.95) -> AucInterval:
     r"""Compute the area under the ROC curve and its confidence interval.
 
-    With :math:`V_{10}(i)` the share of negatives that positive ``i`` outranks and :math:`V_{01}(j)` the share of
+    With :math:`V_{10}(i)` the fraction of negatives that positive ``i`` outranks and :math:`V_{01}(j)` the fraction of
     positives that outrank negative ``j`` (ties count half), the area is their mean and its variance
 
     .. math:: \operatorname{var}(V_{10}) / m + \operatorname{var}(V_{01}) / n.
@@ -71,7 +71,7 @@ def delong_interval(is_positive: NDArray[np.bool_], scores: Array, *, level: flo
     is_positive
         The truth, shape ``(N,)``.
     scores
-        Larger for what is thought positive, shape ``(N,)``.
+        Larger where a positive is more likely, shape ``(N,)``.
     level
         Confidence of the two-sided normal interval.
 
@@ -110,19 +110,19 @@ def delong_interval(is_positive: NDArray[np.bool_], scores: Array, *, level: flo
     return AucInterval(auc, max(auc - width, 0.0), min(auc + width, 1.0))
 
 
-def discriminator_auc(  # noqa: PLR0913 - one flat call is what users write
+def two_sample_auc(  # noqa: PLR0913 - one flat call is what users write
     x: Array,
     y: Array,
     *,
-    kind: DiscriminatorKind = "forest",
+    kind: ClassifierKind = "forest",
     folds: int = 5,
     names: Sequence[str] | None = None,
     max_cells: int = 5000,
     n_trees: int = 100,
     seed: int = 0,
     n_jobs: int = 2,
-) -> DiscriminatorScore:
-    """Train a judge on some cells and score it on the others, until every cell was held out once.
+) -> TwoSampleScore:
+    """Test by cross-validation how well a classifier separates generated from real cells (C2ST).
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def discriminator_auc(  # noqa: PLR0913 - one flat call is what users write
     n_trees
         Trees of the forest.
     seed
-        Chooses cells, folds and the judge's randomness.
+        Seed of the subsample, the folds and the classifier.
     n_jobs
         Threads for the forest.
 
@@ -161,8 +161,10 @@ def discriminator_auc(  # noqa: PLR0913 - one flat call is what users write
     Lopez-Paz and Oquab 2017, https://arxiv.org/abs/1610.06545 (classifier two-sample test); the area instead of the
     accuracy as in Zinati et al. 2024, https://doi.org/10.1038/s41467-024-48516-6.
     """
-    if kind not in _JUDGES or folds < 2:
-        msg = f"Got `kind` {kind!r} and `folds` {folds}; expected one of {', '.join(_JUDGES)} and at least 2 folds."
+    if kind not in _CLASSIFIERS or folds < 2:
+        msg = (
+            f"Got `kind` {kind!r} and `folds` {folds}; expected one of {', '.join(_CLASSIFIERS)} and at least 2 folds."
+        )
         raise SettingError(msg)
     x, y = (cells[subsample(len(cells), max_cells, seed=seed, stream=f"judged {k}")] for k, cells in enumerate((x, y)))
     x, y = paired(x, y, least=folds)
@@ -172,25 +174,25 @@ def discriminator_auc(  # noqa: PLR0913 - one flat call is what users write
         msg = f"Got {len(named)} names for {features.shape[1]} features; pass one name a column."
         raise SettingError(msg)
     is_generated = np.arange(len(features)) >= len(x)
-    settings = Settings(seed, n_jobs, n_trees)
+    settings = ClassifierSettings(seed, n_jobs, n_trees)
     seen = _most_detected(features) if kind == "boosting" else np.arange(features.shape[1])
     features = features[:, seen]
     scores, importance = _held_out_scores(
-        features, is_generated, lambda: _JUDGES[kind](settings, features.shape), folds=folds, seed=seed
+        features, is_generated, lambda: _CLASSIFIERS[kind](settings, features.shape), folds=folds, seed=seed
     )
     order = np.argsort(-importance, kind="stable")[:_N_TOP]
     top = tuple((named[seen[i]], float(importance[i])) for i in order if importance[i] > 0)
-    return DiscriminatorScore(*delong_interval(is_generated, scores), top)
+    return TwoSampleScore(*delong_interval(is_generated, scores), top)
 
 
 def _most_detected(features: Array) -> NDArray[np.int64]:
-    """Choose the columns that are least often 0, whose time boosting is worth; the truth is not looked at."""
+    """Choose the columns that are least often 0, which limits the time of boosting, without using the labels."""
     detected = np.count_nonzero(features, axis=0)
     return np.sort(np.argsort(-detected, kind="stable")[:_N_BOOSTED])
 
 
 def _held_out_scores(
-    features: Array, is_generated: NDArray[np.bool_], judge: Callable[[], Judge], *, folds: int, seed: int
+    features: Array, is_generated: NDArray[np.bool_], build: Callable[[], BinaryClassifier], *, folds: int, seed: int
 ) -> tuple[Array, Array]:
     """Pool each cell's probability from the fold that held it out; average the features' importance."""
     from sklearn.exceptions import ConvergenceWarning
@@ -200,9 +202,9 @@ def _held_out_scores(
     importance = np.zeros(features.shape[1])
     splits = StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, is_generated)
     for fold, (fit, held_out) in enumerate(splits):
-        model = judge()
+        model = build()
         with warnings.catch_warnings():
-            # A judge that stopped early is still judged on held-out cells only.
+            # A classifier that stops early is still scored on held-out cells only.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(features[fit], is_generated[fit])
         scores[held_out] = model.predict_proba(features[held_out])[:, 1]
@@ -214,8 +216,8 @@ def _held_out_scores(
     return scores, importance
 
 
-def _own_importance(model: Judge) -> Array | None:
-    """Read the importance that a forest or a regression brings along, adding up to 1."""
+def _own_importance(model: BinaryClassifier) -> Array | None:
+    """Read the feature importance of a forest or a regression; it sums to 1."""
     last: Any = model.steps[-1][1] if hasattr(model, "steps") else model
     if hasattr(last, "feature_importances_"):
         return np.asarray(last.feature_importances_)
@@ -225,8 +227,8 @@ def _own_importance(model: Judge) -> Array | None:
     return np.asarray(sizes / max(float(sizes.sum()), 1e-12))
 
 
-def _shuffled_importance(model: Judge, features: Array, truth: NDArray[np.bool_], *, seed: int) -> Array:
-    """Measure the area lost when one feature is shuffled, for those that separate best alone."""
+def _shuffled_importance(model: BinaryClassifier, features: Array, truth: NDArray[np.bool_], *, seed: int) -> Array:
+    """Measure the area lost when one feature is shuffled, for the features that separate best alone."""
     from scipy.stats import rankdata
 
     importance = np.zeros(features.shape[1])
@@ -242,23 +244,23 @@ def _shuffled_importance(model: Judge, features: Array, truth: NDArray[np.bool_]
     return importance
 
 
-def _forest(settings: Settings, shape: tuple[int, ...]) -> Judge:
+def _forest(settings: ClassifierSettings, shape: tuple[int, ...]) -> BinaryClassifier:
     """Build the forest of full-depth trees."""
     from sklearn.ensemble import RandomForestClassifier
 
     del shape
-    judge: Judge = RandomForestClassifier(
+    classifier: BinaryClassifier = RandomForestClassifier(
         n_estimators=settings.n_trees, random_state=settings.seed, n_jobs=settings.n_jobs
     )
-    return judge
+    return classifier
 
 
-def _boosting(settings: Settings, shape: tuple[int, ...]) -> Judge:
+def _boosting(settings: ClassifierSettings, shape: tuple[int, ...]) -> BinaryClassifier:
     """Build gradient boosting with small trees."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     del shape
-    judge: Judge = HistGradientBoostingClassifier(
+    classifier: BinaryClassifier = HistGradientBoostingClassifier(
         max_iter=60,
         learning_rate=0.15,
         max_leaf_nodes=8,
@@ -266,23 +268,23 @@ def _boosting(settings: Settings, shape: tuple[int, ...]) -> Judge:
         early_stopping=False,
         random_state=settings.seed,
     )
-    return judge
+    return classifier
 
 
-def _logistic(settings: Settings, shape: tuple[int, ...]) -> Judge:
+def _logistic(settings: ClassifierSettings, shape: tuple[int, ...]) -> BinaryClassifier:
     """Build ridge logistic regression on standardised features."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     # The penalty grows with the number of features, so that wide data do not separate by chance alone.
-    strength = LogisticRegression(C=1 / (1 + shape[1] / 20), max_iter=200, random_state=settings.seed)
-    judge: Judge = make_pipeline(StandardScaler(), strength)
-    return judge
+    regression = LogisticRegression(C=1 / (1 + shape[1] / 20), max_iter=200, random_state=settings.seed)
+    classifier: BinaryClassifier = make_pipeline(StandardScaler(), regression)
+    return classifier
 
 
-def _network(settings: Settings, shape: tuple[int, ...]) -> Judge:
-    """Build a small network on standardised features, stopped by a part of its own training cells."""
+def _network(settings: ClassifierSettings, shape: tuple[int, ...]) -> BinaryClassifier:
+    """Build a small network on standardised features, with early stopping on a part of its training cells."""
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -296,11 +298,11 @@ def _network(settings: Settings, shape: tuple[int, ...]) -> Judge:
         max_iter=40,
         random_state=settings.seed,
     )
-    judge: Judge = make_pipeline(StandardScaler(), layers)
-    return judge
+    classifier: BinaryClassifier = make_pipeline(StandardScaler(), layers)
+    return classifier
 
 
-_JUDGES: dict[str, Callable[[Settings, tuple[int, ...]], Judge]] = {
+_CLASSIFIERS: dict[str, Callable[[ClassifierSettings, tuple[int, ...]], BinaryClassifier]] = {
     "forest": _forest,
     "boosting": _boosting,
     "logistic": _logistic,

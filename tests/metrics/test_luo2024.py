@@ -1,4 +1,4 @@
-"""The paper's columns against their definitions, and what they are blind to."""
+"""Metrics of Luo et al. 2024 against their definitions, and what they are blind to."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 
 from scdiffuse.metrics import (
-    Labelled,
+    LabelledCells,
     centroid_cosine,
     centroid_distance,
     forest_auc_depth5,
     ilisi,
     knn_auc,
-    label_recognition,
+    label_accuracy,
     lisi,
     log_normalise,
     mmd5,
@@ -67,24 +67,24 @@ def test_ilisi_is_lisi_of_perplexity_thirty(cells: Cells) -> None:
 
 
 @pytest.mark.parametrize("apart", [0.0, 4.0])
-def test_the_papers_discriminators_range_from_chance_to_certainty(cells: Cells, apart: float) -> None:
+def test_the_two_sample_tests_of_luo2024_range_from_chance_to_certainty(cells: Cells, apart: float) -> None:
     x, y = cells[0], np.random.default_rng(5).normal(size=(120, 5)) + apart
     for result in (forest_auc_depth5(x, y, n_trees=50), knn_auc(x, y)):
         assert result.low <= (1.0 if apart else 0.5) <= result.high + 0.01
 
 
-def test_the_papers_discriminators_agree_with_sklearn(cells: Cells) -> None:
+def test_the_two_sample_tests_of_luo2024_agree_with_sklearn(cells: Cells) -> None:
     selection = pytest.importorskip("sklearn.model_selection")
     ensemble, neighbors = pytest.importorskip("sklearn.ensemble"), pytest.importorskip("sklearn.neighbors")
     metrics = pytest.importorskip("sklearn.metrics")
     features, truth = np.concatenate(cells).astype(np.float32), np.arange(240) >= 120
     parts = selection.train_test_split(features, truth, test_size=0.25, stratify=truth, random_state=0)
-    judges = (
+    classifiers = (
         (forest_auc_depth5(*cells, n_trees=20), ensemble.RandomForestClassifier(20, max_depth=5, random_state=0)),
         (knn_auc(*cells), neighbors.KNeighborsClassifier(5)),
     )
-    for found, judge in judges:
-        scores = judge.fit(parts[0], parts[2]).predict_proba(parts[1])[:, 1]
+    for found, classifier in classifiers:
+        scores = classifier.fit(parts[0], parts[2]).predict_proba(parts[1])[:, 1]
         assert found.auc == pytest.approx(metrics.roc_auc_score(parts[3], scores), abs=1e-12)
 
 
@@ -97,13 +97,15 @@ def test_mmd5_agrees_with_sklearn(cells: Cells) -> None:
     assert mmd5(*cells) == pytest.approx(expected, abs=1e-6)
 
 
-def test_label_recognition_is_the_mean_over_labels() -> None:
+def test_label_accuracy_is_the_mean_over_labels() -> None:
     stream = np.random.default_rng(0)
     labels = np.repeat(["a", "b"], [90, 10])
     values = stream.normal(size=(100, 3)) + 9.0 * (labels == "b")[:, None]
     generated = values.copy()
     generated[labels == "b"] -= 9.0
-    assert label_recognition(Labelled(values, labels), Labelled(generated, labels)) == pytest.approx(0.5, abs=0.01)
+    assert label_accuracy(LabelledCells(values, labels), LabelledCells(generated, labels)) == pytest.approx(
+        0.5, abs=0.01
+    )
 
 
 def test_centroids_of_a_hand_computed_case() -> None:
