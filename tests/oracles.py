@@ -75,23 +75,23 @@ class MixtureDenoiser:
         return estimate
 
 
-class BurstMoments(NamedTuple):
-    """What a count with bursts is like."""
+class OutlierMoments(NamedTuple):
+    """Moments of a count with at least one outlier."""
 
     chance: Any
-    """Of any burst."""
+    """Probability of at least one outlier."""
     mean: Any
-    """Of the count less one, where there is a burst."""
+    """Mean of the count minus one, given an outlier."""
     excess: Any
-    """Its variance less its mean."""
+    """Variance of the same minus its mean."""
 
 
-def burst_moments(mean: Any, rate: Any, size: Any) -> BurstMoments:
-    """Add up Poisson counts and a Poisson number, above zero, of ones with a geometric number of counts on top."""
+def outlier_moments(mean: Any, rate: Any, size: Any) -> OutlierMoments:
+    """Compute the moments of a Poisson count plus a positive Poisson number of geometric outliers."""
     expected = np.asarray(rate * mean)
     chance = -np.expm1(-expected)
     number = np.divide(expected, chance, out=np.ones_like(chance), where=chance > 0)
     spread = number * (1 + expected) - number**2  # variance of a Poisson number that is not zero
     variance = mean + number * (size + size**2) + spread * (1 + size) ** 2
     total = mean + number * (1 + size) - 1
-    return BurstMoments(chance, total, variance - total)
+    return OutlierMoments(chance, total, variance - total)

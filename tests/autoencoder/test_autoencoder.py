@@ -1,4 +1,4 @@
-"""The whole autoencoder: its bound, its laws."""
+"""The whole autoencoder: its ELBO and its invariants."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import scipy.sparse as sp
 import torch
 
 from scdiffuse._core.random import cell_keys
-from scdiffuse.autoencoder import AutoencoderConfig, CountAutoencoder, read_counts
+from scdiffuse.autoencoder import LIKELIHOODS, AutoencoderConfig, CountAutoencoder, read_counts
 
 N_LATENT = 3
 
 
-@pytest.fixture(params=["burst", "negative_binomial"])
+@pytest.fixture(params=list(LIKELIHOODS))
 def autoencoder(request: pytest.FixtureRequest, counts: sp.csr_matrix) -> CountAutoencoder:
     """A network whose decoder does more than at its start."""
     with torch.random.fork_rng():
@@ -28,16 +28,14 @@ def _latents(n: int) -> torch.Tensor:
     return torch.randn(n, N_LATENT, generator=torch.Generator().manual_seed(1))
 
 
-def test_the_bound_is_misfit_and_divergence_from_the_prior(
-    autoencoder: CountAutoencoder, counts: sp.csr_matrix
-) -> None:
+def test_the_elbo_is_log_likelihood_and_kl_divergence(autoencoder: CountAutoencoder, counts: sp.csr_matrix) -> None:
     weights = torch.linspace(0.5, 1.5, 60)
-    nll, divergence = (term.detach() for term in autoencoder.terms(counts, torch.zeros(60, N_LATENT), weights))
+    nll, kl = (term.detach() for term in autoencoder.terms(counts, torch.zeros(60, N_LATENT), weights))
     posterior = autoencoder.encode(counts)
     expected = torch.distributions.kl_divergence(
         torch.distributions.Normal(posterior.mean, posterior.std), torch.distributions.Normal(0.0, 1.0)
     )
-    torch.testing.assert_close(divergence, (weights * expected.sum(dim=1)).sum())
+    torch.testing.assert_close(kl, (weights * expected.sum(dim=1)).sum())
     cells = read_counts(counts, torch.device("cpu"))
     by_cell = autoencoder.likelihood.nll_per_cell(autoencoder.decoder(posterior.mean), cells)
     torch.testing.assert_close(nll, (weights * by_cell).sum().detach())
@@ -58,7 +56,7 @@ def test_a_decoded_cell_ignores_its_batch_mates(autoencoder: CountAutoencoder) -
     assert (together[chosen] != alone).nnz == 0
 
 
-def test_shares_sum_to_one_and_are_the_same_in_any_block(autoencoder: CountAutoencoder) -> None:
+def test_fractions_sum_to_one_and_are_the_same_in_any_block(autoencoder: CountAutoencoder) -> None:
     latents = _latents(300)
     fractions = autoencoder.fractions(latents)
     np.testing.assert_allclose(fractions.sum(axis=1), 1.0, rtol=1e-5)

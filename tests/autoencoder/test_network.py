@@ -1,4 +1,4 @@
-"""Encoder and decoder: sparse equals dense, rows know nothing of each other."""
+"""Settings, encoder and decoder: sparse equals dense, and no cell depends on another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse.autoencoder import AutoencoderConfig
+from scdiffuse.autoencoder import AutoencoderConfig, DispersionConfig, NetworkConfig
 from scdiffuse.autoencoder._network import Decoder, Encoder, _SparseProduct, normalise
 
 CONFIG = AutoencoderConfig(n_latent=3, n_hidden=8)
@@ -25,16 +25,56 @@ def _encoder(n_genes: int) -> Encoder:
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ({"n_latent": 0}, "must be at least 1"),
-        ({"kl_weight": -1.0}, "must not be negative"),
+        ({"n_latent": 0}, "`n_latent` must be at least 1, got 0"),
+        ({"kl_weight": -1.0}, "`kl_weight` must not be negative, got -1.0"),
+        ({"linear_rate": 0.0}, "`linear_rate` must be positive, got 0.0"),
+        ({"late_start": 2.0}, "`late_start` must lie between 0 and 1, got 2.0"),
         ({"thinning": 1.0}, "`thinning` must be at least 0 and below 1, got 1.0"),
-        ({"balance": 1.5}, "`balance` must be between 0 and 1, got 1.5"),
-        ({"likelihood": "poisson"}, "must be 'burst' or 'negative_binomial', got 'poisson'"),
+        ({"inverse_frequency_weight": 1.5}, "`inverse_frequency_weight` must lie between 0 and 1, got 1.5"),
+        ({"likelihood": "poisson"}, "must be 'negative_binomial_with_outliers' or 'negative_binomial', got 'poisson'"),
     ],
 )
 def test_settings_out_of_range_are_refused(setting: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingError, match=words):
         AutoencoderConfig(**setting)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"n_steps": 0}, "`n_steps` of the dispersions must be at least 1, got 0"),
+        ({"outlier_precision": -1.0}, "`outlier_precision` must not be negative, got -1.0"),
+        ({"first_step": 2.0}, "must be positive and rise"),
+        ({"step_increase": 0.9}, "`step_increase` above 1"),
+        ({"read_counts_per_detection": 0.0}, "`read_counts_per_detection` must be positive, got 0.0"),
+    ],
+)
+def test_settings_of_dispersions_out_of_range_are_refused(setting: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        DispersionConfig(**setting)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"target_sum": 0.0}, "`target_sum` must be positive, got 0.0"),
+        ({"lowest_log_variance": 5.0}, "`lowest_log_variance` must be below `highest_log_variance`"),
+    ],
+)
+def test_settings_of_networks_out_of_range_are_refused(setting: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        NetworkConfig(**setting)
+
+
+def test_networks_follow_their_settings(counts: sp.csr_matrix) -> None:
+    network = NetworkConfig(target_sum=10.0, initial_log_variance=-30.0, lowest_log_variance=-2.0)
+    encoder = Encoder(counts.shape[1], AutoencoderConfig(n_latent=3, n_hidden=8, network=network))
+    _, log_variance = encoder(counts)
+    assert bool((log_variance == -2.0).all())
+    assert encoder.target_sum == 10.0
+    still = NetworkConfig(initial_weight_std=1e-9)
+    decoder = Decoder(torch.full((4,), 0.25), AutoencoderConfig(n_latent=3, n_hidden=8, network=still))
+    assert float(decoder.loadings.detach().abs().max()) < 1e-7
 
 
 def test_normalising_scales_each_cell_and_keeps_zeros(counts: sp.csr_matrix) -> None:
@@ -69,7 +109,7 @@ def test_an_encoded_cell_ignores_its_batch_mates(counts: sp.csr_matrix) -> None:
     torch.testing.assert_close(encoder(counts[5:6])[0].detach(), together[5:6])
 
 
-def test_the_decoder_starts_at_the_mean_shares() -> None:
+def test_the_decoder_starts_at_the_mean_fractions() -> None:
     fractions = torch.tensor([0.5, 0.3, 0.2])
     decoder = Decoder(fractions, CONFIG)
     found = torch.softmax(decoder(torch.zeros(2, 3)), dim=1).detach()

@@ -1,6 +1,11 @@
-"""The training task: repeatable, every weight in one group."""
+"""The training task: reproducible losses, weights of cells, late starts, the final fit of dispersions."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy, deepcopy
+from dataclasses import replace
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -11,7 +16,7 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.processes import WHOLE, Part
 from scdiffuse._core.random import Draws, generator
-from scdiffuse.autoencoder import AutoencoderConfig, AutoencoderTask, CountAutoencoder, Labelled
+from scdiffuse.autoencoder import AutoencoderConfig, AutoencoderTask, CellConditions, CountAutoencoder
 from scdiffuse.autoencoder._counts import read_counts
 from scdiffuse.autoencoder._task import inverse_frequency_weights
 from scdiffuse.cells import open_source
@@ -53,13 +58,15 @@ def test_a_few_steps_lower_the_validation_loss(task: AutoencoderTask) -> None:
 
 
 def test_no_cell_weighs_more_than_ten_usual_ones(task: AutoencoderTask) -> None:
-    usual = float(np.median(np.asarray(task._held.sum(axis=1))))
+    usual = float(np.median(np.asarray(task._validation_counts.sum(axis=1))))
     sizes = np.array([1.0, usual, 9 * usual, 40 * usual])
-    weights = task._weights(sp.csr_matrix(sizes[:, None].astype(np.float32)))
+    weights = task._library_size_weights(sp.csr_matrix(sizes[:, None].astype(np.float32)))
     np.testing.assert_allclose(weights.numpy(), [1.0, 1.0, 1.0, 0.25])
 
 
-def test_a_cell_of_a_thousand_times_the_counts_does_not_rule_the_loss(adata: ad.AnnData, task: AutoencoderTask) -> None:
+def test_a_cell_of_a_thousand_times_the_counts_does_not_dominate_the_loss(
+    adata: ad.AnnData, task: AutoencoderTask
+) -> None:
     adata.X[3] = 1000 * adata.X[3]
     cells = np.arange(50)
     heavy = AutoencoderTask(task.module, open_source(adata), training=cells, validation=np.arange(50, 60))
@@ -92,31 +99,31 @@ def _gradient(task: AutoencoderTask, cells: NDArray[np.int64], parts: list[Part]
     return torch.cat([weight.grad.flatten() for weight in task.module.parameters() if weight.grad is not None]), total
 
 
-def test_bends_and_shapes_of_a_tuned_network_do_not_wait(adata: ad.AnnData, task: AutoencoderTask) -> None:
+def test_nothing_starts_late_in_a_warm_started_network(adata: ad.AnnData, task: AutoencoderTask) -> None:
     cells = np.arange(60)
     source = open_source(adata)
-    tuned = AutoencoderTask(task.module, source, training=cells[:50], validation=cells[50:], is_tuned=True)
+    tuned = AutoencoderTask(task.module, source, training=cells[:50], validation=cells[50:], is_warm_started=True)
     assert [group["begin"] for group in tuned.parameter_groups()] == [0.0] * 4
     assert max(group["begin"] for group in task.parameter_groups()) > 0.0
     losses = [one.loss(cells[:50], Draws.of(generator(0), 50), progress=0.0).item() for one in (task, tuned)]
     assert losses[0] != losses[1]
 
 
-def _slopes(task: AutoencoderTask, n: int) -> torch.Tensor:
-    """Derivatives of the fit by all shapes of the likelihood."""
+def _dispersion_gradients(task: AutoencoderTask, n: int) -> torch.Tensor:
+    """Compute the gradients of all dispersion parameters."""
     network, rows = task.module, task._source.rows(np.arange(n))
     with torch.no_grad():
         logits = network.decoder(network.infer(rows, torch.zeros(n, network.config.n_latent))[0])
     nll = network.likelihood.nll_per_cell(logits, read_counts(rows, logits.device))
-    loss = (task._weights(rows) * nll).sum() + network.likelihood.penalty()
+    loss = (task._library_size_weights(rows) * nll).sum() + network.likelihood.penalty()
     return torch.stack(torch.autograd.grad(loss, list(network.likelihood.parameters())))
 
 
-def test_shapes_are_fitted_to_their_optimum_and_nothing_else_moves() -> None:
+def test_dispersions_are_fitted_to_their_optimum_and_nothing_else_moves() -> None:
     rng, n, means = np.random.default_rng(0), 600, np.array([4.0, 9.0, 30.0, 60.0])
     size = np.array([0.7, 2.0, 5.0, 1e6])
     counts = rng.poisson(rng.gamma(size, means / size, (n, 4)))
-    counts[:, 3] += 200  # most of a library, so that shares hardly depend on the others
+    counts[:, 3] += 200  # most of the library size, so that fractions hardly depend on the other genes
     cells = ad.AnnData(sp.csr_matrix(counts.astype(np.float32)))
     network = CountAutoencoder(
         torch.from_numpy(counts.mean(axis=0) / counts.sum(axis=1).mean()).float(),
@@ -126,10 +133,11 @@ def test_shapes_are_fitted_to_their_optimum_and_nothing_else_moves() -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     task = AutoencoderTask(network, open_source(cells), training=np.arange(n), validation=np.arange(n))
     task.fit_dispersions()
-    off = np.abs(network.likelihood.log_inverse_dispersion.detach().numpy()[:3] - np.log(size[:3]))
-    assert (off < [0.25, 0.25, 0.4]).all()  # at the optimum a part of the third's variance passes as bursts
-    slopes = _slopes(task, n)
-    assert slopes.abs().max() < 2.0  # nats for a shape e times as large; a sixth of a unit off would be 50
+    fitted = network.likelihood.get_parameter("log_inverse_dispersion").detach().numpy()
+    off = np.abs(fitted[:3] - np.log(size[:3]))
+    assert (off < [0.25, 0.25, 0.4]).all()  # at the optimum a part of the third's variance is explained by outliers
+    gradients = _dispersion_gradients(task, n)
+    assert gradients.abs().max() < 2.0  # nats per unit of the log; a sixth of a unit off would give 50
     moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == {
         f"likelihood.{name}" for name in ("log_inverse_dispersion", "log_outlier_rate", "log_outlier_size")
@@ -137,10 +145,10 @@ def test_shapes_are_fitted_to_their_optimum_and_nothing_else_moves() -> None:
     assert all(weight.requires_grad and weight.grad is None for weight in network.parameters())
 
 
-@pytest.mark.parametrize(("balance", "ratio"), [(0.0, 1.0), (0.5, 2.0), (1.0, 4.0)])
-def test_rare_combinations_weigh_more(balance: float, ratio: float) -> None:
+@pytest.mark.parametrize(("exponent", "ratio"), [(0.0, 1.0), (0.5, 2.0), (1.0, 4.0)])
+def test_rare_combinations_have_larger_weights(exponent: float, ratio: float) -> None:
     codes = torch.tensor([[0, 0]] * 80 + [[0, 1]] * 20)
-    weights = inverse_frequency_weights(codes, balance)
+    weights = inverse_frequency_weights(codes, exponent)
     assert weights.mean().item() == pytest.approx(1.0)
     assert (weights[-1] / weights[0]).item() == pytest.approx(ratio)
 
@@ -149,13 +157,13 @@ def test_without_labels_all_cells_weigh_the_same() -> None:
     assert (inverse_frequency_weights(torch.zeros(5, 0, dtype=torch.long), 1.0) == 1).all()
 
 
-def test_no_single_cell_of_its_kind_rules() -> None:
-    weights = inverse_frequency_weights(torch.tensor([[0]] * 9999 + [[1]]), 1.0)
-    assert weights[-1].item() == pytest.approx(4.0, rel=0.5)
+def test_the_largest_weight_of_a_single_cell_is_bounded() -> None:
+    weights = inverse_frequency_weights(torch.tensor([[0]] * 9999 + [[1]]), 1.0, largest=3.0)
+    assert (weights[-1] / weights[0]).item() == pytest.approx(3.0, rel=1e-3)
 
 
 def _of_labels(adata: ad.AnnData, task: AutoencoderTask, codes: list[int]) -> AutoencoderTask:
-    """Give labels to the fifty training cells, and the same ones backwards to those that it is stopped by."""
+    """Give labels to the fifty training cells, and the same ones in reverse order to the validation cells."""
     prior = ConditionPrior([2], 0, 2)
     training, validation = (
         ConditionTensors(torch.tensor(part)[:, None], torch.zeros(len(part), 0)) for part in (codes, codes[:10][::-1])
@@ -165,30 +173,97 @@ def _of_labels(adata: ad.AnnData, task: AutoencoderTask, codes: list[int]) -> Au
         open_source(adata),
         training=np.arange(50),
         validation=np.arange(50, 60)[::-1].copy(),
-        labelled=Labelled(prior, training, validation),
+        conditions=CellConditions(prior, training, validation),
     )
 
 
-def test_latents_are_expected_where_labels_say(adata: ad.AnnData, task: AutoencoderTask) -> None:
+def test_conditions_move_the_prior_of_latents(adata: ad.AnnData, task: AutoencoderTask) -> None:
     labelled = _of_labels(adata, task, [0, 1] * 25)
     cells = np.array([4, 7])
     same = [one.loss(cells, Draws.of(generator(0), 2)).item() for one in (task, labelled)]
     assert same[0] == pytest.approx(same[1])
     assert labelled.validate() == pytest.approx(task.validate())
-    assert labelled._labelled is not None
+    assert labelled._conditions is not None
     with torch.no_grad():
-        labelled._labelled.prior.weights[:] = torch.tensor([[3.0, 0.0], [0.0, 0.0]])
-    rows = labelled._held
+        labelled._conditions.prior.weights[:] = torch.tensor([[3.0, 0.0], [0.0, 0.0]])
+    rows = labelled._validation_counts
     mean = task.module.encode(rows).mean[:, 0]
-    first = torch.tensor([0, 1] * 5) == 0  # both cells and labels were given backwards
+    first = torch.tensor([0, 1] * 5) == 0  # both cells and labels were given in reverse order
     extra = (0.5 * (3.0 - mean[first]) ** 2 - 0.5 * mean[first] ** 2).sum() / 10
     assert labelled.validate() - task.validate() == pytest.approx(extra.item(), rel=1e-3)
 
 
 def test_the_prior_learns_beside_the_network(adata: ad.AnnData, task: AutoencoderTask) -> None:
     labelled = _of_labels(adata, task, [0, 1] * 25)
-    assert labelled._labelled is not None
-    assert any(labelled._labelled.prior.weights is weight for weight in labelled.parameter_groups()[-1]["params"])
+    assert labelled._conditions is not None
+    assert any(labelled._conditions.prior.weights is weight for weight in labelled.parameter_groups()[-1]["params"])
     labelled.loss(np.arange(50), Draws.of(generator(0), 50)).backward()  # type: ignore[no-untyped-call]
-    assert labelled._labelled.prior.weights.grad is not None
-    assert (labelled._labelled.prior.weights.grad != 0).all()
+    assert labelled._conditions.prior.weights.grad is not None
+    assert (labelled._conditions.prior.weights.grad != 0).all()
+
+
+def _with(adata: ad.AnnData, task: AutoencoderTask, **settings: Any) -> AutoencoderTask:
+    """Build the same network under other settings, with labels of which one is rare."""
+    network = CountAutoencoder(torch.full((adata.n_vars,), 0.1), replace(task.module.config, **settings))
+    network.load_state_dict(task.module.state_dict(), strict=False)
+    copied = copy(task)
+    copied.module = network
+    return _of_labels(adata, copied, [0] * 45 + [1] * 5)
+
+
+def _losses(tasks: Sequence[AutoencoderTask]) -> list[float]:
+    return [one.loss(np.arange(50), Draws.of(generator(0), 50)).item() for one in tasks]
+
+
+def test_inverse_frequency_weights_are_off_at_zero(adata: ad.AnnData, task: AutoencoderTask) -> None:
+    off, on = (_with(adata, task, inverse_frequency_weight=exponent) for exponent in (0.0, 0.25))
+    assert (off._frequency_weights == 1).all()
+    assert len(set(_losses([off, on]))) == 2
+
+
+def test_thinning_is_off_at_zero(adata: ad.AnnData, task: AutoencoderTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[sp.csr_matrix] = []
+
+    def infer(counts: sp.csr_matrix, noise: torch.Tensor, **given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(given["seen"])
+        return torch.zeros(len(noise), 2), torch.zeros(len(noise))
+
+    for thinning in (0.0, 0.6):
+        other = _with(adata, task, thinning=thinning)
+        monkeypatch.setattr(other.module, "infer", infer)
+        _losses([other])
+    whole = task._source.rows(np.arange(50))
+    assert (seen[0] != whole).nnz == 0
+    assert seen[1].sum() < whole.sum()
+
+
+def test_without_the_outlier_component_the_likelihood_is_the_plain_negative_binomial(
+    adata: ad.AnnData, task: AutoencoderTask
+) -> None:
+    off = _with(adata, task, likelihood="negative_binomial")
+    assert [name for name, _ in off.module.likelihood.named_parameters()] == ["log_inverse_dispersion"]
+    on = _with(adata, task)
+    late, early = (on.loss(np.arange(50), Draws.of(generator(0), 50), progress=at).item() for at in (1.0, 0.0))
+    assert _losses([off])[0] == pytest.approx(early) != pytest.approx(late)
+
+
+def test_the_final_fit_of_dispersions_is_off_without_its_setting(adata: ad.AnnData, task: AutoencoderTask) -> None:
+    for is_on in (False, True):
+        other = _with(adata, task, dispersion_fit=is_on)
+        before = other.module.likelihood.get_parameter("log_inverse_dispersion").clone()
+        other.fit_dispersions()
+        assert torch.equal(other.module.likelihood.get_parameter("log_inverse_dispersion"), before) is not is_on
+
+
+def test_the_seed_decides_what_validation_and_the_fit_of_dispersions_draw(
+    adata: ad.AnnData, task: AutoencoderTask
+) -> None:
+    cells, found = np.arange(60), []
+    for seed in (0, 1):
+        network = deepcopy(task.module)
+        other = AutoencoderTask(network, task._source, training=cells[:50], validation=cells[50:], seed=seed)
+        loss = other.validate()
+        other.fit_dispersions()
+        found.append((loss, float(network.likelihood.get_parameter("log_inverse_dispersion").detach().sum())))
+    assert found[0][0] == task.validate() != found[1][0]
+    assert found[0][1] != found[1][1]

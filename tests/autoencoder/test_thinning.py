@@ -1,4 +1,4 @@
-"""Thinning: a binomial of each count, which only takes away, whatever the threads."""
+"""Binomial thinning only removes counts, whatever the number of threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from scipy.stats import binom, chisquare
 
 from scdiffuse._core.random import Draws, generator
-from scdiffuse.autoencoder._thinning import thin
+from scdiffuse.autoencoder._thinning import binomial_thinning
 from scdiffuse.autoencoder.cpu._thinning_kernels import STEPS, thin_rows
 
 
@@ -27,24 +27,24 @@ def counts() -> sp.csr_matrix:
     return rows
 
 
-def test_it_only_takes_counts_away(counts: sp.csr_matrix) -> None:
-    thinned = thin(counts, 0.6, draws=_draws(60))
+def test_thinning_only_removes_counts(counts: sp.csr_matrix) -> None:
+    thinned = binomial_thinning(counts, 0.6, draws=_draws(60))
     assert ((counts - thinned).toarray() >= 0).all()
     assert thinned.sum() / counts.sum() == pytest.approx(0.7, abs=0.07)  # the mean of 1 - 0.6 u
     assert thinned.data.min() > 0
     assert thinned.has_sorted_indices
 
 
-def test_nothing_is_hidden_at_zero_and_the_counts_stay_as_they_are(counts: sp.csr_matrix) -> None:
+def test_a_fraction_of_zero_turns_thinning_off_and_the_input_is_not_changed(counts: sp.csr_matrix) -> None:
     before = counts.copy()
-    assert (thin(counts, 0.0, draws=_draws(60)) != counts).nnz == 0
-    thin(counts, 0.6, draws=_draws(60))
+    assert (binomial_thinning(counts, 0.0, draws=_draws(60)) != counts).nnz == 0
+    binomial_thinning(counts, 0.6, draws=_draws(60))
     assert (before != counts).nnz == 0
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 64, 100])
 @pytest.mark.parametrize("kept", [1, 77, 128, 255])
-def test_what_is_left_is_binomial(count: int, kept: int) -> None:
+def test_counts_left_are_binomial(count: int, kept: int) -> None:
     n = 20_000
     left = np.full(n, count, np.float32)
     chances, keys = np.full(n, kept), generator(0, "keys").integers(2**64, size=n, dtype=np.uint64)
@@ -55,7 +55,7 @@ def test_what_is_left_is_binomial(count: int, kept: int) -> None:
     found[0] = n - n_left
     expected = n * binom.pmf(np.arange(count + 1), count, kept / STEPS)
     often = np.flatnonzero(expected > 5)
-    found[often[-1]] += n - found[often].sum()  # what is rare joins a neighbour
+    found[often[-1]] += n - found[often].sum()  # rare counts join a neighbour
     expected[often[-1]] += n - expected[often].sum()
     assert chisquare(found[often], expected[often]).pvalue > 1e-4
 
@@ -64,13 +64,13 @@ def test_threads_change_nothing(
     counts: sp.csr_matrix, set_threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_threads(1)
-    alone = thin(counts, 0.6, draws=_draws(60))
+    alone = binomial_thinning(counts, 0.6, draws=_draws(60))
     monkeypatch.setattr("scdiffuse.autoencoder._thinning._COUNTS_A_THREAD", 1)
     set_threads(3)
-    shared = thin(counts, 0.6, draws=_draws(60))
+    shared = binomial_thinning(counts, 0.6, draws=_draws(60))
     for name in ("data", "indices", "indptr"):
         np.testing.assert_array_equal(getattr(shared, name), getattr(alone, name))
 
 
 def test_a_cell_without_counts_keeps_none() -> None:
-    assert thin(sp.csr_matrix((3, 4), dtype=np.float32), 0.6, draws=_draws(3)).nnz == 0
+    assert binomial_thinning(sp.csr_matrix((3, 4), dtype=np.float32), 0.6, draws=_draws(3)).nnz == 0

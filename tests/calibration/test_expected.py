@@ -207,7 +207,7 @@ def test_factors_keep_the_sum_of_fractions() -> None:
     fractions = np.array([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]], np.float32)
     gene_factors = GeneFactors(np.array([[1.0, 3.0]], np.float32), np.array([5, 0, -1, 0]))
     np.testing.assert_allclose(
-        gene_factors.of(fractions, slice(1, 4)), [[0.25, 0.75], [0.2, 0.8], [0.75, 0.25]], rtol=1e-6
+        gene_factors.apply(fractions, slice(1, 4)), [[0.25, 0.75], [0.2, 0.8], [0.75, 0.25]], rtol=1e-6
     )
 
 

@@ -1,4 +1,4 @@
-"""Counts to latents and back to counts."""
+"""The autoencoder: counts to latents and back to counts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from scdiffuse.autoencoder._config import AutoencoderConfig
 from scdiffuse.autoencoder._counts import read_counts
-from scdiffuse.autoencoder._network import AutoencoderConfig, Decoder, Encoder
-from scdiffuse.autoencoder.likelihoods import NegativeBinomial, OutlierNegativeBinomial
+from scdiffuse.autoencoder._network import Decoder, Encoder
+from scdiffuse.autoencoder.likelihoods import LIKELIHOODS, CountLikelihood
 
 __all__ = ["CountAutoencoder", "GeneFactors", "Latent", "Posterior", "draw_in_blocks", "in_blocks"]
 
-_LIKELIHOODS = {"burst": OutlierNegativeBinomial, "negative_binomial": NegativeBinomial}
-_BLOCK = 128  # rows decoded at once, always as many: the last bits of a product depend on its shape
+_BLOCK = 128  # rows decoded at once, always as many: the last bits of a product depend on its size
 
 
 class Posterior(NamedTuple):
-    """What is known of the latents of cells."""
+    """Gaussian posterior of the latents of cells."""
 
     mean: Tensor
     """Shape ``(B, D)``."""
@@ -31,25 +31,25 @@ class Posterior(NamedTuple):
 
 
 class GeneFactors(NamedTuple):
-    """Factors of the shares of genes, for some of the cells."""
+    """Factors of the expression fractions of genes, for some of the cells."""
 
     factors: NDArray[np.float32]
     """Shape ``(U, G)``, positive."""
     row: NDArray[np.int64]
-    """Row of `factors` of each cell, shape ``(B,)``; -1 leaves a cell as it is."""
+    """Row of `factors` for each cell, shape ``(B,)``; -1 leaves a cell unchanged."""
 
-    def of(self, fractions: NDArray[np.float32], cells: slice) -> NDArray[np.float32]:
-        """Multiply the shares of some of the cells, and bring each row to a sum of 1 again; they are changed."""
+    def apply(self, fractions: NDArray[np.float32], cells: slice) -> NDArray[np.float32]:
+        """Multiply the expression fractions of some of the cells in place, and scale each row to a sum of 1 again."""
         row = self.row[cells]
-        asked = row >= 0
-        if asked.any():
-            tilted = fractions[asked] * self.factors[row[asked]]
-            fractions[asked] = tilted / tilted.sum(axis=1, keepdims=True)
+        has_factors = row >= 0
+        if has_factors.any():
+            scaled = fractions[has_factors] * self.factors[row[has_factors]]
+            fractions[has_factors] = scaled / scaled.sum(axis=1, keepdims=True)
         return fractions
 
 
 class Latent(Protocol):
-    """A space that cells are encoded to and drawn from; all that diffusion and generation know of it."""
+    """A latent space as diffusion and generation see it: cells are encoded to it and drawn from it."""
 
     @property
     def n_genes(self) -> int:
@@ -59,7 +59,7 @@ class Latent(Protocol):
         """Infer the latents of cells with counts ``(B, G)``."""
 
     def fractions(self, latent: Tensor) -> NDArray[np.float32]:
-        """Find the expected share of each gene, shape ``(B, G)``, for latents ``(B, D)``."""
+        """Compute the expression fraction of each gene, shape ``(B, G)``, for latents ``(B, D)``."""
 
     def decode(
         self,
@@ -69,24 +69,24 @@ class Latent(Protocol):
         *,
         gene_factors: GeneFactors | None = None,
     ) -> sp.csr_matrix:
-        """Draw counts ``(B, G)`` for latents ``(B, D)``, each cell with its library size and the key of its stream."""
+        """Draw counts ``(B, G)`` for latents ``(B, D)``; each cell has a library size and a random stream."""
 
 
 class CountAutoencoder(nn.Module):
-    """A variational autoencoder of counts, in which no cell depends on another.
+    """Variational autoencoder of counts, in which no cell depends on another.
 
     Parameters
     ----------
     fractions
-        Mean share of each gene in the training cells, shape ``(G,)``, positive.
+        Mean expression fraction of each gene in the training cells, shape ``(G,)``, positive.
     config
-        Widths, likelihood and shrinkage.
+        Widths, likelihood and initial values.
     encoder, decoder
-        Networks to use in place of new ones.
+        Networks to use instead of new ones.
 
     References
     ----------
-    Kingma & Welling 2014, https://arxiv.org/abs/1312.6114, eq. 3 (the bound).
+    Kingma & Welling 2014, https://arxiv.org/abs/1312.6114, eq. 3 (the ELBO).
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class CountAutoencoder(nn.Module):
         self.config = config
         self.encoder = encoder or Encoder(fractions.numel(), config)
         self.decoder = decoder or Decoder(fractions, config)
-        self.likelihood = _LIKELIHOODS[config.likelihood](fractions.numel())
+        self.likelihood: CountLikelihood = LIKELIHOODS[config.likelihood](fractions.numel(), config.dispersion)
 
     @property
     def n_genes(self) -> int:
@@ -118,7 +118,7 @@ class CountAutoencoder(nn.Module):
         prior_mean: Tensor | None = None,
         outliers: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """Compute the two terms of the bound with one draw of the latents, summed over cells.
+        """Compute the two terms of the ELBO with one draw of the latents, summed over cells.
 
         Parameters
         ----------
@@ -129,20 +129,20 @@ class CountAutoencoder(nn.Module):
         weights
             Weight of each cell, shape ``(B,)``.
         seen
-            What the encoder sees of the cells; all of `counts` unless given.
+            Counts that the encoder sees, such as thinned ones; `counts` unless given.
         prior_mean
-            Where the latents of these cells are expected, shape ``(B, D)``; at 0 unless given.
+            Mean of the prior of these cells' latents, shape ``(B, D)``; 0 unless given.
         outliers
-            Whether the likelihood may take counts for outliers.
+            Whether the outlier component of the likelihood is on.
 
         Returns
         -------
-        Minus the log probability of the counts and the divergence from the prior, each ``()`` in nats.
+        Negative log-likelihood and KL divergence from the prior, each of shape ``()``, in nats.
         """
-        latent, divergence = self.infer(counts, noise, seen=seen, prior_mean=prior_mean)
+        latent, kl = self.infer(counts, noise, seen=seen, prior_mean=prior_mean)
         cells = read_counts(counts, latent.device)
         nll = self.likelihood.nll(self.decoder(latent), cells, weights, outliers=outliers)
-        return nll, (weights * divergence).sum()
+        return nll, (weights * kl).sum()
 
     def infer(
         self,
@@ -152,7 +152,7 @@ class CountAutoencoder(nn.Module):
         seen: sp.csr_matrix | None = None,
         prior_mean: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Draw latents from their posterior.
+        """Draw the latents of cells from their posterior.
 
         Parameters
         ----------
@@ -161,12 +161,12 @@ class CountAutoencoder(nn.Module):
 
         Returns
         -------
-        Latents, shape ``(B, D)``, and the divergence of the posterior from the prior, shape ``(B,)``, in nats.
+        Latents, shape ``(B, D)``, and KL divergence of the posterior from the prior, shape ``(B,)``, in nats.
         """
         mean, log_variance = self.encoder(counts if seen is None else seen)
-        away = mean if prior_mean is None else mean - prior_mean
-        divergence = 0.5 * (away.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
-        return mean + (0.5 * log_variance).exp() * noise, divergence
+        offset = mean if prior_mean is None else mean - prior_mean
+        kl = 0.5 * (offset.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
+        return mean + (0.5 * log_variance).exp() * noise, kl
 
     @torch.no_grad()
     def encode(self, counts: sp.csr_matrix) -> Posterior:
@@ -186,7 +186,7 @@ class CountAutoencoder(nn.Module):
 
     @torch.no_grad()
     def fractions(self, latent: Tensor) -> NDArray[np.float32]:
-        """Find the expected share of each gene.
+        """Compute the expression fraction of each gene.
 
         Parameters
         ----------
@@ -195,7 +195,7 @@ class CountAutoencoder(nn.Module):
 
         Returns
         -------
-        Shares, shape ``(B, G)``, rows summing to 1.
+        Expression fractions, shape ``(B, G)``, rows summing to 1.
         """
         return in_blocks(lambda rows: torch.softmax(self.decoder(rows), dim=1), latent, width=self.n_genes)
 
@@ -214,11 +214,11 @@ class CountAutoencoder(nn.Module):
         latent
             Latent codes, shape ``(B, D)``.
         library_size
-            Counts a cell shall have, shape ``(B,)``.
+            Counts of each cell, shape ``(B,)``.
         keys
             Key of the random stream of each cell, shape ``(B,)``.
         gene_factors
-            Factors of the shares of genes; none if not given.
+            Factors of the expression fractions; none unless given.
 
         Returns
         -------
@@ -234,7 +234,7 @@ class CountAutoencoder(nn.Module):
 
 @torch.no_grad()
 def in_blocks(network: Callable[[Tensor], Tensor], latent: Tensor, *, width: int) -> NDArray[np.float32]:
-    """Apply a network to blocks of always as many rows, so that no cell depends on how many others there are.
+    """Apply a network to blocks of a fixed number of rows, so that no cell depends on the number of other cells.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def in_blocks(network: Callable[[Tensor], Tensor], latent: Tensor, *, width: int
     latent
         Latent codes, shape ``(N, D)``.
     width
-        Values a cell.
+        Values of each cell.
 
     Returns
     -------
@@ -267,18 +267,18 @@ def draw_in_blocks(
     space: Latent,
     gene_factors: GeneFactors | None,
 ) -> sp.csr_matrix:
-    """Draw counts block by block, in memory for the shares of one.
+    """Draw counts block by block, so that the expression fractions of one block are in memory at a time.
 
     Parameters
     ----------
     draw
-        From the shares of some of the cells, and which they are, to their counts.
+        From the expression fractions of some of the cells, and their positions, to their counts.
     latent
         Latent codes, shape ``(N, D)``.
     space
-        Finds the shares.
+        Latent space, which computes the expression fractions.
     gene_factors
-        Factors of the shares, if any.
+        Factors of the expression fractions, if any.
 
     Returns
     -------
@@ -288,5 +288,5 @@ def draw_in_blocks(
     for begin in range(0, max(1, len(latent)), _BLOCK):
         rows = slice(begin, begin + _BLOCK)
         fractions = space.fractions(latent[rows])
-        blocks.append(draw(fractions if gene_factors is None else gene_factors.of(fractions, rows), rows))
+        blocks.append(draw(fractions if gene_factors is None else gene_factors.apply(fractions, rows), rows))
     return sp.vstack(blocks, format="csr")

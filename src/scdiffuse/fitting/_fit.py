@@ -14,7 +14,7 @@ import torch
 from scdiffuse._core.errors import ModelFolderError, OutputExistsError, SettingError
 from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.random import generator
-from scdiffuse.autoencoder import CountAutoencoder, dispersion_start
+from scdiffuse.autoencoder import CountAutoencoder
 from scdiffuse.cells import plan_blocks
 from scdiffuse.fitting._data import TrainingData
 from scdiffuse.fitting._log import FitLog
@@ -159,7 +159,7 @@ def _new_networks(data: TrainingData, metadata: ModelMetadata, options: FitOptio
     if networks.expected is not None:
         networks.expected.learn(data.pseudobulk)
     if isinstance(networks.autoencoder, CountAutoencoder):
-        networks.autoencoder.likelihood.start(dispersion_start(data.pseudobulk.counts_per_detection))
+        networks.autoencoder.likelihood.initialise(data.pseudobulk.counts_per_detection)
     if data.latent is not None:
         data.latent.fill(networks.autoencoder, data.var)
     if options.origin is not None:

@@ -15,7 +15,7 @@ from torch import nn
 from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
-from scdiffuse.autoencoder import AutoencoderTask, CountAutoencoder, Labelled
+from scdiffuse.autoencoder import AutoencoderTask, CellConditions, CountAutoencoder
 from scdiffuse.cells import Batches, Blocks, EmbeddedSource, Prefetch, Source
 from scdiffuse.diffusion import LatentTask, condition_tensors
 from scdiffuse.fitting._data import TrainingData
@@ -193,16 +193,23 @@ def _counts_task(fit: FitContext, checkpoint: Checkpoint | None, reading: ExitSt
     if not isinstance(latent, CountAutoencoder):
         return None
     source = reading.enter_context(_prefetched(fit, data.source, rows=training, checkpoint=checkpoint))
-    labelled = _labelled(fit) if data.table.codes.size or data.table.values.size else None
-    return AutoencoderTask(latent, source, training=training, validation=held, labelled=labelled, is_tuned=fit.is_tuned)
+    conditions = _cell_conditions(fit) if data.table.codes.size or data.table.values.size else None
+    return AutoencoderTask(
+        latent,
+        source,
+        training=training,
+        validation=held,
+        conditions=conditions,
+        is_warm_started=fit.is_tuned,
+    )
 
 
-def _labelled(fit: FitContext) -> Labelled:
-    """Collect what is known of the cells beside their counts."""
+def _cell_conditions(fit: FitContext) -> CellConditions:
+    """Collect the conditions of the cells, and start the prior of latents that depends on them."""
     denoiser, width = fit.networks.denoiser, fit.config.autoencoder.n_latent
     prior = ConditionPrior(denoiser.n_labels, denoiser.n_continuous, width).to(fit.networks.latent_mean.device)
     conditions = condition_tensors(fit.data.table)
-    return Labelled(prior, *(conditions.rows(torch.from_numpy(rows)) for rows in fit.split()))
+    return CellConditions(prior, *(conditions.rows(torch.from_numpy(rows)) for rows in fit.split()))
 
 
 def _prefetched(

@@ -23,9 +23,6 @@ _GENE_AXES = {
     "decoder.bias": 0,
     "decoder.loadings": 1,
     "decoder.nonlinear_loadings": 1,
-    "likelihood.log_inverse_dispersion": 0,
-    "likelihood.log_outlier_rate": 0,
-    "likelihood.log_outlier_size": 0,
 }
 
 
@@ -105,7 +102,7 @@ def _inherit_counts(ours: nn.Module, theirs: nn.Module, found: NDArray[np.int64]
     at = torch.from_numpy(found[found >= 0])
     weights, before = dict(ours.named_parameters()), dict(theirs.named_parameters())
     for name, weight in weights.items():
-        axis = _GENE_AXES.get(name)
+        axis = _GENE_AXES.get(name, 0 if name.startswith("likelihood.") else None)
         if axis is None:
             weight.copy_(before[name])
             continue

@@ -161,7 +161,8 @@ class Networks(nn.Module):
             The tensors do not fit the settings.
         """
         training = ConditionTable(*(tensors[f"conditions_{part}"].numpy() for part in ("codes", "values", "counts")))
-        n_genes = tensors["autoencoder.likelihood.log_inverse_dispersion"].numel()
+        per_gene = ("autoencoder.decoder.bias", "autoencoder.likelihood.log_inverse_dispersion")
+        n_genes = next(tensors[name].numel() for name in per_gene if name in tensors)
         networks = cls(config, conditions=conditions, fractions=torch.ones(n_genes), training=training)
         networks.load_state_dict(dict(tensors))
         return networks

@@ -1,4 +1,4 @@
-"""The compiled misfit is that of the formulas in tensors, with its slopes, also where numbers are extreme."""
+"""The compiled negative log-likelihood and its gradient equal those on tensors, for extreme numbers too."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 from scipy.special import log1p
 from torch import Tensor
 
-from scdiffuse.autoencoder import Counted, NegativeBinomial, OutlierNegativeBinomial, read_counts
+from scdiffuse.autoencoder import NegativeBinomial, OutlierNegativeBinomial, SparseCounts, read_counts
 from scdiffuse.autoencoder.cpu import _vectors as vectors
 
-N_CELLS, N_GENES = 7, 1_100  # more genes than are taken at once
+N_CELLS, N_GENES = 7, 1_100  # more genes than a block holds
 WEIGHTS = torch.linspace(0.2, 2.0, N_CELLS)
 
 
@@ -23,8 +23,8 @@ def _random(seed: int, *shape: int) -> Tensor:
 
 
 @pytest.fixture
-def cells() -> Counted:
-    """Counts from none to thousands; the third cell has none, the fourth more than are taken at once."""
+def cells() -> SparseCounts:
+    """Counts from none to thousands; the third cell has none, the fourth more than a block holds."""
     rng = np.random.default_rng(0)
     counts = rng.poisson(rng.gamma(0.2, 5.0, (N_CELLS, N_GENES)))
     counts[2] = 0
@@ -36,14 +36,16 @@ def cells() -> Counted:
 def _likelihood(kind: type[NegativeBinomial], *, size: float, spread: float) -> NegativeBinomial:
     likelihood = kind(N_GENES)
     with torch.no_grad():
-        for at, shape in enumerate(likelihood.parameters()):
-            shape.add_(spread * _random(at, N_GENES))
+        for at, parameter in enumerate(likelihood.parameters()):
+            parameter.add_(spread * _random(at, N_GENES))
         likelihood.log_inverse_dispersion.add_(size)
     return likelihood
 
 
-def _both(likelihood: NegativeBinomial, logits: Tensor, cells: Counted, *, outliers: bool = True) -> list[list[Tensor]]:
-    """Value and slopes, compiled and in double precision."""
+def _both(
+    likelihood: NegativeBinomial, logits: Tensor, cells: SparseCounts, *, outliers: bool = True
+) -> list[list[Tensor]]:
+    """Value and gradients, compiled and in double precision."""
     found = []
     for exact in (False, True):
         held = cells
@@ -52,42 +54,44 @@ def _both(likelihood: NegativeBinomial, logits: Tensor, cells: Counted, *, outli
             held = cells._replace(counts=cells.counts.double(), totals=cells.totals.double())
         given = logits.clone().requires_grad_()
         nll = likelihood.nll(given, held, WEIGHTS.to(logits.dtype), outliers=outliers)
-        shapes = [given, *likelihood.parameters()]
-        slopes = torch.autograd.grad(nll, shapes, allow_unused=True, materialize_grads=True)
-        found.append([nll.detach(), *slopes])
+        inputs = [given, *likelihood.parameters()]
+        gradients = torch.autograd.grad(nll, inputs, allow_unused=True, materialize_grads=True)
+        found.append([nll.detach(), *gradients])
     return found
 
 
 @pytest.mark.parametrize("outliers", [True, False])
 @pytest.mark.parametrize("kind", [NegativeBinomial, OutlierNegativeBinomial])
 @pytest.mark.parametrize(("size", "spread"), [(-5.0, 0.0), (-6.0, 1.5), (10.0, 0.5)])
-def test_it_is_what_tensors_say(
-    cells: Counted, kind: type[NegativeBinomial], size: float, spread: float, *, outliers: bool
+def test_compiled_loops_compute_what_tensors_do(
+    cells: SparseCounts, kind: type[NegativeBinomial], size: float, spread: float, *, outliers: bool
 ) -> None:
     likelihood = _likelihood(kind, size=size, spread=spread)
-    (nll, *slopes), (exact, *expected) = _both(likelihood, 2 * _random(9, N_CELLS, N_GENES), cells, outliers=outliers)
+    (nll, *gradients), (exact, *expected) = _both(
+        likelihood, 2 * _random(9, N_CELLS, N_GENES), cells, outliers=outliers
+    )
     assert nll.item() == pytest.approx(exact.item(), rel=1e-5)
-    for one, other in zip(slopes, expected, strict=True):
+    for one, other in zip(gradients, expected, strict=True):
         torch.testing.assert_close(one.double(), other, rtol=0.0, atol=3e-4 * float(other.abs().max()))
 
 
-def test_logits_that_differ_by_hundreds_give_finite_slopes(cells: Counted) -> None:
+def test_logits_that_differ_by_hundreds_give_finite_gradients(cells: SparseCounts) -> None:
     logits = 2 * _random(9, N_CELLS, N_GENES)
     logits[0, :50] = -300.0
     logits[1, 7] = 200.0
     likelihood = _likelihood(OutlierNegativeBinomial, size=0.0, spread=0.5)
-    (nll, *slopes), _ = _both(likelihood, logits, cells)
-    assert all(bool(torch.isfinite(one).all()) for one in (nll, *slopes))
+    (nll, *gradients), _ = _both(likelihood, logits, cells)
+    assert all(bool(torch.isfinite(one).all()) for one in (nll, *gradients))
 
 
-def test_what_is_no_number_is_not_hidden(cells: Counted) -> None:
+def test_nan_logits_give_a_nan(cells: SparseCounts) -> None:
     logits = _random(9, N_CELLS, N_GENES)
     logits[5, 1000] = torch.nan
     assert OutlierNegativeBinomial(N_GENES).nll(logits, cells, WEIGHTS).isnan()
 
 
 def test_threads_change_rounding_only(
-    cells: Counted, set_threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+    cells: SparseCounts, set_threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     likelihood, logits = _likelihood(OutlierNegativeBinomial, size=-5.0, spread=1.0), _random(9, N_CELLS, N_GENES)
     monkeypatch.setattr("scdiffuse.autoencoder.cpu._nll._VALUES_A_THREAD", 1)
@@ -99,10 +103,10 @@ def test_threads_change_rounding_only(
         found.append([nll.detach(), *torch.autograd.grad(nll, [given, *likelihood.parameters()])])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
-    torch.testing.assert_close(found[0][1], found[1][1], rtol=0.0, atol=0.0)  # a cell does not know of the others
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=0.0, atol=0.0)  # a cell does not depend on the others
 
 
-def test_a_factor_of_the_misfit_is_one_of_the_slopes(cells: Counted) -> None:
+def test_a_factor_of_the_nll_is_one_of_the_gradients(cells: SparseCounts) -> None:
     likelihood, logits = OutlierNegativeBinomial(N_GENES), _random(9, N_CELLS, N_GENES).requires_grad_()
     once, thrice = (
         torch.autograd.grad(factor * likelihood.nll(logits, cells, WEIGHTS), logits)[0] for factor in (1.0, 3.0)

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from scdiffuse.autoencoder import Counted, read_counts
+from scdiffuse.autoencoder import SparseCounts, read_counts
 from scdiffuse.autoencoder.likelihoods._dense import dense_terms
 
 N_GENES = 6
@@ -16,7 +16,7 @@ Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @pytest.fixture
-def cells() -> Counted:
+def cells() -> SparseCounts:
     """Three cells, the last one without a count."""
     counts = sp.csr_matrix(np.array([[1, 0, 2, 0, 0, 7], [0, 0, 0, 3, 0, 0], [0, 0, 0, 0, 0, 0]]))
     held = read_counts(counts, torch.device("cpu"))
@@ -25,34 +25,34 @@ def cells() -> Counted:
 
 @pytest.fixture
 def inputs() -> Inputs:
-    """Logits, log sizes, burst rates and log parts."""
+    """Logits, log inverse dispersions, outlier rates and log fractions of plain counts."""
     draws = torch.Generator().manual_seed(0)
 
     def normals(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=draws, dtype=torch.float64)
 
-    log_inverse_dispersion, outlier_rate, log_part = (
+    log_inverse_dispersion, outlier_rate, log_plain_fraction = (
         normals(N_GENES),
         normals(N_GENES).exp() * 0.1,
         normals(N_GENES) - 1.0,
     )
-    held = (normals(3, N_GENES), log_inverse_dispersion, outlier_rate, log_part)
+    held = (normals(3, N_GENES), log_inverse_dispersion, outlier_rate, log_plain_fraction)
     for tensor in held:
         tensor.requires_grad_()
     return held
 
 
-def test_non_zeros_are_read_with_their_places_and_totals() -> None:
+def test_non_zeros_are_read_with_their_positions_and_totals() -> None:
     held = read_counts(sp.csr_matrix([[0, 2, 1], [0, 0, 0], [4, 0, 0]]), torch.device("cpu"))
     assert held.counts.tolist() == [2, 1, 4]
     assert (held.rows.tolist(), held.genes.tolist()) == ([0, 0, 2], [1, 2, 0])
     assert held.totals.ravel().tolist() == [3, 1, 4]
 
 
-def test_fused_terms_are_those_of_the_formula(cells: Counted, inputs: Inputs) -> None:
-    logits, log_inverse_dispersion, outlier_rate, log_part = inputs
+def test_fused_terms_are_those_of_the_formula(cells: SparseCounts, inputs: Inputs) -> None:
+    logits, log_inverse_dispersion, outlier_rate, log_plain_fraction = inputs
     zero_cost, log_mean = dense_terms(*inputs, cells)
-    mean = torch.softmax(logits, dim=1) * cells.totals * log_part.exp()
+    mean = torch.softmax(logits, dim=1) * cells.totals * log_plain_fraction.exp()
     expected = (
         log_inverse_dispersion.exp() * torch.log1p(mean / log_inverse_dispersion.exp()) + outlier_rate * mean
     ).sum(dim=1)
@@ -60,5 +60,5 @@ def test_fused_terms_are_those_of_the_formula(cells: Counted, inputs: Inputs) ->
     torch.testing.assert_close(log_mean, mean.log()[cells.rows, cells.genes])
 
 
-def test_fused_gradients_are_those_of_finite_differences(cells: Counted, inputs: Inputs) -> None:
+def test_fused_gradients_are_those_of_finite_differences(cells: SparseCounts, inputs: Inputs) -> None:
     assert torch.autograd.gradcheck(lambda a, b, c, d: dense_terms(a, b, c, d, cells), inputs)

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
-from tests.oracles import burst_moments
+from tests.oracles import outlier_moments
 
 from scdiffuse._core.random import cell_keys
 from scdiffuse.autoencoder.cpu import _draw_kernels as _kernels
-from scdiffuse.autoencoder.cpu._draw_kernels import Genes, Room
+from scdiffuse.autoencoder.cpu._draw_kernels import Genes, Workspace
 from scdiffuse.autoencoder.likelihoods._draw import OutlierComponent, draw_counts
 
 Floats = NDArray[np.float64]
 MEANS = np.array([0.05, 0.8, 3.0, 12.0])
 SIZES = np.array([0.5, 2.0, 10.0, 1e8])
-BURSTS = OutlierComponent(np.array([0.5, 0.1, 0.02, 0.01]), np.array([20.0, 5.0, 30.0, 9.0]))
+OUTLIERS = OutlierComponent(np.array([0.5, 0.1, 0.02, 0.01]), np.array([20.0, 5.0, 30.0, 9.0]))
 NONE = OutlierComponent(np.zeros(4), np.ones(4))
 N_DRAWS = 6000
 
@@ -28,17 +28,17 @@ def _state(key: int = 0) -> NDArray[np.uint64]:
     return cell_keys(key, "tests", np.arange(1))
 
 
-def _room(n_genes: int) -> Room:
-    return Room(*np.empty((7, n_genes)))
+def _workspace(n_genes: int) -> Workspace:
+    return Workspace(*np.empty((7, n_genes)))
 
 
 def _placed(means: Floats, outlier_component: OutlierComponent) -> NDArray[np.int64]:
-    """Draw the genes of many cells, before their totals are settled."""
+    """Draw the genes of many cells, before their totals are corrected."""
     part = 1 / (1 + outlier_component.rate * (1 + outlier_component.size))
-    state, share = _state(), (means / part / (means / part).sum()).astype(np.float32)
+    state, fractions = _state(), (means / part / (means / part).sum()).astype(np.float32)
     counts, genes = np.zeros((N_DRAWS, 4), dtype=np.int64), Genes(SIZES, *outlier_component, part)
     for row in counts:
-        assert _kernels._place(row, share, (means / part).sum(), genes, _room(4), state) == row.sum()
+        assert _kernels._place(row, fractions, (means / part).sum(), genes, _workspace(4), state) == row.sum()
     return counts
 
 
@@ -55,15 +55,15 @@ def _mixture(gene: int, mean: float, outlier_component: OutlierComponent) -> Cal
     def negative_binomial(x: Floats, mean: float, size: float) -> Floats:
         return np.asarray(stats.nbinom.cdf(x, size, size / (size + mean)))
 
-    chance, total, excess = burst_moments(mean, outlier_component.rate[gene], outlier_component.size[gene])
+    chance, total, excess = outlier_moments(mean, outlier_component.rate[gene], outlier_component.size[gene])
     shape = total**2 / excess
     return lambda x: (
         (1 - chance) * negative_binomial(x, mean, SIZES[gene]) + chance * negative_binomial(x - 1, total, shape)
     )
 
 
-@pytest.mark.parametrize("outlier_component", [NONE, BURSTS], ids=["plain", "outlier_component"])
-@pytest.mark.parametrize("scale", [1.0, 40.0], ids=["clump by clump", "deep cells"])
+@pytest.mark.parametrize("outlier_component", [NONE, OUTLIERS], ids=["plain", "outlier_component"])
+@pytest.mark.parametrize("scale", [1.0, 40.0], ids=["few counts", "many counts"])
 def test_counts_follow_the_distribution_of_the_likelihood(scale: float, outlier_component: OutlierComponent) -> None:
     means = MEANS * scale
     counts = _placed(means, outlier_component)
@@ -72,18 +72,18 @@ def test_counts_follow_the_distribution_of_the_likelihood(scale: float, outlier_
 
 
 def test_genes_of_a_cell_are_independent() -> None:
-    counts = _placed(MEANS, BURSTS)
+    counts = _placed(MEANS, OUTLIERS)
     off_diagonal = np.asarray(np.corrcoef(counts.T))[np.triu_indices(4, 1)]
     assert np.abs(off_diagonal).max() < 4 / np.sqrt(N_DRAWS)
 
 
 def test_rare_genes_are_found_as_often_as_told() -> None:
-    n, share = 300, np.full(1000, 1e-3, np.float32)
+    n, fractions = 300, np.full(1000, 1e-3, np.float32)
     state, found = _state(), 0
     genes = Genes(np.full(1000, 3.0), np.full(1000, 0.1), np.full(1000, 2.0), np.ones(1000))
     for _ in range(n):
         row = np.zeros(1000, np.int64)
-        _kernels._place(row, share, 5.0, genes, _room(1000), state)
+        _kernels._place(row, fractions, 5.0, genes, _workspace(1000), state)
         found += int(np.count_nonzero(row))
     expected = -np.expm1(-3.0 * np.log1p(0.005 / 3.0) - 0.1 * 0.005) * 1000 * n
     assert found == pytest.approx(expected, abs=4 * np.sqrt(expected))
@@ -98,10 +98,10 @@ def test_poisson_numbers_follow_their_distribution(mean: float) -> None:
 
 def test_several_genes_at_once_are_drawn_as_each_alone() -> None:
     means = np.repeat([1e-4, 0.3, 2.0, 9.0, 60.0], 8)
-    genes, room, state = Genes(np.full(40, 1e12), np.zeros(40), np.ones(40), np.ones(40)), _room(40), _state()
+    genes, work, state = Genes(np.full(40, 1e12), np.zeros(40), np.ones(40), np.ones(40)), _workspace(40), _state()
     drawn = np.zeros((3000, 40), np.int64)
     for row in drawn:
-        _kernels._place(row, (means / means.sum()).astype(np.float32), means.sum(), genes, room, state)
+        _kernels._place(row, (means / means.sum()).astype(np.float32), means.sum(), genes, work, state)
     for first in range(0, 40, 8):
         of_mean = drawn[:, first : first + 8].ravel()
         assert _p_value(of_mean, stats.poisson(means[first]).cdf) > 0.01
@@ -117,40 +117,42 @@ def test_gamma_numbers_follow_their_distribution(shape: float) -> None:
 @pytest.mark.parametrize("chance", [1e-4, 0.1, 0.6, 0.999])
 def test_clumps_of_several_are_logarithmic(chance: float) -> None:
     state, single = _state(), stats.logser(chance).pmf(1)
-    drawn = np.array([_kernels._several(chance, -np.log1p(-chance), state) for _ in range(20_000)])
+    drawn = np.array([_kernels._cluster_size(chance, -np.log1p(-chance), state) for _ in range(20_000)])
     assert drawn.min() == 2
     assert _p_value(drawn, lambda x: np.maximum(stats.logser(chance).cdf(x) - single, 0.0) / (1.0 - single)) > 0.01
 
 
-def test_lost_counts_are_drawn_without_being_put_back() -> None:
+def test_counts_are_removed_without_replacement() -> None:
     state, held = _state(), np.array([1, 0, 5, 30, 4])
     left = np.tile(held, (N_DRAWS, 1))
     for row in left:
-        _kernels._lose(row, 13, np.empty(5), state)
+        _kernels._remove(row, 13, np.empty(5), state)
     assert (left.sum(axis=1) == 27).all()
     for gene in np.flatnonzero(held):
         assert _p_value(left[:, gene], stats.hypergeom(40, held[gene], 27).cdf) > 0.01
 
 
-def test_counts_that_poisson_genes_gain_follow_their_shares() -> None:
-    state, share, room = _state(), np.array([0.2, 0.0, 0.05, 0.75, 0.0]), _room(5)
-    room.single[:], room.growth[:] = share, 0.0
+def test_counts_added_to_poisson_genes_follow_their_means() -> None:
+    state, fractions, work = _state(), np.array([0.2, 0.0, 0.05, 0.75, 0.0]), _workspace(5)
+    work.single[:], work.growth[:] = fractions, 0.0
     gained = np.zeros((N_DRAWS, 5), np.int64)
     for row in gained:
-        _kernels._gain(row, 9, room, state)
+        _kernels._add(row, 9, work, state)
     assert (gained.sum(axis=1) == 9).all()
     assert not gained[:, [1, 4]].any()
     for gene in (0, 2, 3):
-        assert _p_value(gained[:, gene], stats.binom(9, float(share[gene])).cdf) > 0.01
+        assert _p_value(gained[:, gene], stats.binom(9, float(fractions[gene])).cdf) > 0.01
     covariance = -9 * 0.2 * 0.75
     assert np.cov(gained[:, 0], gained[:, 3])[0, 1] == pytest.approx(covariance, abs=4 * 9 * 0.2 / np.sqrt(N_DRAWS))
 
 
-def test_counts_that_clump_are_gained_where_clumps_are() -> None:
+def test_counts_of_outliers_are_added_where_outliers_are() -> None:
     n_genes, outlier_component = 400, OutlierComponent(np.full(400, 1.0), np.full(400, 60.0))
     fractions, totals = np.full((200, n_genes), 1 / n_genes, np.float32), np.full(200, n_genes * 40)
     keys = cell_keys(0, "counts", np.arange(200))
-    counts = draw_counts(fractions, totals, size=np.full(n_genes, 0.05), outlier_component=outlier_component, keys=keys)
+    counts = draw_counts(
+        fractions, totals, inverse_dispersion=np.full(n_genes, 0.05), outlier_component=outlier_component, keys=keys
+    )
     means = 40 / (1 + 61.0)
     plain_zero = (1 + means / 0.05) ** -0.05 * np.exp(-means)
     assert 1 - counts.nnz / counts.shape[0] / n_genes == pytest.approx(plain_zero, abs=0.02)
@@ -162,12 +164,16 @@ def test_counts_that_clump_are_gained_where_clumps_are() -> None:
     [None, OutlierComponent(np.full(4, 0.05), np.full(4, 10.0))],
     ids=["plain", "outlier_component"],
 )
-def test_shares_and_totals_are_as_asked(outlier_component: OutlierComponent | None) -> None:
+def test_fractions_and_totals_are_as_given(outlier_component: OutlierComponent | None) -> None:
     n = 4000
     fractions = np.tile((MEANS / MEANS.sum()).astype(np.float32), (n, 1))
     totals = np.full(n, 40)
     counts = draw_counts(
-        fractions, totals, size=SIZES, outlier_component=outlier_component, keys=cell_keys(0, "counts", np.arange(n))
+        fractions,
+        totals,
+        inverse_dispersion=SIZES,
+        outlier_component=outlier_component,
+        keys=cell_keys(0, "counts", np.arange(n)),
     ).toarray()
     np.testing.assert_array_equal(counts.sum(axis=1), totals)
     np.testing.assert_allclose(counts.mean(axis=0), fractions[0] * 40, rtol=0.15)
@@ -177,14 +183,16 @@ def test_a_cell_is_the_same_alone_and_among_others() -> None:
     rng, keys = np.random.default_rng(0), cell_keys(0, "counts", np.arange(40))
     fractions = rng.dirichlet(np.full(4, 0.3), 40).astype(np.float32)
     totals = rng.integers(1, 900, 40)
-    together = draw_counts(fractions, totals, size=SIZES, outlier_component=BURSTS, keys=keys)
+    together = draw_counts(fractions, totals, inverse_dispersion=SIZES, outlier_component=OUTLIERS, keys=keys)
     some = np.array([31, 3, 17])
-    alone = draw_counts(fractions[some], totals[some], size=SIZES, outlier_component=BURSTS, keys=keys[some])
+    alone = draw_counts(
+        fractions[some], totals[some], inverse_dispersion=SIZES, outlier_component=OUTLIERS, keys=keys[some]
+    )
     assert (together[some] != alone).nnz == 0
     assert together.has_canonical_format
 
 
-def test_counts_and_bursts_are_expected_to_fill_the_library() -> None:
+def test_plain_counts_and_outliers_together_fill_the_library() -> None:
     outlier_component = OutlierComponent(np.array([2.0, 0.1, 0.5, 0.01]), np.array([20.0, 5.0, 30.0, 9.0]))
     part = 1 / (1 + outlier_component.rate * (1 + outlier_component.size))
     counts = _placed(MEANS, outlier_component)
@@ -195,13 +203,19 @@ def test_counts_and_bursts_are_expected_to_fill_the_library() -> None:
 def test_an_extreme_total_is_kept() -> None:
     fractions = np.full((2, 4), 0.25, dtype=np.float32)
     keys = cell_keys(0, "counts", np.arange(2))
-    counts = draw_counts(fractions, np.array([1, 2_000_000]), size=SIZES, outlier_component=None, keys=keys)
+    counts = draw_counts(
+        fractions, np.array([1, 2_000_000]), inverse_dispersion=SIZES, outlier_component=None, keys=keys
+    )
     assert counts.sum(axis=1).ravel().tolist() == [[1, 2_000_000]]
 
 
 def test_no_cells_give_an_empty_matrix() -> None:
     nothing = np.empty(0, np.int64)
     none = draw_counts(
-        np.empty((0, 4), np.float32), nothing, size=SIZES, outlier_component=None, keys=nothing.astype(np.uint64)
+        np.empty((0, 4), np.float32),
+        nothing,
+        inverse_dispersion=SIZES,
+        outlier_component=None,
+        keys=nothing.astype(np.uint64),
     )
     assert none.shape == (0, 4)

@@ -9,18 +9,17 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import nbinom, poisson
-from tests.oracles import burst_moments
+from tests.oracles import outlier_moments
 
 from scdiffuse._core.random import cell_keys
 from scdiffuse.autoencoder import (
-    Counted,
-    Likelihood,
+    CountLikelihood,
+    DispersionConfig,
     NegativeBinomial,
     OutlierNegativeBinomial,
-    dispersion_start,
+    SparseCounts,
     read_counts,
 )
-from scdiffuse.autoencoder.likelihoods import UMI_START
 
 SIZES = np.array([0.3, 2.0, 50.0, 6e7])
 LOGITS = np.array([[0.1, -1.0, 2.0, 0.5], [-0.5, 0.3, 0.0, 1.0]])
@@ -28,7 +27,7 @@ COUNTS = np.array([[4, 0, 11, 1], [0, 3, 1, 40]])
 Floats = NDArray[np.float64]
 
 
-def _cells(counts: NDArray[np.int64]) -> Counted:
+def _cells(counts: NDArray[np.int64]) -> SparseCounts:
     held = read_counts(sp.csr_matrix(counts), torch.device("cpu"))
     return held._replace(counts=held.counts.double(), totals=held.totals.double())
 
@@ -38,7 +37,7 @@ def _nb(x: Floats, mean: Floats, size: Floats) -> Floats:
     return found
 
 
-def _shares(logits: Floats) -> Floats:
+def _fractions(logits: Floats) -> Floats:
     fractions: Floats = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
     return fractions
 
@@ -52,8 +51,8 @@ def plain() -> NegativeBinomial:
 
 
 @pytest.fixture
-def bursting() -> OutlierNegativeBinomial:
-    """Genes that burst at different rates and sizes."""
+def with_outliers() -> OutlierNegativeBinomial:
+    """Genes whose outliers differ in rate and size."""
     likelihood = OutlierNegativeBinomial(4).double()
     likelihood.log_inverse_dispersion.data = torch.from_numpy(np.log(SIZES))
     likelihood.log_outlier_rate.data = torch.tensor([-2.0, -4.0, -6.5, -1.0], dtype=torch.float64)
@@ -63,7 +62,7 @@ def bursting() -> OutlierNegativeBinomial:
 
 def test_the_negative_binomial_is_that_of_scipy(plain: NegativeBinomial) -> None:
     found = plain.nll_per_cell(torch.from_numpy(LOGITS), _cells(COUNTS))
-    mean = _shares(LOGITS) * COUNTS.sum(axis=1, keepdims=True)
+    mean = _fractions(LOGITS) * COUNTS.sum(axis=1, keepdims=True)
     expected = -_nb(COUNTS, mean, SIZES).sum(axis=1)
     np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-5)
 
@@ -74,22 +73,25 @@ def test_a_large_size_is_poisson_in_single_precision() -> None:
     found = likelihood.nll_per_cell(
         torch.from_numpy(LOGITS).float(), read_counts(sp.csr_matrix(COUNTS), torch.device("cpu"))
     )
-    mean = _shares(LOGITS) * COUNTS.sum(axis=1, keepdims=True)
+    mean = _fractions(LOGITS) * COUNTS.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(found.detach().numpy(), -poisson.logpmf(COUNTS, mean).sum(axis=1), rtol=1e-5)
 
 
-def test_bursts_mix_two_negative_binomials(bursting: OutlierNegativeBinomial) -> None:
-    rate, burst = bursting.log_outlier_rate.detach().exp().numpy(), bursting.log_outlier_size.detach().exp().numpy()
-    mean = _shares(LOGITS) * COUNTS.sum(axis=1, keepdims=True) / (1 + rate * (1 + burst))
-    _, total, excess = burst_moments(mean, rate, burst)
-    burst_log_prob = np.where(COUNTS > 0, _nb(COUNTS - 1, total, total**2 / excess), -np.inf)
-    both = np.logaddexp(-rate * mean + _nb(COUNTS, mean, SIZES), np.log(-np.expm1(-rate * mean)) + burst_log_prob)
-    found = bursting.nll_per_cell(torch.from_numpy(LOGITS), _cells(COUNTS))
+def test_outliers_mix_two_negative_binomials(with_outliers: OutlierNegativeBinomial) -> None:
+    rate, outlier_size = (
+        with_outliers.log_outlier_rate.detach().exp().numpy(),
+        with_outliers.log_outlier_size.detach().exp().numpy(),
+    )
+    mean = _fractions(LOGITS) * COUNTS.sum(axis=1, keepdims=True) / (1 + rate * (1 + outlier_size))
+    _, total, excess = outlier_moments(mean, rate, outlier_size)
+    outlier_log_prob = np.where(COUNTS > 0, _nb(COUNTS - 1, total, total**2 / excess), -np.inf)
+    both = np.logaddexp(-rate * mean + _nb(COUNTS, mean, SIZES), np.log(-np.expm1(-rate * mean)) + outlier_log_prob)
+    found = with_outliers.nll_per_cell(torch.from_numpy(LOGITS), _cells(COUNTS))
     np.testing.assert_allclose(found.detach().numpy(), -both.sum(axis=1), atol=1e-5)
 
 
 @pytest.mark.parametrize("mean", [0.02, 1.0, 30.0])
-def test_probabilities_with_bursts_sum_to_one(mean: float) -> None:
+def test_probabilities_with_outliers_sum_to_one(mean: float) -> None:
     likelihood = OutlierNegativeBinomial(1).double()
     likelihood.log_inverse_dispersion.data.fill_(1.0)
     likelihood.log_outlier_rate.data.fill_(-2.0)
@@ -100,27 +102,30 @@ def test_probabilities_with_bursts_sum_to_one(mean: float) -> None:
     assert float(log_prob.detach().exp().sum()) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_gradients_with_bursts_are_those_of_finite_differences(bursting: OutlierNegativeBinomial) -> None:
+def test_gradients_with_outliers_are_those_of_finite_differences(with_outliers: OutlierNegativeBinomial) -> None:
     cells = _cells(COUNTS)
     logits = torch.from_numpy(LOGITS).requires_grad_()
     names = ("log_inverse_dispersion", "log_outlier_rate", "log_outlier_size")
-    given = tuple(getattr(bursting, name).detach()[:3].clone().requires_grad_() for name in names)
+    given = tuple(getattr(with_outliers, name).detach()[:3].clone().requires_grad_() for name in names)
 
-    def score(logits: torch.Tensor, *shapes: torch.Tensor) -> torch.Tensor:
-        held = {name: torch.cat([part, getattr(bursting, name)[3:]]) for name, part in zip(names, shapes, strict=True)}
-        scored: torch.Tensor = torch.func.functional_call(bursting, held, (logits, cells))
+    def score(logits: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+        held = {
+            name: torch.cat([part, getattr(with_outliers, name)[3:]])
+            for name, part in zip(names, parameters, strict=True)
+        }
+        scored: torch.Tensor = torch.func.functional_call(with_outliers, held, (logits, cells))
         return scored
 
-    bursting.forward = bursting.nll_per_cell
+    with_outliers.forward = with_outliers.nll_per_cell
     assert torch.autograd.gradcheck(score, (logits, *given))
 
 
-def test_a_cell_without_counts_scores_finitely(bursting: OutlierNegativeBinomial) -> None:
-    found = bursting.nll_per_cell(torch.from_numpy(LOGITS), _cells(np.zeros((2, 4), dtype=np.int64)))
+def test_a_cell_without_counts_scores_finitely(with_outliers: OutlierNegativeBinomial) -> None:
+    found = with_outliers.nll_per_cell(torch.from_numpy(LOGITS), _cells(np.zeros((2, 4), dtype=np.int64)))
     assert bool(torch.isfinite(found).all())
 
 
-def test_only_bursts_have_a_prior_and_it_is_zero_at_the_start() -> None:
+def test_only_outliers_have_a_prior_and_its_penalty_is_zero_at_the_start() -> None:
     assert NegativeBinomial(3).penalty().item() == 0.0
     likelihood = OutlierNegativeBinomial(3)
     assert likelihood.penalty().item() == 0.0
@@ -128,18 +133,19 @@ def test_only_bursts_have_a_prior_and_it_is_zero_at_the_start() -> None:
     assert likelihood.penalty().item() > 0.0
 
 
-def test_shapes_begin_where_the_counts_say_and_bursts_have_their_prior_there() -> None:
-    assert dispersion_start(1.4) == UMI_START
+def test_reads_start_overdispersed_and_the_prior_of_outliers_is_centred_there() -> None:
+    config = DispersionConfig()
+    assert config.start(1.4) == config.start()
     likelihood = OutlierNegativeBinomial(3)
-    likelihood.start(dispersion_start(80.0))
+    likelihood.initialise(80.0)
     assert likelihood.penalty().item() == 0.0
     assert likelihood.log_outlier_size.detach().exp().numpy() == pytest.approx(80.0)
     assert bool((likelihood.log_inverse_dispersion < 0).all())
 
 
-@pytest.mark.parametrize("name", ["plain", "bursting"])
+@pytest.mark.parametrize("name", ["plain", "with_outliers"])
 def test_each_cell_is_drawn_on_its_own(name: str, request: pytest.FixtureRequest) -> None:
-    likelihood: Likelihood = request.getfixturevalue(name)
+    likelihood: CountLikelihood = request.getfixturevalue(name)
     fractions = np.random.default_rng(0).dirichlet(np.ones(4), 9).astype(np.float32)
     sizes = np.arange(5, 95, 10)
     together = likelihood.sample(fractions, sizes, cell_keys(3, "counts", np.arange(9)))

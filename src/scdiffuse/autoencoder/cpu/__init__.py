@@ -1,1 +1,1 @@
-"""Compiled loops of the autoencoder on the CPU: negative log-likelihood, counts drawn, binomial thinning."""
+"""Compiled loops of the autoencoder on the CPU: negative log-likelihood, drawing of counts, binomial thinning."""

@@ -1,4 +1,4 @@
-"""The misfit of counts on the main processor, value and gradient in compiled passes."""
+"""Negative log-likelihood of counts on the CPU, value and gradient in compiled passes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scdiffuse._core.threads import run_by_rows
-from scdiffuse.autoencoder._counts import Counted
-from scdiffuse.autoencoder.cpu._nll_types import CountedRows, GeneDispersions, GeneSums
+from scdiffuse.autoencoder._counts import SparseCounts
+from scdiffuse.autoencoder.cpu._nll_types import CountRows, GeneDispersions, GeneSums
 
 __all__ = ["compiled_nll", "is_compiled_for"]
 
@@ -19,26 +19,27 @@ _VALUES_A_THREAD = 1 << 16  # logits below which a thread of their own takes lon
 
 
 def is_compiled_for(logits: Tensor) -> bool:
-    """Tell whether `compiled_nll` knows numbers of this kind."""
+    """Tell whether `compiled_nll` takes logits of this device and type."""
     return logits.device.type == "cpu" and logits.dtype == torch.float32
 
 
 def compiled_nll(
     logits: Tensor,
-    cells: Counted,
+    cells: SparseCounts,
     weights: Tensor,
     *,
     log_inverse_dispersion: Tensor,
     outlier_component: tuple[Tensor, Tensor] | tuple[None, None] = (None, None),
 ) -> Tensor:
-    """Score counts by a negative binomial, with bursts or without.
+    """Compute the negative log-likelihood of counts under a negative binomial, with an outlier component or without.
 
-    The same as `_terms.dense_terms` and the gains of `_gains` together, up to rounding, in a quarter of the time.
+    The result is that of `likelihoods._dense.dense_terms` and of the ratios in `likelihoods._log_ratio` together, up to
+    rounding, in a quarter of the time.
 
     Parameters
     ----------
     logits
-        Unnormalised log shares, shape ``(B, G)``, single precision.
+        Unnormalised log expression fractions, shape ``(B, G)``, single precision.
     cells
         The non-zero counts of the cells.
     weights
@@ -46,78 +47,73 @@ def compiled_nll(
     log_inverse_dispersion
         Log of the inverse dispersion of each gene, shape ``(G,)``.
     outlier_component
-        Logs of the bursts a count and of the counts a burst of each gene, each of shape ``(G,)``; `None` for none.
+        Logs of rate and size of the outliers of each gene, each of shape ``(G,)``; `None` turns the component off.
 
     Returns
     -------
-    The sum over the cells of minus the log probability in nats times the weight, shape ``()``, differentiable once.
+    The sum over the cells of the negative log-likelihood in nats times the weight, shape ``()``, differentiable once.
     """
-    score: Tensor = _CompiledNll.apply(logits, log_inverse_dispersion, *outlier_component, cells, weights)  # type: ignore[no-untyped-call]
-    return score
+    nll: Tensor = _CompiledNll.apply(logits, log_inverse_dispersion, *outlier_component, cells, weights)  # type: ignore[no-untyped-call]
+    return nll
 
 
 class _CompiledNll(torch.autograd.Function):
-    """Slopes are found with the value, in one pass over the logits."""
+    """Value and gradients come from one pass over the logits."""
 
     @staticmethod
     def forward(  # noqa: PLR0917 - autograd passes by position
         ctx: Any,  # noqa: ANN401
         logits: Tensor,
         log_inverse_dispersion: Tensor,
-        log_rate: Tensor | None,
+        log_outlier_rate: Tensor | None,
         log_outlier_size: Tensor | None,
-        cells: Counted,
+        cells: SparseCounts,
         weights: Tensor,
     ) -> Tensor:
-        # The compiler takes half a second to import, which only those who train shall wait for.
+        # numba takes half a second to import, which only training needs.
         from scdiffuse.autoencoder.cpu._nll_kernels import nll_rows
 
-        given = logits.detach().contiguous().numpy()
-        top = torch.from_numpy(given.max(axis=1))  # by numpy, whose threads do not spin in the way of those below
-        held = (cells.starts, cells.genes, cells.counts, cells.totals[:, 0], weights, top)
-        rows = CountedRows(*(tensor.numpy() for tensor in held))
-        shapes = _shapes(log_inverse_dispersion, log_rate, log_outlier_size)
-        slope = np.empty((len(given) if ctx.needs_input_grad[0] else 0, given.shape[1]), np.float32)
+        values = logits.detach().contiguous().numpy()
+        top = torch.from_numpy(values.max(axis=1))  # by numpy, whose threads do not spin in the way of those below
+        row_tensors = (cells.starts, cells.genes, cells.counts, cells.totals[:, 0], weights, top)
+        rows = CountRows(*(tensor.numpy() for tensor in row_tensors))
+        dispersions = _gene_dispersions(log_inverse_dispersion, log_outlier_rate, log_outlier_size)
+        with_outliers = log_outlier_rate is not None
+        gradient = np.empty((len(values) if ctx.needs_input_grad[0] else 0, values.shape[1]), np.float32)
 
         def score(part: tuple[int, int]) -> tuple[float, NDArray[np.float32]]:
-            found = np.zeros((len(GeneSums._fields), given.shape[1]), np.float32)
-            return nll_rows(given, rows, shapes, log_rate is not None, slope, GeneSums(*found), part), found
+            sums = np.zeros((len(GeneSums._fields), values.shape[1]), np.float32)
+            return nll_rows(values, rows, dispersions, with_outliers, gradient, GeneSums(*sums), part), sums
 
-        parts = run_by_rows(score, len(given), at_most=given.size // _VALUES_A_THREAD)
+        parts = run_by_rows(score, len(values), at_most=values.size // _VALUES_A_THREAD)
         sums = GeneSums(*np.sum([found for _, found in parts], axis=0))
-        whole = shapes.rate * shapes.part * sums.by_part  # the part of counts of no burst shrinks as bursts grow
-        by_rate = sums.by_rate + shapes.rate * sums.by_zero_rate - (1 + shapes.outlier_size) * whole
-        by_outlier_size = sums.by_outlier_size - shapes.outlier_size * whole
-        ctx.slopes = [torch.from_numpy(one) for one in (slope, sums.by_inverse_dispersion, by_rate, by_outlier_size)]
+        rate, size = dispersions.outlier_rate, dispersions.outlier_size
+        by_both = rate * dispersions.plain_fraction * sums.by_plain_fraction  # more outliers leave fewer plain counts
+        by_rate = sums.by_rate + rate * sums.by_zero_rate - (1 + size) * by_both
+        by_size = sums.by_outlier_size - size * by_both
+        ctx.gradients = [torch.from_numpy(one) for one in (gradient, sums.by_inverse_dispersion, by_rate, by_size)]
         return torch.tensor(sum(total for total, _ in parts), dtype=torch.float32)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         factor = float(grads[0])
-        asked = zip(ctx.slopes, ctx.needs_input_grad, strict=False)
-        held = [slope if is_asked else None for slope, is_asked in asked]
+        pairs = zip(ctx.gradients, ctx.needs_input_grad, strict=False)
+        gradients = [gradient if is_needed else None for gradient, is_needed in pairs]
         if factor != 1.0:
-            held = [slope if slope is None else slope * factor for slope in held]
-        return *held, None, None
+            gradients = [gradient if gradient is None else gradient * factor for gradient in gradients]
+        return *gradients, None, None
 
 
-def _shapes(
-    log_inverse_dispersion: Tensor, log_rate: Tensor | None, log_outlier_size: Tensor | None
+def _gene_dispersions(
+    log_inverse_dispersion: Tensor, log_outlier_rate: Tensor | None, log_outlier_size: Tensor | None
 ) -> GeneDispersions:
-    log_inverse_dispersions = log_inverse_dispersion.detach().numpy()
-    log_rates = rate = outlier_component = np.zeros_like(log_inverse_dispersions)
-    if log_rate is not None and log_outlier_size is not None:
-        log_rates, outlier_component = log_rate.detach().numpy(), np.exp(log_outlier_size.detach().numpy())
-        rate = np.exp(log_rates)
-    log_part = -np.log1p(rate * (1 + outlier_component))
+    log_r = log_inverse_dispersion.detach().numpy()
+    log_rate = rate = size = np.zeros_like(log_r)
+    if log_outlier_rate is not None and log_outlier_size is not None:
+        log_rate, size = log_outlier_rate.detach().numpy(), np.exp(log_outlier_size.detach().numpy())
+        rate = np.exp(log_rate)
+    log_plain_fraction = -np.log1p(rate * (1 + size))
     return GeneDispersions(
-        log_inverse_dispersions,
-        np.exp(log_inverse_dispersions),
-        np.exp(-log_inverse_dispersions),
-        log_rates,
-        rate,
-        outlier_component,
-        log_part,
-        np.exp(log_part),
+        log_r, np.exp(log_r), np.exp(-log_r), log_rate, rate, size, log_plain_fraction, np.exp(log_plain_fraction)
     )

@@ -1,4 +1,4 @@
-"""What compiled functions know of counts and genes."""
+"""Types that compiled loops take: counts of cells, dispersion parameters of genes, sums of gradients."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CountedRows", "Few", "Floats", "GeneDispersions", "GeneSums", "Ints", "Slopes"]
+__all__ = ["CountBlock", "CountRows", "Floats", "GeneDispersions", "GeneSums", "Gradients", "Ints"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-class CountedRows(NamedTuple):
+class CountRows(NamedTuple):
     """The non-zero counts of cells, row by row."""
 
     starts: Ints
-    """Where each cell starts, and one end more, shape ``(B + 1,)``."""
+    """Where each cell starts, and the end of the last one, shape ``(B + 1,)``."""
     genes: Ints
     """Gene of each count, shape ``(nnz,)``."""
     counts: Floats
@@ -31,72 +31,72 @@ class CountedRows(NamedTuple):
 
 
 class GeneDispersions(NamedTuple):
-    """Distribution of the counts of each gene, each of shape ``(G,)``."""
+    """Dispersion parameters of the genes, each of shape ``(G,)``."""
 
     log_inverse_dispersion: Floats
     """Log of the inverse dispersion."""
-    size: Floats
+    inverse_dispersion: Floats
     """Inverse dispersion."""
     dispersion: Floats
-    """One over it."""
-    log_rate: Floats
-    """Log of the bursts a count."""
-    rate: Floats
-    """Bursts a count; 0 for none."""
+    """One over the inverse dispersion."""
+    log_outlier_rate: Floats
+    """Log of the outliers per expected count."""
+    outlier_rate: Floats
+    """Outliers per expected count; 0 without the outlier component."""
     outlier_size: Floats
-    """Mean counts a burst beyond the first."""
-    log_part: Floats
-    """Log of the part of a gene's counts that is of no burst."""
-    part: Floats
-    """That part; 1 without any."""
+    """Mean counts of an outlier beyond the first."""
+    log_plain_fraction: Floats
+    """Log of the fraction of a gene's expected counts that are not outliers."""
+    plain_fraction: Floats
+    """That fraction; 1 without the outlier component."""
 
 
 class GeneSums(NamedTuple):
-    """Derivatives of the misfit of all cells, each of shape ``(G,)``; what is found is added."""
+    """Gradients of the negative log-likelihood, summed over cells, each of shape ``(G,)``."""
 
     by_inverse_dispersion: Floats
     """By the log of the inverse dispersion."""
-    by_part: Floats
-    """By the log of the part that is of no burst."""
+    by_plain_fraction: Floats
+    """By the log of the fraction of counts that are not outliers."""
     by_zero_rate: Floats
-    """By the bursts a count, as far as all counts were zeros."""
+    """By the outlier rate, from the terms that all counts have in common with zeros."""
     by_rate: Floats
-    """By the log of the bursts a count, for what the counts gain."""
+    """By the log of the outlier rate, from the log-likelihood ratios of non-zero counts."""
     by_outlier_size: Floats
-    """By the log of the counts a burst beyond the first."""
+    """By the log of the outlier size."""
 
 
-class Few(NamedTuple):
-    """Some counts of a cell, each of shape ``(n,)``."""
+class CountBlock(NamedTuple):
+    """Some non-zero counts of a cell with the parameters of their genes, each of shape ``(n,)``."""
 
     x: Floats
     """Counts."""
     log_factorial: Floats
-    """Of the counts."""
+    """Log factorials of the counts."""
     log_before: Floats
-    """Log factorial of one count less."""
+    """Log factorials of the counts minus 1."""
     log_mean: Floats
-    """Log of the mean without bursts."""
+    """Log of the mean without outliers."""
     mean: Floats
-    """That mean."""
+    """Mean without outliers."""
     log_inverse_dispersion: Floats
     """Log of the inverse dispersion."""
-    size: Floats
-    """The inverse dispersion."""
-    outlier_component: Floats
-    """Bursts expected."""
-    added: Floats
-    """Counts of a burst, on average."""
+    inverse_dispersion: Floats
+    """Inverse dispersion."""
+    expected_outliers: Floats
+    """Expected number of outliers."""
+    counts_per_outlier: Floats
+    """Mean counts of an outlier."""
 
 
-class Slopes(NamedTuple):
-    """Derivatives of what some counts gain over zeros, each of shape ``(n,)``."""
+class Gradients(NamedTuple):
+    """Gradients of the log-likelihood ratios of some counts, each of shape ``(n,)``."""
 
     by_mean: Floats
-    """By the log of the mean without bursts."""
+    """By the log of the mean without outliers."""
     by_inverse_dispersion: Floats
     """By the log of the inverse dispersion."""
     by_rate: Floats
-    """By the log of the bursts a count."""
+    """By the log of the outlier rate."""
     by_outlier_size: Floats
-    """By the log of the counts a burst beyond the first."""
+    """By the log of the outlier size."""

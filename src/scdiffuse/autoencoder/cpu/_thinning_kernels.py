@@ -1,4 +1,4 @@
-"""The loop over counts that hides some of them, compiled."""
+"""Compiled binomial thinning of counts."""
 # ruff: noqa: PLR0917 - compiled functions take their arguments by position
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["STEPS", "thin_rows"]
 Ints = NDArray[np.int32]
 
 STEPS = 256
-"""Shares of counts are whole numbers of this part."""
+"""Probabilities to keep a count are multiples of one over this number."""
 _BITS = 8
 _WORD = 64
 _56 = np.uint64(56)
@@ -27,24 +27,24 @@ _BYTES, _2, _4 = np.uint64(0x0101010101010101), np.uint64(2), np.uint64(4)
 def thin_rows(
     starts: Ints, genes: Ints, counts: NDArray[np.float32], kept: NDArray[np.int64], keys: State, rows: tuple[int, int]
 ) -> int:
-    """Hide some of the counts of some cells; what is left is moved to the front of where these cells were.
+    """Thin the counts of some cells; the counts left move to the front of the memory of these cells.
 
     Parameters
     ----------
     starts
-        Where each cell starts, and one end more, shape ``(B + 1,)``.
+        Where each cell starts, and the end of the last one, shape ``(B + 1,)``.
     genes, counts
-        Genes and counts, shape ``(nnz,)``; both are changed.
+        Genes and counts, shape ``(nnz,)``, changed in place.
     kept
-        Chance of a count to stay, in parts of `STEPS`, shape ``(B,)``; changed to the number of genes left.
+        Probability to keep a count, times `STEPS`, shape ``(B,)``; replaced by the number of genes left.
     keys
         Key of the random stream of each cell, shape ``(B,)``.
     rows
-        First of the cells, and the one after the last.
+        First cell, and the one after the last.
 
     Returns
     -------
-    How many counts are left.
+    Number of non-zero counts left.
     """
     begin, end = int(starts[rows[0]]), int(starts[rows[0]])
     state = np.empty(1, np.uint64)
@@ -61,15 +61,15 @@ def thin_rows(
 
 @compiled
 def _survivors(count: int, chance: np.uint64, state: State) -> int:
-    """Draw how many of some counts stay: exact, 64 at once."""
+    """Draw a binomial number of counts to keep, exactly, 64 counts at once."""
     if chance == np.uint64(STEPS):
         return count
-    if count == 1:  # which most are
+    if count == 1:  # most counts are
         return int((next_word(state) >> _56) < chance)
     left = 0
     while count > 0:
         stay = _NONE
-        for bit in range(_BITS):  # from the last of the chance to the first, each bit of a word halves what is below it
+        for bit in range(_BITS):  # from the lowest bit of the probability up; each random word halves the part below
             word = next_word(state)
             stay = stay | word if (chance >> np.uint64(bit)) & _ONE else stay & word
         if count < _WORD:
@@ -81,7 +81,7 @@ def _survivors(count: int, chance: np.uint64, state: State) -> int:
 
 @compiled
 def _ones(word: np.uint64) -> int:
-    """Count the bits that are set, in pairs, fours and bytes."""
+    """Count the set bits, in pairs, fours and bytes."""
     word -= (word >> _ONE) & _PAIRS
     word = (word & _FOURS) + ((word >> _2) & _FOURS)
     word = (word + (word >> _4)) & _EIGHTS

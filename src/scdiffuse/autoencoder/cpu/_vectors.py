@@ -1,7 +1,7 @@
-"""Elementary functions of vectors in single precision, compiled so that a processor takes many numbers at once.
+"""Elementary functions of vectors in single precision, compiled so that the CPU vectorises them.
 
-Machine code is kept by the file of the function that Python calls: after a change of this file, save those of its
-callers too.
+Compiled code is cached by the file of the function that Python calls: after a change of this file, save the files that
+call it too.
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ __all__ = [
     "exp_into",
     "log1p_into",
     "log_into",
-    "none_into",
+    "one_minus_exp_into",
+    "rising_into",
     "stirling",
     "sum_of",
     "take_from",
 ]
 
-_0, _1, _2 = np.float32(0.0), np.float32(1.0), np.float32(2.0)
+_0, _1, _2, _3, _4 = (np.float32(n) for n in range(5))
 _HALF, _SIXTH, _OF_4, _OF_5, _OF_6, _OF_7 = (np.float32(1 / math.factorial(n)) for n in range(2, 8))
 _AREA = tuple(np.float32(2 / n) for n in (3, 5, 7, 9))
-_LOWEST, _HIGHEST = np.float32(-87.0), np.float32(88.0)  # whose exponentials are numbers of full precision
+_LOWEST, _HIGHEST = np.float32(-87.0), np.float32(88.0)  # whose exponentials are normal numbers
 _LOG2_E, _LN_2 = np.float32(1.0 / math.log(2.0)), np.float32(math.log(2.0))
 _STIRLING = tuple(np.float32(one) for one in (1 / 12, 1 / 360, 1 / 1260))
 _DIGAMMA = tuple(np.float32(one) for one in (1 / 12, 1 / 120, 1 / 252))
-_EXPONENT, _BIAS, _MIDDLE = np.int32(23), np.int32(127), np.int32(0x3F2AAAAB)  # of words that hold numbers; 2 / 3
+_EXPONENT, _BIAS, _MIDDLE = np.int32(23), np.int32(127), np.int32(0x3F2AAAAB)  # of the bits of a number; 2 / 3
 
 
 @compiled_fused
 def exp_into(x: Floats, found: Floats) -> None:
-    """Compute exponentials; what lies below -87 or above 88 counts as that."""
+    """Compute exponentials of numbers clamped to -87 and 88."""
     power = np.empty(x.size, np.float32)
     words = power.view(np.int32)
     for at in range(x.size):
@@ -55,7 +56,7 @@ def exp_into(x: Floats, found: Floats) -> None:
 
 @compiled_fused
 def log_into(x: Floats, found: Floats) -> None:
-    """Compute logarithms of positive numbers of full precision, by those of numbers between 2 / 3 and 4 / 3."""
+    """Compute logarithms of positive normal numbers, by a series between 2 / 3 and 4 / 3."""
     part = np.empty(x.size, np.float32)
     words = part.view(np.int32)
     for at in range(x.size):
@@ -73,7 +74,7 @@ def log_into(x: Floats, found: Floats) -> None:
 
 @compiled_fused
 def log1p_into(x: Floats, found: Floats) -> None:
-    """Compute logarithms of 1 and numbers that are not negative, also where these are small."""
+    """Compute logarithms of 1 plus numbers of at least 0, exact for small numbers too."""
     whole = np.empty(x.size, np.float32)
     for at in range(x.size):
         whole[at] = _1 + x[at]
@@ -84,7 +85,7 @@ def log1p_into(x: Floats, found: Floats) -> None:
 
 @compiled_sums
 def sum_of(x: Floats) -> float:
-    """Add all up."""
+    """Sum a vector."""
     whole = _0
     for at in range(x.size):
         whole += x[at]
@@ -93,7 +94,7 @@ def sum_of(x: Floats) -> float:
 
 @compiled_sums
 def dot(x: Floats, y: Floats) -> float:
-    """Add all products up."""
+    """Compute the dot product of two vectors."""
     whole = _0
     for at in range(x.size):
         whole += x[at] * y[at]
@@ -102,40 +103,73 @@ def dot(x: Floats, y: Floats) -> float:
 
 @compiled_fused
 def add_into(x: Floats, found: Floats) -> None:
-    """Add to what is there."""
+    """Add a vector in place."""
     for at in range(x.size):
         found[at] += x[at]
 
 
 @compiled_fused
 def take_from(x: Floats, times: np.float32, found: Floats) -> None:
-    """Take a multiple away from what is there."""
+    """Subtract a multiple of a vector in place."""
     for at in range(x.size):
         found[at] -= times * x[at]
 
 
 @compiled_fused
 def stirling(inverse: np.float32) -> np.float32:
-    """Compute the rest of Stirling's series for the logarithm of the gamma function, at one over a number from 4 on."""
+    """Compute the rest of Stirling's series of the log gamma function, at one over a number of at least 4."""
     square = inverse * inverse
     return inverse * (_STIRLING[0] - square * (_STIRLING[1] - square * _STIRLING[2]))
 
 
 @compiled_fused
 def digamma_rest(inverse: np.float32) -> np.float32:
-    """Compute the same of its derivative."""
+    """Compute the rest of the asymptotic series of digamma, at one over a number of at least 4."""
     square = inverse * inverse
     return -_HALF * inverse - square * (_DIGAMMA[0] - square * (_DIGAMMA[1] - square * _DIGAMMA[2]))
 
 
 @compiled_fused
-def none_into(outlier_component: Floats, found: Floats) -> None:
-    r"""Compute :math:`1 - e^{-\beta}`: by its series where the difference would lose digits."""
-    power = np.empty(outlier_component.size, np.float32)
-    for at in range(outlier_component.size):
-        power[at] = -outlier_component[at]
+def one_minus_exp_into(beta: Floats, found: Floats) -> None:
+    r"""Compute :math:`1 - e^{-\beta}`: by a series where the difference would lose digits."""
+    power = np.empty(beta.size, np.float32)
+    for at in range(beta.size):
+        power[at] = -beta[at]
     exp_into(power, power)
-    for at in range(outlier_component.size):
-        b = outlier_component[at]
+    for at in range(beta.size):
+        b = beta[at]
         series = _HALF - b * (_SIXTH - b * (_OF_4 - b * (_OF_5 - b * (_OF_6 - b * _OF_7))))
         found[at] = b * (_1 - b * series) if b < _HALF else _1 - power[at]
+
+
+@compiled_sums
+def rising_into(x: Floats, r: Floats, value: Floats, gradient: Floats) -> None:  # noqa: PLR0917
+    """Compute `likelihoods._log_ratio.rising` and its derivative by ``r``."""
+    n = x.size
+    buffer = np.empty((5, n), np.float32)
+    base, top, log_ratio, log_top, product = buffer[0], buffer[1], buffer[2], buffer[3], buffer[4]
+    for at in range(n):
+        base[at] = r[at] + _4
+    for at in range(n):
+        top[at] = x[at] / base[at]
+    log1p_into(top, log_ratio)
+    for at in range(n):
+        top[at] = x[at] + base[at]
+    log_into(top, log_top)
+    for at in range(n):
+        low = (x[at] + r[at]) * (x[at] + r[at] + _1) / (r[at] * (r[at] + _1))
+        product[at] = low * ((x[at] + r[at] + _2) * (x[at] + r[at] + _3) / ((r[at] + _2) * (r[at] + _3)))
+    for at in range(n):
+        value[at] = (base[at] - _HALF) * log_ratio[at] + x[at] * (log_top[at] - _1)
+    for at in range(n):
+        value[at] += stirling(_1 / top[at]) - stirling(_1 / base[at])
+    for at in range(n):
+        gradient[at] = log_ratio[at] + digamma_rest(_1 / top[at]) - digamma_rest(_1 / base[at])
+    for at in range(n):
+        gradient[at] += x[at] / ((x[at] + r[at]) * r[at]) + x[at] / ((x[at] + r[at] + _1) * (r[at] + _1))
+    for at in range(n):
+        low, high = r[at] + _2, r[at] + _3
+        gradient[at] += x[at] / ((x[at] + low) * low) + x[at] / ((x[at] + high) * high)
+    log_into(product, log_top)
+    for at in range(n):
+        value[at] -= log_top[at]

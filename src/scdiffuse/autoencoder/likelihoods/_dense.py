@@ -1,4 +1,4 @@
-"""The part of a count likelihood that touches every gene."""
+"""The terms of a negative binomial likelihood that every gene has, whatever its count."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scdiffuse.autoencoder._counts import Counted
+from scdiffuse.autoencoder._counts import SparseCounts
 
 __all__ = ["dense_terms"]
 
@@ -21,54 +21,60 @@ class _DenseTerms(torch.autograd.Function):
         logits: Tensor,
         log_inverse_dispersion: Tensor,
         outlier_rate: Tensor,
-        log_part: Tensor,
-        cells: Counted,
+        log_plain_fraction: Tensor,
+        cells: SparseCounts,
     ) -> tuple[Tensor, Tensor]:
         log_scale = cells.totals.log() - torch.logsumexp(logits, dim=1, keepdim=True)
         rows = cells.rows
         flat = rows * logits.shape[1] + cells.genes
-        log_mean = logits.view(-1)[flat] + log_scale.view(-1)[rows] + log_part[cells.genes]
-        mean = (logits + log_scale).add_(log_part).exp_()
-        size = log_inverse_dispersion.exp()
-        log_ratio = (mean / size).log1p_()
-        ctx.save_for_backward(mean, log_ratio, size, outlier_rate, flat, log_part.exp(), cells.totals)
-        return log_ratio @ size + mean @ outlier_rate, log_mean
+        log_mean = logits.view(-1)[flat] + log_scale.view(-1)[rows] + log_plain_fraction[cells.genes]
+        mean = (logits + log_scale).add_(log_plain_fraction).exp_()
+        inverse_dispersion = log_inverse_dispersion.exp()
+        log_ratio = (mean / inverse_dispersion).log1p_()
+        plain_fraction = log_plain_fraction.exp()
+        saved = (mean, log_ratio, inverse_dispersion, outlier_rate, flat, plain_fraction, cells.totals)
+        ctx.save_for_backward(*saved)
+        return log_ratio @ inverse_dispersion + mean @ outlier_rate, log_mean
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:  # noqa: ANN401
         grad_cell, grad_nonzero = grads
-        mean, log_ratio, size, outlier_rate, flat, part, totals = ctx.saved_tensors
-        share = mean / (mean + size)
+        mean, log_ratio, inverse_dispersion, outlier_rate, flat, plain_fraction, totals = ctx.saved_tensors
+        weight = mean / (mean + inverse_dispersion)
         grad_rate = grad_cell @ mean
-        grad_size = size * (grad_cell @ (log_ratio - share))
-        grad = share.mul_(size).addcmul_(mean, outlier_rate).mul_(grad_cell[:, None])
+        grad_inverse_dispersion = inverse_dispersion * (grad_cell @ (log_ratio - weight))
+        grad = weight.mul_(inverse_dispersion).addcmul_(mean, outlier_rate).mul_(grad_cell[:, None])
         grad.view(-1).index_add_(0, flat, grad_nonzero)
-        grad_part = grad.sum(dim=0)
+        grad_plain_fraction = grad.sum(dim=0)
         if ctx.needs_input_grad[0]:
-            grad.addcmul_(mean / part, grad.sum(dim=1, keepdim=True) / totals, value=-1)
-        return grad, grad_size, grad_rate, grad_part, None
+            grad.addcmul_(mean / plain_fraction, grad.sum(dim=1, keepdim=True) / totals, value=-1)
+        return grad, grad_inverse_dispersion, grad_rate, grad_plain_fraction, None
 
 
-def dense_terms(  # noqa: PLR0917 - four tensors and what they are of
-    logits: Tensor, log_inverse_dispersion: Tensor, outlier_rate: Tensor, log_part: Tensor, cells: Counted
+def dense_terms(  # noqa: PLR0917 - passed on by position
+    logits: Tensor,
+    log_inverse_dispersion: Tensor,
+    outlier_rate: Tensor,
+    log_plain_fraction: Tensor,
+    cells: SparseCounts,
 ) -> tuple[Tensor, Tensor]:
-    r"""Sum what a cell without any count would cost, and find the means at the non-zeros.
+    r"""Compute the negative log-likelihood of cells without counts, and the means at the non-zero counts.
 
-    With shares :math:`p = \mathrm{softmax}(\text{logits})` and means :math:`\mu = p \ell f` for a library size
-    :math:`\ell` and the part :math:`f` of a gene's counts that is of no burst,
+    With expression fractions :math:`p = \mathrm{softmax}(\text{logits})` and means :math:`\mu = p \ell f` for a library
+    size :math:`\ell` and the fraction :math:`f` of a gene's expected counts that are not outliers,
 
     .. math:: -\log P(x = 0) = \sum_g r_g \log(1 + \mu_g / r_g) + \rho_g \mu_g .
 
     Parameters
     ----------
     logits
-        Unnormalised log shares, shape ``(B, G)``.
+        Unnormalised log expression fractions, shape ``(B, G)``.
     log_inverse_dispersion
         Log of the inverse dispersion :math:`r`, shape ``(G,)``.
     outlier_rate
-        Bursts a count, :math:`\rho`, shape ``(G,)``; zeros for none.
-    log_part
-        Log of the part of counts that is of no burst, :math:`\log f`, shape ``(G,)``; zeros without bursts.
+        Outliers per expected count, :math:`\rho`, shape ``(G,)``; zeros turn outliers off.
+    log_plain_fraction
+        Log of the fraction of expected counts that are not outliers, :math:`\log f`, shape ``(G,)``.
     cells
         The non-zero counts of the cells.
 
@@ -76,5 +82,5 @@ def dense_terms(  # noqa: PLR0917 - four tensors and what they are of
     -------
     The sum, shape ``(B,)``, and :math:`\log \mu` at the non-zeros, shape ``(nnz,)``; both differentiable.
     """
-    zero_cost, log_mean = _DenseTerms.apply(logits, log_inverse_dispersion, outlier_rate, log_part, cells)  # type: ignore[no-untyped-call]
+    zero_cost, log_mean = _DenseTerms.apply(logits, log_inverse_dispersion, outlier_rate, log_plain_fraction, cells)  # type: ignore[no-untyped-call]
     return zero_cost, log_mean

@@ -1,4 +1,4 @@
-"""Counts drawn for several genes at once."""
+"""Drawing counts from a negative binomial, with an outlier component or without."""
 
 from __future__ import annotations
 
@@ -14,37 +14,38 @@ Floats = NDArray[np.float64]
 
 
 class OutlierComponent(NamedTuple):
-    """How often genes burst, and how far."""
+    """Rate and size of the outliers of each gene."""
 
     rate: Floats
-    """Bursts a count, shape ``(G,)``."""
+    """Outliers per expected count, shape ``(G,)``."""
     size: Floats
-    """Mean counts a burst beyond the first, shape ``(G,)``."""
+    """Mean counts of an outlier beyond the first, shape ``(G,)``."""
 
 
 def draw_counts(
     fractions: NDArray[np.float32],
     library_size: NDArray[np.int64],
     *,
-    size: Floats,
+    inverse_dispersion: Floats,
     outlier_component: OutlierComponent | None,
     keys: NDArray[np.uint64],
 ) -> sp.csr_matrix:
-    r"""Draw the counts of cells from a negative binomial, with bursts or without, then bring them to their total.
+    r"""Draw the counts of cells from a negative binomial, then add or remove counts until the library size fits.
 
-    A negative binomial is a Poisson number of clumps, :math:`r \log(1 + \mu / r)` on average, each of a logarithmic
-    number of counts. Those of one count are drawn for several genes at once; a walk places larger ones and bursts.
+    A negative binomial is a Poisson number of clusters, :math:`r \log(1 + \mu / r)` on average, each of a logarithmic
+    number of counts. Clusters of one count are drawn for several genes at once. Larger clusters and outliers are
+    thinned from a Poisson process over genes.
 
     Parameters
     ----------
     fractions
-        Share of each gene, shape ``(B, G)``, rows summing to 1.
+        Expression fraction of each gene, shape ``(B, G)``, rows summing to 1.
     library_size
-        Counts a cell shall have, shape ``(B,)``.
-    size
+        Counts of each cell, shape ``(B,)``.
+    inverse_dispersion
         Inverse dispersion, shape ``(G,)``.
     outlier_component
-        Bursts of genes; `None` for none.
+        Outliers of the genes; `None` for none.
     keys
         Key of the random stream of each cell, shape ``(B,)``.
 
@@ -54,16 +55,17 @@ def draw_counts(
 
     References
     ----------
-    Quenouille 1949, https://doi.org/10.2307/3001556 (the negative binomial as a Poisson sum of logarithmic clumps).
+    Quenouille 1949, https://doi.org/10.2307/3001556 (the negative binomial as a Poisson sum of logarithmic numbers).
     """
-    # The compiler takes half a second to import, which only those who draw shall wait for.
+    # numba takes half a second to import, which only drawing needs.
     from scdiffuse.autoencoder.cpu._draw_kernels import Cells, Drawn, Genes, draw_cells
 
     n_cells, n_genes = fractions.shape
-    rate, outlier_size = outlier_component or OutlierComponent(np.zeros_like(size), np.ones_like(size))
+    none = OutlierComponent(np.zeros_like(inverse_dispersion), np.ones_like(inverse_dispersion))
+    rate, size = outlier_component or none
     n_most = int(np.minimum(library_size, n_genes).sum()) + 1
     drawn = Drawn(np.zeros(n_cells + 1, np.int64), np.empty(n_most, np.int32), np.empty(n_most, np.int32))
     cells = Cells(np.ascontiguousarray(fractions), np.ascontiguousarray(library_size, dtype=np.int64), keys)
-    draw_cells(cells, Genes(size, rate, outlier_size, 1.0 / (1.0 + rate * (1.0 + outlier_size))), drawn)
+    draw_cells(cells, Genes(inverse_dispersion, rate, size, 1.0 / (1.0 + rate * (1.0 + size))), drawn)
     end = drawn.starts[-1]
     return sp.csr_matrix((drawn.counts[:end].copy(), drawn.genes[:end].copy(), drawn.starts), shape=fractions.shape)

@@ -1,4 +1,4 @@
-"""The parts of a count likelihood at the non-zeros, value and gradient in one pass."""
+"""Log-likelihood ratios of non-zero counts against zero, value and gradient in one pass."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from scdiffuse.autoencoder._counts import Counted
+from scdiffuse.autoencoder._counts import SparseCounts
 
 __all__ = ["outlier_log_ratio", "plain_log_ratio", "rising", "rising_slope"]
 
 _SHIFT = 4  # Stirling's series is exact to single precision from here on
-_LEAST_EXCESS = 1e-6  # variance above the mean: bursts of hardly more than one count round to less
-_FEW = 1e-3  # expected bursts below which the slope of their number is a series
-_LEAST = 1e-30  # expected bursts: keeps the logarithm of the chance of one finite
+_LEAST_EXCESS = 1e-6  # variance minus mean: outliers of little more than one count round to less
+_FEW = 1e-3  # expected outliers below which the derivative of their conditional number is a series
+_LEAST = 1e-30  # expected outliers: keeps the log probability of one finite
 
 
-def plain_log_ratio(log_mean: Tensor, log_inverse_dispersion: Tensor, cells: Counted) -> Tensor:
-    r"""Compare the counts with zeros under a negative binomial.
+def plain_log_ratio(log_mean: Tensor, log_inverse_dispersion: Tensor, cells: SparseCounts) -> Tensor:
+    r"""Compute log-likelihood ratios of counts against zero under a negative binomial.
 
     .. math:: \log \frac{P(x)}{P(0)} = \log \frac{\Gamma(x + r)}{\Gamma(r)\, x!} + x \log \frac{\mu}{\mu + r}
 
@@ -39,19 +39,19 @@ def plain_log_ratio(log_mean: Tensor, log_inverse_dispersion: Tensor, cells: Cou
     return log_ratio
 
 
-def outlier_log_ratio(  # noqa: PLR0917 - the shapes of a likelihood
-    log_mean: Tensor, log_inverse_dispersion: Tensor, log_rate: Tensor, log_outlier_size: Tensor, cells: Counted
+def outlier_log_ratio(  # noqa: PLR0917 - the parameters of a likelihood
+    log_mean: Tensor, log_inverse_dispersion: Tensor, log_rate: Tensor, log_outlier_size: Tensor, cells: SparseCounts
 ) -> Tensor:
-    r"""Compare the counts with zeros under a negative binomial with bursts.
+    r"""Compute log-likelihood ratios of counts against zero under a negative binomial with outliers.
 
-    With :math:`P_0` the negative binomial, a Poisson number of bursts of mean :math:`\beta = \rho \mu` and
-    :math:`a = 1 + s` counts a burst on average, a count with any burst has :math:`\kappa = \beta / (1 - e^{-\beta})` of
-    them, and
+    With :math:`P_0` the negative binomial, a Poisson number of outliers of mean :math:`\beta = \rho \mu` and
+    :math:`a = 1 + s` counts per outlier, a count with at least one outlier has
+    :math:`\kappa = \beta / (1 - e^{-\beta})` outliers on average, and
 
     .. math:: \log \frac{P(x)}{P(0)} = \log \left[ \frac{P_0(x)}{P_0(0)} + \frac{1 - e^{-\beta}}{P_0(0)\, e^{-\beta}}
               \mathrm{NB}(x - 1;\, m,\, m^2 / q) \right]
 
-    with the moments of the sum of what was there and the bursts,
+    with the moments of the sum of the negative binomial and the outliers,
 
     .. math:: m = \mu + \kappa a - 1, \qquad q = \kappa a^2 (2 + \beta - \kappa) - 2 \kappa a + 1 .
 
@@ -73,7 +73,7 @@ def outlier_log_ratio(  # noqa: PLR0917 - the shapes of a likelihood
 
 
 def rising(x: Tensor, r: Tensor) -> Tensor:
-    r"""Compute :math:`\log \Gamma(x + r) - \log \Gamma(r)`, also where the two agree in every digit.
+    r"""Compute :math:`\log \Gamma(x + r) - \log \Gamma(r)` without cancellation.
 
     Parameters
     ----------
@@ -134,71 +134,71 @@ def _digamma_rest(z: Tensor) -> Tensor:
     return -0.5 * inverse - square * (1 / 12 - square * (1 / 120 - square / 252))
 
 
-class _Part(NamedTuple):
-    """A log probability and its derivatives, each of shape ``(nnz,)``."""
+class _LogRatio(NamedTuple):
+    """Log-likelihood ratios and their derivatives by logs, each of shape ``(nnz,)``."""
 
     value: Tensor
     by_mean: Tensor
     by_inverse_dispersion: Tensor
 
 
-class _Counts(NamedTuple):
-    """What all parts need of the counts."""
+class _Terms(NamedTuple):
+    """Terms that all ratios share."""
 
     x: Tensor
     log_mean: Tensor
     mean: Tensor
-    size: Tensor
+    r: Tensor
     many: Tensor
-    """Places of the counts above 1, which most are not."""
+    """Positions of the counts above 1, a minority."""
 
 
-def _counts(log_mean: Tensor, log_inverse_dispersion: Tensor, cells: Counted) -> _Counts:
+def _terms(log_mean: Tensor, log_inverse_dispersion: Tensor, cells: SparseCounts) -> _Terms:
     x = cells.counts.to(log_mean.dtype)
-    return _Counts(x, log_mean, log_mean.exp(), log_inverse_dispersion.exp()[cells.genes], (x > 1).nonzero().squeeze(1))
+    return _Terms(x, log_mean, log_mean.exp(), log_inverse_dispersion.exp()[cells.genes], (x > 1).nonzero().squeeze(1))
 
 
-def _plain(of: _Counts) -> _Part:
-    """Compare a plain count with a zero; derivatives by the logs of mean and size."""
-    x, mean, size, many = of.x, of.mean, of.size, of.many
-    both = mean + size
-    value = size.log()
-    by_inverse_dispersion = torch.ones_like(size)
-    value[many] = rising(x[many], size[many])
-    by_inverse_dispersion[many] = size[many] * rising_slope(x[many], size[many])
-    left = x * size / both
-    value += x * (of.log_mean - both.log()) - torch.lgamma(x + 1)
-    return _Part(value, left, by_inverse_dispersion.sub_(left))
+def _plain(terms: _Terms) -> _LogRatio:
+    """Compute ratios without outliers, with derivatives by the logs of mean and inverse dispersion."""
+    x, mean, r, many = terms.x, terms.mean, terms.r, terms.many
+    both = mean + r
+    value = r.log()
+    by_inverse_dispersion = torch.ones_like(r)
+    value[many] = rising(x[many], r[many])
+    by_inverse_dispersion[many] = r[many] * rising_slope(x[many], r[many])
+    left = x * r / both
+    value += x * (terms.log_mean - both.log()) - torch.lgamma(x + 1)
+    return _LogRatio(value, left, by_inverse_dispersion.sub_(left))
 
 
-def _burst(of: _Counts, outlier_component: Tensor, burst: Tensor) -> tuple[_Part, Tensor, Tensor]:
-    """Compare bursts with a plain zero; derivatives by the logs of mean and size, then of rate and size of bursts."""
-    x, mean, size, many = of.x, of.mean, of.size, of.many
-    added, others = burst + 1, x - 1
-    none = torch.expm1(-outlier_component).neg_()  # chance of any burst
-    number = outlier_component / none
-    slope = (none - outlier_component * (1 - none)) / none.square()
-    slope = torch.where(outlier_component < _FEW, 0.5 + outlier_component / 6, slope)
-    rest = 2 + outlier_component - number
-    total = torch.addcmul(mean - 1, number, added)
-    excess = (number * added * (added * rest - 2) + 1).clamp_(min=_LEAST_EXCESS)
-    shape = total.square() / excess
-    both = total + shape
-    spread = torch.log1p(total / shape)
-    by_shape = total / both - spread - others / both
-    value = others * torch.log(total / both) - shape * spread - torch.lgamma(x) + torch.log(none)
-    value[many] += rising(others[many], shape[many])
-    by_shape[many] += rising_slope(others[many], shape[many])
-    by_excess = -by_shape * shape / excess
-    by_total = shape / both * (others / total - 1.0) + by_shape * (2.0 * shape / total)
-    log_ratio = torch.log1p(mean / size)
-    value += size * log_ratio + outlier_component
-    more = slope * (added * rest - 2) + number * added * (1 - slope)
-    more = outlier_component * added * (by_total * slope + by_excess * more)
-    by_rate = outlier_component / torch.expm1(outlier_component) + outlier_component + more
-    by_mean = by_rate + by_total * mean + mean * size / (mean + size)
-    by_outlier_size = burst * number * (by_total + by_excess * 2 * (added * rest - 1))
-    return _Part(value, by_mean, size * (log_ratio - mean / (mean + size))), by_rate, by_outlier_size
+def _with_outliers(terms: _Terms, beta: Tensor, outlier_size: Tensor) -> tuple[_LogRatio, Tensor, Tensor]:
+    """Compute ratios with outliers, with derivatives by the logs of rate and size of outliers beside the ratios."""
+    x, mean, r, many = terms.x, terms.mean, terms.r, terms.many
+    a, beyond_first = outlier_size + 1, x - 1
+    chance = torch.expm1(-beta).neg_()  # probability of at least one outlier
+    kappa = beta / chance
+    kappa_slope = (chance - beta * (1 - chance)) / chance.square()
+    kappa_slope = torch.where(beta < _FEW, 0.5 + beta / 6, kappa_slope)
+    rest = 2 + beta - kappa
+    total = torch.addcmul(mean - 1, kappa, a)
+    excess = (kappa * a * (a * rest - 2) + 1).clamp_(min=_LEAST_EXCESS)
+    r_mixed = total.square() / excess
+    both = total + r_mixed
+    log_scale = torch.log1p(total / r_mixed)
+    by_r_mixed = total / both - log_scale - beyond_first / both
+    value = beyond_first * torch.log(total / both) - r_mixed * log_scale - torch.lgamma(x) + torch.log(chance)
+    value[many] += rising(beyond_first[many], r_mixed[many])
+    by_r_mixed[many] += rising_slope(beyond_first[many], r_mixed[many])
+    by_excess = -by_r_mixed * r_mixed / excess
+    by_total = r_mixed / both * (beyond_first / total - 1.0) + by_r_mixed * (2.0 * r_mixed / total)
+    log_ratio = torch.log1p(mean / r)
+    value += r * log_ratio + beta
+    more = kappa_slope * (a * rest - 2) + kappa * a * (1 - kappa_slope)
+    more = beta * a * (by_total * kappa_slope + by_excess * more)
+    by_rate = beta / torch.expm1(beta) + beta + more
+    by_mean = by_rate + by_total * mean + mean * r / (mean + r)
+    by_outlier_size = outlier_size * kappa * (by_total + by_excess * 2 * (a * rest - 1))
+    return _LogRatio(value, by_mean, r * (log_ratio - mean / (mean + r))), by_rate, by_outlier_size
 
 
 class _PlainLogRatio(torch.autograd.Function):
@@ -207,12 +207,12 @@ class _PlainLogRatio(torch.autograd.Function):
         ctx: Any,  # noqa: ANN401
         log_mean: Tensor,
         log_inverse_dispersion: Tensor,
-        cells: Counted,
+        cells: SparseCounts,
     ) -> Tensor:
-        part = _plain(_counts(log_mean, log_inverse_dispersion, cells))
-        ctx.save_for_backward(part.by_mean, part.by_inverse_dispersion, cells.genes)
+        ratio = _plain(_terms(log_mean, log_inverse_dispersion, cells))
+        ctx.save_for_backward(ratio.by_mean, ratio.by_inverse_dispersion, cells.genes)
         ctx.n_genes = log_inverse_dispersion.numel()
-        return part.value
+        return ratio.value
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
@@ -229,22 +229,22 @@ class _OutlierLogRatio(torch.autograd.Function):
         log_inverse_dispersion: Tensor,
         log_rate: Tensor,
         log_outlier_size: Tensor,
-        cells: Counted,
+        cells: SparseCounts,
     ) -> Tensor:
-        of = _counts(log_mean, log_inverse_dispersion, cells)
-        outlier_component = (log_rate.exp()[cells.genes] * of.mean).clamp_(min=_LEAST)
-        plain = _plain(of)
-        burst, by_rate, by_outlier_size = _burst(of, outlier_component, log_outlier_size.exp()[cells.genes])
-        chance = torch.sigmoid(burst.value - plain.value)
+        terms = _terms(log_mean, log_inverse_dispersion, cells)
+        beta = (log_rate.exp()[cells.genes] * terms.mean).clamp_(min=_LEAST)
+        plain = _plain(terms)
+        outlier, by_rate, by_outlier_size = _with_outliers(terms, beta, log_outlier_size.exp()[cells.genes])
+        chance = torch.sigmoid(outlier.value - plain.value)
         ctx.save_for_backward(
-            torch.lerp(plain.by_mean, burst.by_mean, chance),
-            torch.lerp(plain.by_inverse_dispersion, burst.by_inverse_dispersion, chance),
+            torch.lerp(plain.by_mean, outlier.by_mean, chance),
+            torch.lerp(plain.by_inverse_dispersion, outlier.by_inverse_dispersion, chance),
             chance * by_rate,
             chance * by_outlier_size,
             cells.genes,
         )
         ctx.n_genes = log_inverse_dispersion.numel()
-        return torch.logaddexp(plain.value, burst.value)
+        return torch.logaddexp(plain.value, outlier.value)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401

@@ -1,0 +1,103 @@
+"""Settings of the dispersion parameters: where they start, their prior, and their final fit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from scdiffuse._core.errors import SettingError
+
+__all__ = ["DispersionConfig", "DispersionStart"]
+
+
+class DispersionStart(NamedTuple):
+    """Where the dispersion parameters of all genes start, by the names of the parameters."""
+
+    log_inverse_dispersion: float
+    """Log of the inverse dispersion."""
+    log_outlier_rate: float
+    """Log of the outliers per expected count."""
+    log_outlier_size: float
+    """Log of the mean counts of an outlier beyond the first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DispersionConfig:
+    """How the dispersion of each gene starts, what prior outliers have, and how the final fit of dispersions runs."""
+
+    umi_log_inverse_dispersion: float = 5.0
+    """Start on UMI counts: nearly Poisson, so that latents explain first and the dispersion takes what they leave."""
+    umi_log_outlier_rate: float = -6.5
+    """Start on UMI counts, and mean of the prior: log of the outliers per expected count."""
+    umi_log_outlier_size: float = 2.5
+    """Start on UMI counts, and mean of the prior: log of the mean counts of an outlier beyond the first."""
+    read_log_inverse_dispersion: float = -1.5
+    """Start on read counts: a start near Poisson has no gradient towards their strong dispersion."""
+    read_log_outlier_rate: float = -3.0
+    """Start on read counts, and mean of the prior; the size of outliers starts at the counts per detection."""
+    read_counts_per_detection: float = 4.0
+    """Median counts per detection of a gene from which on counts are taken for reads instead of UMIs."""
+    outlier_precision: float = 2.0
+    """Precision of the Gaussian priors on log rate and log size of the outliers of each gene."""
+    n_cells: int = 2_048
+    """Training cells that the final fit of dispersions looks at, at most."""
+    n_logits: int = 1 << 25
+    """Logits (cells times genes) that the final fit keeps in memory, at most; many genes mean fewer cells."""
+    n_steps: int = 32
+    """Steps of the final fit, each over all of its cells."""
+    first_step: float = 0.3
+    """First step of the final fit on the log scale."""
+    step_decrease: float = 0.5
+    """Factor of the step of a parameter whose gradient has changed its sign."""
+    step_increase: float = 1.3
+    """Factor of the step of a parameter whose gradient has kept its sign."""
+    smallest_step: float = 1e-3
+    """Smallest step of the final fit."""
+    largest_step: float = 1.0
+    """Largest step of the final fit."""
+    least_gradient: float = 0.5
+    """Gradient in nats below which a parameter does not move, as rounding alone could make it."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_cells", "n_logits", "n_steps"):
+            if getattr(self, name) < 1:
+                msg = f"`{name}` of the dispersions must be at least 1, got {getattr(self, name)}."
+                raise SettingError(msg)
+        for name in ("outlier_precision", "least_gradient"):
+            if not getattr(self, name) >= 0:
+                msg = f"`{name}` must not be negative, got {getattr(self, name)}."
+                raise SettingError(msg)
+        if not 0 < self.smallest_step <= self.first_step <= self.largest_step:
+            steps = (self.smallest_step, self.first_step, self.largest_step)
+            msg = f"`smallest_step`, `first_step` and `largest_step` must be positive and rise, got {steps}."
+            raise SettingError(msg)
+        if not 0 < self.step_decrease < 1 < self.step_increase:
+            factors = (self.step_decrease, self.step_increase)
+            msg = f"`step_decrease` must lie between 0 and 1 and `step_increase` above 1, got {factors}."
+            raise SettingError(msg)
+        if not self.read_counts_per_detection > 0:
+            msg = f"`read_counts_per_detection` must be positive, got {self.read_counts_per_detection}."
+            raise SettingError(msg)
+
+    def start(self, counts_per_detection: float = 1.0) -> DispersionStart:
+        """Choose where dispersion parameters start, by whether the counts are UMIs or reads.
+
+        UMIs are counted one by one. The reads of one molecule come together, so that a gene is either missed or has
+        many.
+
+        Parameters
+        ----------
+        counts_per_detection
+            Counts of a typical gene in the cells that it is detected in: little more than 1 for UMIs, dozens for reads.
+
+        Returns
+        -------
+        The start, the same for all genes.
+        """
+        if counts_per_detection < self.read_counts_per_detection:
+            return DispersionStart(
+                self.umi_log_inverse_dispersion, self.umi_log_outlier_rate, self.umi_log_outlier_size
+            )
+        size = math.log(counts_per_detection)
+        return DispersionStart(self.read_log_inverse_dispersion, self.read_log_outlier_rate, size)
