@@ -1,158 +1,131 @@
-"""``python -m benchmarks run|table|list|faults``; without a word, everything: all runs, then the table and the page."""
+"""``python -m benchmarks`` lists the studies, ``python -m benchmarks STUDY`` runs one."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
-from itertools import groupby
+import venv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchmarks import runs
-from benchmarks.data import DATA_SETS, DATA_VARIABLE, data_folder
-from benchmarks.protocol import GENERATORS
+from benchmarks.cost import thread_environment
+from benchmarks.data import DATA_VARIABLE, data_folder
+from benchmarks.records import Store, source_name
+from benchmarks.studies import NAMES, STUDIES, study_named
+from benchmarks.study import Context, say
+from benchmarks.worker import HERE, PEERS_PYTHON
 
-_HERE = Path(__file__).resolve().parent
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.study import Study
+
+PEERS = ("torch==2.13.0", "scvi-tools==1.4.2", "scdesigner==0.0.25")
+"""Packages of the peers. torch is pinned beside its dependants: unpinned, pip takes gigabytes of CUDA libraries."""
+_TABLES, _PEERS = "tables", "peers"
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the command line and do what it says."""
-    options = _parser().parse_args(argv)
-    if options.command == "list":
-        _list(options)
+def main(argv: Sequence[str], *, anew: bool = False) -> int:
+    """Do what the command line says.
+
+    Parameters
+    ----------
+    argv
+        The words after ``python -m benchmarks``.
+    anew
+        Start the interpreter again where its environment does not hold the numeric libraries to the threads asked for,
+        which they read once.
+
+    Returns
+    -------
+    Exit status.
+    """
+    if not argv:
+        show()
         return 0
-    if options.command == "faults":
-        _faults(options)
-        return 0
-    if options.command in {"run", "all"}:
-        _run(options)
-    if options.command in {"table", "all"}:
-        _table(options)
+    options = parser_of(argv[0] if argv[0] in NAMES else None).parse_args(argv)
+    if options.study == _TABLES:
+        from benchmarks import page
+
+        page.write(options.results, options.page)
+        say(str(options.page))
+    elif options.study == _PEERS:
+        set_up_peers()
+    else:
+        threads = thread_environment(options.threads)
+        if anew and not threads.items() <= os.environ.items():
+            os.execve(sys.executable, [sys.executable, "-m", "benchmarks", *argv], os.environ | threads)
+        measure(study_named(options.study), options)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def show() -> None:
+    """List the studies with a line each."""
+    width = max(map(len, NAMES))
+    for chapter, names in STUDIES.items():
+        say(chapter)
+        for name in names:
+            say(f"  {name:<{width}}  {study_named(name).summary}")
+    say(f"\n  {_TABLES:<{width}}  Write RESULTS.md and its figures from the records; nothing is measured.")
+    say(f"  {_PEERS:<{width}}  Make the environment of scVI and scDesign3, benchmarks/.venv-peers.")
+    say("\npython -m benchmarks STUDY --help shows the options of a study.")
+
+
+def parser_of(name: str | None) -> argparse.ArgumentParser:
+    """Make the parser of all commands, with the options of one study."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    defaults = vars(_run_options().parse_args([])) | vars(_table_options().parse_args([]))
-    parser.set_defaults(command="all", **defaults)
-    commands = parser.add_subparsers(metavar="run|table|list|faults")
-    run = commands.add_parser("run", parents=[_run_options()], help="carry out the runs that are not done yet")
-    run.set_defaults(command="run")
-    table = commands.add_parser(
-        "table", parents=[_table_options()], help="write results/runs.csv, RESULTS.md and the figures anew"
+    commands = parser.add_subparsers(dest="study", metavar="STUDY", required=True)
+    for one in NAMES:
+        if one != name:
+            commands.add_parser(one)
+            continue
+        study = study_named(one)
+        chosen = commands.add_parser(
+            one, description=study.summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        add_common(chosen)
+        study.add_arguments(chosen)
+    tables = commands.add_parser(
+        _TABLES, help="write RESULTS.md from the records", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    table.set_defaults(command="table")
-    listing = commands.add_parser("list", parents=[_run_options()], help="show the runs and how they stand")
-    listing.set_defaults(command="list")
-    faults = commands.add_parser("faults", help="plant faults into real cells and tell which metrics catch them")
-    faults.add_argument("--data", type=Path, help=f"folder of the data sets (default: the variable {DATA_VARIABLE})")
-    faults.add_argument("--set", default="pbmc68k", choices=list(DATA_SETS), help="data set to plant them into")
-    faults.add_argument("--out", type=Path, default=_HERE, help="folder of results/")
-    faults.set_defaults(command="faults")
+    tables.add_argument("--results", type=Path, default=HERE / "results", help="folder of records and figures")
+    tables.add_argument("--page", type=Path, default=HERE / "RESULTS.md", help="file to write")
+    commands.add_parser(_PEERS, help="make the environment of the peers")
     return parser
 
 
-def _run_options() -> argparse.ArgumentParser:
-    options = _common_options()
-    options.add_argument("--data", type=Path, help=f"folder of the data sets (default: the variable {DATA_VARIABLE})")
-    options.add_argument("--only", action="append", default=[], help="data sets or generators to take; may be repeated")
-    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    options.add_argument("--threads", type=int, default=1, help="threads of each process")
-    options.add_argument("--timeout", type=float, default=1800.0, help="seconds after which a run is killed")
-    options.add_argument(
-        "--seconds", type=float, default=90.0, help="processor seconds of a fit, where a peer can be held to them"
-    )
-    options.add_argument(
-        "--suite", choices=("headline", "quick", "full"), default="headline", help="`headline`: what the page shows"
-    )
-    options.add_argument("--rescore", action="store_true", help="score again what is already scored")
-    options.add_argument("--retry", action="store_true", help="run again what failed")
-    return options
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add the options that every study has."""
+    common = parser.add_argument_group("options of every study")
+    common.add_argument("--data", type=Path, help=f"folder of the data sets; without it the variable {DATA_VARIABLE}")
+    common.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of fits, cells and scores")
+    common.add_argument("--device", default="cpu", help="where networks are computed, where a study leaves the choice")
+    common.add_argument("--threads", type=int, default=1, help="threads of each process")
+    common.add_argument("--results", type=Path, default=HERE / "results", help="folder of the records")
+    common.add_argument("--work", type=Path, default=HERE / "work", help="folder of splits, models and cells")
+    common.add_argument("--overwrite", action="store_true", help="measure again what is done")
 
 
-def _table_options() -> argparse.ArgumentParser:
-    options = _common_options()
-    options.add_argument("--out", type=Path, default=_HERE, help="folder of RESULTS.md and results/")
-    return options
+def measure(study: Study, options: argparse.Namespace) -> None:
+    """Run a study, and write each record as soon as it is known."""
+    store = Store(options.results, study.name, study.unit)
+    work = options.work.resolve() / source_name()
+    for record in study.run(Context(options=options, store=store, data=data_folder(options.data), work=work)):
+        store.write(record)
 
 
-def _common_options() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(add_help=False)
-    options.add_argument("--work", type=Path, default=_HERE / "work", help="folder of splits, cells and scores")
-    options.add_argument("--cells", type=int, help="draw this many cells from each data set, for a trial")
-    return options
-
-
-def _plan(options: argparse.Namespace) -> list[runs.Run]:
-    names = [name for given in options.only for name in given.split(",")]
-    planned = runs.plan(names, options.seeds)
-    if data_folder(options.data) is not None:
-        return planned
-    without_file = [run for run in planned if run.data_set.embedded]
-    if len(without_file) < len(planned):
-        sys.stderr.write(
-            f"No folder of data sets: {len(planned) - len(without_file)} of {len(planned)} runs are left out. "
-            f"Pass `--data FOLDER` or set `{DATA_VARIABLE}`.\n"
-        )
-    return without_file
-
-
-def _settings(options: argparse.Namespace) -> runs.Settings:
-    return runs.Settings(
-        work=options.work.resolve(),
-        data=data_folder(options.data),
-        max_cells=options.cells,
-        n_threads=options.threads,
-        timeout=options.timeout,
-        seconds=options.seconds,
-        suite=options.suite,
-        rescore=options.rescore,
-        retry=options.retry,
-    )
-
-
-def _run(options: argparse.Namespace) -> None:
-    settings, planned = _settings(options), _plan(options)
-    number = 0
-    for _, group in groupby(planned, key=lambda run: (run.seed, run.data_set.name)):
-        together = list(group)
-        for run in together:
-            number += 1
-            _say(f"[{number}/{len(planned)}] {run}: {runs.carry_out(run, settings)}")
-        _say(f"{together[0].data_set.name} seed {together[0].seed}: {runs.score(together, settings)}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def _table(options: argparse.Namespace) -> None:
-    from benchmarks import figures, page, table
-
-    rows = table.update(options.out / "results" / "runs.csv", work=options.work.resolve(), max_cells=options.cells)
-    figures.draw_all(rows, options.out / "results")
-    page.write(rows, options.out)
-    sys.stdout.write(f"{options.out / 'RESULTS.md'}\n")
-
-
-def _faults(options: argparse.Namespace) -> None:
-    from benchmarks import faults
-
-    faults.run(options.out / "results", data_set=options.set, data=data_folder(options.data))
-    _say(str(options.out / "results" / faults.FAULTS_FILE))
-
-
-def _list(options: argparse.Namespace) -> None:
-    settings = _settings(options)
-    sys.stdout.write(f"Data sets:  {', '.join(DATA_SETS)}\nGenerators: {', '.join(GENERATORS)}\n")
-    for run in runs.plan([name for given in options.only for name in given.split(",")], options.seeds):
-        folder = run.folder(settings)
-        record = runs.read_record(folder)
-        state = "to do" if record is None else record["status"]
-        if state == "done" and not (folder / runs.SCORES_FILE).exists():
-            state = "not scored"
-        sys.stdout.write(f"{run}: {state}\n")
+def set_up_peers() -> None:
+    """Create the environment of the peers if it is missing, and install them."""
+    if not PEERS_PYTHON.exists():
+        venv.create(PEERS_PYTHON.parents[1], with_pip=True)
+    # torch first and alone, so that no dependant can choose its build.
+    for wanted in (PEERS[:1], PEERS):
+        subprocess.run([str(PEERS_PYTHON), "-m", "pip", "install", "-q", *wanted], check=True)
+    subprocess.run([str(PEERS_PYTHON), "-c", "import scvi, scdesigner.simulators"], check=True)
+    say("The environment of the peers is ready.")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:], anew=True))

@@ -1,4 +1,7 @@
-"""Wall time, processor time and peak memory, of a phase inside a process and of a whole process."""
+"""What work costs: wall time, CPU time and peak memory of a phase or a process, steps of a fit, and the machine.
+
+Nothing here imports the package, so that peers are measured by the same code in an environment of their own.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
 _KIB_PER_MIB = 1024
@@ -59,6 +62,49 @@ class Meter:
         seconds = time.perf_counter() - self._start
         children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / _KIB_PER_MIB
         self.cost = Cost(seconds, _cpu_seconds() - self._cpu, max(_peak_mib(), children))
+
+
+@contextlib.contextmanager
+def clocked(clock: Callable[[], float] = time.perf_counter) -> Iterator[list[list[float]]]:
+    """Time each step of the fits in this block, from the end of one to the end of the next.
+
+    What stands between two steps, such as a validation, counts to the later one, and the set-up of a stage to its
+    first. Medians over steps see neither.
+
+    Parameters
+    ----------
+    clock
+        Tells the time in seconds.
+
+    Yields
+    ------
+    Seconds of each step, a list for each optimiser in their order; `by_stage` names those of the two networks.
+    """
+    from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+
+    taken: list[list[float]] = []
+    seen: list[Optimizer] = []
+    last = clock()
+
+    def ended(optimiser: Optimizer, *_: object) -> None:
+        nonlocal last
+        if not seen or seen[-1] is not optimiser:
+            seen.append(optimiser)
+            taken.append([])
+        now = clock()
+        taken[-1].append(now - last)
+        last = now
+
+    hook = register_optimizer_step_post_hook(ended)
+    try:
+        yield taken
+    finally:
+        hook.remove()
+
+
+def by_stage(taken: list[list[float]]) -> dict[str, list[float]]:
+    """Name the seconds of the steps of one fit: the autoencoder is trained first, and the diffusion last."""
+    return {"autoencoder": taken[0], "diffusion": taken[-1]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class DataSet:
     """One data set of the benchmark."""
 
     name: str
-    """File name without its ending, or an embedded set."""
+    """File name without its ending, or that of bundled example data."""
 
     condition_keys: tuple[str, ...] = ("cell_type",)
     """`obs` columns given to every generator; the first one stratifies the split and the scores."""
@@ -33,17 +33,17 @@ class DataSet:
     donor_key: str | None = None
     """`obs` column of the donor, for the privacy measures."""
 
-    embedded: bool = False
+    bundled: bool = False
     """Whether it needs no file."""
 
     by_default: bool = True
-    """Whether a run without ``--only`` takes it."""
+    """Whether the comparison takes it where no data set is named."""
 
 
 DATA_SETS: dict[str, DataSet] = {
     data_set.name: data_set
     for data_set in (
-        DataSet(name="pbmc68k", embedded=True),
+        DataSet(name="pbmc68k", bundled=True),
         DataSet(name="pbmc3k"),
         DataSet(name="kang_ctrl_8donors", donor_key="donor"),
         # Shares cells with kang_ctrl_8donors.
@@ -67,7 +67,7 @@ def data_folder(given: Path | None) -> Path | None:
 
 def load(data_set: DataSet, folder: Path | None) -> AnnData:
     """Read a data set; missing labels become a label of their own."""
-    if data_set.embedded:
+    if data_set.bundled:
         import scdiffusion
 
         adata = scdiffusion.datasets.pbmc68k()

@@ -1,42 +1,120 @@
-"""Splits and fitted models that several measurements share, kept in a work folder."""
+"""Fitted models, kept in the work folder of a commit so that what they are measured by can be repeated."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.data import DATA_SETS, PARTS, load, prepare
+import anndata
+import numpy as np
+
+from benchmarks.data import DATA_SETS, DATA_VARIABLE, PARTS, load, prepare, slug
+from benchmarks.study import say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from anndata import AnnData
+    from numpy.typing import NDArray
 
+    from benchmarks.study import Context
     from scdiffusion import CellGenerator
 
-_LABEL = "cell_type"
+LABEL = "cell_type"
+WAYS: dict[str, dict[str, Any]] = {
+    "partial noising": {"via": "noising", "keep": 0.3},
+    "ODE inversion": {"via": "inversion", "keep": 0.7},
+}
+"""How trajectories keep their start, with the noise level of each."""
+SECONDS_FILE = "fit_seconds.txt"
 
 
-def read_parts(name: str, *, work: Path, data: Path | None, max_cells: int | None = None) -> dict[str, AnnData]:
-    """Split a data set as the benchmark does, and read the parts."""
-    import anndata
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """One fit: which cells, which conditions, which seed."""
 
-    split = prepare(DATA_SETS[name], folder=data, work=work, max_cells=max_cells)
+    name: str
+    """What was left out, as the name of a folder."""
+
+    data_set: str
+    conditions: tuple[str, ...] = ()
+    continuous: tuple[str, ...] = ()
+    without: tuple[Mapping[str, Any], ...] = ()
+    """Cells left out: those that have all values of one of these."""
+
+    rows: NDArray[np.int64] | None = field(default=None, compare=False)
+    """Cells to fit, where that is no matter of labels."""
+
+    seed: int = 0
+
+    @property
+    def key(self) -> str:
+        """Name of the model's folder."""
+        return f"{self.data_set}-{self.name}-seed{self.seed}"
+
+    def left_out(self, adata: anndata.AnnData) -> NDArray[np.bool_]:
+        """Mark the cells that the fit must not see."""
+        if self.rows is not None:
+            return ~np.isin(np.arange(adata.n_obs), self.rows)
+        marks = np.zeros(adata.n_obs, dtype=bool)
+        for labels in self.without:
+            marks |= np.logical_and.reduce([(adata.obs[key] == label).to_numpy() for key, label in labels.items()])
+        return marks
+
+
+def read(data_set: str, context: Context) -> anndata.AnnData:
+    """Read a whole data set as its file holds it; it is not to be changed."""
+    if context.data is None:
+        msg = f"`{data_set}` needs a folder of data sets; pass `--data FOLDER` or set `{DATA_VARIABLE}`."
+        raise SystemExit(msg)
+    return _read(context.data / f"{data_set}.h5ad")
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path) -> anndata.AnnData:
+    return anndata.read_h5ad(path)
+
+
+def model_of(fit: Fit, context: Context) -> CellGenerator:
+    """Load the model of a fit, after fitting it if it is not there."""
+    import scdiffusion
+
+    folder = context.work / "models" / fit.key
+    if not (folder / SECONDS_FILE).exists():
+        adata = read(fit.data_set, context)
+        cells = adata[~fit.left_out(adata)].copy()
+        before = time.process_time()
+        model = scdiffusion.CellGenerator(cells, conditions=list(fit.conditions), continuous=list(fit.continuous))
+        model.fit(seed=fit.seed, device=context.options.device, progress=False)
+        model.save(folder, overwrite=True)
+        seconds = time.process_time() - before
+        (folder / SECONDS_FILE).write_text(f"{seconds:.1f}\n", encoding="utf-8")
+        say(f"{fit.key}: fitted in {seconds:.0f} CPU seconds")
+    return scdiffusion.load(folder)
+
+
+def read_parts(name: str, context: Context, *, max_cells: int | None = None) -> dict[str, anndata.AnnData]:
+    """Split a data set as the comparison does, and read the parts."""
+    split = prepare(DATA_SETS[name], folder=context.data, work=context.work, max_cells=max_cells)
     return {part: anndata.read_h5ad(split / f"{part}.h5ad") for part in PARTS}
 
 
-def open_model(name: str, *, work: Path, data: Path | None, max_cells: int | None = None) -> CellGenerator:
-    """Load the model of a data set, fitting and saving it where there is none yet; all cells of an embedded set."""
+def open_model(name: str, context: Context, *, max_cells: int | None = None) -> CellGenerator:
+    """Load the model of a data set, after fitting it to the fit part, or to all cells of bundled data."""
     import scdiffusion
 
-    folder = work / f"{name}.scd"
+    folder = context.work / "models" / f"{slug(name, max_cells)}.scd"
     if not folder.exists():
-        work.mkdir(parents=True, exist_ok=True)
-        embedded = DATA_SETS[name].embedded
-        training = (
-            load(DATA_SETS[name], None)
-            if embedded
-            else read_parts(name, work=work, data=data, max_cells=max_cells)["fit"]
-        )
-        model = scdiffusion.CellGenerator(training, conditions=[_LABEL])
-        model.fit(seed=0, progress=False).save(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        bundled = DATA_SETS[name].bundled
+        training = load(DATA_SETS[name], None) if bundled else read_parts(name, context, max_cells=max_cells)["fit"]
+        model = scdiffusion.CellGenerator(training, conditions=[LABEL])
+        model.fit(seed=0, device=context.options.device, progress=False).save(folder)
     return scdiffusion.load(folder)
+
+
+def ways_in_words() -> str:
+    """Say what each kind of trajectory keeps of the start."""
+    return ", ".join(f"{way} with `keep` {settings['keep']}" for way, settings in WAYS.items())

@@ -26,7 +26,7 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.generators._shared import Depths, joint_labels, log_normalise, pack
+from benchmarks.generators.shared import LibrarySizes, joint_labels, log_normalise, pack
 from scdiffusion.nn import TimeEmbedding
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _SHARES = {"autoencoder": 0.4, "denoiser": 0.4, "classifiers": 0.2}
 
 
 class OriginalRecipe:
-    """Autoencoder, denoising diffusion and classifiers, trained one after the other within processor ``seconds``."""
+    """Autoencoder, denoising diffusion and classifiers, trained one after the other within CPU ``seconds``."""
 
     def __init__(self, *, seconds: float = 90.0, strength: float = 2.0, max_steps: int = 100_000) -> None:
         self._seconds, self._strength, self._max_steps = seconds, strength, max_steps
@@ -53,7 +53,7 @@ class OriginalRecipe:
         torch.manual_seed(seed)
         self._keys, self._template = list(condition_keys), adata[:0].copy()
         counts = sparse.csr_matrix(adata.X)
-        self._depths = Depths(counts, joint_labels(adata.obs, self._keys))
+        self._library_sizes = LibrarySizes(counts, joint_labels(adata.obs, self._keys))
         log_counts = log_normalise(counts)
         self._autoencoder = _Autoencoder(adata.n_vars)
         self._n_cells = adata.n_obs
@@ -77,8 +77,8 @@ class OriginalRecipe:
             log_counts = self._autoencoder.decode(functional.normalize(z, dim=1)).clamp_(min=0.0)
         rates = np.expm1(log_counts.numpy().astype(np.float64))
         labels = joint_labels(obs, self._keys)
-        depths = self._depths.draw(labels, np.random.default_rng(seed))
-        rates *= (depths / np.maximum(rates.sum(axis=1), 1e-12))[:, None]
+        sizes = self._library_sizes.draw(labels, np.random.default_rng(seed))
+        rates *= (sizes / np.maximum(rates.sum(axis=1), 1e-12))[:, None]
         return pack(np.rint(rates), obs, self._template)
 
     def _train(self, model: nn.Module, loss: Callable[[Tensor], Tensor], *, part: str, rate: float) -> None:

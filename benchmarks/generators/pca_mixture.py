@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
-from benchmarks.generators._shared import Depths, joint_labels, log_normalise, pack
+from benchmarks.generators.shared import LibrarySizes, joint_labels, log_normalise, pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ class PcaMixture:
         self._template, self._keys = adata[:0].copy(), list(condition_keys)
         counts = sparse.csr_matrix(adata.X)
         labels = joint_labels(adata.obs, self._keys)
-        self._depths = Depths(counts, labels)
+        self._library_sizes = LibrarySizes(counts, labels)
         n_components = min(self._n_components, min(counts.shape) - 1)
         self._pca = PCA(n_components, svd_solver="arpack", random_state=seed)
         scores = self._pca.fit_transform(log_normalise(counts)).astype(np.float64)
@@ -65,7 +65,7 @@ class PcaMixture:
             scores[rows] = self._mixtures[label].draw(int(rows.sum()), rng)
         rates = np.expm1(np.clip(self._pca.inverse_transform(scores), 0.0, None))
         rates /= np.maximum(rates.sum(axis=1, keepdims=True), 1e-12)
-        counts = rng.poisson(rates * self._depths.draw(labels, rng)[:, None])
+        counts = rng.poisson(rates * self._library_sizes.draw(labels, rng)[:, None])
         return pack(counts, obs, self._template)
 
 

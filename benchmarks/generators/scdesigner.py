@@ -11,7 +11,7 @@ import torch
 from scdesigner.simulators import NegBinCopula
 from scipy import sparse
 
-from benchmarks.generators._shared import joint_labels, pack
+from benchmarks.generators.shared import joint_labels, pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

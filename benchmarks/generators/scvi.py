@@ -16,7 +16,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from scipy import sparse
 
-from benchmarks.generators._shared import joint_labels, pack
+from benchmarks.generators.shared import joint_labels, pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.records import Record
 from scipy import sparse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,3 +28,9 @@ def toy() -> anndata.AnnData:
     obs = pd.DataFrame({"cell_type": pd.Categorical(labels, categories=["a", "b", "rare"])})
     obs.index = obs.index.map(lambda row: f"cell-{row}")
     return anndata.AnnData(counts, obs=obs, var=pd.DataFrame(index=[f"gene-{column}" for column in range(20)]))
+
+
+def record(study: str, values: object, **settings: Any) -> Record:
+    """Make a record of some machine and day."""
+    about = {"commit": "a" * 40, "version": "1.0", "machine": "a machine", "date": "2026-01-01"}
+    return Record(study=study, settings=settings, values=values, **about)

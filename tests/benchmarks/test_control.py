@@ -6,8 +6,16 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.control import embryo, page, rare, records, spaces, start_cell, times, unseen
-from benchmarks.control.models import Fit
+from benchmarks.layout import REAL
+from benchmarks.models import Fit
+from benchmarks.studies import held_out_combinations as combinations
+from benchmarks.studies import held_out_stages as stages
+from benchmarks.studies import held_out_times as times
+from benchmarks.studies import rare_types as rare
+from benchmarks.studies import start_cell
+from tests.benchmarks.conftest import record
+
+from benchmarks import spaces
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,20 +41,20 @@ def test_starts_that_cannot_be_told_apart_are_found_by_chance() -> None:
     [([0, 1, 1, 2], [1], True), ([0, 2, 2], [1], False), ([0, 1, 0, 2], [1], False), ([0, 1, 2, 3], [1, 3], True)],
 )
 def test_stages_are_passed_in_order_or_not(passed: list[int], must: list[int], *, answer: bool) -> None:
-    assert embryo.in_order(passed, must) is answer
+    assert stages.in_order(passed, must) is answer
 
 
 def test_the_nearest_stage_is_that_of_the_mean_cell() -> None:
-    real, stages = np.array([[0.0], [2.0], [9.0], [11.0]]), np.array([0, 0, 3, 3])
+    real, known = np.array([[0.0], [2.0], [9.0], [11.0]]), np.array([0, 0, 3, 3])
     cells, steps = np.array([[-5.0], [6.0], [4.0], [16.0]]), np.array([0, 0, 1, 1])
-    assert embryo.nearest_stages(cells, steps, real=real, stages=stages) == [0, 3]
+    assert stages.nearest_stages(cells, steps, real=real, stages=known) == [0, 3]
 
 
 def test_straight_lines_end_at_real_ends() -> None:
-    cells, steps = embryo.interpolate(np.zeros((3, 2)), np.full((4, 2), 5.0), seed=0)
+    cells, steps = stages.interpolate(np.zeros((3, 2)), np.full((4, 2), 5.0), seed=0)
     assert (cells[steps == 0] == 0).all()
     assert (cells[steps == steps.max()] == 5).all()
-    assert cells[steps == (embryo.N_STEPS - 1) // 2] == pytest.approx(2.5)
+    assert cells[steps == (stages.N_STEPS - 1) // 2] == pytest.approx(2.5)
 
 
 def test_neighbours_are_the_nearest_hours_with_enough_cells() -> None:
@@ -105,16 +113,16 @@ def shifted() -> anndata.AnnData:
 
 
 def test_the_shift_of_expression_is_exact_where_all_types_shift_alike(shifted: anndata.AnnData) -> None:
-    design = unseen.Design("toy", "level", "on", "off")
-    question = unseen.Question(design, "a", shifted, None, 0)  # type: ignore[arg-type]
+    design = combinations.Design("toy", "level", "on", "off")
+    question = combinations.Question(design, "a", shifted, None, 0)  # type: ignore[arg-type]
     genes = ["x", "y", "z"]
-    predicted = spaces.log_normalise(question.rows("off"), genes) + unseen.mean_shift(question, genes)
+    predicted = spaces.log_normalise(question.rows("off"), genes) + combinations.mean_shift(question, genes)
     assert predicted == pytest.approx(spaces.log_normalise(question.rows("on"), genes), rel=1e-5)
     assert question.others == ["b", "c"]
 
 
 def test_a_fit_leaves_out_the_combination_and_nothing_else(shifted: anndata.AnnData) -> None:
-    fit = unseen.fit_of(unseen.Design("toy", "level", "on", "off"), "a", 0)
+    fit = combinations.fit_of(combinations.Design("toy", "level", "on", "off"), "a", 0)
     left_out = shifted.obs[fit.left_out(shifted)]
     assert len(left_out) == 3
     assert set(left_out["level"]) == {"on"}
@@ -157,37 +165,18 @@ def test_added_cells_bring_rare_types_to_the_size_and_keep_the_others() -> None:
     assert np.isin(cells[grown == "rare"], training.cells[labels == "rare"]).all()
 
 
-def test_cells_of_the_peer_are_left_out_without_its_environment(
-    donors: anndata.AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("benchmarks.runs.PEERS_PYTHON", tmp_path / "nothing")
+def test_cells_of_the_peer_are_left_out_without_its_environment(donors: anndata.AnnData, tmp_path: Path) -> None:
     setting = rare.make_setting("kang_ctrl_8donors", donors, k=10, seed=0)
     training = rare.Training(np.zeros((2, 4)), np.array(["common", "rare"]), ("rare",), 1, 0)
-    genes = donors.var_names[:4].tolist()
-    assert rare.drawn_by_scvi(training, setting, donors, genes=genes, work=tmp_path) is None
+    genes, missing = donors.var_names[:4].tolist(), tmp_path / "nothing"
+    assert rare.drawn_by_scvi(training, setting, donors, genes=genes, work=tmp_path, python=missing) is None
 
 
-def test_a_seed_replaces_its_own_records_only(tmp_path: Path) -> None:
-    records.write("toy", [{"seed": 0, "value": 1.0}], seed=0, folder=tmp_path)
-    records.write("toy", [{"seed": 1, "value": 2.0}], seed=1, folder=tmp_path)
-    records.write("toy", [{"seed": 0, "value": float("nan")}], seed=0, folder=tmp_path)
-    found = records.read("toy", tmp_path)
-    assert records.seeds_of(found) == [0, 1]
-    assert records.mean(found, "value") == 2.0
-
-
-def test_the_page_says_what_was_missed(tmp_path: Path) -> None:
+def test_the_page_says_what_was_missed() -> None:
     def hour(answer: str, energy: float) -> dict[str, object]:
-        about = {"data_set": "toy", "without": "8", "time": 8, "seed": 0}
-        return about | {"answer": answer, "energy": energy, "hour": 8.0}
+        return {"data_set": "toy", "without": "8", "time": 8, "answer": answer, "energy": energy, "hour": 8.0}
 
     found = [hour(*one) for one in (("ours", 1.0), ("mix of neighbours", 2.0), ("optimal transport", 0.5))]
-    records.write("times", [*found, hour(times.REAL, 0.1)], seed=0, folder=tmp_path)
-    text = page.section(tmp_path)
+    text = "\n".join(times.lines([record("held_out_times", [*found, hour(REAL, 0.1)], seed=0)]))
     assert "nearer to real cells than mix of neighbours: 1.00, **met**" in text
     assert "nearer to real cells than optimal transport: 0.00, **missed**" in text
-    assert "Seeds: 0." in text
-
-
-def test_without_records_there_is_no_section(tmp_path: Path) -> None:
-    assert not page.section(tmp_path)

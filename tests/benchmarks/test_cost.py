@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import sys
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
-from benchmarks.cost import Meter, run_process, thread_environment
+from benchmarks.cost import Meter, by_stage, clocked, run_process, thread_environment
+from benchmarks.studies.cost_law import Size, simulate
+
+from scdiffusion import CellGenerator
+from scdiffusion.model import ModelConfig, TrainConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,3 +51,18 @@ def test_output_goes_to_the_log_and_the_exit_code_is_kept(tmp_path: Path) -> Non
 def test_every_numeric_library_is_held_to_the_threads(n_threads: int) -> None:
     assert thread_environment(n_threads)["OMP_NUM_THREADS"] == str(n_threads)
     assert thread_environment(n_threads)["GOMP_SPINCOUNT"] == "3000"
+
+
+def test_each_step_of_each_stage_is_timed_and_no_step_after_the_block() -> None:
+    config = ModelConfig(
+        autoencoder_training=TrainConfig(batch_size=16, max_steps=3, n_validations=1),
+        diffusion_training=TrainConfig(batch_size=32, max_steps=5, n_validations=1),
+    )
+    cells, ticks = simulate(Size(genes=60, found=30, batch=16), n_cells=200), count()
+    model = CellGenerator(cells, conditions=["label"], min_cells=0, config=config)
+    with clocked(lambda: float(next(ticks))) as taken:
+        model.fit(progress=False)
+    assert by_stage(taken) == {"autoencoder": [1.0] * 3, "diffusion": [1.0] * 5}
+    n_optimisers = len(taken)
+    model.fit(progress=False)
+    assert len(taken) == n_optimisers

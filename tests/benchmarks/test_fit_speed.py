@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-from benchmarks.fit_speed import SPEED_FILE, equal_quality, section
+from benchmarks.studies.fit_speed import equal_quality, lines
+from tests.benchmarks.conftest import record
 
 OURS = [
     {"fit": "ours-0.1", "cpu_seconds": 10.0, "forest": 0.7, "energy": 1.0},
@@ -24,14 +22,7 @@ def test_a_peer_that_no_fit_reaches_has_no_equal() -> None:
     assert equal_quality(OURS, {"forest": 0.8, "energy": 0.3}) is None
 
 
-def test_the_page_states_the_median_ratio_beside_its_goal(tmp_path: Path) -> None:
-    told = {"data_set": "pbmc3k", "seed": 0, "machine": "a machine", "date": "today"}
-    peer: dict[str, object] = told | {
-        "fit": "scvi-posterior-to-its-end",
-        "cpu_seconds": 300.0,
-        "forest": 0.9,
-        "energy": 2.0,
-        "ratio": 30.0,
-    }
-    (tmp_path / SPEED_FILE).write_text(json.dumps([told | one for one in OURS] + [peer]), encoding="utf-8")
-    assert "scvi-posterior: median ratio 30.0 over 1 fits; goal 5." in section(tmp_path)
+def test_the_page_states_the_median_ratio_beside_its_goal() -> None:
+    peer = {"fit": "scvi-posterior-to-its-end", "cpu_seconds": 300.0, "forest": 0.9, "energy": 2.0, "ratio": 30.0}
+    text = lines([record("fit_speed", [*OURS, peer], data_set="pbmc3k", seed=0)])
+    assert "scvi-posterior: median ratio 30.0 over 1 fits; goal 5." in text[-1]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.protocol import make
+from benchmarks.generators import make
 from benchmarks.worker import tidy
 
 if TYPE_CHECKING:

@@ -1,16 +1,22 @@
+"""Runs of the comparison: carried out and scored once, and read as records."""
+
 from __future__ import annotations
 
+import argparse
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anndata
 import pytest
-from benchmarks.__main__ import main
-from benchmarks.protocol import GENERATORS
+from benchmarks.__main__ import parser_of
+from benchmarks.generators import GENERATORS
+from benchmarks.records import Store
+from benchmarks.studies import comparison, study_named
+from benchmarks.study import Context
 
-from benchmarks import data, figures, page, runs, table
-from scdiffuse.evaluation.baselines import BASELINES
+from benchmarks import data, page, runs
+from scdiffusion.evaluation.baselines import BASELINES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +38,7 @@ def run(settings: runs.Settings, monkeypatch: pytest.MonkeyPatch) -> runs.Run:
     """Give a run that is fitted in no time."""
     light = replace(GENERATORS[GENERATOR], options={"n_components": 5})
     monkeypatch.setitem(GENERATORS, GENERATOR, light)
-    return runs.plan(["toy", GENERATOR], [0])[0]
+    return runs.plan(["toy"], [GENERATOR], [0])[0]
 
 
 def write_scores(run: runs.Run, settings: runs.Settings) -> None:
@@ -67,8 +73,17 @@ def test_another_setting_runs_again(run: runs.Run, settings: runs.Settings) -> N
     runs.carry_out(run, settings)
     record_file = run.folder(settings) / runs.RUN_FILE
     record = json.loads(record_file.read_text(encoding="utf-8"))
-    record["settings"]["n_threads"] = 7
+    record["settings"]["threads"] = 7
     record_file.write_text(json.dumps(record), encoding="utf-8")
+    assert runs.carry_out(run, settings).startswith("fitted in ")
+
+
+def test_a_run_of_another_commit_is_run_again(run: runs.Run, settings: runs.Settings) -> None:
+    runs.carry_out(run, settings)
+    run_file = run.folder(settings) / runs.RUN_FILE
+    found = json.loads(run_file.read_text(encoding="utf-8"))
+    found["settings"]["commit"] = "b" * 40
+    run_file.write_text(json.dumps(found), encoding="utf-8")
     assert runs.carry_out(run, settings).startswith("fitted in ")
 
 
@@ -85,18 +100,18 @@ def test_the_runs_of_a_seed_are_scored_together_and_once(run: runs.Run, settings
     assert runs.score([run, other], settings) == "nothing to score"
 
 
-def test_a_failure_says_its_last_line_and_waits_for_retry(
-    run: runs.Run, settings: runs.Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runs, "GENERATORS", {GENERATOR: GENERATORS[GENERATOR]})
-    broken = runs.Run(run.data_set, type(run.entry)(name=GENERATOR, target="nowhere:Nothing", about=""), 0)
+def test_a_failure_says_its_last_line(run: runs.Run, settings: runs.Settings) -> None:
+    broken = replace(run, entry=type(run.entry)(name=GENERATOR, target="nowhere:Nothing", about=""))
     said = runs.carry_out(broken, settings)
     assert said.startswith("failed: ModuleNotFoundError")
     assert runs.carry_out(broken, settings) == said
+    values = runs.values_of(broken, settings)
+    assert values is not None
+    assert values["status"] == said
 
 
 def test_seeds_are_outermost_and_names_filter() -> None:
-    planned = runs.plan(["pbmc3k", "pca-mixture", "ours"], [0, 1])
+    planned = runs.plan(["pbmc3k"], ["pca-mixture", "ours"], [0, 1])
     assert [(run.entry.name, run.seed) for run in planned] == [
         ("pca-mixture", 0),
         ("ours", 0),
@@ -106,42 +121,36 @@ def test_seeds_are_outermost_and_names_filter() -> None:
 
 
 def test_baselines_are_not_run() -> None:
-    assert {run.entry.name for run in runs.plan([], [0])} == {
+    assert {run.entry.name for run in runs.plan([], [], [0])} == {
         name for name, entry in GENERATORS.items() if entry.baseline is None
     }
     assert {entry.baseline for entry in GENERATORS.values()} - {None} == set(BASELINES)
 
 
-def test_an_unknown_name_is_told_with_the_known_ones() -> None:
-    with pytest.raises(SystemExit, match="neither a data set nor a generator; expected one of pbmc68k"):
-        runs.plan(["pbmc4k"], [0])
+def context_of(settings: runs.Settings, **options: object) -> Context:
+    known = vars(parser_of("comparison").parse_args(["comparison", "--seeds", "0"]))
+    store = Store(settings.work / "results", comparison.name, comparison.unit, at="a" * 40)
+    chosen = argparse.Namespace(**known | {"sets": ["toy"], "generators": [GENERATOR], **options})
+    return Context(options=chosen, store=store, data=settings.data, work=settings.work)
 
 
-def test_the_table_replaces_older_rows_of_the_same_run(run: runs.Run, settings: runs.Settings) -> None:
-    runs.carry_out(run, settings)
+def test_a_study_keeps_runs_and_baselines_once(
+    run: runs.Run, settings: runs.Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = context_of(settings)
+    # Scores in the place of those that take long: what is scored is not scored again.
+    runs.carry_out(run, comparison.settings_of(context))
     write_scores(run, settings)
-    table_file = settings.work / "runs.csv"
-    first = table.update(table_file, work=settings.work)
-    second = table.update(table_file, work=settings.work)
-    assert len(first) == len(second) > 5
-    scored = second[second["metric"] == "forest_genes_auc"].set_index("generator")
+    for one in comparison.run(context):
+        context.store.write(one)
+    table = comparison.table_of(context.store.read())
+    scored = table[table["metric"] == comparison.MAIN].set_index("generator")
     assert scored["value"].to_dict() == {"independent-nb": 0.9, "resampled": 0.5, GENERATOR: 0.7}
     assert scored["skill"].to_dict() == pytest.approx({"independent-nb": 0.0, "resampled": 1.0, GENERATOR: 0.5})
-
-
-def test_the_page_shows_scores_beside_the_floor(run: runs.Run, settings: runs.Settings, tmp_path: Path) -> None:
-    runs.carry_out(run, settings)
-    write_scores(run, settings)
-    rows = table.update(tmp_path / "results" / "runs.csv", work=settings.work)
-    figures.draw_all(rows, tmp_path / "results")
-    page.write(rows, tmp_path)
-    text = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
-    assert "| *real cells (floor)* | 0.500 |" in text
+    assert not list(comparison.run(context))
+    assert "1 of them already done" in capsys.readouterr().out
+    text = "\n".join(page.section(study_named("comparison"), settings.work / "results"))
+    assert "| *real-vs-real reference* | 0.500 |" in text
     assert "| `pca-mixture` | 0.700 |" in text
     assert "| `independent-nb` | 0.900 |" in text
     assert "results/discriminator.png" in text
-
-
-def test_list_shows_what_is_to_do(settings: runs.Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["list", "--only", "toy,pca-mixture", "--seeds", "0", "--work", str(settings.work)])
-    assert "toy pca-mixture seed 0: to do" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The estimate on the main processor: the numbers of the network, for all cells alike."""
+"""The compiled denoiser on the CPU: the numbers of the network, for all cells alike."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def conditions_of(network: LatentDenoiser, n: int) -> ConditionTensors:
 
 
 @torch.no_grad()
-def test_it_is_the_estimate_of_the_network(network: LatentDenoiser) -> None:
+def test_compiled_means_are_those_of_the_network(network: LatentDenoiser) -> None:
     z_t, conditions = torch.randn(100, 41, generator=torch.Generator().manual_seed(2)), conditions_of(network, 100)
     denoised_mean = network.condition_on(conditions)
-    settled = denoised_mean(z_t, T)
-    torch.testing.assert_close(settled, denoised_mean(z_t, T.expand(100)), atol=1e-5, rtol=0)
-    assert torch.equal(settled, denoised_mean(z_t, T))
+    compiled = denoised_mean(z_t, T)
+    torch.testing.assert_close(compiled, denoised_mean(z_t, T.expand(100)), atol=1e-5, rtol=0)
+    assert torch.equal(compiled, denoised_mean(z_t, T))
 
 
 @torch.no_grad()
-def test_cells_that_share_conditions_or_not_are_the_same_in_any_company(network: LatentDenoiser) -> None:
+def test_a_cell_ignores_the_conditions_of_its_batch_mates(network: LatentDenoiser) -> None:
     noise, conditions = torch.randn(700, 41, generator=torch.Generator().manual_seed(2)), conditions_of(network, 700)
     whole = sample(network, noise, conditions, solver_steps=2)
     draw = torch.Generator().manual_seed(3)

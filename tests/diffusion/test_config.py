@@ -18,7 +18,10 @@ from scdiffuse.diffusion import DiffusionConfig
         ({"drop_each": 1.0}, "`drop_each` is a probability below 1"),
         ({"drop_all": -0.1}, "`drop_all` is a probability below 1"),
         ({"log_noise_std": 0.0}, "`log_noise_std` must be positive"),
-        ({"solver": "rk4"}, "`solver` must be 'euler', 'heun' or 'multistep'"),
+        ({"ode_steps": 0}, "`ode_steps` must be at least 1"),
+        ({"distillation_ode_steps": 0}, "`distillation_ode_steps` must be at least 1"),
+        ({"validation_draws": 1}, "`validation_draws` must be at least 2"),
+        ({"solver": "huen"}, r"`solver` must be one of \['euler', 'heun', 'multistep'\].* Did you mean 'heun'"),
     ],
 )
 def test_settings_out_of_range_are_refused(given: dict[str, Any], words: str) -> None:

@@ -32,7 +32,7 @@ def test_a_fresh_denoiser_is_exact_for_a_standard_normal() -> None:
     torch.testing.assert_close(fresh.condition_on(no_conditions(7))(z_t, t), exact)
 
 
-def test_estimates_follow_the_equation_of_the_network(denoiser: LatentDenoiser) -> None:
+def test_denoised_means_follow_the_equation_of_the_network(denoiser: LatentDenoiser) -> None:
     z_t, t, conditions = torch.randn(6, 5), torch.rand(6), some_conditions(6)
     theta = angle(t)
     conditional_mean = denoiser.conditional_mean(conditions)
@@ -46,7 +46,7 @@ def test_one_time_for_all_is_that_time_for_each(denoiser: LatentDenoiser) -> Non
     torch.testing.assert_close(denoised_mean(z_t, torch.tensor(0.3)), denoised_mean(z_t, torch.full((6,), 0.3)))
 
 
-def test_without_noise_the_latent_is_its_own_estimate(denoiser: LatentDenoiser) -> None:
+def test_without_noise_the_latent_is_its_own_denoised_mean(denoiser: LatentDenoiser) -> None:
     z = torch.randn(6, 5)
     torch.testing.assert_close(denoiser.condition_on(some_conditions(6))(z, torch.tensor(0.0)), z)
 

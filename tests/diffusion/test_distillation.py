@@ -1,4 +1,4 @@
-"""A student against a teacher whose path is known exactly."""
+"""A distilled sampler against a denoiser whose path is known exactly."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from scdiffuse.diffusion import (
 from scdiffuse.nn import ConditionTensors
 from scdiffuse.train import Run, TrainConfig, TrainState, train
 
-CENTRES = torch.tensor([[2.0, -1.0], [0.0, 3.0]])
+MEANS = torch.tensor([[2.0, -1.0], [0.0, 3.0]])
 N = 400
 
 
 @pytest.fixture
 def teacher() -> LatentDenoiser:
-    """Exact for two labels with standard normal latents around their centres: noise goes to noise plus centre."""
+    """Exact for two labels with standard normal latents around their means: noise goes to noise plus mean."""
     config = DiffusionConfig(width=16, depth=1, embedding_width=8)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = LatentDenoiser(2, n_labels=[2], config=config)
-    network.conditional_mean.weights.copy_(CENTRES)
+    network.conditional_mean.weights.copy_(MEANS)
     return network.requires_grad_(requires_grad=False)
 
 
@@ -54,16 +54,16 @@ def _task(teacher: LatentDenoiser, *, solver_steps: int) -> DistillationTask:
 def test_paths_are_those_of_the_teacher(teacher: LatentDenoiser) -> None:
     noise, conditions = _given(0)
     paths = integrate_paths(teacher, noise, conditions, solver_steps=2)
-    conditional_mean = CENTRES[conditions.codes[:, 0]]
+    conditional_mean = MEANS[conditions.codes[:, 0]]
     half = noise + math.cos(math.pi / 4) * conditional_mean
     torch.testing.assert_close(paths, torch.stack([noise, half, noise + conditional_mean], dim=1), rtol=0, atol=5e-3)
 
 
 @pytest.mark.parametrize("solver_steps", [1, 2])
-def test_a_student_maps_noise_as_its_teacher_does(teacher: LatentDenoiser, solver_steps: int) -> None:
+def test_a_distilled_sampler_maps_noise_as_its_teacher_does(teacher: LatentDenoiser, solver_steps: int) -> None:
     task = _task(teacher, solver_steps=solver_steps)
     noise, conditions = _given(1)
-    exact = noise + CENTRES[conditions.codes[:, 0]]
+    exact = noise + MEANS[conditions.codes[:, 0]]
 
     def distance() -> float:
         made = sample(task.module, noise, conditions, solver=Euler(), solver_steps=solver_steps)
@@ -88,7 +88,7 @@ def test_parts_of_the_validation_add_up(teacher: LatentDenoiser) -> None:
 
 def test_no_steps_and_no_paths_are_refused(teacher: LatentDenoiser) -> None:
     noise, conditions = _given(0)
-    with pytest.raises(SettingError, match="at least 1 step, got `solver_steps` = 0; 2 suits"):
+    with pytest.raises(SettingError, match="`solver_steps` of a distilled sampler must be at least 1, got 0; 2 suits"):
         integrate_paths(teacher, noise, conditions, solver_steps=0)
     with pytest.raises(SettingError, match="400 of 400 paths are left to validate with"):
         DistillationTask(teacher, paths=torch.zeros(N, 2, 2), conditions=conditions, n_validation=N)

@@ -1,3 +1,5 @@
+"""The sampling loop against denoisers whose paths are known exactly, and its invariants."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -42,11 +44,11 @@ def cells(n: int) -> tuple[Tensor, ConditionTensors]:
     return torch.randn(n, 6, generator=draw), ConditionTensors(codes, torch.randn(n, 1, generator=draw))
 
 
-@pytest.mark.parametrize("chunk", [1, 100, 512, 600])
-def test_chunks_change_no_bit(network: LatentDenoiser, chunk: int) -> None:
+@pytest.mark.parametrize("batch_size", [1, 100, 512, 600])
+def test_the_batch_size_changes_no_bit(network: LatentDenoiser, batch_size: int) -> None:
     noise, conditions = cells(1100)
     whole = sample(network, noise, conditions, solver_steps=3)
-    parts = [slice(begin, begin + chunk) for begin in range(0, 1100, chunk)][:12]
+    parts = [slice(begin, begin + batch_size) for begin in range(0, 1100, batch_size)][:12]
     for rows in parts:
         assert torch.equal(sample(network, noise[rows], conditions.rows(rows), solver_steps=3), whole[rows])
 
@@ -65,14 +67,14 @@ def test_a_cell_ignores_its_batch_mates(network: LatentDenoiser) -> None:
     assert torch.equal(sample(network, noise, conditions, solver_steps=3)[0], before[0])
 
 
-def test_mixtures_come_back_with_their_shares() -> None:
+def test_mixtures_come_back_with_their_fractions() -> None:
     centers = 2.0 * torch.eye(3)
     oracle = MixtureDenoiser(centers, 0.1, torch.tensor([0.6, 0.3, 0.1]))
     noise = torch.randn(20_000, 3, generator=torch.Generator().manual_seed(0))
     z = sample(oracle, noise, labels(torch.full((20_000,), -1)))
     distance = torch.cdist(z, centers)
-    shares = distance.argmin(1).bincount(minlength=3) / 20_000
-    torch.testing.assert_close(shares, oracle.weights, atol=0.02, rtol=0)  # measured at most 0.006
+    fractions = distance.argmin(1).bincount(minlength=3) / 20_000
+    torch.testing.assert_close(fractions, oracle.weights, atol=0.02, rtol=0)  # measured at most 0.006
     assert float(distance.min(1).values.square().mean() / 3) == pytest.approx(0.01, rel=0.15)
 
 
@@ -98,15 +100,17 @@ def test_little_noise_leaves_cells_where_they_were() -> None:
     assert torch.equal(torch.cdist(z, oracle.centers).argmin(1), torch.arange(3))
 
 
-def test_two_legs_are_one_path() -> None:
+def test_two_intervals_are_one_path() -> None:
     oracle = GaussianDenoiser(torch.tensor([0.8]), torch.tensor([0.5]))
     noise, none = torch.randn(9, 1), no_conditions(9)
     half = sample(oracle, noise, none, solver_steps=64, end=0.5)
-    torch.testing.assert_close(sample(oracle, half, none, solver_steps=64, start=0.5), oracle.end(noise), atol=2e-3, rtol=0)
+    torch.testing.assert_close(
+        sample(oracle, half, none, solver_steps=64, start=0.5), oracle.end(noise), atol=2e-3, rtol=0
+    )
 
 
 @pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
-def test_latents_go_back_to_the_noise_they_came_from(solver: Solver) -> None:
+def test_inversion_finds_the_noise_that_latents_came_from(solver: Solver) -> None:
     oracle = GaussianDenoiser(torch.tensor([0.8, -0.5]).double(), torch.tensor([0.5, 1.7]).double())
     noise = torch.randn(9, 2, generator=torch.Generator().manual_seed(0)).double()
     data, none = oracle.end(noise), no_conditions(9)
@@ -118,7 +122,7 @@ def test_latents_go_back_to_the_noise_they_came_from(solver: Solver) -> None:
 
 
 @pytest.mark.parametrize(("solver", "order"), [(Euler(), 1.0), (Heun(), 2.0), (Multistep(), 2.9)])
-def test_the_way_back_converges_as_the_way_there(solver: Solver, order: float) -> None:
+def test_inversion_converges_as_generation_does(solver: Solver, order: float) -> None:
     oracle = GaussianDenoiser(torch.tensor([0.8]).double(), torch.tensor([0.5]).double())
     noise = torch.linspace(-2.0, 2.0, 9).double()[:, None]
     data, none, errors = oracle.end(noise), no_conditions(9), []
@@ -126,16 +130,18 @@ def test_the_way_back_converges_as_the_way_there(solver: Solver, order: float) -
     for n in n_steps:
         back = sample(oracle, data, none, solver=solver, solver_steps=n, start=0.0, end=1.0)
         errors.append(float((back - noise).abs().max()))
-    slope = np.polyfit(np.log(n_steps), np.log(errors), 1)[0]
-    assert -slope == pytest.approx(order, abs=0.25)
+    order_found = np.polyfit(np.log(n_steps), np.log(errors), 1)[0]
+    assert -order_found == pytest.approx(order, abs=0.25)
 
 
-def test_there_and_back_is_where_cells_were(network: LatentDenoiser) -> None:
+def test_inversion_and_generation_reproduce_the_latents(network: LatentDenoiser) -> None:
     z, conditions = cells(40)
     errors = []
     for solver_steps in (8, 16, 32):
         noise = sample(network, z, conditions, solver=Heun(), solver_steps=solver_steps, start=0.0, end=1.0)
-        errors.append(float((sample(network, noise, conditions, solver=Heun(), solver_steps=solver_steps) - z).abs().max()))
+        errors.append(
+            float((sample(network, noise, conditions, solver=Heun(), solver_steps=solver_steps) - z).abs().max())
+        )
     assert errors[2] < 0.01 * float(z.abs().max())
     assert errors[2] < 0.4 * errors[1] < 0.16 * errors[0]
 

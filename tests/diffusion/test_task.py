@@ -37,8 +37,8 @@ def task(config: DiffusionConfig = CONFIG, *, spread: float = 0.0) -> LatentTask
     )
 
 
-def test_the_target_of_the_network_turns_latents_into_their_rates() -> None:
-    """Where F is the target, the estimate of the clean latent is the clean latent."""
+def test_the_target_of_the_network_is_the_rotation_of_latents() -> None:
+    """Where F is the target, the denoised mean is the clean latent."""
     z, noise, theta = torch.randn(4, D), torch.randn(4, D), torch.rand(4) * math.pi / 2
     cosine, sine = theta.cos()[:, None], theta.sin()[:, None]
     target = sine * z - cosine * noise

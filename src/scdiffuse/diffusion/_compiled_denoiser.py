@@ -1,4 +1,4 @@
-"""The estimate of a denoiser on the main processor, at little more than the cost of its matrix products."""
+"""Compiled denoiser for CPUs: denoised means at little more than the cost of their matrix products."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from scdiffuse.nn import ConditionalMean, ConditionEmbedding, ConditionTensors, 
 
 __all__ = ["CompiledDenoisedMean"]
 
-_AT_ONCE = 32  # distinct sets of conditions embedded at once, always as many: see `SAMPLED_AT_ONCE`
+_AT_ONCE = 32  # distinct combinations of conditions embedded together, a constant number: see `SAMPLED_AT_ONCE`
 Floats = NDArray[np.float32]
 
 
 class DenoiserLayers(Protocol):
-    """The layers of a `LatentDenoiser` that are evaluated here."""
+    """The layers of a `LatentDenoiser` that the compiled denoiser evaluates."""
 
     config: DiffusionConfig
     n_latent: int
@@ -34,26 +34,27 @@ class DenoiserLayers(Protocol):
 
     @property
     def modulated_blocks(self) -> list[ModulatedBlock]:
-        """The blocks."""
+        """The residual blocks."""
 
 
 class _Product(NamedTuple):
-    """A matrix product and what is added."""
+    """Weights of a matrix product and the bias added to it."""
 
     bias: Tensor
     weight: Tensor
 
 
 class CompiledDenoisedMean:
-    """Mean of the clean latents of cells whose conditions are settled, at one time for all of them, without gradients.
+    """Denoised mean of cells with fixed conditions, at one time for all of them, without gradients.
 
-    The same as `LatentDenoiser` says anywhere else, up to rounding. Cells with the same conditions share what these
-    add, and all but the matrix products is done in compiled passes over features that stay in the cache.
+    The result equals that of `LatentDenoiser` on other devices up to rounding. Cells with the same conditions share the
+    modulation that these conditions add, and compiled passes over features that stay in the cache do everything but the
+    matrix products.
 
     Parameters
     ----------
     denoiser
-        The network, in single precision, on the main processor.
+        The network, in single precision, on the CPU.
     conditions
         Conditions of ``B`` cells.
     """
@@ -70,18 +71,18 @@ class CompiledDenoisedMean:
         self._weight = torch.cat([linear.weight for linear in linears]).t()
         self._ends = np.cumsum([sum(linear.out_features for linear in head) for head in heads]).tolist()
         first, self._which = _distinct(conditions)
-        settled, self._conditional_mean = self._settle(
+        modulation, self._conditional_mean = self._bind_conditions(
             conditions.rows(first), torch.cat([linear.bias for linear in linears])
         )
-        self._settled = [np.ascontiguousarray(band) for band in self._bands(settled)]
+        self._modulation = [np.ascontiguousarray(band) for band in self._bands(modulation)]
         shape = (conditions.n_cells, denoiser.config.width)
         self._h, self._inner, self._outer = torch.empty(shape), torch.empty(shape), torch.empty(shape)
-        as_is = np.repeat(np.array([1.0, 0.0], np.float32), denoiser.config.width)
-        self._unsteered = (np.zeros((1, as_is.size), np.float32), as_is, np.zeros(conditions.n_cells, np.int64))
+        identity = np.repeat(np.array([1.0, 0.0], np.float32), denoiser.config.width)
+        self._unmodulated = (np.zeros((1, identity.size), np.float32), identity, np.zeros(conditions.n_cells, np.int64))
 
     def __call__(self, z_t: Tensor, t: Tensor) -> Tensor:
-        """Estimate clean latents ``(B, D)`` from noisy ones at a time ``()``."""
-        # The compiler takes half a second to import, which only those who generate shall wait for.
+        """Predict clean latents ``(B, D)`` from noisy ones at a time ``()``."""
+        # The compiler takes half a second to import; only generation waits for it.
         from scdiffuse.diffusion import _kernels
 
         theta = angle(t)
@@ -89,7 +90,7 @@ class CompiledDenoisedMean:
         y = torch.add(z_t / scales(t).norm, self._conditional_mean, alpha=-cosine)
         of_time = self._bands((self._denoiser.time(theta[None]) @ self._weight).numpy()[0])
         network = self._refine(y, of_time)
-        _kernels.affine(network.numpy(), y.numpy(), self._settled[-1], of_time[-1], self._which)
+        _kernels.affine(network.numpy(), y.numpy(), self._modulation[-1], of_time[-1], self._which)
         return torch.add(torch.add(self._conditional_mean, y, alpha=cosine), network, alpha=sine)
 
     def _refine(self, y: Tensor, of_time: list[Floats]) -> Tensor:
@@ -99,28 +100,28 @@ class CompiledDenoisedMean:
         h, change = self._h.numpy(), outer.numpy()
         torch.addmm(self._read.bias, y, self._read.weight, out=self._h)
         for at, (first, second) in enumerate(self._products):
-            _kernels.modulate(h, self._settled[2 * at], of_time[2 * at], which, change)
+            _kernels.modulate(h, self._modulation[2 * at], of_time[2 * at], which, change)
             torch.addmm(first.bias, outer, first.weight, out=inner)
             nn.functional.silu(inner, inplace=True)
             torch.addmm(second.bias, inner, second.weight, out=outer)
-            _kernels.gate(h, change, self._settled[2 * at + 1], of_time[2 * at + 1], which)
-        _kernels.modulate(h, *self._unsteered, change)
+            _kernels.gate(h, change, self._modulation[2 * at + 1], of_time[2 * at + 1], which)
+        _kernels.modulate(h, *self._unmodulated, change)
         return torch.addmm(self._write.bias, outer, self._write.weight)
 
-    def _settle(self, conditions: ConditionTensors, bias: Tensor) -> tuple[Floats, Tensor]:
-        """Compute what conditions add to all that steers the network, a row each, and the centres of the cells."""
+    def _bind_conditions(self, conditions: ConditionTensors, bias: Tensor) -> tuple[Floats, Tensor]:
+        """Compute the modulation that conditions add, a row each, and the conditional means of the cells."""
         n = conditions.n_cells
-        settled, conditional_mean = np.empty((n, len(bias)), np.float32), torch.empty(n, self._denoiser.n_latent)
+        modulation, conditional_mean = np.empty((n, len(bias)), np.float32), torch.empty(n, self._denoiser.n_latent)
         for begin in range(0, n, _AT_ONCE):
             rows = slice(begin, min(begin + _AT_ONCE, n))
             block = conditions.rows(rows).padded(_AT_ONCE)
-            held = torch.addmm(bias, self._denoiser.conditions(block), self._weight)
-            settled[rows] = held[: rows.stop - begin].numpy()
+            added = torch.addmm(bias, self._denoiser.conditions(block), self._weight)
+            modulation[rows] = added[: rows.stop - begin].numpy()
             conditional_mean[rows] = self._denoiser.conditional_mean(block)[: rows.stop - begin]
-        return settled, conditional_mean[torch.from_numpy(self._which)]
+        return modulation, conditional_mean[torch.from_numpy(self._which)]
 
     def _bands(self, packed: Floats) -> list[Floats]:
-        """Split what all heads gave side by side."""
+        """Split the outputs of all heads, which lie side by side."""
         return [packed[..., begin:end] for begin, end in zip([0, *self._ends], self._ends, strict=False)]
 
 
@@ -129,9 +130,11 @@ def _product(linear: nn.Linear) -> _Product:
 
 
 def _distinct(conditions: ConditionTensors) -> tuple[Tensor, NDArray[np.int64]]:
-    """Find a cell for each set of conditions, and which of these sets each cell has."""
+    """Find a cell for each combination of conditions, and the combination of each cell."""
     which, first = np.zeros(conditions.n_cells, np.int64), np.zeros(1, np.int64)
-    values = conditions.values.contiguous().view(torch.int32).numpy()  # by their bits, so that what is missing counts
+    values = (
+        conditions.values.contiguous().view(torch.int32).numpy()
+    )  # by their bits, so that missing values are values too
     for column in (*conditions.codes.numpy().T, *values.T):
         labels, of_cell = np.unique(column, return_inverse=True)
         _, first, which = np.unique(which * len(labels) + of_cell, return_index=True, return_inverse=True)

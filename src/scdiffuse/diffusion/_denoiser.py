@@ -1,4 +1,4 @@
-"""The denoiser: noisy latents in, the mean of the clean latents they may come from out."""
+"""The denoiser: predict the mean of the clean latents from noisy ones (x0 prediction)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = ["DenoisedMean", "Denoiser", "LatentDenoiser"]
 
 
 class DenoisedMean(Protocol):
-    """Mean of the clean latents of cells whose conditions are settled."""
+    """Denoised mean of cells with fixed conditions."""
 
     def __call__(self, z_t: Tensor, t: Tensor) -> Tensor:
-        """Estimate clean latents.
+        """Predict the mean of the clean latents.
 
         Parameters
         ----------
@@ -44,10 +44,10 @@ class DenoisedMean(Protocol):
 
 
 class Denoiser(Protocol):
-    """What solvers integrate and guides wrap."""
+    """Predicts clean latents from noisy ones; solvers call it and guides wrap it."""
 
     def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
-        """Settle the conditions of ``B`` cells, once for all steps.
+        """Fix the conditions of ``B`` cells, once for all steps.
 
         Parameters
         ----------
@@ -56,7 +56,7 @@ class Denoiser(Protocol):
 
         Returns
         -------
-        The estimate of those cells' clean latents.
+        A function of noisy latents and times that returns the denoised means of these cells.
         """
         ...
 
@@ -64,7 +64,7 @@ class Denoiser(Protocol):
 class LatentDenoiser(nn.Module):
     r"""Denoiser of latents of unit variance, preconditioned so that a zero network is right for a normal distribution.
 
-    With :math:`\theta` the angle of time, :math:`m(c)` the centre of cells with the conditions :math:`c` and
+    With :math:`\theta` the angle of time, :math:`m(c)` the conditional mean of cells with the conditions :math:`c` and
     :math:`y = z_t / \sqrt{\alpha_t^2 + \sigma_t^2} - \cos\theta\, m(c)`,
 
     .. math:: \mathrm{mean} = m(c) + \cos\theta\, y + \sin\theta\, F(y, \theta, c),
@@ -114,7 +114,7 @@ class LatentDenoiser(nn.Module):
         Parameters
         ----------
         y
-            Noisy latents less their centre, shape ``(B, D)``.
+            Noisy latents minus the conditional mean at this noise, shape ``(B, D)``.
         theta
             Angles of their times, shape ``(B,)``.
         conditions
@@ -129,7 +129,7 @@ class LatentDenoiser(nn.Module):
         return torch.addcmul(refined + self.shift(embedding), self.gain(embedding), y)
 
     def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
-        """Settle the conditions of ``B`` cells; their embedding is computed once for all times.
+        """Fix the conditions of ``B`` cells; the embedding of conditions is computed once for all times.
 
         Parameters
         ----------
@@ -138,35 +138,35 @@ class LatentDenoiser(nn.Module):
 
         Returns
         -------
-        The estimate of those cells' clean latents.
+        A function of noisy latents and times that returns the denoised means of these cells.
         """
         weight = self.read.weight
         if weight.device.type != "cpu" or weight.dtype != torch.float32:
-            return self._anywhere(conditions)
-        settled = None
+            return self._on_any_device(conditions)
+        compiled = None
 
         def denoised_mean(z_t: Tensor, t: Tensor) -> Tensor:
-            nonlocal settled
+            nonlocal compiled
             if t.ndim or torch.is_grad_enabled():
-                return self._anywhere(conditions)(z_t, t)
-            settled = settled or CompiledDenoisedMean(self, conditions)
-            return settled(z_t, t)
+                return self._on_any_device(conditions)(z_t, t)
+            compiled = compiled or CompiledDenoisedMean(self, conditions)
+            return compiled(z_t, t)
 
         return denoised_mean
 
-    def _anywhere(self, conditions: ConditionTensors) -> DenoisedMean:
-        """Settle conditions on any device, for times that may differ between cells, and with gradients."""
+    def _on_any_device(self, conditions: ConditionTensors) -> DenoisedMean:
+        """Fix conditions on any device, for times that may differ between cells, and with gradients."""
         embedding, conditional_mean = self.conditions(conditions), self.conditional_mean(conditions)
-        settled = [block.modulate(embedding) for block in self.modulated_blocks]
-        settled_gain, settled_shift = self.gain(embedding), self.shift(embedding)
+        fixed = [block.modulate(embedding) for block in self.modulated_blocks]
+        fixed_gain, fixed_shift = self.gain(embedding), self.shift(embedding)
 
         def denoised_mean(z_t: Tensor, t: Tensor) -> Tensor:
             theta = angle(t)[..., None]
             y = z_t / scales(t).norm[..., None] - theta.cos() * conditional_mean
             of_time = self.time(theta.reshape(-1))
-            by = [part.plus(block.share(of_time)) for block, part in zip(self.modulated_blocks, settled, strict=True)]
-            gain = settled_gain + nn.functional.linear(of_time, self.gain.weight)
-            shift = settled_shift + nn.functional.linear(of_time, self.shift.weight)
+            by = [part.plus(block.share(of_time)) for block, part in zip(self.modulated_blocks, fixed, strict=True)]
+            gain = fixed_gain + nn.functional.linear(of_time, self.gain.weight)
+            shift = fixed_shift + nn.functional.linear(of_time, self.shift.weight)
             network = torch.addcmul(self._refine(y, by) + shift, gain, y)
             denoised: Tensor = conditional_mean + theta.cos() * y + theta.sin() * network
             return denoised
@@ -175,7 +175,7 @@ class LatentDenoiser(nn.Module):
 
     @property
     def modulated_blocks(self) -> list[ModulatedBlock]:
-        """The blocks."""
+        """The residual blocks."""
         return [block for block in self.blocks if isinstance(block, ModulatedBlock)]
 
     def _refine(self, y: Tensor, by: list[Modulation]) -> Tensor:

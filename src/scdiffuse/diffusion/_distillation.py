@@ -1,4 +1,4 @@
-"""A student that walks the denoiser's path from noise to data in few steps."""
+"""Distillation: a sampler that takes the denoiser's path from noise to data in few steps."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ from scdiffuse._core.errors import SettingError
 from scdiffuse._core.processes import WHOLE, Part
 from scdiffuse._core.random import Draws
 from scdiffuse.diffusion._denoiser import LatentDenoiser
+from scdiffuse.diffusion._heun import Heun
 from scdiffuse.diffusion._path import angle, scales
 from scdiffuse.diffusion._sampling import sample
-from scdiffuse.diffusion._solvers import Heun
 from scdiffuse.nn import ConditionTensors
 
 __all__ = ["DistillationTask", "integrate_paths", "new_distilled"]
 
-_TEACHER_STEPS = 16  # of Heun's rule over the whole path, whose error is far below that of a student
 _AT_ONCE = 1024
 
 
 def new_distilled(teacher: LatentDenoiser) -> LatentDenoiser:
-    """Begin a student as a copy of its teacher, ready to be trained.
+    """Start a distilled sampler as a trainable copy of the denoiser.
 
     Parameters
     ----------
     teacher
-        The denoiser whose path shall be learnt; it is not changed.
+        The denoiser whose path the sampler learns; it is not changed.
 
     Returns
     -------
-    A denoiser that `sample` takes with `Euler` and as many steps as it is trained for.
+    A denoiser for `sample` with `Euler` and as many steps as it is trained for.
     """
     return copy.deepcopy(teacher).requires_grad_(requires_grad=True)
 
 
 @torch.no_grad()
-def integrate_paths(teacher: LatentDenoiser, noise: Tensor, conditions: ConditionTensors, *, solver_steps: int) -> Tensor:
-    r"""Walk the teacher's path and keep where it is at the student's times.
+def integrate_paths(
+    teacher: LatentDenoiser, noise: Tensor, conditions: ConditionTensors, *, solver_steps: int
+) -> Tensor:
+    r"""Integrate the teacher's path and keep the latents at the times of the distilled sampler.
 
     Parameters
     ----------
@@ -55,11 +56,12 @@ def integrate_paths(teacher: LatentDenoiser, noise: Tensor, conditions: Conditio
     conditions
         Conditions of the ``N`` paths.
     solver_steps
-        Steps of the student; its times divide 1 to 0 evenly.
+        Steps of the distilled sampler, whose times divide 1 to 0 evenly.
 
     Returns
     -------
-    Rotated latents :math:`y = z_t / \sqrt{\alpha_t^2 + \sigma_t^2}` from noise to data, shape ``(N, solver_steps + 1, D)``.
+    Rotated latents :math:`y = z_t / \sqrt{\alpha_t^2 + \sigma_t^2}` from noise to data, shape
+    ``(N, solver_steps + 1, D)``.
 
     Raises
     ------
@@ -67,21 +69,21 @@ def integrate_paths(teacher: LatentDenoiser, noise: Tensor, conditions: Conditio
         `solver_steps` is below 1.
     """
     if solver_steps < 1:
-        msg = f"A student takes at least 1 step, got `solver_steps` = {solver_steps}; 2 suits most models."
+        msg = f"`solver_steps` of a distilled sampler must be at least 1, got {solver_steps}; 2 suits most models."
         raise SettingError(msg)
     times = torch.linspace(1.0, 0.0, solver_steps + 1, dtype=torch.float64).tolist()
     z_t, stops = noise, [noise]
     for start, end in pairwise(times):
-        each = math.ceil(_TEACHER_STEPS / solver_steps)
+        each = math.ceil(teacher.config.distillation_ode_steps / solver_steps)
         z_t = sample(teacher, z_t, conditions, solver=Heun(), solver_steps=each, start=start, end=end)
         stops.append(z_t / scales(torch.tensor(end, dtype=z_t.dtype)).norm)
     return torch.stack(stops, dim=1)
 
 
 class DistillationTask:
-    r"""Learn the mean slope of each leg of the teacher's path, so that one Euler step walks a leg.
+    r"""Learn the mean velocity of each step interval of the teacher's path, so that one Euler step covers an interval.
 
-    For a leg from angle :math:`\theta` to :math:`\theta'`, with the centre :math:`m(c)` of the conditions,
+    For an interval from angle :math:`\theta` to :math:`\theta'`, with the conditional mean :math:`m(c)`,
 
     .. math:: \left\| F(y_\theta - \cos\theta\, m(c), \theta, c)
               + \sin\theta\, m(c) + \frac{y_{\theta'} - y_\theta}{\theta' - \theta} \right\|^2 / D.
@@ -105,7 +107,7 @@ class DistillationTask:
     References
     ----------
     Luhman & Luhman 2021, https://arxiv.org/abs/2101.02388 (regression of the teacher's deterministic path).
-    Geng et al. 2025, https://arxiv.org/abs/2505.13447 (the mean slope as what a network learns).
+    Geng et al. 2025, https://arxiv.org/abs/2505.13447 (a network that learns mean velocities).
     """
 
     def __init__(
@@ -113,7 +115,7 @@ class DistillationTask:
     ) -> None:
         if not 1 <= n_validation < len(paths):
             msg = f"{n_validation} of {len(paths)} paths are left to validate with; expected at least 1, and as many"
-            raise SettingError(msg + " to train with. Walk more paths.")
+            raise SettingError(msg + " to train with. Raise `n_paths`.")
         self.distilled = distilled
         self.paths = paths
         self.conditions = conditions
@@ -122,14 +124,14 @@ class DistillationTask:
         self.angles = angle(times).float().to(paths.device)
 
     def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
-        """Compute the loss of all legs of some paths; nothing is drawn.
+        """Compute the loss of all step intervals of some paths.
 
         Parameters
         ----------
         cells
             Positions of paths, shape ``(B,)``.
         draws, progress
-            Of no account here.
+            Not used; part of the interface of tasks.
 
         Returns
         -------
@@ -139,11 +141,11 @@ class DistillationTask:
         paths, conditions = self.paths[rows], self.conditions.rows(rows)
         conditional_mean = self.distilled.conditional_mean(conditions)
         total = paths.new_zeros(())
-        for leg, (now, to) in enumerate(pairwise(self.angles)):
-            y = paths[:, leg] - now.cos() * conditional_mean
-            slope = (paths[:, leg + 1] - paths[:, leg]) / (to - now)
+        for at, (now, to) in enumerate(pairwise(self.angles)):
+            y = paths[:, at] - now.cos() * conditional_mean
+            velocity = (paths[:, at + 1] - paths[:, at]) / (to - now)
             network = self.distilled(y, now.expand(len(y)), conditions)
-            total = total + torch.nn.functional.mse_loss(network, -slope - now.sin() * conditional_mean)
+            total = total + torch.nn.functional.mse_loss(network, -velocity - now.sin() * conditional_mean)
         return total / (paths.shape[1] - 1)
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
-"""What a residual block does beside its matrix products, in one compiled pass over the features of each cell.
+"""Compiled kernels of a residual block: everything but its matrix products, in one pass over the features of a cell.
 
-Each row is computed alone and alike, so that no cell depends on another.
+Each row is computed on its own, so that no cell depends on another.
 """
 # ruff: noqa: PLR0917 - compiled functions take their arguments by position
 
@@ -21,20 +21,20 @@ _ONE = np.float32(1.0)
 
 
 @compiled_sums
-def modulate(h: Floats, settled: Floats, of_time: Floats, which: Ints, out: Floats) -> None:
+def modulate(h: Floats, of_conditions: Floats, of_time: Floats, which: Ints, out: Floats) -> None:
     r"""Normalise features, scale and shift them: :math:`a \odot \mathrm{norm}(h) + b`.
 
     Parameters
     ----------
     h
         Features, shape ``(B, width)``.
-    settled
-        Shares of the conditions in ``a`` and ``b``, side by side, one row for each set of conditions, shape
+    of_conditions
+        Modulation by conditions, ``a`` and ``b`` side by side, one row for each combination of conditions, shape
         ``(U, 2 * width)``.
     of_time
-        What time adds to them, shape ``(2 * width,)``.
+        Modulation by time, shape ``(2 * width,)``.
     which
-        Row of `settled` of each cell, shape ``(B,)``.
+        Row of `of_conditions` of each cell, shape ``(B,)``.
     out
         Filled, shape ``(B, width)``.
     """
@@ -42,7 +42,7 @@ def modulate(h: Floats, settled: Floats, of_time: Floats, which: Ints, out: Floa
     scale_of_time, shift_of_time = of_time[:width], of_time[width:]
     for cell in range(n_cells):
         row, made = h[cell], out[cell]
-        scale, shift = settled[which[cell], :width], settled[which[cell], width:]
+        scale, shift = of_conditions[which[cell], :width], of_conditions[which[cell], width:]
         total = np.float32(0.0)
         for at in range(width):
             total += row[at]
@@ -58,38 +58,38 @@ def modulate(h: Floats, settled: Floats, of_time: Floats, which: Ints, out: Floa
 
 
 @compiled_sums
-def gate(h: Floats, change: Floats, settled: Floats, of_time: Floats, which: Ints) -> None:
-    r"""Add a change to features in place, as far as the gate lets it: :math:`h + g \odot \mathrm{change}`.
+def gate(h: Floats, change: Floats, of_conditions: Floats, of_time: Floats, which: Ints) -> None:
+    r"""Add a gated change to features in place: :math:`h + g \odot \mathrm{change}`.
 
     Parameters
     ----------
     h, change
         Features, shape ``(B, width)``.
-    settled, of_time, which
-        As in `modulate`, of the gate, ``width`` wide.
+    of_conditions, of_time, which
+        As in `modulate`, for the gate, ``width`` wide.
     """
     n_cells, width = h.shape
     for cell in range(n_cells):
-        row, more, share = h[cell], change[cell], settled[which[cell]]
+        row, more, factor = h[cell], change[cell], of_conditions[which[cell]]
         for at in range(width):
-            row[at] += (share[at] + of_time[at]) * more[at]
+            row[at] += (factor[at] + of_time[at]) * more[at]
 
 
 @compiled_sums
-def affine(x: Floats, y: Floats, settled: Floats, of_time: Floats, which: Ints) -> None:
+def affine(x: Floats, y: Floats, of_conditions: Floats, of_time: Floats, which: Ints) -> None:
     r"""Add gain and shift to values in place: :math:`x + g \odot y + b`.
 
     Parameters
     ----------
     x, y
         Values, shape ``(B, D)``.
-    settled, of_time, which
-        As in `modulate`, of gain and shift, ``2 * D`` wide.
+    of_conditions, of_time, which
+        As in `modulate`, for gain and shift, ``2 * D`` wide.
     """
     n_cells, width = x.shape
     gain_of_time, shift_of_time = of_time[:width], of_time[width:]
     for cell in range(n_cells):
         made, row = x[cell], y[cell]
-        gain, shift = settled[which[cell], :width], settled[which[cell], width:]
+        gain, shift = of_conditions[which[cell], :width], of_conditions[which[cell], width:]
         for at in range(width):
             made[at] += (gain[at] + gain_of_time[at]) * row[at] + (shift[at] + shift_of_time[at])

@@ -1,6 +1,6 @@
-"""The path between data and noise: THE definition of time in this package.
+"""The path between data and noise: the one definition of time in this package.
 
-Time ``t`` runs from 0, clean latents, to 1, pure noise. Everything that speaks of time takes it from here.
+Time ``t`` runs from 0, clean latents, to 1, pure noise.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["Scales", "add_noise", "angle", "scales", "time"]
 
 
 class Scales(NamedTuple):
-    """How much signal and how much noise there is."""
+    """Scales of signal and noise at a time."""
 
     alpha: Tensor
     """Factor of the clean latent."""

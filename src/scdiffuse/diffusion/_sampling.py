@@ -1,4 +1,4 @@
-"""The one sampling loop."""
+"""The sampling loop: integrate the probability-flow ODE between two times."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from torch import Tensor
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse.diffusion._denoiser import Denoiser
+from scdiffuse.diffusion._multistep import Multistep
 from scdiffuse.diffusion._path import angle, scales, time
-from scdiffuse.diffusion._solvers import Known, Multistep, Slope, Solver, Step
+from scdiffuse.diffusion._solver import PastVelocity, Solver, Step, Velocity
 from scdiffuse.nn import ConditionTensors
 
 __all__ = ["SAMPLED_AT_ONCE", "sample"]
 
 SAMPLED_AT_ONCE = 512
-"""Rows that are computed together, filled up where there are fewer: the features stay in the cache, and a constant
-shape makes each row's arithmetic constant."""
+"""Rows of a block. Blocks of fewer cells are padded: the features stay in the cache, and the constant shape keeps the
+arithmetic of each row the same whatever the batch size."""
 
 
 @torch.no_grad()
@@ -32,17 +33,17 @@ def sample(
     start: float = 1.0,
     end: float = 0.0,
 ) -> Tensor:
-    r"""Carry latents from noise to data, or from data to noise, along the deterministic path of the denoiser.
+    r"""Integrate latents from noise to data, or from data to noise (ODE inversion), along the probability-flow ODE.
 
     .. math:: \frac{dy}{d\theta} = \frac{\cos\theta\, y - \mathrm{mean}}{\sin\theta}, \quad
               y = z_t / \sqrt{\alpha_t^2 + \sigma_t^2}.
 
-    Nothing is drawn here, and a cell depends on its own row only: rows are computed in blocks of constant size.
+    The integration is deterministic, and a cell depends on its own row only: blocks have a constant size.
 
     Parameters
     ----------
     denoiser
-        Estimates clean latents; guides wrap it.
+        Predicts clean latents; a guide wraps it.
     z_t
         Latents at time `start`, shape ``(B, D)``: standard normals where `start` is 1, or clean latents moved along the
         path with `add_noise`.
@@ -53,8 +54,8 @@ def sample(
     solver_steps
         Steps from `start` to `end`.
     start, end
-        Times to integrate between, from 0 to 1 each. Where `start` lies below `end`, latents are carried back to the
-        noise that they come from: the same path, walked the other way.
+        Times to integrate between, from 0 to 1 each. Where `start` lies below `end`, the same path is integrated from
+        data to noise.
 
     Returns
     -------
@@ -80,11 +81,12 @@ def sample(
         n_rows = rows.stop - begin
         block = z_t.new_zeros(SAMPLED_AT_ONCE, n_latent)
         block[:n_rows] = z_t[rows]
-        slope = _slope(denoiser, conditions.rows(rows).padded(SAMPLED_AT_ONCE))
+        velocity = _velocity(denoiser, conditions.rows(rows).padded(SAMPLED_AT_ONCE))
         y = block / first
-        past: tuple[Known, ...] = ()
-        for leg in pairwise(angles):
-            y, past = rule.step(y, leg, slope, past=past) if leg[0] > 0.0 else _leave_data(y, leg[1], slope)
+        past: tuple[PastVelocity, ...] = ()
+        for now, to in pairwise(angles):
+            leaves_data = now == 0.0
+            y, past = _leave_data(y, to, velocity) if leaves_data else rule.step(y, (now, to), velocity, past=past)
         out[rows] = y[:n_rows] * last
     return out
 
@@ -106,19 +108,19 @@ def _angles(start: float, end: float, solver_steps: int) -> list[float]:
     return angle(torch.linspace(start, end, solver_steps + 1, dtype=torch.float64)).tolist()
 
 
-def _leave_data(y: Tensor, to: float, slope: Slope) -> Step:
-    """Take the first step from angle 0, where the slope is 0 / 0 but tends to 0: the slope halfway rules the step."""
-    middle = Known(slope(y, 0.5 * to), 0.5 * to)
-    return Step(torch.add(y, middle.slope, alpha=to), (middle,))
+def _leave_data(y: Tensor, to: float, velocity: Velocity) -> Step:
+    """Take the first step from angle 0, where the velocity is 0 / 0 but tends to 0, along the velocity halfway."""
+    middle = PastVelocity(velocity(y, 0.5 * to), 0.5 * to)
+    return Step(torch.add(y, middle.velocity, alpha=to), (middle,))
 
 
-def _slope(denoiser: Denoiser, conditions: ConditionTensors) -> Slope:
+def _velocity(denoiser: Denoiser, conditions: ConditionTensors) -> Velocity:
     denoised_mean = denoiser.condition_on(conditions)
 
-    def slope(y: Tensor, theta: float) -> Tensor:
+    def velocity(y: Tensor, theta: float) -> Tensor:
         t = torch.tensor(time(theta), dtype=y.dtype, device=y.device)
         mean = denoised_mean(scales(t).norm * y, t)
         sine = math.sin(theta)
         return torch.add((math.cos(theta) / sine) * y, mean, alpha=-1.0 / sine)
 
-    return slope
+    return velocity

@@ -1,4 +1,4 @@
-"""What training the latent diffusion means: its loss, its validation, its parameters."""
+"""Training of the latent diffusion: loss, validation and parameters."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from scdiffuse.nn import ConditionTensors, draw_tensors
 
 __all__ = ["LatentTask", "condition_tensors", "denoising_loss"]
 
-_VALIDATION_DRAWS = 8192  # latents a validation costs about as much as 5 training steps
-_AT_ONCE = 512
+_AT_ONCE = 512  # cells of a block of the validation, which has its own random stream
 
 
 def condition_tensors(table: ConditionTable) -> ConditionTensors:
-    """Hand the conditions of cells to a network.
+    """Turn the conditions of cells into tensors.
 
     Parameters
     ----------
@@ -33,7 +32,7 @@ def condition_tensors(table: ConditionTable) -> ConditionTensors:
 
     Returns
     -------
-    The same as tensors.
+    Codes and values of the ``B`` cells.
     """
     codes = torch.from_numpy(np.ascontiguousarray(table.codes, dtype=np.int64))
     return ConditionTensors(codes, torch.from_numpy(np.ascontiguousarray(table.values, dtype=np.float32)))
@@ -42,14 +41,14 @@ def condition_tensors(table: ConditionTable) -> ConditionTensors:
 def denoising_loss(
     denoiser: LatentDenoiser, z: Tensor, conditions: ConditionTensors, *, theta: Tensor, noise: Tensor
 ) -> Tensor:
-    r"""Measure how far the network is from the rotation of latents towards their noise.
+    r"""Compute the loss of the denoiser, the distance of ``F`` from the rotation of latents towards their noise.
 
-    With the centre of the cell's conditions taken off the latents,
+    With the conditional mean subtracted from the latents,
 
     .. math:: \left\| F(\cos\theta\, z + \sin\theta\, \varepsilon, \theta, c)
               - (\sin\theta\, z - \cos\theta\, \varepsilon) \right\|^2 / D,
 
-    whose target has unit variance at every time where the latents have.
+    whose target has unit variance at every time if the latents have unit variance.
 
     Parameters
     ----------
@@ -66,7 +65,7 @@ def denoising_loss(
 
     Returns
     -------
-    Mean over cells, shape ``()``; 1 for a network that says nothing, of latents of unit variance.
+    Mean over cells, shape ``()``; 1 for a zero network and latents of unit variance.
     """
     device = denoiser.read.weight.device
     conditions = conditions.to(device)
@@ -80,8 +79,8 @@ def denoising_loss(
 class LatentTask:
     r"""Learn the distribution of the latents of cells, given their conditions.
 
-    Each visit of a cell draws a fresh latent from its posterior, a time, noise and the conditions to hide. Times are
-    logit-normal: :math:`\log(\sigma_t / \alpha_t)` is normal with the mean and deviation of the settings.
+    Each visit to a cell draws a new latent from its posterior, a time, noise and the conditions to hide. Times are
+    logit-normal: :math:`\log(\sigma_t / \alpha_t)` is normal with the mean and standard deviation of the settings.
 
     Parameters
     ----------
@@ -92,7 +91,7 @@ class LatentTask:
     conditions
         Conditions of the ``N`` cells.
     train, validation
-        Positions of the cells to learn from and of those to validate with.
+        Positions of the cells to train and to validate with.
     seed
         Seed of the validation's draws.
 
@@ -136,16 +135,16 @@ class LatentTask:
         self.seed = seed
 
     def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
-        """Compute the loss of some cells, with fresh draws.
+        """Compute the loss of some cells, with new draws.
 
         Parameters
         ----------
         cells
             Positions among the training cells, shape ``(B,)``.
         draws
-            The source of all that is drawn for these cells.
+            Random numbers of these cells.
         progress
-            Of no account here: the loss is the same all along.
+            Not used: the loss stays the same during training.
 
         Returns
         -------
@@ -169,24 +168,24 @@ class LatentTask:
         Parameters
         ----------
         part
-            The share of the blocks of cells to look at.
+            Part of the blocks of cells to use.
 
         Returns
         -------
         Mean loss; for a part, its summand of the mean.
         """
-        rng = generator(self.seed, "validation of latents")
+        rng, n_draws = generator(self.seed, "validation of latents"), self.config.validation_draws
         n = len(self.validation)
-        repeats = max(1, math.ceil(_VALIDATION_DRAWS / (2 * n)))
+        repeats = max(1, math.ceil(n_draws / (2 * n)))
         cells = np.tile(self.validation, repeats)
-        if cells.size > _VALIDATION_DRAWS // 2 + n:
-            cells = rng.choice(cells, _VALIDATION_DRAWS // 2, replace=False)
-        levels = (rng.permutation(cells.size) + 0.5) / cells.size
+        if cells.size > n_draws // 2 + n:
+            cells = rng.choice(cells, n_draws // 2, replace=False)
+        uniforms = (rng.permutation(cells.size) + 0.5) / cells.size
         total = 0.0
         for at in part.of(-(-cells.size // _AT_ONCE)):
             block = slice(at * _AT_ONCE, (at + 1) * _AT_ONCE)
             rows = torch.from_numpy(cells[block])
-            theta = self._angles(torch.from_numpy(levels[block]).float())
+            theta = self._angles(torch.from_numpy(uniforms[block]).float())
             draws = Draws.of(generator(self.seed, "validation of latents", at), len(rows))
             normals, _ = draw_tensors(draws, normals=(2, self.means.shape[1]), uniforms=0)
             for sign in (1.0, -1.0):
@@ -210,7 +209,7 @@ class LatentTask:
         """Training cells."""
         return len(self.train)
 
-    def _angles(self, levels: Tensor) -> Tensor:
-        """Turn uniform numbers into angles of time: arctan of the noise over the signal."""
-        normal: Tensor = torch.special.ndtri(levels.clamp(1e-6, 1 - 1e-6))
+    def _angles(self, uniforms: Tensor) -> Tensor:
+        """Turn uniform numbers into angles of time: the arctangent of noise over signal."""
+        normal: Tensor = torch.special.ndtri(uniforms.clamp(1e-6, 1 - 1e-6))
         return (self.config.log_noise_mean + self.config.log_noise_std * normal).exp().atan()

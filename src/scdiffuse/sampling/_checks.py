@@ -10,7 +10,7 @@ import torch
 
 from scdiffuse._core.errors import ConditionError, ExtrapolationWarning, SettingError
 from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, plan_conditions
-from scdiffuse.diffusion import Heun, Solver, angle
+from scdiffuse.diffusion import Solver, angle
 from scdiffuse.guidance import Avoided
 from scdiffuse.model import FittedModel
 
@@ -121,9 +121,7 @@ def call_times(solver: Solver, solver_steps: int, *, start: float = 1.0) -> list
     start
         Time that the way begins at.
     """
-    angles = angle(torch.linspace(start, 0.0, max(solver_steps, 0) + 1, dtype=torch.float64))[:-1]
-    if isinstance(solver, Heun):
-        angles = torch.cat([angles, 0.5 * angles[-1:]])
+    angles = solver.call_angles(angle(torch.linspace(start, 0.0, max(solver_steps, 0) + 1, dtype=torch.float64)))
     times: list[float] = (angles.sin() / (angles.sin() + angles.cos())).float().tolist()
     return times
 

@@ -1,0 +1,154 @@
+"""What studies need of the package and has no public name; the only file that reaches inside of it.
+
+It changes nothing there. Names that the package makes public leave this file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import anndata
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+
+from scdiffusion._core.processes import Processes, joined
+from scdiffusion._core.random import Draws, cell_keys, cell_normals, generator
+from scdiffusion.autoencoder import AutoencoderTask, CountAutoencoder
+from scdiffusion.autoencoder._thinning import thin
+from scdiffusion.cells import H5adWriter, build_anndata, open_source, plan_conditions
+from scdiffusion.diffusion import Euler, Multistep, condition_tensors, sample, solver_named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from scdiffusion import CellGenerator
+
+__all__ = [
+    "Processes",
+    "autoencoder_of",
+    "decode",
+    "elbo_of",
+    "generated_latents",
+    "joined",
+    "networks",
+    "posterior_latents",
+    "reconstruct",
+    "time_assembling",
+    "time_parts",
+]
+
+_BLOCK = 128
+
+
+def networks(model: CellGenerator) -> Any:  # noqa: ANN401 - a private class
+    """Return the networks of a fitted model, and the mean and deviation of its latents."""
+    return model._fitted("measure")
+
+
+def autoencoder_of(model: CellGenerator) -> CountAutoencoder:
+    """Return the autoencoder of counts of a fitted model."""
+    autoencoder = networks(model).autoencoder
+    assert isinstance(autoencoder, CountAutoencoder)
+    return autoencoder
+
+
+def elbo_of(model: CellGenerator, cells: AnnData) -> float:
+    """Compute the evidence lower bound (ELBO) of cells under a model, in nats a cell."""
+    source, rows = open_source(cells, genes=[str(gene) for gene in model.genes]), np.arange(cells.n_obs)
+    return -AutoencoderTask(autoencoder_of(model), source, training=rows, validation=rows).validate()
+
+
+def decode(model: CellGenerator, latents: NDArray[np.float32], *, like: AnnData, seed: int) -> AnnData:
+    """Draw counts for standardised latents, shape ``(N, D)``, with the library sizes of given cells."""
+    parts = networks(model)
+    codes = torch.from_numpy(np.asarray(latents, dtype=np.float32)) * parts.latent_std[:-1] + parts.latent_mean[:-1]
+    sizes = np.asarray(like[:, model.genes].X.sum(axis=1)).ravel().astype(np.int64)
+    keys = cell_keys(seed, "benchmark counts", np.arange(len(sizes)))
+    counts = parts.autoencoder.decode(codes, np.maximum(sizes, 1), keys)
+    return anndata.AnnData(counts, obs=like.obs.copy(), var=pd.DataFrame(index=model.genes))
+
+
+def reconstruct(model: CellGenerator, cells: AnnData, *, seed: int) -> sparse.csr_matrix:
+    """Draw cells anew from their own posterior: what the autoencoder alone costs."""
+    counts = cells[:, model.genes].X.tocsr().astype(np.float32)
+    autoencoder, rows = networks(model).autoencoder, np.arange(cells.n_obs)
+    posterior = autoencoder.encode(counts)
+    noise = torch.from_numpy(cell_normals(seed, "reconstruction", rows, posterior.mean.shape[1]))
+    sizes = np.asarray(counts.sum(axis=1)).ravel().astype(np.int64)
+    return autoencoder.decode(posterior.mean + posterior.std * noise, sizes, cell_keys(seed, "reconstruction", rows))
+
+
+def posterior_latents(model: CellGenerator, real: AnnData) -> NDArray[np.float32]:
+    """Draw latents of real cells from their posterior, as the diffusion learnt them, shape ``(N, D + 1)``."""
+    parts = networks(model)
+    counts = sparse.csr_matrix(real[:, model.genes].X).astype(np.float32)
+    mean, std = parts.from_posterior(parts.autoencoder.encode(counts), np.asarray(counts.sum(axis=1)).ravel())
+    return np.asarray(mean + std * torch.from_numpy(cell_normals(0, "posterior", np.arange(len(mean)), mean.shape[1])))
+
+
+def generated_latents(
+    model: CellGenerator, types: pd.DataFrame, *, steps: int, seed: int, student: bool = False
+) -> tuple[NDArray[np.float32], AnnData]:
+    """Generate latents and the cells drawn from them, one for each row of `types`."""
+    parts = networks(model)
+    noise = torch.from_numpy(cell_normals(seed, "latent", np.arange(len(types)), len(parts.latent_mean)))
+    conditions = condition_tensors(model.conditions.encode(types))
+    taught = model._student
+    network, solver = (taught.network, Euler()) if student and taught else (parts.denoiser, Multistep())
+    latents = sample(network, noise, conditions, solver=solver, n_steps=steps).numpy()
+    name: Literal["student", "multistep"] = "student" if student else "multistep"
+    return latents, model.generate(where=types, steps=steps, solver=name, seed=seed, progress=False)
+
+
+def time_parts(model: CellGenerator, n_cells: int, seed: int) -> Iterator[tuple[str, float]]:
+    """Generate cells part by part, from noise to a file; yields the CPU seconds of each part."""
+    parts, settings, cells, var = networks(model), model.config.diffusion, np.arange(n_cells), model._known.var
+    plan = plan_conditions(model.conditions, parts.trained_on, n=n_cells, where=None, seed=seed)
+    noise, spent = _timed(lambda: torch.from_numpy(cell_normals(seed, "latent", cells, len(parts.latent_mean))))
+    yield "noise", spent
+    table, solver = plan.table(cells), solver_named(settings.solver)
+    latents, spent = _timed(
+        lambda: sample(parts.denoiser, noise, condition_tensors(table), solver=solver, n_steps=settings.n_steps)
+    )
+    yield f"solver, {settings.n_steps} steps", spent
+    codes, sizes = parts.to_latent(latents)
+    keys, blocks, spent_on = cell_keys(seed, "counts", cells), [], {"expression fractions": 0.0, "counts": 0.0}
+    for rows in (slice(begin, begin + _BLOCK) for begin in range(0, n_cells, _BLOCK)):
+        fractions, spent = _timed(partial(parts.autoencoder.shares, codes[rows]))
+        spent_on["expression fractions"] += spent
+        made, spent = _timed(partial(parts.autoencoder.likelihood.sample, fractions, sizes[rows], keys[rows]))
+        spent_on["counts"] += spent
+        blocks.append(made)
+    yield from spent_on.items()
+    obs = model.conditions.decode(table)
+    counts, spent = _timed(lambda: sparse.vstack(blocks, format="csr"))
+    _, more = _timed(lambda: build_anndata(counts, obs, var, {}))
+    yield "assembling", spent + more
+    with tempfile.TemporaryDirectory() as folder, H5adWriter(Path(folder) / "c.h5ad", var) as writer:
+        _, spent = _timed(lambda: writer.append(counts, obs))
+    yield "writing to a file", spent
+
+
+def time_assembling(cells: AnnData, batch: int, n_steps: int) -> float:
+    """Time what the CPU does for a step wherever networks are computed: gather cells and thin them; CPU s a cell."""
+    source, rng = open_source(cells), np.random.default_rng(0)
+    before = time.process_time()
+    for step in range(n_steps):
+        rows = source.rows(rng.integers(cells.n_obs, size=batch))
+        thin(rows, 0.6, draws=Draws.of(generator(0, "noise", step), batch))
+    return (time.process_time() - before) / (n_steps * batch)
+
+
+def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.process_time()
+    result = call()
+    return result, time.process_time() - start

@@ -1,0 +1,51 @@
+"""The studies, one module each, in the order of ``RESULTS.md``. A new study is one more file and one more line."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from benchmarks.study import Study
+
+STUDIES: dict[str, tuple[str, ...]] = {
+    "Realism": (
+        "comparison",
+        "realism_by_size",
+        "pretraining",
+        "evaluation",
+        "agreement",
+    ),
+    "Control": (
+        "held_out_combinations",
+        "held_out_times",
+        "held_out_stages",
+        "start_cell",
+        "branches",
+        "classifiers",
+        "rare_types",
+        "memorisation",
+    ),
+    "Speed and memory": (
+        "main_job",
+        "fit_speed",
+        "generation_speed",
+        "solvers",
+        "step_settings",
+        "parallel",
+        "cost_law",
+        "on_disk",
+    ),
+    "Robustness": (
+        "kills",
+        "shuffling",
+    ),
+}
+"""Chapters of the page, and the modules of their studies."""
+
+NAMES = tuple(name for names in STUDIES.values() for name in names)
+
+
+def study_named(name: str) -> Study:
+    """Import a study."""
+    return cast("Study", import_module(f"benchmarks.studies.{name}"))

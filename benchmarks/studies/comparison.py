@@ -1,0 +1,325 @@
+"""Generators compared: data sets x generators x seeds, each run in its own process, scored by the package."""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from benchmarks import runs
+from benchmarks.data import DATA_SETS, MIN_CELLS_PER_GENE, MIN_CELLS_PER_LABEL
+from benchmarks.generators import GENERATORS
+from benchmarks.layout import axes_of, figure_of, grid, save
+from benchmarks.study import say
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from benchmarks.records import Record
+    from benchmarks.study import Context
+
+name = "comparison"
+title = "Generators compared"
+summary = "Realism, biology, privacy and costs of ten generators on eight data sets."
+unit = ("data_set", "generator", "seed")
+
+REALISM = {
+    "forest_genes_auc": "forest AUC, genes",
+    "forest_counts_auc": "forest AUC, counts + library size",
+    "boosting_genes_auc": "boosting AUC, genes",
+    "boosting_counts_auc": "boosting AUC, counts + library size",
+    "energy": "energy",
+    "mmd": "MMD",
+    "wasserstein2": "W2",
+    "one_nn_accuracy": "1-NN",
+}
+"""Metric and column: whether a classifier two-sample test or a distance tells generated from real cells."""
+BIOLOGY = {
+    "zero_error": "zeros, error",
+    "gene_correlation_slope": "gene-gene slope",
+    "gene_correlation_r": "gene-gene r",
+    "fold_change_slope": "fold-change slope",
+    "fold_change_r": "fold-change r",
+    "train_on_generated_f1": "F1, trained on generated",
+    "nearest_neighbour_ratio": "neighbour ratio",
+    "closest_record": "closer to training",
+    "membership_distance": "membership AUC",
+}
+"""The same: what the cells are good for, and what they give away."""
+PAPER = {
+    "scc": "SCC",
+    "pcc": "PCC",
+    "mmd5": "MMD, 5 kernels",
+    "ilisi": "LISI",
+    "forest_auc_depth5": "forest AUC, tree depth 5",
+    "knn_auc": "KNN AUC",
+    "label_recognition": "right cell type",
+}
+"""The same: metrics of Luo et al. 2024."""
+PAGE = REALISM | BIOLOGY | PAPER
+MAIN = "forest_genes_auc"
+"""The metric of the figures."""
+FIGURES = {
+    "discriminator.png": f"{PAGE[MAIN]}, held-out cells against generated ones: one mark a seed, dashed the "
+    "real-vs-real reference. Left is better.",
+    "cost.png": f"{PAGE[MAIN]} against CPU time of fitting and generating; mean over data sets and seeds. Baselines "
+    "cost next to nothing and are left out.",
+}
+COLUMNS = (*unit, "n_fit", "n_held_out", "n_genes", "group", "metric", "better", "value", "floor", "skill", "status")
+_REFERENCE = "*real-vs-real reference*"
+_OURS = "ours"
+_COSTS = {
+    "fit_seconds": "fit, s",
+    "fit_cpu_seconds": "fit, CPU s",
+    "fit_peak_mib": "fit, peak MiB",
+    "generate_seconds": "generate, s",
+    "generate_cpu_seconds": "generate, CPU s",
+    "generate_peak_mib": "generate, peak MiB",
+    "generate_cells_per_second": "cells/s",
+}
+_ABOUT = f"""Each data set is split once: seed 0, stratified by the cell type, 60 % to fit, 20 % reference, 20 % held
+out. Cells without a type are a type of their own. Types of fewer than {MIN_CELLS_PER_LABEL} cells are left out. Genes
+are those seen in at least {MIN_CELLS_PER_GENE} cells of the fit part. A generator sees the fit part and makes one cell
+for each held-out cell, of its type. `scdiffusion.evaluate` compares them with the held-out cells. Gene choice,
+components and the real-vs-real reference come from the reference part. Values are means over seeds (of fitting,
+generating and scoring), with the standard deviation over seeds behind `±`. The first row of every table is the
+real-vs-real reference: other real cells in the place of generated ones. The four trivial generators are the baselines
+of `scdiffusion.evaluate`, scored in the same process. Peers that can be held to a budget (`--seconds`) had as many CPU
+seconds to fit as their costs show. Costs are those of one process. Peak memory includes interpreter, libraries and the
+data."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add which runs, and how long each may take."""
+    named = [entry.name for entry in GENERATORS.values() if entry.baseline is None]
+    parser.add_argument("--sets", nargs="+", choices=list(DATA_SETS), default=[], help="default: all but kang_ifnb")
+    parser.add_argument("--generators", nargs="+", choices=named, default=[], help="default: all")
+    parser.add_argument("--cells", type=int, help="draw this many cells from each data set, for a trial")
+    parser.add_argument("--timeout", type=float, default=1800.0, help="seconds after which a run is killed")
+    parser.add_argument("--seconds", type=float, default=90.0, help="CPU seconds of a fit, for peers with a budget")
+    parser.add_argument("--suite", choices=("page", "quick", "full"), default="page", help="metrics to score")
+    parser.set_defaults(seeds=[0, 1, 2])
+
+
+def settings_of(context: Context) -> runs.Settings:
+    """Read the settings of all runs from the command line."""
+    options = context.options
+    return runs.Settings(
+        work=context.work,
+        data=context.data,
+        max_cells=options.cells,
+        n_threads=options.threads,
+        timeout=options.timeout,
+        seconds=options.seconds,
+        suite="quick" if options.suite == "page" else options.suite,
+        metrics=tuple(PAGE) if options.suite == "page" else None,
+        overwrite=options.overwrite,
+    )
+
+
+def run(context: Context) -> Iterator[Record]:
+    """Carry out the runs that are not done, and score those of one data set and seed together."""
+    settings, options = settings_of(context), context.options
+    planned = runs.plan(options.sets, options.generators, options.seeds)
+    if context.data is None:
+        say("No folder of data sets: only bundled example data are taken.")
+        planned = [one for one in planned if one.data_set.bundled]
+    waiting = [one for one in planned if options.overwrite or not context.store.is_done(one.settings(settings))]
+    say(f"{len(planned)} runs, {len(planned) - len(waiting)} of them already done")
+    for _, group in groupby(waiting, key=lambda one: (one.seed, one.data_set.name)):
+        together = list(group)
+        for one in together:
+            say(f"{one}: {runs.carry_out(one, settings)}")
+        say(f"{together[0].data_set.name} seed {together[0].seed}: {runs.score(together, settings)}")
+        yield from _records(together, settings, context)
+
+
+def _records(together: Sequence[runs.Run], settings: runs.Settings, context: Context) -> Iterator[Record]:
+    baselines: dict[str, runs.Values] = {}
+    for one in together:
+        values = runs.values_of(one, settings)
+        if values is not None:
+            yield context.store.record(one.settings(settings), values)
+        baselines |= dict(runs.values_of_baselines(one, settings))
+    shared = together[0].settings(settings) | {"options": {}, "seconds": None}
+    for baseline, values in baselines.items():
+        yield context.store.record(shared | {"generator": baseline}, values)
+
+
+def table_of(records: Iterable[Record]) -> pd.DataFrame:
+    """Lay out a row for each data set, generator, seed and metric."""
+    rows = []
+    for record in records:
+        shared: dict[str, Any] = {key: record.settings[key] for key in unit}
+        shared |= {key: value for key, value in record.values.items() if key != "metrics"}
+        rows += [shared | one for one in record.values["metrics"] or [{}]]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    for column in ("value", "floor", "skill"):
+        table[column] = pd.to_numeric(table[column])
+    order = {key: place for place, key in enumerate((*DATA_SETS, *GENERATORS))}
+    ordered = table.sort_values(list(unit), kind="stable", key=lambda keys: keys.map(lambda key: order.get(key, key)))
+    return ordered.reset_index(drop=True)
+
+
+def lines(records: Sequence[Record]) -> list[str]:
+    """Write all tables of the comparison."""
+    table = table_of(records)
+    if table.empty:
+        return []
+    n_runs = len(table[list(unit)].drop_duplicates())
+    parts = [_ABOUT, f"{n_runs} runs.", _missing(table), *_generators(), *_overview(table)]
+    for data_set in table["data_set"].unique():
+        parts += _data_set(table[table["data_set"] == data_set])
+    parts += [*_costs(table), *_failures(table), "#### Figures"]
+    for file, caption in FIGURES.items():
+        parts += [figure_of(file, caption), caption]
+    return [part for part in parts if part]
+
+
+def _missing(table: pd.DataFrame) -> str:
+    """Name what was not scored: whole data sets, and generators that lack some of their seeds."""
+    scored = table[table["metric"] == MAIN].drop_duplicates(list(unit))
+    most = scored["seed"].nunique()
+    sizes = scored.groupby(["data_set", "generator"]).size()
+    found = []
+    for data_set in DATA_SETS:
+        seeds = {entry: int(sizes.get((data_set, entry), 0)) for entry in GENERATORS}
+        short = [f"`{entry}` ({n} of {most})" for entry, n in seeds.items() if n < most]
+        if not any(seeds.values()):
+            found.append(f"- {data_set}: not scored yet")
+        elif short:
+            found.append(f"- {data_set}: fewer seeds than elsewhere for {', '.join(short)}")
+    return "Missing so far:\n\n" + "\n".join(found) if found else ""
+
+
+def _generators() -> list[str]:
+    return ["#### Generators", "\n".join(f"- `{entry.name}`: {entry.about}" for entry in GENERATORS.values())]
+
+
+def _overview(table: pd.DataFrame) -> list[str]:
+    """Median score by group of metrics, over all data sets, metrics and seeds."""
+    scored = table[table["skill"].notna()]
+    if scored.empty:
+        return []
+    medians = scored.groupby(["generator", "group"])["skill"].median().unstack()
+    medians = medians.loc[_in_order(medians.index)]
+    rows = [[f"`{one}`", *map(_number, medians.loc[one])] for one in medians.index]
+    words = (
+        "1 is as close to held-out cells as the real-vs-real reference, 0 is the best trivial baseline (for privacy: "
+        "the baseline of memorised training cells), below 0 is worse. Median over data sets, metrics of the group, and "
+        "seeds."
+    )
+    return ["#### Normalised score by group", words, grid(["generator", *medians.columns], rows)]
+
+
+def _data_set(table: pd.DataFrame) -> list[str]:
+    first = table.iloc[0]
+    sizes = f"{first['n_fit']:,} cells to fit, {first['n_held_out']:,} held out, {first['n_genes']:,} genes."
+    held = set(table["metric"])
+    chosen = [{one: word for one, word in columns.items() if one in held} for columns in (REALISM, BIOLOGY, PAPER)]
+    grids = [_scores(table, columns) for columns in chosen if columns]
+    return [f"#### {first['data_set']}", sizes, *grids] if grids else []
+
+
+def _scores(table: pd.DataFrame, columns: dict[str, str]) -> str:
+    """Lay out some metrics of one data set, the real-vs-real reference above all generators."""
+    floors = table.drop_duplicates(["seed", "metric"]).groupby("metric")["floor"].agg(["mean", "std"])
+    rows = [[_REFERENCE, *(_spread(floors, metric) for metric in columns)]]
+    for generator in _in_order(table["generator"].unique()):
+        values = table[table["generator"] == generator].groupby("metric")["value"].agg(["mean", "std"])
+        if values.index.isin(list(columns)).any():
+            rows.append([f"`{generator}`", *(_spread(values, metric) for metric in columns)])
+    return grid(["generator", *columns.values()], rows)
+
+
+def _costs(table: pd.DataFrame) -> list[str]:
+    costs = table[(table["group"] == runs.COST_GROUP) & table["metric"].isin(list(_COSTS))]
+    if costs.empty:
+        return []
+    means = costs.groupby(["data_set", "generator", "metric"], sort=False)["value"].mean().unstack()
+    means = means[[one for one in _COSTS if one in means]]
+    rows = [[data_set, f"`{one}`", *map(_number, means.loc[(data_set, one)])] for data_set, one in means.index]
+    return ["#### Costs", grid(["data set", "generator", *(_COSTS[str(one)] for one in means)], rows)]
+
+
+def _failures(table: pd.DataFrame) -> list[str]:
+    ended = table[~table["status"].isin(["done", runs.BASELINE])].drop_duplicates(list(unit))
+    if ended.empty:
+        return []
+    rows = [
+        [one.data_set, f"`{one.generator}`", one.seed, str(one.status).replace("|", "/")]
+        for one in ended.itertuples(index=False)
+    ]
+    return ["#### Runs without scores", grid(["data set", "generator", "seed", "why"], rows)]
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    known = list(GENERATORS)
+    return sorted(names, key=lambda one: known.index(one) if one in known else len(known))
+
+
+def _spread(values: pd.DataFrame, metric: str) -> str:
+    if metric not in values.index:
+        return ""
+    mean, deviation = float(values["mean"][metric]), float(values["std"][metric])
+    return _number(mean) if math.isnan(deviation) else f"{_number(mean)} ± {_number(deviation)}"
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if abs(value) >= 1e-3 or value == 0 else f"{value:.1e}"
+
+
+def draw(records: Sequence[Record], folder: Path) -> None:
+    """Draw the main metric by generator, and against costs."""
+    table = table_of(records)
+    scored = table[table["metric"] == MAIN]
+    if not scored.empty:
+        _draw_scores(scored, folder / "discriminator.png")
+        _draw_costs(table, scored, folder / "cost.png")
+
+
+def _draw_scores(scored: pd.DataFrame, path: Path) -> None:
+    data_sets, names = list(scored["data_set"].unique()), list(reversed(GENERATORS))
+    n_columns = min(3, len(data_sets))
+    n_rows = -(-len(data_sets) // n_columns)
+    figure, axes = axes_of(n_rows, n_columns, size=(3.4 * n_columns + 1.0, 2.6 * n_rows + 0.6))
+    for axis, data_set in zip(axes, data_sets, strict=False):
+        rows = scored[scored["data_set"] == data_set]
+        for place, one in enumerate(names):
+            values = rows.loc[rows["generator"] == one, "value"]
+            axis.plot(values, [place] * len(values), **_mark(one))
+        axis.axvline(float(rows["floor"].mean()), linestyle="--", color="grey", linewidth=1)
+        axis.set(title=data_set, yticks=range(len(names)), yticklabels=names, ylim=(-0.6, len(names) - 0.4))
+        axis.set_xlim(min(0.4, rows["value"].min() - 0.02), 1.02)
+    for axis in axes[len(data_sets) :]:
+        axis.set_axis_off()
+    figure.supxlabel(PAGE[MAIN])
+    save(figure, path)
+
+
+def _draw_costs(table: pd.DataFrame, scored: pd.DataFrame, path: Path) -> None:
+    seconds = table[table["metric"].isin(["fit_cpu_seconds", "generate_cpu_seconds"])]
+    spent = seconds.groupby(list(unit))["value"].sum().groupby("generator").mean()
+    quality = scored[scored["generator"].isin(spent.index)].groupby("generator")["value"].mean()
+    figure, (axis,) = axes_of(1, 1, size=(6.4, 4.2))
+    for one in quality.index:
+        position = (max(float(spent[one]), 1e-2), float(quality[one]))
+        axis.plot(*position, **_mark(one))
+        axis.annotate(one, position, xytext=(6, 4), textcoords="offset points", fontsize=8)
+    axis.axhline(float(scored["floor"].mean()), linestyle="--", color="grey", linewidth=1)
+    axis.set(xscale="log", xlabel="CPU seconds, fit and generate", ylabel=PAGE[MAIN])
+    save(figure, path)
+
+
+def _mark(generator: str) -> dict[str, Any]:
+    ours = generator == _OURS
+    style = {"marker": "D" if ours else "o", "fillstyle": "full" if ours else "none"}
+    return style | {"linestyle": "none", "color": "black"}
