@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from anndata import AnnData
 
-DATA_VARIABLE = "SCDIFFUSION_DATA"
+DATA_VARIABLE = "SCDIFFUSE_DATA"
 MIN_CELLS_PER_GENE = 10
 MIN_CELLS_PER_LABEL = 5
 UNLABELLED = "unlabelled"
@@ -68,9 +68,9 @@ def data_folder(given: Path | None) -> Path | None:
 def load(data_set: DataSet, folder: Path | None) -> AnnData:
     """Read a data set; missing labels become a label of their own."""
     if data_set.bundled:
-        import scdiffusion
+        import scdiffuse
 
-        adata = scdiffusion.datasets.pbmc68k()
+        adata = scdiffuse.datasets.pbmc68k()
     else:
         import anndata
 
@@ -99,7 +99,7 @@ def trim(adata: AnnData, key: str, *, max_cells: int | None) -> AnnData:
 def prepare(data_set: DataSet, *, folder: Path | None, work: Path, max_cells: int | None) -> Path:
     """Split a data set and write the parts, once.
 
-    60 % fit / 20 % reference / 20 % held out, seed 0, stratified by the first condition (`scdiffusion.cells.split`);
+    60 % fit / 20 % reference / 20 % held out, seed 0, stratified by the first condition (`scdiffuse.cells.split`);
     genes seen in at least 10 cells of the fit part; cells left without counts are dropped.
 
     Returns
@@ -109,7 +109,7 @@ def prepare(data_set: DataSet, *, folder: Path | None, work: Path, max_cells: in
     target = work / slug(data_set.name, max_cells) / "split"
     if (target / "about.json").exists():
         return target
-    from scdiffusion import cells
+    from scdiffuse import cells
 
     key = data_set.condition_keys[0]
     whole = load(data_set, folder)

@@ -17,12 +17,12 @@ import pandas as pd
 import torch
 from scipy import sparse
 
-from scdiffusion._core.processes import Processes, joined
-from scdiffusion._core.random import Draws, cell_keys, cell_normals, generator
-from scdiffusion.autoencoder import AutoencoderTask, CountAutoencoder
-from scdiffusion.autoencoder._thinning import thin
-from scdiffusion.cells import H5adWriter, build_anndata, open_source, plan_conditions
-from scdiffusion.diffusion import Euler, Multistep, condition_tensors, sample, solver_named
+from scdiffuse._core.processes import Processes, joined
+from scdiffuse._core.random import Draws, cell_keys, cell_normals, generator
+from scdiffuse.autoencoder import AutoencoderTask, CountAutoencoder
+from scdiffuse.autoencoder._thinning import thin
+from scdiffuse.cells import H5adWriter, build_anndata, open_source, plan_conditions
+from scdiffuse.diffusion import Euler, Multistep, condition_tensors, sample, solver_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-    from scdiffusion import CellGenerator
+    from scdiffuse import CellGenerator
 
 __all__ = [
     "Processes",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from scdiffusion import CellGenerator
+    from scdiffuse import CellGenerator
 
 _SIDE, _COPIED = 1_024, 1 << 26
 _REPEATS = 5

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks.study import Context
-    from scdiffusion import CellGenerator
+    from scdiffuse import CellGenerator
 
 LABEL = "cell_type"
 WAYS: dict[str, dict[str, Any]] = {
@@ -79,20 +79,20 @@ def _read(path: Path) -> anndata.AnnData:
 
 def model_of(fit: Fit, context: Context) -> CellGenerator:
     """Load the model of a fit, after fitting it if it is not there."""
-    import scdiffusion
+    import scdiffuse
 
     folder = context.work / "models" / fit.key
     if not (folder / SECONDS_FILE).exists():
         adata = read(fit.data_set, context)
         cells = adata[~fit.left_out(adata)].copy()
         before = time.process_time()
-        model = scdiffusion.CellGenerator(cells, conditions=list(fit.conditions), continuous=list(fit.continuous))
+        model = scdiffuse.CellGenerator(cells, conditions=list(fit.conditions), continuous=list(fit.continuous))
         model.fit(seed=fit.seed, device=context.options.device, progress=False)
         model.save(folder, overwrite=True)
         seconds = time.process_time() - before
         (folder / SECONDS_FILE).write_text(f"{seconds:.1f}\n", encoding="utf-8")
         say(f"{fit.key}: fitted in {seconds:.0f} CPU seconds")
-    return scdiffusion.load(folder)
+    return scdiffuse.load(folder)
 
 
 def read_parts(name: str, context: Context, *, max_cells: int | None = None) -> dict[str, anndata.AnnData]:
@@ -103,16 +103,16 @@ def read_parts(name: str, context: Context, *, max_cells: int | None = None) -> 
 
 def open_model(name: str, context: Context, *, max_cells: int | None = None) -> CellGenerator:
     """Load the model of a data set, after fitting it to the fit part, or to all cells of bundled data."""
-    import scdiffusion
+    import scdiffuse
 
     folder = context.work / "models" / f"{slug(name, max_cells)}.scd"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         bundled = DATA_SETS[name].bundled
         training = load(DATA_SETS[name], None) if bundled else read_parts(name, context, max_cells=max_cells)["fit"]
-        model = scdiffusion.CellGenerator(training, conditions=[LABEL])
+        model = scdiffuse.CellGenerator(training, conditions=[LABEL])
         model.fit(seed=0, device=context.options.device, progress=False).save(folder)
-    return scdiffusion.load(folder)
+    return scdiffuse.load(folder)
 
 
 def ways_in_words() -> str:

@@ -136,9 +136,9 @@ def commit() -> str | None:
 
 def version() -> str:
     """Return the version of the package."""
-    import scdiffusion
+    import scdiffuse
 
-    return scdiffusion.__version__
+    return scdiffuse.__version__
 
 
 def source_name() -> str:

@@ -50,7 +50,7 @@ class Settings:
     """Metrics to score; ``None`` takes those of the suite."""
 
     suite: str = "quick"
-    """Suite of `scdiffusion.evaluate`."""
+    """Suite of `scdiffuse.evaluate`."""
 
     overwrite: bool = False
     """Carry out and score again what is there."""
@@ -230,7 +230,7 @@ def values_of_baselines(run: Run, settings: Settings) -> Iterator[tuple[str, Val
 
 def _skill(metric: str, one: dict[str, Any], value: float) -> float | None:
     """Place a baseline on the scale of the run, where the metric has one."""
-    from scdiffusion.metrics import get_metric
+    from scdiffuse.metrics import get_metric
 
     if one["skill"] is None:
         return None

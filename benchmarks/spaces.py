@@ -75,7 +75,7 @@ def halves(labels: Array, *, seed: int) -> tuple[NDArray[np.int64], NDArray[np.i
 
 def energy(x: Array, y: Array) -> float:
     """Measure the squared energy distance without the bias of small samples."""
-    from scdiffusion.metrics import energy_distance
+    from scdiffuse.metrics import energy_distance
 
     return float(energy_distance(np.asarray(x), np.asarray(y)))
 
@@ -87,7 +87,7 @@ def log_fold_change(treated: Array, base: Array) -> Array:
 
 def agreement(real: Array, made: Array, *, top: int = 200) -> dict[str, float]:
     """Compare changes over the genes that changed most in real cells: correlation, and slope of the major axis."""
-    from scdiffusion.metrics import fit_line
+    from scdiffuse.metrics import fit_line
 
     genes = np.argsort(-np.abs(real), kind="stable")[:top]
     if np.std(made[genes]) == 0:

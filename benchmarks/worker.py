@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 PEERS_PYTHON = HERE / ".venv-peers" / "bin" / "python"
-_PACKAGES = ("scdiffusion", "torch", "numpy", "anndata", "scvi-tools", "scdesigner", "scikit-learn")
+_PACKAGES = ("scdiffuse", "torch", "numpy", "anndata", "scvi-tools", "scdesigner", "scikit-learn")
 
 
 def call(
@@ -164,14 +164,14 @@ def score(
     by, donor
         Columns of the cell type and of the donor.
     suite, metrics
-        As in `scdiffusion.evaluate`.
+        As in `scdiffuse.evaluate`.
     seed
         Seed of draws and folds.
     """
     import anndata
 
-    from scdiffusion import UserError
-    from scdiffusion.evaluation import Benchmark
+    from scdiffuse import UserError
+    from scdiffuse.evaluation import Benchmark
 
     parts = {name: anndata.read_h5ad(Path(split) / f"{name}.h5ad") for name in ("fit", "reference", "held_out")}
     benchmark = Benchmark(

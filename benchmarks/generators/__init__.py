@@ -45,7 +45,7 @@ class Entry:
     """``module:class`` in this package; empty for a baseline."""
 
     baseline: str | None = None
-    """Name of the baseline of `scdiffusion.evaluation` that it is: scored beside every generator, never run."""
+    """Name of the baseline of `scdiffuse.evaluation` that it is: scored beside every generator, never run."""
 
     environment: Literal["own", "peers"] = "own"
     """Which interpreter runs it."""
@@ -63,7 +63,7 @@ GENERATORS: dict[str, Entry] = {
         Entry(
             name="ours",
             target="ours:Ours",
-            about="`scdiffusion.CellGenerator`, default settings.",
+            about="`scdiffuse.CellGenerator`, default settings.",
         ),
         Entry(
             name="independent-nb",

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.generators.shared import LibrarySizes, joint_labels, log_normalise, pack
-from scdiffusion.nn import TimeEmbedding
+from scdiffuse.nn import TimeEmbedding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -1,12 +1,12 @@
-"""`scdiffusion.CellGenerator` behind the protocol."""
+"""`scdiffuse.CellGenerator` behind the protocol."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import scdiffusion
-from scdiffusion.model import ModelConfig
+import scdiffuse
+from scdiffuse.model import ModelConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ class Ours:
 
     def fit(self, adata: AnnData, *, condition_keys: Sequence[str], seed: int) -> None:
         """Fit on all genes given: they were chosen when the data were split."""
-        self._model = scdiffusion.CellGenerator(
+        self._model = scdiffuse.CellGenerator(
             adata, conditions=list(condition_keys), min_cells=1, config=_with_effort(self._effort)
         )
         self._model.fit(seed=seed, progress=False)

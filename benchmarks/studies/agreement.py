@@ -60,7 +60,7 @@ def run(context: Context) -> Iterator[Record]:
 
 def compare_lisi() -> list[dict[str, Any]]:
     """Compute both means of every case."""
-    from scdiffusion.metrics import lisi
+    from scdiffuse.metrics import lisi
 
     about = {"scib_metrics": metadata.version("scib-metrics"), "jax": metadata.version("jax")}
     cases = (("two clouds", make_cells()), ("pbmc68k, components", real_cells()))
@@ -165,8 +165,9 @@ def _scvi_models() -> Iterator[tuple[str, Any, ad.AnnData, str | None]]:
 
 def _compare_scvi(model: Any, adata: ad.AnnData, path: Path, *, batch: str | None) -> tuple[float, float]:  # noqa: ANN401
     """Return the largest differences of latent means, and of rates relative to the largest rate."""
-    from scdiffusion.autoencoder import AutoencoderConfig
-    from scdiffusion.foundation import ScviModel, build_latent, open_cells
+    from scdiffuse.autoencoder import AutoencoderConfig
+    from scdiffuse.cells import open_cells
+    from scdiffuse.foundation import ScviModel, build_latent
 
     theirs = model.get_latent_representation(adata)
     totals = np.asarray(adata.X.sum(axis=1, keepdims=True))
@@ -228,8 +229,9 @@ def _theirs(path: Path, adata: ad.AnnData) -> np.ndarray:
 
 
 def _ours(path: Path, adata: ad.AnnData) -> np.ndarray:
-    from scdiffusion.autoencoder import AutoencoderConfig
-    from scdiffusion.foundation import SCimilarity, build_latent, open_cells
+    from scdiffuse.autoencoder import AutoencoderConfig
+    from scdiffuse.cells import open_cells
+    from scdiffuse.foundation import SCimilarity, build_latent
 
     source = open_cells(adata)
     saved = SCimilarity(path)
@@ -251,8 +253,8 @@ def lines(records: Sequence[Record]) -> list[str]:
         ]
         parts += [
             f"Mean LISI less 1 by scib-metrics {mixing[0]['scib_metrics']} (JAX {mixing[0]['jax']}, single precision) "
-            "and by `scdiffusion.metrics.lisi`, on the same cells.",
-            grid(["cells", "scib-metrics", "scdiffusion", "difference"], rows),
+            "and by `scdiffuse.metrics.lisi`, on the same cells.",
+            grid(["cells", "scib-metrics", "scdiffuse", "difference"], rows),
         ]
     others = [row for row in found if row["package"] != "lisi"]
     if others:

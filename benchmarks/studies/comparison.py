@@ -84,11 +84,11 @@ _COSTS = {
 _ABOUT = f"""Each data set is split once: seed 0, stratified by the cell type, 60 % to fit, 20 % reference, 20 % held
 out. Cells without a type are a type of their own. Types of fewer than {MIN_CELLS_PER_LABEL} cells are left out. Genes
 are those seen in at least {MIN_CELLS_PER_GENE} cells of the fit part. A generator sees the fit part and makes one cell
-for each held-out cell, of its type. `scdiffusion.evaluate` compares them with the held-out cells. Gene choice,
+for each held-out cell, of its type. `scdiffuse.evaluate` compares them with the held-out cells. Gene choice,
 components and the real-vs-real reference come from the reference part. Values are means over seeds (of fitting,
 generating and scoring), with the standard deviation over seeds behind `±`. The first row of every table is the
 real-vs-real reference: other real cells in the place of generated ones. The four trivial generators are the baselines
-of `scdiffusion.evaluate`, scored in the same process. Peers that can be held to a budget (`--seconds`) had as many CPU
+of `scdiffuse.evaluate`, scored in the same process. Peers that can be held to a budget (`--seconds`) had as many CPU
 seconds to fit as their costs show. Costs are those of one process. Peak memory includes interpreter, libraries and the
 data."""
 

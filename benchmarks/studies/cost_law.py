@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Record
     from benchmarks.study import Context
-    from scdiffusion import CellGenerator
+    from scdiffuse import CellGenerator
 
 name = "cost_law"
 title = "Cost against size"
@@ -115,11 +115,11 @@ def run(context: Context) -> Iterator[Record]:
 
 def measure_whole(context: Context, data_set: str) -> dict[str, float]:
     """Time a whole fit of the fit part, in CPU seconds."""
-    import scdiffusion
+    import scdiffuse
 
     cells = read_parts(data_set, context)["fit"]
     before = time.process_time()
-    scdiffusion.CellGenerator(cells, conditions=[LABEL], min_cells=1).fit(progress=False)
+    scdiffuse.CellGenerator(cells, conditions=[LABEL], min_cells=1).fit(progress=False)
     return {"cpu_seconds": time.process_time() - before}
 
 
@@ -165,7 +165,7 @@ def predict(found: dict[str, float], record: dict[str, Any]) -> float:
 
 def predict_fit(grid_rows: list[Row], fitted: Fitted) -> float:
     """Return the CPU seconds of a whole fit with default settings that never stops early."""
-    from scdiffusion.model import ModelConfig
+    from scdiffuse.model import ModelConfig
 
     config = ModelConfig()
     n = round((1 - config.validation_share) * fitted.cells)
@@ -179,8 +179,8 @@ def predict_fit(grid_rows: list[Row], fitted: Fitted) -> float:
 
 def _fit(cells: AnnData, size: Size) -> CellGenerator:
     """Fit with a few steps of each stage."""
-    import scdiffusion
-    from scdiffusion.model import ModelConfig
+    import scdiffuse
+    from scdiffuse.model import ModelConfig
 
     config = ModelConfig()
     short = {
@@ -189,7 +189,7 @@ def _fit(cells: AnnData, size: Size) -> CellGenerator:
         )
         for name in ("autoencoder_training", "diffusion_training")
     }
-    model = scdiffusion.CellGenerator(
+    model = scdiffuse.CellGenerator(
         cells, conditions=["label"], min_cells=1, config=replace(config, validation_share=0.02, **short)
     )
     return model.fit(progress=False)

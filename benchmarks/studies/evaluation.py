@@ -20,8 +20,8 @@ from benchmarks.cost import Meter
 from benchmarks.data import DATA_SETS, load, trim
 from benchmarks.layout import distinct, grid, only
 from benchmarks.records import rows_of
-from scdiffusion import cells
-from scdiffusion.evaluation import Benchmark, baselines
+from scdiffuse import cells
+from scdiffuse.evaluation import Benchmark, baselines
 
 if TYPE_CHECKING:
     import argparse
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Record
     from benchmarks.study import Context
-    from scdiffusion.evaluation import Verdict
+    from scdiffuse.evaluation import Verdict
 
 name = "evaluation"
 title = "Evaluation"
@@ -200,9 +200,9 @@ def _row(fault: str, verdict: Verdict) -> dict[str, str]:
 
 def make_samples(n_cells: int, n_genes: int) -> dict[str, AnnData]:
     """Draw four samples of one distribution, ``n_cells`` each on ``n_genes`` genes, with the types of pbmc68k."""
-    import scdiffusion
+    import scdiffuse
 
-    source = scdiffusion.datasets.pbmc68k()
+    source = scdiffuse.datasets.pbmc68k()
     n_copies = -(-n_genes // source.n_vars)
     counts = sparse.csr_matrix(sparse.hstack([sparse.csr_matrix(source.X)] * n_copies))[:, :n_genes]
     names = [f"{gene}-{copy}" for copy in range(n_copies) for gene in source.var_names][:n_genes]
@@ -213,7 +213,7 @@ def make_samples(n_cells: int, n_genes: int) -> dict[str, AnnData]:
 
 def measure_cost(suite: Literal["quick", "full"], *, n_cells: int, n_genes: int) -> dict[str, object]:
     """Evaluate once with a suite: what it cost, and on how many cells."""
-    from scdiffusion import evaluate
+    from scdiffuse import evaluate
 
     samples = make_samples(n_cells, n_genes)
     generated = samples["generated"]

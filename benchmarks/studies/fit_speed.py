@@ -96,7 +96,7 @@ class Judge:
         return self._measure(log_normalise(generated))
 
     def _measure(self, logs: np.ndarray) -> dict[str, float]:
-        from scdiffusion.metrics import discriminator_auc, energy_distance
+        from scdiffuse.metrics import discriminator_auc, energy_distance
 
         n = min(len(logs), len(self._held))
         aucs = [discriminator_auc(logs[:n], self._held[:n], folds=3, seed=seed, n_jobs=1).auc for seed in range(3)]

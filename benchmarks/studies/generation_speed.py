@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Record
     from benchmarks.study import Context
-    from scdiffusion import CellGenerator
+    from scdiffuse import CellGenerator
 
 name = "generation_speed"
 title = "Cells a second"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Record
     from benchmarks.study import Context
-    from scdiffusion import CellGenerator
+    from scdiffuse import CellGenerator
 
 name = "held_out_combinations"
 title = "Held-out combinations"

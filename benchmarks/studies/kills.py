@@ -75,7 +75,7 @@ def measure_processes(n_kills: int, *, epochs: int, seed: int) -> list[Row]:
     """Kill fits of two processes at random moments and resume each; one row a kill."""
     import torch
 
-    import scdiffusion.model  # noqa: F401 - forked processes have it then
+    import scdiffuse.model  # noqa: F401 - forked processes have it then
 
     torch.set_num_threads(1)
     draw, rows = np.random.default_rng(seed), []
@@ -115,7 +115,7 @@ def measure_processes(n_kills: int, *, epochs: int, seed: int) -> list[Row]:
 def _fit(folder: Path, epochs: int, *, resume: bool = False) -> None:
     """Fit bundled data in the processes of the environment."""
     from benchmarks.inside import joined
-    from scdiffusion import CellGenerator, datasets
+    from scdiffuse import CellGenerator, datasets
 
     with joined("cpu"):
         model = CellGenerator(datasets.pbmc68k(), conditions=["cell_type"])
@@ -178,7 +178,7 @@ def start_both(port: int, words: Sequence[str], log: Path) -> list[subprocess.Po
     running = []
     for name, address in zip(_NAMES, _ADDRESSES, strict=True):
         job = ["--nnodes=2", "--nproc-per-node=1", f"--local-addr={address}", f"--rdzv-id=job{port}"]
-        job += ["--rdzv-backend=c10d", f"--rdzv-endpoint={_ADDRESSES[0]}:{port}", "-m", "scdiffusion", *words]
+        job += ["--rdzv-backend=c10d", f"--rdzv-endpoint={_ADDRESSES[0]}:{port}", "-m", "scdiffuse", *words]
         inside = ["sh", "-c", 'hostname "$0" && exec "$@"', name, sys.executable, "-m", "torch.distributed.run", *job]
         with log.open("ab") as out:
             running.append(
@@ -202,21 +202,21 @@ def end_both(running: Sequence[subprocess.Popen[bytes]], log: Path) -> None:
 
 def measure_machines(n_kills: int, *, epochs: int, seed: int) -> list[Row]:
     """Fit and generate on both machines and on one, then kill and resume."""
-    import scdiffusion
+    import scdiffuse
 
     draw = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder, two_machines():
         place = Path(folder)
         cells, log = place / "cells.h5ad", place / "log"
-        scdiffusion.datasets.pbmc68k().write_h5ad(cells)
+        scdiffuse.datasets.pbmc68k().write_h5ad(cells)
         fit = ("fit", str(cells), "-c", "cell_type", "--max-epochs", str(epochs), "--no-progress")
         begin = time.monotonic()
         end_both(start_both(29_541, [*fit, "-o", str(place / "both")], log), log)
         seconds = time.monotonic() - begin
-        _call(sys.executable, "-m", "scdiffusion", *fit, "-o", str(place / "one"))
+        _call(sys.executable, "-m", "scdiffuse", *fit, "-o", str(place / "one"))
         made = ("generate", str(place / "both"), "-n", str(_N_CELLS), "--no-progress")
         end_both(start_both(29_542, [*made, "-o", str(place / "both.h5ad")], log), log)
-        _call(sys.executable, "-m", "scdiffusion", *made, "-o", str(place / "one.h5ad"))
+        _call(sys.executable, "-m", "scdiffuse", *made, "-o", str(place / "one.h5ad"))
         kills = [_kill_machines(at, fit, place, wait=float(draw.uniform(0.4, 1.0)) * seconds) for at in range(n_kills)]
         found = {
             "fit_differs_from_one_process_by": _difference(place / "both", place / "one"),

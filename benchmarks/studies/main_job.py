@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Record
     from benchmarks.study import Context
-    from scdiffusion import CellGenerator
+    from scdiffuse import CellGenerator
 
 name = "main_job"
 title = "The main job"
@@ -65,16 +65,16 @@ def run(context: Context) -> Iterator[Record]:
 
 def measure_pbmc3k(context: Context) -> list[Row]:
     """Fit time and memory, classifier two-sample test, and the right type of generated cells, on pbmc3k."""
-    import scdiffusion
+    import scdiffuse
 
     parts = read_parts("pbmc3k", context, max_cells=context.options.cells)
-    model = scdiffusion.CellGenerator(parts["fit"], conditions=[LABEL], min_cells=1)
+    model = scdiffuse.CellGenerator(parts["fit"], conditions=[LABEL], min_cells=1)
     with Meter() as fit:
         model.fit(seed=0, progress=False)
     model.save(context.work / "models" / f"{slug('pbmc3k', context.options.cells)}.scd", overwrite=True)
     held_out = parts["held_out"]
     cells = model.generate(where=held_out.obs[[LABEL]].reset_index(drop=True), seed=1, progress=False)
-    report = scdiffusion.evaluate(
+    report = scdiffuse.evaluate(
         held_out, cells, reference=parts["reference"], train=parts["fit"], by=LABEL, suite="quick", progress=False
     )
     return [
@@ -123,8 +123,8 @@ def measure_startup(_: Context) -> list[Row]:
     """Import and `--help`, beside the bare interpreter."""
     commands = {
         "python, nothing imported": (["-c", "pass"], None),
-        "import scdiffusion": (["-c", "import scdiffusion"], "< 0.5"),
-        "scdiffusion --help": (["-c", "from scdiffusion.cli import main; main()", "--help"], "< 0.5"),
+        "import scdiffuse": (["-c", "import scdiffuse"], "< 0.5"),
+        "scdiffuse --help": (["-c", "from scdiffuse.cli import main; main()", "--help"], "< 0.5"),
     }
     return [
         _row(what, value=_median_seconds([sys.executable, *arguments]), unit="s", goal=goal)

@@ -51,7 +51,7 @@ def run(context: Context) -> Iterator[Record]:
 
 def measure(context: Context, *, k: int, seed: int) -> list[dict[str, Any]]:
     """Compare generated cells of each rare type with its training cells; one row a type."""
-    from scdiffusion.metrics import distance_to_closest_record, nearest_neighbour_ratio
+    from scdiffuse.metrics import distance_to_closest_record, nearest_neighbour_ratio
 
     adata = read(DATA_SET, context)
     setting = make_setting(DATA_SET, adata, k=k, seed=seed)

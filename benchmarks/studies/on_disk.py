@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Record
     from benchmarks.study import Context
-    from scdiffusion.cells import Source
+    from scdiffuse.cells import Source
 
 name = "on_disk"
 title = "Cells beyond memory"
@@ -89,8 +89,8 @@ def widen(cells: AnnData, n_genes: int) -> AnnData:
 
 def learn(context: Context) -> Row:
     """Fit the model that makes the cells: some hundred steps are enough for cells of the right size."""
-    from scdiffusion import CellGenerator
-    from scdiffusion.model import ModelConfig, TrainConfig
+    from scdiffuse import CellGenerator
+    from scdiffuse.model import ModelConfig, TrainConfig
 
     data_set = "pbmc68k" if context.data is None else "pbmc3k"
     cells = widen(load(DATA_SETS[data_set], context.data), context.options.genes)
@@ -105,7 +105,7 @@ def learn(context: Context) -> Row:
 
 def generate(context: Context) -> Row:
     """Let the model write the cells."""
-    from scdiffusion import load as load_model
+    from scdiffuse import load as load_model
 
     model = load_model(_place(context) / "model")
     with Meter() as meter:
@@ -115,16 +115,16 @@ def generate(context: Context) -> Row:
 
 def shard(context: Context) -> Row:
     """Rewrite the cells as shards."""
-    import scdiffusion
+    import scdiffuse
 
     with Meter() as meter:
-        scdiffusion.shard(_place(context) / "cells.h5ad", _place(context) / "shards", overwrite=True, progress=False)
+        scdiffuse.shard(_place(context) / "cells.h5ad", _place(context) / "shards", overwrite=True, progress=False)
     return _cost(meter, context.options.cells) | {"gib": sum(file.stat().st_size for file in _files(context)) / 2**30}
 
 
 def read(context: Context) -> Row:
     """Take an epoch of batches, and read the same rows and bytes in order."""
-    from scdiffusion.cells import open_source
+    from scdiffuse.cells import open_source
 
     source = open_source(_place(context) / "shards")
     values = sum(
@@ -153,10 +153,10 @@ def read(context: Context) -> Row:
 
 def fit(context: Context) -> Row:
     """Fit to the shards for an epoch."""
-    import scdiffusion
+    import scdiffuse
 
     with Meter() as meter:
-        model = scdiffusion.CellGenerator(_place(context) / "shards", conditions=[_BY])
+        model = scdiffuse.CellGenerator(_place(context) / "shards", conditions=[_BY])
         opened = time.perf_counter()
         model.fit(max_epochs=context.options.epochs, progress=False)
         fitted = time.perf_counter() - opened
@@ -185,7 +185,7 @@ def lines(records: Sequence[Record]) -> list[str]:
 
 def _epoch(source: Source) -> Iterator[None]:
     """Take every batch of an epoch as a fit does."""
-    from scdiffusion.cells import Batches, ReadAhead, plan_blocks
+    from scdiffuse.cells import Batches, ReadAhead, plan_blocks
 
     rows = np.arange(source.n_cells)
     batches = Batches(len(rows), _BATCH, seed=0, blocks=plan_blocks(source, rows))

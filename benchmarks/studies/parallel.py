@@ -54,7 +54,7 @@ _N_STEPS = 60
 _N_WARM = 10
 _N_CELLS = 3_000
 _GOAL = 1.7
-_COMMAND = (sys.executable, "-m", "scdiffusion")
+_COMMAND = (sys.executable, "-m", "scdiffuse")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +81,7 @@ def measure_steps(data_set: str, repeats: int, *, data: Path | None) -> list[Row
     """Time the steps of one process and of two on one data set; those of all repeats give the medians."""
     import torch
 
-    import scdiffusion.model  # noqa: F401 - forked processes have it then
+    import scdiffuse.model  # noqa: F401 - forked processes have it then
 
     torch.set_num_threads(1)
     taken: dict[tuple[str, int, int], list[float]] = {}
@@ -156,8 +156,8 @@ def _many_cells(name: str, data: Path | None) -> AnnData:
 def _time_steps(record: Path, factor: int, many: AnnData) -> None:
     """Fit for some steps with a clock around each."""
     from benchmarks.inside import Processes, joined
-    from scdiffusion import CellGenerator
-    from scdiffusion.model import ModelConfig
+    from scdiffuse import CellGenerator
+    from scdiffuse.model import ModelConfig
 
     tree = ModelConfig().to_dict()
     sizes = {}
@@ -175,16 +175,16 @@ def _time_steps(record: Path, factor: int, many: AnnData) -> None:
 
 def measure_jobs(n_jobs: int, *, repeats: int) -> list[Row]:
     """Time start-up, one fit alone, and several at once; medians of several."""
-    import scdiffusion
+    import scdiffuse
 
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        cells = scdiffusion.datasets.pbmc68k()
+        cells = scdiffuse.datasets.pbmc68k()
         some = np.sort(np.random.default_rng(0).permutation(cells.n_obs)[:CELLS_OF_JOB])
         cells[some].copy().write_h5ad(place / "cells.h5ad")
         timed: dict[str, list[tuple[str, ...]]] = {
-            "import scdiffusion": [(sys.executable, "-c", "import scdiffusion")],
-            "scdiffusion --help": [(*_COMMAND, "--help")],
+            "import scdiffuse": [(sys.executable, "-c", "import scdiffuse")],
+            "scdiffuse --help": [(*_COMMAND, "--help")],
             "one fit": [_fit(place, 0)],
             f"{n_jobs} fits at once": [_fit(place, job) for job in range(n_jobs)],
         }

@@ -53,12 +53,12 @@ def run(context: Context) -> Iterator[Record]:
 
 def measure(context: Context, *, n: int, seed: int) -> list[Row]:
     """Fit to some cells both ways, and score both beside memorised cells and other real ones."""
-    import scdiffusion
+    import scdiffuse
     from benchmarks.inside import elbo_of
 
     whole = load(DATA_SETS[TUNED], context.data)
     learnt = model_of(Fit(name="all", data_set=LEARNT, conditions=("cell_type",)), context)
-    fit, reference, held = scdiffusion.split(whole, by="cell_type", fractions=(0.6, 0.2, 0.2), seed=0)
+    fit, reference, held = scdiffuse.split(whole, by="cell_type", fractions=(0.6, 0.2, 0.2), seed=0)
     genes = np.asarray((fit.X > 0).mean(axis=0)).ravel() >= FRACTION_OF_CELLS
     rows = np.sort(np.random.default_rng([seed, n]).choice(fit.n_obs, n, replace=False))
     cells, reference, held = fit[rows, genes].copy(), reference[:, genes].copy(), held[:, genes].copy()
@@ -72,7 +72,7 @@ def measure(context: Context, *, n: int, seed: int) -> list[Row]:
         about | {"way": MEMORISED, "auc": _auc(again, held, seed=seed)},
     ]
     for way, start in ((SCRATCH, None), (CARRIED, learnt)):
-        model = scdiffusion.CellGenerator(cells, conditions=["cell_type"], min_cells=0)
+        model = scdiffuse.CellGenerator(cells, conditions=["cell_type"], min_cells=0)
         model.fit(init_from=start, seed=seed, progress=False)
         made = model.generate(held.n_obs, seed=seed, progress=False)
         first = model.history["autoencoder"][0][2]
@@ -82,7 +82,7 @@ def measure(context: Context, *, n: int, seed: int) -> list[Row]:
 
 
 def _auc(x: AnnData, y: AnnData, *, seed: int) -> float:
-    from scdiffusion.metrics import discriminator_auc
+    from scdiffuse.metrics import discriminator_auc
 
     logs = [np.log1p(one.X.toarray() / np.maximum(one.X.sum(axis=1), 1) * 1e4) for one in (x, y)]
     n = min(len(one) for one in logs)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Record
     from benchmarks.study import Context
-    from scdiffusion import CellGenerator
+    from scdiffuse import CellGenerator
 
 name = "rare_types"
 title = "Rare cell types"

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Record
     from benchmarks.study import Context
-    from scdiffusion import CellGenerator
-    from scdiffusion.evaluation import Benchmark
+    from scdiffuse import CellGenerator
+    from scdiffuse.evaluation import Benchmark
 
 name = "realism_by_size"
 title = "Realism against cells and genes"
@@ -63,8 +63,8 @@ def run(context: Context) -> Iterator[Record]:
 
 def measure(context: Context, *, along: str, size: int, seed: int) -> list[Row]:
     """Fit one size and score generated and reconstructed cells."""
-    from scdiffusion import CellGenerator
-    from scdiffusion.evaluation import Benchmark
+    from scdiffuse import CellGenerator
+    from scdiffuse.evaluation import Benchmark
 
     parts = read_parts(ALONG[along][0], context)
     fit, reference, held_out = (parts[part] for part in PARTS)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Record
     from benchmarks.study import Context
-    from scdiffusion.cells import Blocks, Cells
+    from scdiffuse.cells import Blocks, Cells
 
 name = "shuffling"
 title = "Mixing cells from disk"
@@ -70,16 +70,16 @@ def measure(context: Context, *, epochs: int, seed: int) -> list[dict[str, Any]]
 
 def compare(cells: AnnData, *, epochs: int, seed: int) -> list[dict[str, Any]]:
     """Train on some of the cells from each place, and compute the ELBO of the others."""
-    import scdiffusion
-    from scdiffusion.cells import Blocks
+    import scdiffuse
+    from scdiffuse.cells import Blocks
 
-    fit, _, held_out = scdiffusion.split(cells, by=_BY, fractions=(0.7, 0.0, 0.3))
+    fit, _, held_out = scdiffuse.split(cells, by=_BY, fractions=(0.7, 0.0, 0.3))
     ordered = fit[np.argsort(fit.obs[_BY].astype(str), kind="stable")].copy()
     found = []
     with tempfile.TemporaryDirectory() as folder:
         file, shards = Path(folder) / "sorted.h5ad", Path(folder) / "shards"
         ordered.write_h5ad(file)
-        scdiffusion.shard(file, shards, progress=False)
+        scdiffuse.shard(file, shards, progress=False)
         places: dict[str, Cells] = {"memory": ordered, "shards": shards}
         for way, lengths in WAYS.items():
             blocks = None if lengths is None else Blocks(*lengths)
@@ -92,10 +92,10 @@ def trained_nats(cells: Cells, held_out: AnnData, *, blocks: Blocks | None, epoc
     """Train an autoencoder and return minus the ELBO of held-out cells, in nats a cell."""
     import torch
 
-    from scdiffusion.autoencoder import AutoencoderTask, CountAutoencoder
-    from scdiffusion.cells import open_source
-    from scdiffusion.model import ModelConfig
-    from scdiffusion.train import Run, TrainState, train
+    from scdiffuse.autoencoder import AutoencoderTask, CountAutoencoder
+    from scdiffuse.cells import open_source
+    from scdiffuse.model import ModelConfig
+    from scdiffuse.train import Run, TrainState, train
 
     config, source = ModelConfig(), open_source(cells)
     counts = source.rows(np.arange(source.n_cells))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Record
     from benchmarks.study import Context
-    from scdiffusion import CellGenerator
+    from scdiffuse import CellGenerator
 
 name = "solvers"
 title = "Quality against solver steps"
@@ -94,7 +94,7 @@ class Judge:
 
     def __call__(self, latents: np.ndarray, cells: AnnData) -> dict[str, float]:
         """Measure latents, shape ``(N, D + 1)``, and the counts drawn from them; `most` must be known."""
-        from scdiffusion.metrics import discriminator_auc, energy_distance
+        from scdiffuse.metrics import discriminator_auc, energy_distance
 
         assert self.most is not None
         logs = log_normalise(cells)
@@ -136,8 +136,8 @@ def measure_steps(context: Context, data_set: str, *, seeds: list[int], distille
 
 def measure_solvers(context: Context, data_set: str) -> list[Row]:
     """Measure quality against denoiser calls, for every solver."""
-    import scdiffusion
-    from scdiffusion.diffusion import SOLVERS
+    import scdiffuse
+    from scdiffuse.diffusion import SOLVERS
 
     model, parts = open_model(data_set, context), read_parts(data_set, context)
     where = parts["held_out"].obs[[LABEL]].reset_index(drop=True)
@@ -146,7 +146,7 @@ def measure_solvers(context: Context, data_set: str) -> list[Row]:
         start = time.perf_counter()
         cells = model.generate(where=where, seed=1, solver=solver, steps=steps, progress=False)
         seconds = time.perf_counter() - start
-        report = scdiffusion.evaluate(
+        report = scdiffuse.evaluate(
             parts["held_out"],
             cells,
             reference=parts["reference"],

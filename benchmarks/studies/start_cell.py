@@ -32,7 +32,7 @@ TARGET = {"condition": "stimulated"}
 KEEPS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 TYPES = ("B", "CD14+Mono", "CD4T", "FCGR3A+Mono")
 N_STARTS = 100
-SLOT = "X_scdiffusion"
+SLOT = "X_scdiffuse"
 VIAS: dict[str, Any] = {"partial noising": "noising", "ODE inversion": "inversion"}
 FIGURE = "start_cell.png"
 

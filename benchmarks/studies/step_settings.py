@@ -59,8 +59,8 @@ def measure(file: Path, *, device: str) -> list[dict[str, Any]]:
     """Fit with each setting; one row each and stage."""
     import anndata
 
-    from scdiffusion import CellGenerator
-    from scdiffusion.model import ModelConfig
+    from scdiffuse import CellGenerator
+    from scdiffuse.model import ModelConfig
 
     cells, plain, rows = anndata.read_h5ad(file), ModelConfig(), []
     stages = {f"{stage}_training": getattr(plain, f"{stage}_training") for stage in STAGES}

@@ -8,8 +8,8 @@ import pytest
 from benchmarks.cost import Meter, by_stage, clocked, run_process, thread_environment
 from benchmarks.studies.cost_law import Size, simulate
 
-from scdiffusion import CellGenerator
-from scdiffusion.model import ModelConfig, TrainConfig
+from scdiffuse import CellGenerator
+from scdiffuse.model import ModelConfig, TrainConfig
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,11 +13,11 @@ from benchmarks.studies import on_disk, shuffling
 from benchmarks.study import Context
 from tests.benchmarks.conftest import record
 
-import scdiffusion
+import scdiffuse
 
 
 def test_genes_are_the_most_counted_and_repeated_where_too_few() -> None:
-    cells = scdiffusion.datasets.pbmc68k()[:20].copy()
+    cells = scdiffuse.datasets.pbmc68k()[:20].copy()
     few, many = on_disk.widen(cells, 5), on_disk.widen(cells, 2 * cells.n_vars + 3)
     totals = np.asarray(cells.X.sum(axis=0)).ravel()
     assert np.asarray(few.X.sum(axis=0)).ravel().tolist() == sorted(totals)[:-6:-1]
@@ -26,10 +26,10 @@ def test_genes_are_the_most_counted_and_repeated_where_too_few() -> None:
 
 
 def test_an_epoch_is_read_beside_rows_in_order(tmp_path: Path) -> None:
-    cells = scdiffusion.datasets.pbmc68k()[:300].copy()
+    cells = scdiffuse.datasets.pbmc68k()[:300].copy()
     (tmp_path / "300x20").mkdir()
     ad.AnnData(cells.X, var=cells.var[[]]).write_h5ad(tmp_path / "cells.h5ad")
-    scdiffusion.shard(tmp_path / "cells.h5ad", tmp_path / "300x20" / "shards", progress=False)
+    scdiffuse.shard(tmp_path / "cells.h5ad", tmp_path / "300x20" / "shards", progress=False)
     options = argparse.Namespace(cells=300, genes=20)
     found = on_disk.read(Context(options=options, store=Store(tmp_path, "on_disk", ()), work=tmp_path))
     assert found["values_a_cell"] == cells.X.nnz / 300

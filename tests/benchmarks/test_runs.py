@@ -16,7 +16,7 @@ from benchmarks.studies import comparison, study_named
 from benchmarks.study import Context
 
 from benchmarks import data, page, runs
-from scdiffusion.evaluation.baselines import BASELINES
+from scdiffuse.evaluation.baselines import BASELINES
 
 if TYPE_CHECKING:
     from pathlib import Path

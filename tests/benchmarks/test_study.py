@@ -97,7 +97,7 @@ def test_a_call_in_a_process_of_its_own_answers_as_one_here(tmp_path: Path) -> N
     options = parser_of("main_job").parse_args(["main_job", "--results", str(tmp_path)])
     context = Context(options=options, store=Store(tmp_path, "main_job", ()), work=tmp_path)
     rows = in_process(context, "main_job:measure_startup", threads=1)
-    assert [row["measure"] for row in rows] == ["python, nothing imported", "import scdiffusion", "scdiffusion --help"]
+    assert [row["measure"] for row in rows] == ["python, nothing imported", "import scdiffuse", "scdiffuse --help"]
     with pytest.raises(SystemExit, match="has no attribute 'nothing'"):
         in_process(context, "main_job:nothing")
 
@@ -107,7 +107,7 @@ def test_only_one_file_reaches_inside_the_package_and_none_changes_it() -> None:
         if ".venv" in str(file):
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scdiffusion"):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scdiffuse"):
                 names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
                 assert file.name == "inside.py" or not any(name.startswith("_") for name in names), file
             if isinstance(node, ast.Attribute) and node.attr in {"_fitted", "_parts", "_known", "_student"}:
