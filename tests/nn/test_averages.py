@@ -71,7 +71,7 @@ def test_a_saved_state_is_not_changed_by_later_updates() -> None:
 
 def test_the_state_of_other_weights_is_refused() -> None:
     state = WeightAverage(weights()[:1]).state_dict()
-    with pytest.raises(SettingError, match="Load it into the network that it was saved from"):
+    with pytest.raises(SettingError, match="Load the state into the network that it was saved from"):
         WeightAverage(weights()).load_state_dict(state)
 
 

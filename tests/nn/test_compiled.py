@@ -1,4 +1,4 @@
-"""Compiling is for steps alone, and leaves nothing behind."""
+"""Networks are compiled for training steps only, and the context leaves no trace."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a compiler that only takes notes was called for; there is one."""
+    """Calls of a compiler that only records them."""
     noted: list[str] = []
 
     def compile_(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,7 +54,7 @@ def test_fewer_bits_are_kept_while_compiled_and_undone_after(calls: list[str]) -
     assert calls == ["compiled"]
 
 
-def test_without_a_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(SettingError, match=r"nothing to compile with on 'cpu'.*`g\+\+`.*leave `compiled` out"):
+    with pytest.raises(SettingError, match=r"no compiler is installed for 'cpu'.*`g\+\+`.*leave `compiled` out"):
         require_compiler(CPU)

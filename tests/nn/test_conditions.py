@@ -29,7 +29,7 @@ def test_a_fresh_embedding_ignores_its_conditions() -> None:
     assert torch.equal(fresh(conditions((0, 1, 2.0), (-1, -1, NAN))), torch.zeros(2, 8))
 
 
-def test_every_label_number_and_absence_has_an_embedding_of_its_own(embedding: ConditionEmbedding) -> None:
+def test_labels_numbers_and_missing_conditions_embed_differently(embedding: ConditionEmbedding) -> None:
     rows = [(a, b, x) for a in (-1, 0, 1, 2) for b in (-1, 0, 1) for x in (NAN, -1.0, 0.0, 0.5)]
     embedded = embedding(conditions(*rows))
     assert torch.isfinite(embedded).all()
@@ -51,7 +51,7 @@ def test_a_missing_number_gives_no_gradient_that_is_not_a_number(embedding: Cond
     assert all(torch.isfinite(weight.grad).all() for weight in embedding.parameters() if weight.grad is not None)
 
 
-def test_hiding_takes_away_what_was_chosen_only() -> None:
+def test_only_chosen_conditions_are_hidden() -> None:
     given = conditions((0, 1, 0.3), (2, 0, 0.5))
     hidden = given.without(torch.tensor([[True, False, True], [False, False, False]]))
     assert hidden.codes.tolist() == [[-1, 1], [2, 0]]
@@ -76,7 +76,7 @@ def test_a_model_without_conditions_embeds_as_zero_columns() -> None:
     assert ConditionEmbedding([], 0, 8)(none).shape == (4, 8)
 
 
-def test_rows_that_fill_up_have_no_conditions() -> None:
+def test_padding_has_no_conditions() -> None:
     filled = conditions((0, 1, 2.0)).padded(3)
     assert filled.codes.tolist() == [[0, 1], [-1, -1], [-1, -1]]
     assert filled.values[0].tolist() == [2.0]
@@ -87,3 +87,15 @@ def test_columns_are_labels_then_numbers_and_missing_ones_are_zeros() -> None:
     conditions = ConditionTensors(torch.tensor([[1, 0], [-1, 2]]), torch.tensor([[0.5], [torch.nan]]))
     expected = torch.tensor([[0.0, 1.0, 1.0, 0.0, 0.0, 0.5], [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]])
     assert torch.equal(conditions.columns([2, 3]), expected)
+
+
+def test_numbers_beyond_the_largest_embed_as_the_largest() -> None:
+    embedding = ConditionEmbedding([], 1, 8, n_frequencies=3, largest=2.0)
+    with torch.no_grad():
+        for weight in embedding.parameters():
+            weight.normal_(generator=torch.Generator().manual_seed(weight.numel()))
+    numbers = ConditionTensors(torch.zeros(3, 0, dtype=torch.int64), torch.tensor([[2.0], [9.0], [1.0]]))
+    largest, larger, smaller = embedding(numbers)
+    assert torch.equal(largest, larger)
+    assert not torch.equal(largest, smaller)
+    assert embedding.numbers[0].in_features == 7

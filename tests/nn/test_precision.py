@@ -1,4 +1,4 @@
-"""Fewer bits within a context, and none of them left behind."""
+"""Lower precision within a context, and the same as before after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where latents are expected while they are learnt."""
+"""Prior of the latents given conditions."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ def test_features_are_cosines_and_sines_of_geometric_frequencies() -> None:
     torch.testing.assert_close(features, torch.tensor(expected, dtype=torch.float64))
 
 
-def test_near_and_far_times_are_told_apart() -> None:
+def test_near_and_far_times_differ() -> None:
     torch.manual_seed(0)
     embedded = TimeEmbedding(8)(torch.tensor([0.0, 0.02, 1.5]))
     near, far = (embedded[0] - embedded[1]).norm(), (embedded[0] - embedded[2]).norm()

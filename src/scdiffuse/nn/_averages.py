@@ -1,4 +1,4 @@
-"""Running average of weights, which generates better than the last weights do."""
+"""Exponential average of weights, which generates better cells than the last weights."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the present weights into the average; call it after each optimiser step."""
+        """Add the present weights to the average; call this after each optimiser step."""
         decay = min(self.decay, (1 + self.n_updates) / (10 + self.n_updates))
         torch._foreach_lerp_(self.values, [p.detach() for p in self.parameters], 1.0 - decay)
         self.n_updates += 1
 
     @contextmanager
     def swap(self) -> Iterator[None]:
-        """Put the average in place of the weights while the context lasts."""
+        """Replace the weights by their average within a context."""
         present = [parameter.detach().clone() for parameter in self.parameters]
         self._write(self.values)
         try:
@@ -71,27 +71,27 @@ class WeightAverage:
             self._write(present)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs to go on as if never stopped."""
+        """Return the state that `load_state_dict` resumes from."""
         return {"n_updates": self.n_updates, "values": [value.clone() for value in self.values]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up the state of another average over parameters of the same shapes.
+        """Load the state of another average over parameters of the same shapes.
 
         Parameters
         ----------
         state
-            What `state_dict` returned.
+            State that `state_dict` returned.
 
         Raises
         ------
         SettingError
-            The state belongs to other parameters.
+            The state belongs to parameters of other shapes.
         """
-        held, given = [tuple(v.shape) for v in self.values], [tuple(v.shape) for v in state["values"]]
-        if held != given:
+        own, saved_shapes = [tuple(v.shape) for v in self.values], [tuple(v.shape) for v in state["values"]]
+        if own != saved_shapes:
             msg = (
-                f"The saved average has parameters of shapes {given}, expected {held}. Load it into the network that "
-                "it was saved from."
+                f"The saved average has parameters of shapes {saved_shapes}, expected {own}. Load the state into the "
+                "network that it was saved from."
             )
             raise SettingError(msg)
         self.n_updates = int(state["n_updates"])

@@ -1,4 +1,4 @@
-"""Networks that are compiled for the steps of a fit."""
+"""Compile networks with ``torch.compile`` for the steps of a fit."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ __all__ = ["compiled_steps", "require_compiler"]
 
 
 def compiled_steps(networks: Sequence[nn.Module]) -> AbstractContextManager[None]:
-    """Compile networks for as long as the context lasts, where gradients are taken: there shapes stay the same.
+    """Compile networks within a context, for calls with gradients only: the shapes of training steps do not change.
 
     Parameters
     ----------
     networks
-        What to compile: tensors in, tensors out.
+        Networks to compile, from tensors to tensors.
     """
     return changed_forward(networks, _compiled)
 
 
 def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
-    quick = torch.compile(forward)
-    return lambda *given: quick(*given) if torch.is_grad_enabled() else forward(*given)
+    compiled = torch.compile(forward)
+    return lambda *inputs: compiled(*inputs) if torch.is_grad_enabled() else forward(*inputs)
 
 
 def require_compiler(device: torch.device) -> None:
-    """Refuse early what would fail at the first step, in words that help.
+    """Check early that a compiler is installed, which the first step needs.
 
     Parameters
     ----------
     device
-        Where networks shall be compiled.
+        Device to compile for.
 
     Raises
     ------
     SettingError
-        There is nothing to compile with.
+        No compiler is installed.
     """
     if device.type == "cuda":
         found, needed = find_spec("triton") is not None, "the package `triton`"
     else:
         found, needed = shutil.which(environ.get("CXX", "g++")) is not None, "a C++ compiler, such as `g++`"
     if not found:
-        msg = f"`compiled` is True, and there is nothing to compile with on {device.type!r}; expected {needed}."
-        raise SettingError(msg + " Install it, or leave `compiled` out.")
+        msg = f"`compiled` is True, and no compiler is installed for {device.type!r}; expected {needed}."
+        raise SettingError(msg + " Install one, or leave `compiled` out.")

@@ -1,35 +1,57 @@
-"""Where the latents of cells lie on average, given their conditions."""
+"""Mean of latents given conditions, by ridge regression with pairwise interactions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from scdiffuse._core.errors import SettingError
 from scdiffuse.nn._conditions import ConditionTensors
 
-__all__ = ["ConditionalMean"]
+__all__ = ["ConditionalMean", "ConditionalMeanConfig"]
 
-_BLOCK = 8_192
-_RIDGE = 2.0  # in cells: the mean of a label of n cells counts for n / (n + 2)
-_PAIR_RIDGE = 200.0  # the same of what a pair of conditions does beyond their sum
-_LEAST = 1e-3  # the sum takes all that it can before pairs are asked
-_RANK = 8  # directions in which the labels of a condition differ that may change what another condition does
+_BLOCK = 8_192  # cells at once
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConditionalMeanConfig:
+    """Ridges and rank of the regression of latents on conditions."""
+
+    ridge: float = 2.0
+    """Ridge of the effect of a condition, in cells: the mean of ``n`` cells is shrunk by ``n / (n + ridge)``."""
+    pair_ridge: float = 200.0
+    """Ridge of the interaction of a pair of conditions, in cells."""
+    sum_ridge: float = 1e-3
+    """Ridge of the effects of single conditions while interactions are fitted to what their sum leaves."""
+    rank: int = 8
+    """Principal components of the effects of labels that may change what another condition does."""
+
+    def __post_init__(self) -> None:
+        for name in ("ridge", "pair_ridge", "sum_ridge"):
+            if not getattr(self, name) > 0.0:
+                msg = f"`{name}` must be positive, got {getattr(self, name)}."
+                raise SettingError(msg)
+        if self.rank < 1:
+            msg = f"`rank` must be at least 1, got {self.rank}; turn interactions off with `pairwise_interactions`."
+            raise SettingError(msg)
 
 
 class ConditionalMean(nn.Module):
-    r"""Mean of latents that have mean 0 over all cells, from what each condition adds and what pairs of them add.
+    r"""Predict the mean of latents from conditions: their effects, and pairwise interactions of effects.
 
     .. math:: m(c) = \sum_k a_k(c_k) + \sum_{k < l} M_{kl} \left( \varphi_k(c_k) \otimes \varphi_l(c_l) \right)
 
-    A label is described by what it adds, :math:`\varphi` being the largest principal components of :math:`a_k`, and a
-    number by itself. So a combination that no cell has is filled in from those of labels that lie near: what a
-    stimulus does to monocytes says more of dendritic cells than what it does to T cells. Pairs are asked only for what
-    no sum explains, and a missing condition adds nothing. All is found by ridge regression and not trained, so that a
-    rare label is where its few cells are from the first step on, drawn towards 0 the more, the fewer they are.
+    The label embedding :math:`\varphi` holds the largest principal components of the effects :math:`a_k`; a number
+    embeds as itself. An out-of-distribution combination is therefore predicted from combinations of similar labels: the
+    response of monocytes to a stimulus says more about dendritic cells than the response of T cells. Interactions are
+    fitted to what the sum of effects leaves, and a missing condition adds nothing. The regression is solved and not
+    trained, so that a rare label is at the mean of its few cells from the first step on. The fewer cells, the more is
+    that mean shrunk to 0. Latents have a mean of 0 over all cells.
 
     Parameters
     ----------
@@ -39,6 +61,10 @@ class ConditionalMean(nn.Module):
         Number of continuous conditions.
     width
         Width ``D`` of the latent.
+    pairwise_interactions
+        Off-switch: without it, the effects of conditions only add up.
+    config
+        Ridges and rank; the defaults unless given.
 
     References
     ----------
@@ -49,19 +75,29 @@ class ConditionalMean(nn.Module):
     label_embedding: Tensor
     pair_weights: Tensor
 
-    def __init__(self, n_labels: Sequence[int], n_continuous: int, width: int) -> None:
+    def __init__(
+        self,
+        n_labels: Sequence[int],
+        n_continuous: int,
+        width: int,
+        *,
+        pairwise_interactions: bool = True,
+        config: ConditionalMeanConfig | None = None,
+    ) -> None:
         super().__init__()
+        self.config = config or ConditionalMeanConfig()
         self.n_labels = tuple(n_labels)
         self.n_continuous = n_continuous
         ends = np.cumsum([0, *n_labels, *([1] * n_continuous)])
-        self._spans = [slice(begin, end) for begin, end in pairwise(ends)]
-        n_pairs = len(list(combinations(self._spans, 2)))
+        self._columns = [slice(begin, end) for begin, end in pairwise(ends)]
+        self._pairs = list(combinations(range(len(self._columns)), 2)) if pairwise_interactions else []
+        rank = self.config.rank
         self.register_buffer("weights", torch.zeros(sum(n_labels) + n_continuous, width))
-        self.register_buffer("label_embedding", torch.zeros(sum(n_labels) + n_continuous, _RANK))
-        self.register_buffer("pair_weights", torch.zeros(n_pairs * _RANK**2, width))
+        self.register_buffer("label_embedding", torch.zeros(sum(n_labels) + n_continuous, rank))
+        self.register_buffer("pair_weights", torch.zeros(len(self._pairs) * rank**2, width))
 
     def forward(self, conditions: ConditionTensors) -> Tensor:
-        """Add up what the conditions of cells say.
+        """Predict the means of cells.
 
         Parameters
         ----------
@@ -73,47 +109,51 @@ class ConditionalMean(nn.Module):
         Means, shape ``(B, D)``.
         """
         columns = conditions.columns(self.n_labels)
-        return torch.addmm(columns @ self.weights, self._pairs(columns, self.label_embedding), self.pair_weights)
+        return torch.addmm(columns @ self.weights, self._products(columns, self.label_embedding), self.pair_weights)
 
     @torch.no_grad()
     def learn(self, latents: Tensor, conditions: ConditionTensors, *, n_cells: Tensor | None = None) -> None:
-        """Find what each condition adds, and each pair of them.
+        """Fit the effect of each condition and the interaction of each pair of conditions.
 
         Parameters
         ----------
         latents
             Latents of the training cells, shape ``(N, D)``.
         conditions
-            Their conditions.
+            Conditions of the same cells.
         n_cells
-            Cells that each row stands for, shape ``(N,)``; one each unless given.
+            Number of cells that each row represents, shape ``(N,)``; 1 unless given.
         """
         weights = latents.new_ones(len(latents)) if n_cells is None else n_cells
-        gram, moment = self._sums(latents, conditions, n_cells=weights)
-        alone = torch.linalg.solve(_raised(gram, _RIDGE), moment)
-        self.weights.copy_(alone)
-        if not len(self.pair_weights):
+        gram, moment = self._normal_equations(latents, conditions, n_cells=weights)
+        effects = torch.linalg.solve(_with_ridge(gram, self.config.ridge), moment)
+        self.weights.copy_(effects)
+        if not self._pairs:
             return
-        n_alone, label_embedding = len(alone), torch.zeros(self.label_embedding.shape)
-        for at, span in enumerate(self._spans):
+        n_effects, label_embedding = len(effects), torch.zeros(self.label_embedding.shape)
+        for at, columns in enumerate(self._columns):
             if at < len(self.n_labels):
-                label_embedding[span] = _label_embedding(alone[span], gram.diagonal()[span]).float()
+                n_cells_by_label = gram.diagonal()[columns]
+                label_embedding[columns] = _label_embedding(
+                    effects[columns], n_cells_by_label, rank=self.config.rank
+                ).float()
             else:
-                label_embedding[span, 0] = 1.0
-        gram, moment = self._sums(latents, conditions, n_cells=weights, label_embedding=label_embedding)
-        of_alone, shared = gram[:n_alone, :n_alone], gram[:n_alone, n_alone:]
-        both = torch.cat([shared, moment[:n_alone]], dim=1)
-        left = torch.cat([gram[n_alone:, n_alone:], moment[n_alone:]], dim=1)
-        left -= shared.T @ torch.linalg.solve(_raised(of_alone, _LEAST), both)
-        pairs = torch.linalg.solve(_raised(left[:, : len(left)], _PAIR_RIDGE), left[:, len(left) :])
-        alone = torch.linalg.solve(_raised(of_alone, _RIDGE), moment[:n_alone] - shared @ pairs)
-        for found, kept in ((label_embedding, self.label_embedding), (alone, self.weights), (pairs, self.pair_weights)):
-            kept.copy_(found)
+                label_embedding[columns, 0] = 1.0
+        gram, moment = self._normal_equations(latents, conditions, n_cells=weights, label_embedding=label_embedding)
+        of_effects, shared = gram[:n_effects, :n_effects], gram[:n_effects, n_effects:]
+        both = torch.cat([shared, moment[:n_effects]], dim=1)
+        left = torch.cat([gram[n_effects:, n_effects:], moment[n_effects:]], dim=1)
+        left -= shared.T @ torch.linalg.solve(_with_ridge(of_effects, self.config.sum_ridge), both)
+        pairs = torch.linalg.solve(_with_ridge(left[:, : len(left)], self.config.pair_ridge), left[:, len(left) :])
+        effects = torch.linalg.solve(_with_ridge(of_effects, self.config.ridge), moment[:n_effects] - shared @ pairs)
+        self.label_embedding.copy_(label_embedding)
+        self.weights.copy_(effects)
+        self.pair_weights.copy_(pairs)
 
-    def _sums(
+    def _normal_equations(
         self, latents: Tensor, conditions: ConditionTensors, *, n_cells: Tensor, label_embedding: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Sum the products of columns, and of pairs where labels have traits, with one another and with the latents."""
+        """Sum the products of design columns with one another and with the latents; interactions need embeddings."""
         n_columns = len(self.weights) + (0 if label_embedding is None else len(self.pair_weights))
         gram = torch.zeros(n_columns, n_columns, dtype=torch.float64)
         moment = torch.zeros(n_columns, latents.shape[1], dtype=torch.float64)
@@ -121,41 +161,45 @@ class ConditionalMean(nn.Module):
             rows = slice(begin, begin + _BLOCK)
             design = conditions.rows(rows).columns(self.n_labels)
             if label_embedding is not None:
-                design = torch.cat([design, self._pairs(design, label_embedding)], dim=1)
+                design = torch.cat([design, self._products(design, label_embedding)], dim=1)
             design = design.double()
-            weighed = n_cells[rows, None].double() * design
-            gram += weighed.T @ design
-            moment += weighed.T @ latents[rows].double()
+            weighted = n_cells[rows, None].double() * design
+            gram += weighted.T @ design
+            moment += weighted.T @ latents[rows].double()
         return gram, moment
 
-    def _pairs(self, columns: Tensor, label_embedding: Tensor) -> Tensor:
-        """Multiply the traits of each pair of conditions, shape ``(B, n_pairs * RANK ** 2)``."""
-        described = [columns[:, span] @ label_embedding[span] for span in self._spans]
-        products = [(one[:, :, None] * other[:, None, :]).flatten(1) for one, other in combinations(described, 2)]
-        return torch.cat(products, dim=1) if products else columns[:, :0]
+    def _products(self, columns: Tensor, label_embedding: Tensor) -> Tensor:
+        """Multiply the embeddings of each pair of conditions, shape ``(B, n_pairs * rank ** 2)``."""
+        if not self._pairs:
+            return columns[:, :0]
+        embedded = [columns[:, span] @ label_embedding[span] for span in self._columns]
+        products = [(embedded[k][:, :, None] * embedded[m][:, None, :]).flatten(1) for k, m in self._pairs]
+        return torch.cat(products, dim=1)
 
 
-def _raised(gram: Tensor, ridge: float) -> Tensor:
+def _with_ridge(gram: Tensor, ridge: float) -> Tensor:
     return gram + ridge * torch.eye(len(gram), dtype=gram.dtype)
 
 
-def _label_embedding(weights: Tensor, n_cells: Tensor) -> Tensor:
-    """Describe labels by the largest components of what they add, of mean 0 and mean square 1 over cells.
+def _label_embedding(effects: Tensor, n_cells: Tensor, *, rank: int) -> Tensor:
+    """Embed labels by the largest principal components of their effects, of mean 0 and mean square 1 over cells.
 
     Parameters
     ----------
-    weights
-        What each label adds, shape ``(n, D)``.
+    effects
+        Effect of each label, shape ``(n, D)``.
     n_cells
         Cells of each label, shape ``(n,)``.
+    rank
+        Width of the embedding.
 
     Returns
     -------
-    Traits, shape ``(n, RANK)``; all 0 if there is nothing to tell labels apart by.
+    Embeddings, shape ``(n, rank)``; all 0 if the effects of labels do not differ.
     """
-    share = n_cells / n_cells.sum().clamp(min=1.0)
-    left, spread, _ = torch.linalg.svd(weights - share @ weights, full_matrices=False)
-    rank = min(_RANK, len(weights) - 1, len(spread))
-    label_embedding = weights.new_zeros(len(weights), _RANK)
-    label_embedding[:, :rank] = left[:, :rank] * spread[:rank]
-    return label_embedding / (share @ label_embedding.square().sum(dim=1)).sqrt().clamp(min=1e-6)
+    fractions = n_cells / n_cells.sum().clamp(min=1.0)
+    left, scale, _ = torch.linalg.svd(effects - fractions @ effects, full_matrices=False)
+    n_components = min(rank, len(effects) - 1, len(scale))
+    embedding = effects.new_zeros(len(effects), rank)
+    embedding[:, :n_components] = left[:, :n_components] * scale[:n_components]
+    return embedding / (fractions @ embedding.square().sum(dim=1)).sqrt().clamp(min=1e-6)

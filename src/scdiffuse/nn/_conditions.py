@@ -1,4 +1,4 @@
-"""Embedding of any number of conditions, any of them missing."""
+"""Conditions of cells as tensors, and their embedding; any condition may be missing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ from scdiffuse.nn._time import fourier_features
 
 __all__ = ["ConditionEmbedding", "ConditionTensors"]
 
-_FREQUENCIES = 8
-# Zeros beside the features of a number: in narrow products of other lengths, a row depends on its place among the rows.
-_ROOM = (0, -(2 * _FREQUENCIES + 1) % 8)
-_HIGHEST = 8.0  # radians per standard deviation: finer wiggles of a condition are noise
-_SPREAD = 4.0  # beyond this many standard deviations a number reads as the bound
+_LANES = 8  # in products of other widths, the last bits of a row depend on its position among the rows
 
 
 class ConditionTensors(NamedTuple):
@@ -29,16 +25,16 @@ class ConditionTensors(NamedTuple):
 
     @property
     def n_cells(self) -> int:
-        """Cells that the conditions belong to."""
+        """Number of cells."""
         return int(self.codes.shape[0])
 
     @property
     def n_conditions(self) -> int:
-        """Conditions of both kinds."""
+        """Number of conditions of both kinds."""
         return int(self.codes.shape[1] + self.values.shape[1])
 
     def columns(self, n_labels: Sequence[int]) -> Tensor:
-        """Write labels as columns of zeros and ones, and numbers as they are, behind them; missing ones are zeros.
+        """Encode labels one-hot, followed by the numbers; missing conditions are zeros.
 
         Parameters
         ----------
@@ -64,10 +60,10 @@ class ConditionTensors(NamedTuple):
         return self._replace(codes=self.codes.to(device), values=self.values.to(device))
 
     def padded(self, n_cells: int) -> Self:
-        """Return the same conditions, and cells without conditions after them until there are `n_cells`."""
-        room = (0, 0, 0, n_cells - self.n_cells)
-        codes = nn.functional.pad(self.codes, room, value=-1)
-        return self._replace(codes=codes, values=nn.functional.pad(self.values, room, value=torch.nan))
+        """Append cells without conditions until there are `n_cells`."""
+        padding = (0, 0, 0, n_cells - self.n_cells)
+        codes = nn.functional.pad(self.codes, padding, value=-1)
+        return self._replace(codes=codes, values=nn.functional.pad(self.values, padding, value=torch.nan))
 
     def absent(self) -> Self:
         """Return the same cells with every condition missing."""
@@ -80,7 +76,7 @@ class ConditionTensors(NamedTuple):
         Parameters
         ----------
         drop
-            Which to take away, ``bool``, shape ``(B, C_categorical + C_continuous)``, categorical ones first.
+            Which conditions to hide, ``bool``, shape ``(B, C_categorical + C_continuous)``, categorical ones first.
         """
         n = self.codes.shape[1]
         codes = self.codes.masked_fill(drop[:, :n], -1)
@@ -90,9 +86,9 @@ class ConditionTensors(NamedTuple):
 class ConditionEmbedding(nn.Module):
     """Embed conditions so that each may be missing on its own and all may interact.
 
-    Each label and each number has an embedding, each condition an embedding of being missing; those of a cell are
-    added, and a small residual network lets them interact. Embeddings start at zero, so that an untrained network
-    ignores its conditions.
+    Each label and each number has an embedding, and each condition has an embedding of being missing. The embeddings of
+    a cell are added, and a small residual network lets them interact. Embeddings start at zero, so that an untrained
+    network ignores its conditions.
 
     Parameters
     ----------
@@ -102,15 +98,33 @@ class ConditionEmbedding(nn.Module):
         Number of continuous conditions.
     width
         Width of the embedding.
+    n_frequencies
+        Fourier features of a number.
+    highest
+        Largest frequency of a number, in radians per standard deviation; finer structure is noise.
+    largest
+        Largest number in standard deviations; larger ones are clamped.
     """
 
-    def __init__(self, n_labels: Sequence[int], n_continuous: int, width: int) -> None:
+    def __init__(
+        self,
+        n_labels: Sequence[int],
+        n_continuous: int,
+        width: int,
+        *,
+        n_frequencies: int = 8,
+        highest: float = 8.0,
+        largest: float = 4.0,
+    ) -> None:
         super().__init__()
         self.n_labels = tuple(n_labels)
         self.n_continuous = n_continuous
         self.width = width
+        self.n_frequencies, self.highest, self.largest = n_frequencies, highest, largest
+        n_features = 2 * n_frequencies + 1
+        self._padding = (0, -n_features % _LANES)
         self.labels = nn.ModuleList(nn.Embedding(n + 1, width) for n in n_labels)  # the last row is "missing"
-        self.numbers = nn.ModuleList(nn.Linear(2 * _FREQUENCIES + 1, width) for _ in range(n_continuous))
+        self.numbers = nn.ModuleList(nn.Linear(n_features, width) for _ in range(n_continuous))
         self.missing_numbers = nn.Parameter(torch.zeros(n_continuous, width))
         self.inner = nn.Linear(width, width)
         self.outer = nn.Linear(width, width)
@@ -137,11 +151,11 @@ class ConditionEmbedding(nn.Module):
             total = total + table(torch.where(code < 0, n, code))
         for at, linear in enumerate(self.numbers):
             missing = values[:, at].isnan()
-            bounded = values[:, at].nan_to_num(0.0).clamp(-_SPREAD, _SPREAD)
-            features = fourier_features(bounded / 2, _FREQUENCIES, highest=_HIGHEST)
-            features = nn.functional.pad(torch.cat([bounded[:, None], features], dim=1), _ROOM)
+            bounded = values[:, at].nan_to_num(0.0).clamp(-self.largest, self.largest)
+            features = fourier_features(bounded / 2, self.n_frequencies, highest=self.highest)
+            features = nn.functional.pad(torch.cat([bounded[:, None], features], dim=1), self._padding)
             weight, bias = linear.get_parameter("weight"), linear.get_parameter("bias")
-            present = nn.functional.linear(features, nn.functional.pad(weight, _ROOM), bias)
+            present = nn.functional.linear(features, nn.functional.pad(weight, self._padding), bias)
             total = total + torch.where(missing[:, None], self.missing_numbers[at], present)
         mixed: Tensor = total + self.outer(nn.functional.silu(self.inner(total)))
         return mixed

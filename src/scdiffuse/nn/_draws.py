@@ -11,16 +11,16 @@ __all__ = ["draw_tensors"]
 
 
 def draw_tensors(draws: Draws, *, normals: tuple[int, ...], uniforms: int) -> tuple[Tensor, Tensor]:
-    """Draw what a step needs, in main memory.
+    """Draw the random numbers of a training step, on the CPU.
 
     Parameters
     ----------
     draws
-        Streams of ``B`` cells.
+        Random streams of ``B`` cells.
     normals
-        Shape of the normal numbers of a cell.
+        Shape of the normal numbers of each cell.
     uniforms
-        Number of uniform numbers of a cell.
+        Number of uniform numbers of each cell.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def draw_tensors(draws: Draws, *, normals: tuple[int, ...], uniforms: int) -> tu
     """
     normal, uniform = torch.empty(draws.n_cells, *normals), torch.empty(draws.n_cells, uniforms)
     for stream, rows in draws:
-        source = torch.Generator().manual_seed(int(stream.integers(2**63)))  # draws faster than NumPy
+        source = torch.Generator().manual_seed(int(stream.integers(2**63)))  # faster than NumPy
         normal[rows].normal_(generator=source)
         uniform[rows].uniform_(generator=source)
     return normal, uniform

@@ -1,4 +1,4 @@
-"""Networks that compute in another way for a while."""
+"""Replace the forward pass of networks within a context."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["changed_forward"]
 def changed_forward(
     networks: Sequence[nn.Module], change: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> Iterator[None]:
-    """Change what networks do when they are called, for as long as the context lasts; contexts may be nested.
+    """Replace the forward pass of networks within a context; contexts may be nested.
 
     Parameters
     ----------
     networks
-        What to change.
+        Networks to change.
     change
-        From what a network does to what it shall do.
+        From the forward pass of a network to the one that replaces it.
     """
     before = [vars(network).get("forward") for network in networks]
     for network in networks:

@@ -1,4 +1,4 @@
-"""Networks that compute with fewer bits than their weights have."""
+"""Compute with lower precision than that of the weights."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from scdiffuse.nn._forward import changed_forward
 __all__ = ["Precision", "computing_in"]
 
 Precision = Literal["float32", "bf16"]
-"""Bits of the numbers that a network computes with: 32, or the 16 of bfloat16."""
+"""Precision of the matrix products of a network: 32 bits, or the 16 bits of bfloat16."""
 
 
 @contextmanager
 def computing_in(precision: Precision, networks: Sequence[nn.Module], *, device: torch.device) -> Iterator[None]:
-    """Let networks compute in some precision while the context lasts; weights and results stay ``float32``.
+    """Compute the matrix products of networks in some precision within a context; weights and results stay ``float32``.
 
     Parameters
     ----------
     precision
         ``"float32"`` changes nothing.
     networks
-        Their products of matrices are of that precision, and the results ``float32`` again.
+        Networks to change.
     device
-        Where they are.
+        Device of the networks.
     """
     changed = networks if precision == "bf16" else ()
     with changed_forward(changed, partial(_lowered, kind=device.type)):
@@ -37,9 +37,9 @@ def computing_in(precision: Precision, networks: Sequence[nn.Module], *, device:
 
 
 def _lowered(forward: Callable[..., Any], kind: str) -> Callable[..., Any]:
-    def lowered(*given: object) -> Tensor | tuple[Tensor, ...]:
+    def lowered(*inputs: object) -> Tensor | tuple[Tensor, ...]:
         with torch.autocast(kind, torch.bfloat16):
-            found = forward(*given)
-        return found.float() if isinstance(found, Tensor) else tuple(part.float() for part in found)
+            result = forward(*inputs)
+        return result.float() if isinstance(result, Tensor) else tuple(part.float() for part in result)
 
     return lowered

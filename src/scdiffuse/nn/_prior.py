@@ -1,4 +1,4 @@
-"""Where latents are expected, given conditions, while they are learnt."""
+"""Prior of the latents given conditions, for the training of the autoencoder."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["ConditionPrior"]
 
 
 class ConditionPrior(nn.Module):
-    r"""Mean of the prior of latents, a sum of what each condition adds; it begins at 0 and is trained.
+    r"""Predict the prior mean of latents as the sum of trained effects of conditions, which start at 0.
 
     .. math:: z \mid c \sim \mathcal{N} \left( \sum_k e_k(c_k),\; I \right)
 
-    With it, latents of a rare type need not pay for lying away from all others, and effects of conditions add up in
-    latents, which is what a combination that no cell has is made from.
+    The KL divergence then does not pull latents of a rare cell type towards those of all others. Effects of conditions
+    add up in latents, which the prediction of out-of-distribution combinations relies on.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class ConditionPrior(nn.Module):
 
     References
     ----------
-    Sohn et al. 2015, https://papers.nips.cc/paper/5775, section 4 (a prior of latents given what is known).
+    Sohn et al. 2015, https://papers.nips.cc/paper/5775, section 4 (a conditional prior of latents).
     """
 
     def __init__(self, n_labels: Sequence[int], n_continuous: int, width: int) -> None:
@@ -40,7 +40,7 @@ class ConditionPrior(nn.Module):
         self.weights = nn.Parameter(torch.zeros(sum(n_labels) + n_continuous, width))
 
     def forward(self, conditions: ConditionTensors) -> Tensor:
-        """Add up what the conditions of cells say.
+        """Sum the effects of the conditions of cells.
 
         Parameters
         ----------

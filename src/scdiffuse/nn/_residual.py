@@ -1,4 +1,4 @@
-"""Residual block whose normalisation is steered by time and conditions."""
+"""Residual block whose normalisation is modulated by time and conditions."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ __all__ = ["ModulatedBlock", "Modulation"]
 
 
 class Modulation(NamedTuple):
-    """What steers a block: the shares of several sources add up."""
+    """Scale, shift and gate of a block; modulations of several sources add up."""
 
     scale: Tensor
     """Factor of the normalised features, shape ``(B, width)`` or ``(1, width)``."""
     shift: Tensor
-    """What is added to them, same shape."""
+    """Offset of the normalised features, same shape."""
     gate: Tensor
-    """Factor of the change that the block makes, same shape."""
+    """Factor of the residual update, same shape."""
 
     def plus(self, other: Modulation) -> Self:
-        """Add the share of another source."""
+        """Add the modulation of another source."""
         return self._replace(
             scale=self.scale + other.scale, shift=self.shift + other.shift, gate=self.gate + other.gate
         )
 
 
 class ModulatedBlock(nn.Module):
-    r"""Refine features under scales, shifts and gates that follow an embedding.
+    r"""Refine features with scales, shifts and gates that are linear in an embedding.
 
     .. math:: h \leftarrow h + g \odot W_2\, \mathrm{silu}\!\left(W_1 \left[a \odot \mathrm{norm}(h) + b\right]\right),
               \quad (a, b, g) = (1, 0, 1) + S e
@@ -60,7 +60,7 @@ class ModulatedBlock(nn.Module):
             nn.init.constant_(linear.bias, start)
 
     def modulate(self, embedding: Tensor) -> Modulation:
-        """Turn an embedding into a modulation.
+        """Compute the modulation of an embedding.
 
         Parameters
         ----------
@@ -73,8 +73,8 @@ class ModulatedBlock(nn.Module):
         """
         return Modulation(self.scale(embedding), self.shift(embedding), self.gate(embedding))
 
-    def share(self, embedding: Tensor) -> Modulation:
-        """Return what one more summand of the embedding adds to the modulation: `modulate` without its constants.
+    def modulate_without_bias(self, embedding: Tensor) -> Modulation:
+        """Compute what one more summand of the embedding adds to the modulation: `modulate` without its biases.
 
         Parameters
         ----------
@@ -96,11 +96,11 @@ class ModulatedBlock(nn.Module):
         h
             Features, shape ``(B, width)``.
         by
-            What steers the block.
+            Modulation of the block.
 
         Returns
         -------
         Refined features, shape ``(B, width)``.
         """
-        modulated_blocks = torch.addcmul(by.shift, nn.functional.layer_norm(h, (self.width,)), by.scale)
-        return torch.addcmul(h, self.outer(nn.functional.silu(self.inner(modulated_blocks))), by.gate)
+        modulated = torch.addcmul(by.shift, nn.functional.layer_norm(h, (self.width,)), by.scale)
+        return torch.addcmul(h, self.outer(nn.functional.silu(self.inner(modulated))), by.gate)

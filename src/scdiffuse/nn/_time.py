@@ -21,7 +21,7 @@ def fourier_features(position: Tensor, n_frequencies: int, *, highest: float) ->
     position
         Numbers of order one, any shape ``(*)``.
     n_frequencies
-        How many frequencies, at least 2.
+        Number of frequencies, at least 2.
     highest
         The largest frequency in radians per unit; the lowest is 1.
 
@@ -44,7 +44,7 @@ def fourier_features(position: Tensor, n_frequencies: int, *, highest: float) ->
 
 
 class TimeEmbedding(nn.Module):
-    """Tell a network where between data and noise it is.
+    """Embed the position between data and noise.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class TimeEmbedding(nn.Module):
         Parameters
         ----------
         position
-            Place on the way from data to noise, of order one, any shape ``(*)``.
+            Position between data and noise, of order one, any shape ``(*)``.
 
         Returns
         -------
