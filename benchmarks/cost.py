@@ -205,7 +205,7 @@ def _cpu_seconds() -> float:
 
 
 def _reset_peak() -> None:
-    # Linux: "5" resets VmHWM to the memory held now, so that phases of one process are told apart.
+    # Linux: "5" resets VmHWM to the memory held now, so that phases of one process are measured apart.
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmarks.records import Record
     from benchmarks.study import Study
 
-UNKNOWN = "a commit that was not recorded"
+UNKNOWN = "measured before commits were recorded"
 _OPENING = """# Benchmark results
 
 `python -m benchmarks tables` writes this page from `results/STUDY.json`; nothing is measured for it.
@@ -50,9 +50,9 @@ def _origin(study: Study, records: Sequence[Record]) -> str:
     """Say how, where, when and at which commit records were made."""
     dates = sorted({record.date for record in records})
     days = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    commits = _listed(record.commit[:12] if record.commit else UNKNOWN for record in records)
+    commits = _listed(f"at {record.commit[:12]}" if record.commit else UNKNOWN for record in records)
     machines = _listed(record.machine for record in records)
-    return f"{study.summary} `python -m benchmarks {study.name}`, on {machines}, {days}, at {commits}."
+    return f"{study.summary} `python -m benchmarks {study.name}`, on {machines}, {days}, {commits}."
 
 
 def _listed(words: Iterable[str]) -> str:

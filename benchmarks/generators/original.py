@@ -171,7 +171,7 @@ class _Autoencoder(nn.Module):
 
 
 class _TimedNetwork(nn.Module):
-    """Layers that are told the step; one as wide as an earlier one adds what that one gave."""
+    """Layers that depend on the step; one as wide as an earlier one adds what that one gave."""
 
     def __init__(self, widths: Sequence[int], n_out: int) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ _LABEL = "label"
 
 
 class _Budget(Callback):
-    """Stop training when the process has spent its processor seconds."""
+    """Stop training when the process has spent its CPU seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.process_time() + seconds
@@ -41,7 +41,7 @@ class _Budget(Callback):
 
 
 class _Best(Callback):
-    """Remember when the validation bound was best, in processor seconds since the beginning."""
+    """Remember when the validation bound was best, in CPU seconds since the beginning."""
 
     def __init__(self) -> None:
         self._start = time.process_time()

@@ -236,13 +236,13 @@ def _least_times(found: list[Row]) -> list[str]:
         for stage in STAGES:
             row += [f"{1e3 * one[f'{stage}_floor']:.1f}", f"{one[f'{stage}_floor'] / one[stage]:.0%}"]
         rows.append(row)
-    told = (
+    said = (
         "The least time of a step, its products at the rate of a large one and its bytes at that of a large copy on "
         "the same thread (what is counted stands in `benchmarks/least_time.py`), and its fraction of the measured one:"
     )
     sizes = ("genes", "found in a cell", "cells a step")
     header = [*sizes, *(word for stage in STAGES for word in (f"{stage}, least ms", "fraction"))]
-    return [told, grid(header, rows)]
+    return [said, grid(header, rows)]
 
 
 def _whole_fits(known: list[Row], whole: list[Row]) -> list[str]:

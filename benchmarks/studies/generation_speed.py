@@ -37,7 +37,7 @@ CELLS = {"pbmc68k": 16_384, "pbmc3k": 8_192}
 GOALS = {"pbmc68k": 10_000, "pbmc3k": 2_000}
 """Cells a second on two threads."""
 PEERS = {"original": 1000.0, "scvi-posterior": 1.0}
-"""How many times as many cells a second ours shall make."""
+"""Goals: how many times as many cells a second ours makes."""
 _PARTS_OF = 4096
 _FEW = 2
 _WHOLE = "generate"

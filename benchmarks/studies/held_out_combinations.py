@@ -315,7 +315,7 @@ def _goals(mine: list[Row]) -> str:
     oracle = number(mean(ours, "energy") / mean(only(mine, answer=ORACLE), "energy"))
     return "\n".join(
         [
-            goal("both labels right, as a share of real cells (goal .95)", value=share, met=share >= 0.95),
+            goal("both labels right, as a fraction of real cells (goal .95)", value=share, met=share >= 0.95),
             goal(f"energy distance over that of *{best}* (goal .5)", value=ratio, met=ratio <= 0.5),
             f"- energy distance over that of the *{ORACLE}*: {oracle}.",
             goal("Pearson of changes (goal .9)", value=pearson, met=pearson >= 0.9),

@@ -204,7 +204,7 @@ def _read_bytes(files: Sequence[Path]) -> None:
 
 
 def _seconds(way: Callable[[], object], forget: Sequence[Path]) -> tuple[float, float]:
-    """Take wall and processor time once, after dropping files from the cache of the system."""
+    """Take wall and CPU time once, after dropping files from the cache of the system."""
     for file in forget:
         descriptor = os.open(file, os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -225,7 +225,7 @@ def _lines_of_steps(found: list[Row]) -> list[str]:
         rows.append([*sizes, *rate])
     header = ("data set", "genes", "stage", "cells a step", "processes", "ms a step", "cells/s", "times one process")
     about = f"One thread a process, medians over the steps of several runs in turn. Goal: {_GOAL} with two processes."
-    return ["#### Steps that processes share", about, grid(header, rows)]
+    return ["#### Steps of several processes", about, grid(header, rows)]
 
 
 def _lines_of_jobs(found: list[Row]) -> list[str]:
