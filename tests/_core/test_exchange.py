@@ -1,4 +1,4 @@
-"""Rows that are added up and handed round; two processes meet in tests/train/test_learner.py."""
+"""Reduce-scatter and all-gather of rows; tests/train/test_updater.py runs them in two processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 class Lonely(Processes):
-    """The first of two, whose other one says what it is told to."""
+    """The first of two processes, whose other one is simulated."""
 
     def __init__(self, *, can_share: bool) -> None:
         super().__init__(Part(0, 2))
@@ -36,21 +36,21 @@ class Lonely(Processes):
 
 @pytest.fixture
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in place of the memory that processes share."""
+    """A folder in place of shared memory."""
     monkeypatch.setattr(exchange, "_SHARED_MEMORY", tmp_path)
     return tmp_path
 
 
-def test_rows_are_added_up_in_memory_that_has_no_name_any_more(memory: Path) -> None:
+def test_rows_are_reduced_in_shared_memory_without_a_name(memory: Path) -> None:
     processes = Lonely(can_share=True)
     one = open_exchange(processes, 3, CPU)
     assert type(one) is not Exchange
     assert not list(memory.iterdir())
-    one.given[0] = torch.tensor([1.0, 2.0, 3.0])
+    one.outgoing[0] = torch.tensor([1.0, 2.0, 3.0])
     one.all_gather()
-    one.add_up()
-    assert one.summed.tolist() == [1.0, 2.0, 3.0]
-    assert one.known.shape == one.given.shape == (2, 3)
+    one.reduce_scatter()
+    assert one.reduced.tolist() == [1.0, 2.0, 3.0]
+    assert one.gathered.shape == one.outgoing.shape == (2, 3)
 
 
 def test_messages_are_sent_where_another_process_cannot_see_the_memory(memory: Path) -> None:
@@ -58,9 +58,9 @@ def test_messages_are_sent_where_another_process_cannot_see_the_memory(memory: P
     one = open_exchange(processes, 3, CPU)
     assert type(one) is Exchange
     assert not list(memory.iterdir())
-    one.given[0] = torch.tensor([1.0, 2.0, 3.0])
-    one.add_up()
-    assert one.summed.tolist() == [3.0, 4.0, 5.0]
+    one.outgoing[0] = torch.tensor([1.0, 2.0, 3.0])
+    one.reduce_scatter()
+    assert one.reduced.tolist() == [3.0, 4.0, 5.0]
 
 
 def test_messages_are_sent_where_memory_is_short(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

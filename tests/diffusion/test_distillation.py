@@ -71,7 +71,7 @@ def test_a_distilled_sampler_maps_noise_as_its_teacher_does(teacher: LatentDenoi
 
     before = distance()
     config = TrainConfig(batch_size=100, min_steps=400, learning_rate=0.01, n_validations=4, decay=0.9)
-    state = TrainState.start(task, decay=config.decay)
+    state = TrainState.start(task, config)
     train(state, Run(stage="student", config=config, n_steps=400, seed=0, progress=False))
     assert distance() < 0.1 < 0.4 * before
     with torch.no_grad():

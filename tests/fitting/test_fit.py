@@ -182,7 +182,7 @@ def test_a_folder_that_is_older_than_a_setting_can_be_resumed(model: CellGenerat
     model.fit(tmp_path / "run", max_epochs=1, progress=False)
     before, config = _cells(model), tmp_path / "run" / "config.json"
     record = json.loads(config.read_text())
-    del record["checksum"], record["settings"]["diffusion_training"]["largest_share"]
+    del record["checksum"], record["settings"]["diffusion_training"]["largest_batch_fraction"]
     config.write_text(json.dumps(record | {"checksum": _checksum(record)}))
     model.fit(tmp_path / "run", resume=True, max_epochs=1, progress=False)
     assert (_cells(model) != before).nnz == 0

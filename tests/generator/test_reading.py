@@ -64,7 +64,7 @@ def test_a_fit_killed_in_the_middle_of_an_epoch_goes_on_exactly(
     shards: Path, small: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, n_steps: int
 ) -> None:
     whole = CellGenerator(shards, config=small).fit(tmp_path / "whole", progress=False)
-    taken = TrainState.judge
+    taken = TrainState.validate
 
     def die(state: TrainState, *given: object, **how: object) -> None:
         taken(state, *given, **how)  # type: ignore[arg-type]
@@ -72,10 +72,10 @@ def test_a_fit_killed_in_the_middle_of_an_epoch_goes_on_exactly(
             raise SystemExit
 
     monkeypatch.setattr("scdiffuse.train._loop._CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(TrainState, "judge", die)
+    monkeypatch.setattr(TrainState, "validate", die)
     with pytest.raises(SystemExit):
         CellGenerator(shards, config=small).fit(tmp_path / "killed", progress=False)
-    monkeypatch.setattr(TrainState, "judge", taken)
+    monkeypatch.setattr(TrainState, "validate", taken)
     resumed = CellGenerator(shards, config=small).fit(tmp_path / "killed", resume=True, progress=False)
     for name, weight in _weights(whole).items():
         assert torch.equal(_weights(resumed)[name], weight), name

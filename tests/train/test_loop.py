@@ -1,4 +1,4 @@
-"""The training loop: resuming, stopping, patience and numbers that are none."""
+"""The training loop: resuming, stopping, patience, learning rates and losses that are not finite."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Regression:
         self.n_cells = 32
         self.on_step = on_step
         self.n_losses = 0
-        self.held = 0.0
+        self.offset = 0.0
 
     def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
         self.on_step(self.n_losses)
@@ -47,7 +47,7 @@ class Regression:
 
     @torch.no_grad()
     def validate(self, part: Part = WHOLE) -> float:
-        return self.held / part.size + float((self.module(self.x) - self.x.sum(dim=1, keepdim=True)).square().mean())
+        return self.offset / part.size + float((self.module(self.x) - self.x.sum(dim=1, keepdim=True)).square().mean())
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [
@@ -65,8 +65,8 @@ def _weights(state: TrainState) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("step", [0, 1, 17, 39])
-def test_a_resumed_run_is_the_run_never_interrupted(step: int) -> None:
-    whole = TrainState.start(Regression(), decay=0.9)
+def test_a_resumed_run_equals_an_uninterrupted_one(step: int) -> None:
+    whole = TrainState.start(Regression(), CONFIG)
     assert not train(whole, _run())
 
     def press(at: int) -> None:
@@ -76,11 +76,11 @@ def test_a_resumed_run_is_the_run_never_interrupted(step: int) -> None:
     saved: list[tuple[dict[str, Tensor], dict[str, Any]]] = []
 
     def keep(state: TrainState) -> None:
-        saved.append(({name: tensor.clone() for name, tensor in state.tensors().items()}, state.facts()))
+        saved.append(({name: tensor.clone() for name, tensor in state.tensors().items()}, state.progress()))
 
-    first = TrainState.start(Regression(press), decay=0.9)
+    first = TrainState.start(Regression(press), CONFIG)
     assert train(first, _run(keep))
-    second = TrainState.start(Regression(), decay=0.9)
+    second = TrainState.start(Regression(), CONFIG)
     second.restore(*saved[-1])
     assert second.step == step
     assert not train(second, _run())
@@ -92,14 +92,14 @@ def test_a_resumed_run_is_the_run_never_interrupted(step: int) -> None:
 def test_ctrl_c_waits_for_the_end_of_the_step() -> None:
     steps: list[int] = []
     task = Regression(lambda at: signal.raise_signal(signal.SIGINT) if at == 6 else None)
-    state = TrainState.start(task, decay=0.9)
+    state = TrainState.start(task, CONFIG)
     assert train(state, _run(lambda state: steps.append(state.step)))
     assert steps == [7]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 class Another(Processes):
-    """One more process, which finds nothing and is asked to stop in its seventh step."""
+    """A second process, whose gradients are 0 and which is asked to stop in its seventh step."""
 
     def __init__(self) -> None:
         super().__init__(Part(0, 2))
@@ -116,20 +116,20 @@ class Another(Processes):
 
     def collect(self, rows: Tensor) -> Tensor:
         self.n_steps += 1
-        told = torch.zeros_like(rows[1])
-        told[-2] = self.n_steps == 7
-        return torch.stack([rows[0], told])
+        requests = torch.zeros_like(rows[1])
+        requests[-2] = self.n_steps == 7
+        return torch.stack([rows[0], requests])
 
 
 def test_ctrl_c_in_another_process_ends_the_run_after_the_same_step() -> None:
     steps: list[int] = []
-    state = TrainState.start(Regression(), decay=0.9)
+    state = TrainState.start(Regression(), CONFIG)
     assert train(state, replace(_run(lambda state: steps.append(state.step)), processes=Another()))
     assert steps == [7]
 
 
 def test_a_run_in_a_thread_leaves_signals_alone() -> None:
-    state = TrainState.start(Regression(), decay=0.9)
+    state = TrainState.start(Regression(), CONFIG)
     worker = threading.Thread(target=train, args=(state, _run()))
     worker.start()
     worker.join()
@@ -143,16 +143,16 @@ def test_small_steps_take_few_threads(
     monkeypatch.setattr("scdiffuse.train._loop._PRODUCTS_A_THREAD", worth_a_thread)  # of 8 cells and 3 weights
     seen: list[int] = []
     set_threads(3)
-    train(TrainState.start(Regression(lambda _: seen.append(torch.get_num_threads())), decay=0.9), _run())
+    train(TrainState.start(Regression(lambda _: seen.append(torch.get_num_threads())), CONFIG), _run())
     assert set(seen) == {threads}
     assert torch.get_num_threads() == 3
 
 
 def test_the_fit_ends_with_the_best_averaged_weights() -> None:
-    state = TrainState.start(Regression(), decay=0.9)
+    state = TrainState.start(Regression(), CONFIG)
     train(state, _run())
     assert [step for step, _, _ in state.history] == [8, 16, 24, 32, 40]
-    best = min(held for _, _, held in state.history)
+    best = min(loss for _, _, loss in state.history)
     assert state.best_loss == best < state.history[0][2]
     assert isinstance(state.task, Regression)
     assert state.task.validate() == best
@@ -162,16 +162,16 @@ def test_training_stops_when_validation_stops_improving() -> None:
     task = Regression()
 
     def worsen(at: int) -> None:
-        task.held = at * 10.0
+        task.offset = at * 10.0
 
     task.on_step = worsen
-    state = TrainState.start(task, decay=0.9)
+    state = TrainState.start(task, CONFIG)
     train(state, _run(config=TrainConfig(batch_size=8, n_validations=20, patience=3)))
     assert state.step == 2 * 4  # the first validation is the best, three more are worse
     assert state.stale == 3
 
 
-def test_a_loss_that_is_no_number_stops_and_names_stage_and_step() -> None:
+def test_a_loss_that_is_not_finite_stops_and_names_stage_and_step() -> None:
     task = Regression()
 
     def spoil(at: int) -> None:
@@ -179,23 +179,23 @@ def test_a_loss_that_is_no_number_stops_and_names_stage_and_step() -> None:
             task.x[:] = math.nan
 
     task.on_step = spoil
-    state = TrainState.start(task, decay=0.9)
+    state = TrainState.start(task, CONFIG)
     with pytest.raises(TrainingError, match=r"The loss of stage 'line' is nan at step 5; expected a finite .* Lower"):
         train(state, _run())
     assert all(bool(torch.isfinite(weight).all()) for weight in _weights(state))
 
 
-def test_a_validation_loss_that_is_no_number_stops_too() -> None:
+def test_a_validation_loss_that_is_not_finite_stops_too() -> None:
     task = Regression()
-    task.held = math.inf
+    task.offset = math.inf
     with pytest.raises(TrainingError, match=r"The validation loss of stage 'line' is inf at step 8"):
-        train(TrainState.start(task, decay=0.9), _run())
+        train(TrainState.start(task, CONFIG), _run())
 
 
-def test_the_rate_warms_up_falls_and_wakes_late_groups_later() -> None:
+def test_the_rate_warms_up_and_falls_and_late_groups_start_later() -> None:
     rates: list[tuple[float, float]] = []
     task = Regression()
-    state = TrainState.start(task, decay=0.9)
+    state = TrainState.start(task, CONFIG)
     task.on_step = lambda _: rates.append(tuple(group["lr"] for group in state.optimiser.param_groups))
     train(state, _run())
     first, late = np.array(rates).T
@@ -208,8 +208,19 @@ def test_the_rate_warms_up_falls_and_wakes_late_groups_later() -> None:
 def test_seeds_give_other_runs() -> None:
     ends = []
     for seed in (1, 1, 2):
-        state = TrainState.start(Regression(), decay=0.9)
+        state = TrainState.start(Regression(), CONFIG)
         train(state, Run(stage="line", config=CONFIG, n_steps=5, seed=seed, progress=False))
         ends.append(state.parameters[0].detach().clone())
     assert torch.equal(ends[0], ends[1])
     assert not torch.equal(ends[0], ends[2])
+
+
+def test_warm_up_and_betas_are_settings() -> None:
+    task = Regression()
+    config = replace(CONFIG, warm_up_steps=1, beta1=0.5, beta2=0.6)
+    state = TrainState.start(task, config)
+    assert state.optimiser.param_groups[0]["betas"] == (0.5, 0.6)
+    rates: list[float] = []
+    task.on_step = lambda _: rates.append(state.optimiser.param_groups[0]["lr"])
+    train(state, _run(config=config))
+    assert rates[0] == config.learning_rate

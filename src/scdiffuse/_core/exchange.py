@@ -1,4 +1,4 @@
-"""Rows of numbers that processes add up and hand round, through memory where they share one."""
+"""Reduce-scatter and all-gather of rows of numbers, through shared memory if processes run on one machine."""
 
 from __future__ import annotations
 
@@ -20,62 +20,62 @@ _SHARED_MEMORY = Path("/dev/shm")
 
 
 class Exchange:
-    """One row for each process, summed by it for all, then handed round; in messages.
+    """Reduce-scatter and all-gather of one row for each process, in messages.
 
-    Between writing the same rows twice lies a call of the other kind, or a wait for all: they may still be read.
+    Between two writes to the same rows, call the other operation or wait for all processes, which may still read them.
 
     Parameters
     ----------
     processes
-        Who takes part; all make the same calls in the same order.
+        The processes; all make the same calls in the same order.
     width
-        Numbers of a row.
+        Numbers in a row.
     device
-        Where they are.
+        Device of the rows.
     """
 
-    given: Tensor
-    """What this process adds to each row, shape ``(processes, width)``, ``float32``."""
-    known: Tensor
-    """What all know once it is handed round, shape ``(processes, width)``; a process writes its own row."""
-    summed: Tensor
-    """The row of this process, summed over what all have given, shape ``(width,)``."""
+    outgoing: Tensor
+    """Summands of this process for each row, shape ``(processes, width)``, ``float32``."""
+    gathered: Tensor
+    """Rows of all processes after `all_gather`, shape ``(processes, width)``; a process writes its own row before."""
+    reduced: Tensor
+    """Row of this process after `reduce_scatter`, summed over all processes, shape ``(width,)``."""
 
     def __init__(self, processes: Processes, width: int, device: torch.device) -> None:
         import torch
 
         self._processes = processes
-        self.given = torch.zeros(processes.size, width, device=device)
-        self.known = torch.zeros_like(self.given)
-        self.summed = torch.zeros_like(self.given[0])
+        self.outgoing = torch.zeros(processes.size, width, device=device)
+        self.gathered = torch.zeros_like(self.outgoing)
+        self.reduced = torch.zeros_like(self.outgoing[0])
 
-    def add_up(self) -> None:
-        """Sum what all have given, into `summed`."""
-        self._sum(self._processes.collect(self.given))
+    def reduce_scatter(self) -> None:
+        """Sum the summands of all processes for the row of this one, into `reduced`."""
+        self._sum(self._processes.collect(self.outgoing))
 
     def all_gather(self) -> None:
-        """Fill in the rows of the others in `known`."""
-        self._processes.exchange(self.known, 1)
+        """Fill in the rows of the other processes in `gathered`."""
+        self._processes.exchange(self.gathered, 1)
 
     def _sum(self, rows: Tensor) -> None:
         """Add rows in their order; `Tensor.sum` takes twice as long for a few long ones."""
         import torch
 
-        torch.add(rows[0], rows[1], out=self.summed)
+        torch.add(rows[0], rows[1], out=self.reduced)
         for row in rows[2:]:
-            self.summed += row
+            self.reduced += row
 
 
 class _SharedExchange(Exchange):
-    """The same in memory that all can see; the only messages say that everybody has written."""
+    """The same through shared memory; the only messages are barriers."""
 
     def __init__(self, processes: Processes, memory: Tensor) -> None:
         rank = processes.part.rank
         self._processes = processes
         self._mine = memory[:-1, rank]
-        self.given, self.known, self.summed = memory[rank], memory[-1], self._mine[0].clone()
+        self.outgoing, self.gathered, self.reduced = memory[rank], memory[-1], self._mine[0].clone()
 
-    def add_up(self) -> None:
+    def reduce_scatter(self) -> None:
         self._processes.wait()
         self._sum(self._mine)
 
@@ -84,7 +84,7 @@ class _SharedExchange(Exchange):
 
 
 def open_exchange(processes: Processes, width: int, device: torch.device) -> Exchange:
-    """Choose how rows are exchanged: through memory, if all processes run on one machine with enough to share.
+    """Choose shared memory if all processes run on one machine that has enough of it, and messages otherwise.
 
     Parameters
     ----------
@@ -96,23 +96,23 @@ def open_exchange(processes: Processes, width: int, device: torch.device) -> Exc
 
 
 def _share(processes: Processes, width: int) -> Tensor | None:
-    """Map one file of zeros everywhere, shape ``(processes + 1, processes, width)``; `None` unless all can."""
+    """Map one file of zeros in all processes, shape ``(processes + 1, processes, width)``; `None` unless all can."""
     import torch
 
     shape = (processes.size + 1, processes.size, width)
     n_numbers = shape[0] * shape[1] * width
     memory = None
-    with ExitStack() as named:  # what is mapped needs no name any more
+    with ExitStack() as named:  # a mapped file needs no name any more
         path = processes.from_first(_new_file(4 * n_numbers, named) if processes.is_first else None)
-        if path is not None and Path(path).is_file():  # it is not on another machine
-            with suppress(RuntimeError):  # nor open to another user
+        if path is not None and Path(path).is_file():  # another machine does not have the file
+            with suppress(RuntimeError):  # another user may not open the file
                 memory = torch.from_file(path, shared=True, size=n_numbers).view(shape)
         is_shared = processes.total(float(memory is not None)) == processes.size
     return memory if is_shared else None
 
 
 def _new_file(n_bytes: int, named: ExitStack) -> str | None:
-    """Make a file in memory whose space is really there, so that writing to it cannot fail later."""
+    """Make a file in memory with its space allocated, so that writing to it cannot fail later."""
     if not (_SHARED_MEMORY.is_dir() and hasattr(os, "posix_fallocate")):
         return None
     try:

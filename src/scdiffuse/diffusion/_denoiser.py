@@ -164,7 +164,8 @@ class LatentDenoiser(nn.Module):
             theta = angle(t)[..., None]
             y = z_t / scales(t).norm[..., None] - theta.cos() * conditional_mean
             of_time = self.time(theta.reshape(-1))
-            by = [part.plus(block.share(of_time)) for block, part in zip(self.modulated_blocks, fixed, strict=True)]
+            pairs = zip(self.modulated_blocks, fixed, strict=True)
+            by = [part.plus(block.modulate_without_bias(of_time)) for block, part in pairs]
             gain = fixed_gain + nn.functional.linear(of_time, self.gain.weight)
             shift = fixed_shift + nn.functional.linear(of_time, self.shift.weight)
             network = torch.addcmul(self._refine(y, by) + shift, gain, y)

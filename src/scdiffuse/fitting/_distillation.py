@@ -46,7 +46,7 @@ def distill_sampler(
     n_held = max(1, int(config.validation_fraction * n_paths))
     task = DistillationTask(new_distilled(networks.denoiser), paths=paths, conditions=conditions, n_validation=n_held)
     training = config.distillation_training
-    state = TrainState.start(task, decay=training.decay)
+    state = TrainState.start(task, training)
     n_train = training.n_steps(task.n_cells, max_epochs)
     stopped = train(state, Run(stage="student", config=training, n_steps=n_train, seed=seed, progress=progress))
     network = task.module.requires_grad_(requires_grad=False)

@@ -45,7 +45,7 @@ class FitLog:
             return
         with state.average.swap():
             weights = self.networks.copies()
-        checkpoint = Checkpoint(stage=stage, progress=state.facts(), tensors=state.tensors(), history=history)
+        checkpoint = Checkpoint(stage=stage, progress=state.progress(), tensors=state.tensors(), history=history)
         if self.begun:
             write_training(self.folder, checkpoint, weights)
         else:

@@ -147,7 +147,7 @@ def fit_diffusion(fit: FitContext, cells: EncodedCells, checkpoint: Checkpoint |
 def _train(fit: FitContext, stage: Stage, *, task: Task, checkpoint: Checkpoint | None) -> bool:
     config = fit.config.autoencoder_training if stage == "autoencoder" else fit.config.diffusion_training
     fit.processes.broadcast(task.module.state_dict().values())
-    state = TrainState.start(task, decay=config.decay)
+    state = TrainState.start(task, config)
     if checkpoint is not None:
         state.restore(checkpoint.tensors, checkpoint.progress)
     run = Run(

@@ -23,7 +23,7 @@ class ModelConfig:
     """Settings of the networks, their training, and the calibration; saved in ``config.json``."""
 
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
-    autoencoder_training: TrainConfig = field(default_factory=lambda: TrainConfig(largest_share=1 / 3))
+    autoencoder_training: TrainConfig = field(default_factory=lambda: TrainConfig(largest_batch_fraction=1 / 3))
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     diffusion_training: TrainConfig = field(
         default_factory=lambda: TrainConfig(batch_size=512, min_steps=1_000, learning_rate=2e-3, decay=0.995)

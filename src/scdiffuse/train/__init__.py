@@ -1,9 +1,15 @@
-"""The one training loop, its settings and its state."""
+"""The training loop that all stages run, its settings and its state.
+
+A `Task` is what a stage minimises. `train` takes the steps of a `Run` on a `TrainState` by the settings of a
+`TrainConfig`: it updates weights and their average, validates, saves checkpoints and stops early. Several processes
+divide each step into slices of cells, and each updates its shard of the weights; results do not depend on their number
+but for rounding.
+"""
 
 from scdiffuse.train._config import TrainConfig as TrainConfig
 from scdiffuse.train._loop import Run as Run
 from scdiffuse.train._loop import TrainingError as TrainingError
 from scdiffuse.train._loop import train as train
-from scdiffuse.train._sharing import step_rows as step_rows
+from scdiffuse.train._slices import step_rows as step_rows
 from scdiffuse.train._state import Task as Task
 from scdiffuse.train._state import TrainState as TrainState

@@ -10,54 +10,67 @@ from scdiffuse.nn import Precision
 
 __all__ = ["TrainConfig"]
 
-_SMALLEST_BATCH = 32
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """How long and how fast to train; the defaults of each stage stand in the model's settings."""
+    """How long and how fast to train; `ModelConfig` has the defaults of each stage."""
 
     batch_size: int = 128
-    """Cells a step, where there are enough."""
-    largest_share: float = 1.0
-    """Share of the cells that a step may hold, so that it differs from the last; 32 cells are always allowed."""
+    """Cells per step, if there are enough."""
+    largest_batch_fraction: float = 1.0
+    """Largest fraction of the training cells in a step, so that consecutive steps differ."""
+    smallest_batch: int = 32
+    """Cells per step that `largest_batch_fraction` does not go below."""
     min_steps: int = 700
-    """Steps for up to `few_cells` cells; more cells get more, with the square root of their number."""
+    """Steps for up to `few_cells` cells; the number grows with the square root of the number of cells."""
     few_cells: int = 1_500
-    """Cells below which steps are not cut further."""
+    """Training cells up to which the number of steps is `min_steps`."""
     max_steps: int = 20_000
-    """Steps at most, however many cells."""
+    """Largest number of steps."""
     learning_rate: float = 4e-3
-    """Peak rate of Adam; it warms up over 50 steps and falls to 0 along a cosine."""
+    """Peak learning rate of Adam; it warms up linearly and falls to 0 along a cosine."""
+    warm_up_steps: int = 50
+    """Steps over which the learning rate warms up."""
+    late_warm_up: float = 0.15
+    """Fraction of the steps over which weights that start late warm up."""
+    beta1: float = 0.9
+    """Decay of Adam's average of gradients."""
+    beta2: float = 0.99
+    """Decay of Adam's average of squared gradients."""
     n_validations: int = 20
-    """How often the validation loss is taken."""
+    """Number of validations."""
     patience: int = 6
     """Validations without improvement after which training stops."""
     decay: float = 0.99
-    """Longest memory of the weight average."""
+    """Largest decay of the exponential average of weights."""
     precision: Precision = "float32"
-    """Of the networks' products: ``"bf16"`` for GPUs that are quicker so; losses and weights stay ``float32``."""
+    """Precision of matrix products; ``"bf16"`` is faster on GPUs. Losses and weights stay ``float32``."""
     compiled: bool = False
-    """Compile the networks before the first step, for GPUs: takes up to a minute, and gains nothing on processors."""
+    """Compile the networks before the first step, for GPUs: takes up to a minute, and gains nothing on CPUs."""
 
     def __post_init__(self) -> None:
-        whole = ("batch_size", "min_steps", "few_cells", "max_steps", "n_validations", "patience")
-        for name in whole:
+        counts = ("batch_size", "smallest_batch", "min_steps", "few_cells", "max_steps", "warm_up_steps")
+        for name in (*counts, "n_validations", "patience"):
             if getattr(self, name) < 1:
                 msg = f"`{name}` must be at least 1, got {getattr(self, name)}."
                 raise SettingError(msg)
-        if not self.learning_rate > 0 or not 0 <= self.decay < 1:
-            msg = f"`learning_rate` must be positive and `decay` in [0, 1), got {self.learning_rate} and {self.decay}."
-            raise SettingError(msg)
+        for name in ("learning_rate", "late_warm_up"):
+            if not getattr(self, name) > 0:
+                msg = f"`{name}` must be positive, got {getattr(self, name)}."
+                raise SettingError(msg)
+        for name in ("decay", "beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                msg = f"`{name}` must be at least 0 and below 1, got {getattr(self, name)}."
+                raise SettingError(msg)
         if self.precision not in {"float32", "bf16"}:
             msg = f"`precision` must be 'float32' or 'bf16', got {self.precision!r}."
             raise SettingError(msg)
-        if not 0 < self.largest_share <= 1:
-            msg = f"`largest_share` is a share of the cells above 0 and up to 1, got {self.largest_share}."
+        if not 0 < self.largest_batch_fraction <= 1:
+            msg = f"`largest_batch_fraction` must be above 0 and at most 1, got {self.largest_batch_fraction}."
             raise SettingError(msg)
 
     def n_batch(self, n_cells: int) -> int:
-        """Choose the number of cells of a step.
+        """Choose the number of cells per step.
 
         Parameters
         ----------
@@ -66,9 +79,10 @@ class TrainConfig:
 
         Returns
         -------
-        Cells, no more than there are.
+        Cells per step, at most `n_cells`.
         """
-        return min(self.batch_size, n_cells, max(_SMALLEST_BATCH, int(self.largest_share * n_cells)))
+        largest = max(self.smallest_batch, int(self.largest_batch_fraction * n_cells))
+        return min(self.batch_size, n_cells, largest)
 
     def n_steps(self, n_cells: int, max_epochs: int | None = None) -> int:
         """Choose the number of steps.
@@ -78,7 +92,7 @@ class TrainConfig:
         n_cells
             Training cells.
         max_epochs
-            Passes over the cells at most.
+            Largest number of passes over the cells.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Everything that a resumed run needs to be the run it was."""
+"""The state of a stage: all that a resumed run needs to equal an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from scdiffuse._core.processes import ALONE, WHOLE, Part, Processes
 from scdiffuse._core.random import Draws
 from scdiffuse.nn import WeightAverage
+from scdiffuse.train._config import TrainConfig
 
 __all__ = ["Task", "TrainState"]
 
 
 class Task(Protocol):
-    """What a stage minimises; the loop knows nothing else of cells or networks."""
+    """What a stage minimises: the interface of the training loop to cells and networks."""
 
     @property
     def module(self) -> nn.Module:
@@ -28,27 +29,27 @@ class Task(Protocol):
 
     @property
     def n_cells(self) -> int:
-        """Training cells."""
+        """Number of training cells."""
 
     def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
-        """Return the mean loss of some training cells, shape ``()``; all that is drawn for them comes from `draws`.
+        """Compute the mean loss of some training cells, shape ``()``; all random numbers come from `draws`.
 
-        `progress` is the share of the steps that is done.
+        `progress` is the fraction of the steps done.
         """
 
     def validate(self, part: Part = WHOLE) -> float:
-        """Return the loss of the validation cells, with the same draws at each call.
+        """Compute the loss of the validation cells, with the same draws at each call.
 
-        What the parts of one whole return adds up to it.
+        The results of all parts add up to the loss of the whole.
         """
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return groups with ``params``, a factor ``rate`` on the learning rate and ``begin``, when they start."""
+        """Return groups with ``params``, ``rate`` (of the learning rate) and ``begin`` (fraction of the steps)."""
 
 
 @dataclass
 class TrainState:
-    """Weights, their average, the optimiser and the best so far."""
+    """Weights, their average, the optimiser and the best average so far."""
 
     task: Task
     optimiser: torch.optim.Adam
@@ -61,20 +62,20 @@ class TrainState:
     """Step, training loss and validation loss at each validation."""
 
     @classmethod
-    def start(cls, task: Task, *, decay: float) -> TrainState:
+    def start(cls, task: Task, config: TrainConfig) -> TrainState:
         """Begin a stage.
 
         Parameters
         ----------
         task
             What to minimise.
-        decay
-            Longest memory of the weight average.
+        config
+            Settings of Adam and of the weight average.
         """
         groups = task.parameter_groups()
         parameters = [weight for group in groups for weight in group["params"]]
-        optimiser = torch.optim.Adam(groups, lr=0.0, betas=(0.9, 0.99), fused=True)
-        average = WeightAverage(parameters, decay)
+        optimiser = torch.optim.Adam(groups, lr=0.0, betas=(config.beta1, config.beta2), fused=True)
+        average = WeightAverage(parameters, config.decay)
         return cls(task, optimiser, average, [value.clone() for value in average.values])
 
     @property
@@ -82,15 +83,15 @@ class TrainState:
         """All weights, in the order of the groups."""
         return self.average.parameters
 
-    def judge(self, training_loss: float, *, processes: Processes = ALONE) -> None:
-        """Take the validation loss of the averaged weights, and keep them when they are the best so far.
+    def validate(self, training_loss: float, *, processes: Processes = ALONE) -> None:
+        """Compute the validation loss of the averaged weights, and keep the weights that are the best so far.
 
         Parameters
         ----------
         training_loss
-            For the history.
+            Training loss, for the history.
         processes
-            Who shares the validation cells.
+            The processes that share the validation cells.
         """
         with self.average.swap():
             loss = processes.total(self.task.validate(processes.part))
@@ -101,8 +102,8 @@ class TrainState:
             self.best = [value.clone() for value in self.average.values]
 
     @torch.no_grad()
-    def settle(self) -> None:
-        """Put the best averaged weights into the network."""
+    def load_best(self) -> None:
+        """Load the best averaged weights into the network."""
         best = self.best if math.isfinite(self.best_loss) else self.average.values
         for weight, value in zip(self.parameters, best, strict=True):
             weight.copy_(value)
@@ -118,8 +119,8 @@ class TrainState:
                 found[f"adam.{at}.{name}"] = value
         return found
 
-    def facts(self) -> dict[str, Any]:
-        """Return everything that is not a tensor, ready for JSON."""
+    def progress(self) -> dict[str, Any]:
+        """Return everything that is not a tensor, for JSON."""
         best = self.best_loss if math.isfinite(self.best_loss) else None
         return {
             "step": self.step,
@@ -130,13 +131,13 @@ class TrainState:
         }
 
     @torch.no_grad()
-    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Go back to a saved state.
+    def restore(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
+        """Restore a saved state.
 
         Parameters
         ----------
-        tensors, facts
-            What `tensors` and `facts` returned.
+        tensors, progress
+            Results of the methods `tensors` and `progress`.
         """
         for at, weight in enumerate(self.parameters):
             weight.copy_(tensors[f"weight.{at}"])
@@ -145,7 +146,7 @@ class TrainState:
             prefix = f"adam.{at}."
             for name in [key for key in tensors if key.startswith(prefix)]:
                 self.optimiser.state[weight][name.removeprefix(prefix)] = tensors[name].clone().to(weight.device)
-        self.average.n_updates = facts["n_averaged"]
-        self.step, self.stale = facts["step"], facts["stale"]
-        self.best_loss = math.inf if facts["best_loss"] is None else facts["best_loss"]
-        self.history = [(int(step), float(train), float(held)) for step, train, held in facts["history"]]
+        self.average.n_updates = progress["n_averaged"]
+        self.step, self.stale = progress["step"], progress["stale"]
+        self.best_loss = math.inf if progress["best_loss"] is None else progress["best_loss"]
+        self.history = [(int(step), float(train), float(validation)) for step, train, validation in progress["history"]]

@@ -58,7 +58,7 @@ def test_a_registered_likelihood_is_fitted_and_drawn_from_by_name(adata: ad.AnnD
     task = AutoencoderTask(network, open_source(adata), training=np.arange(50), validation=np.arange(50, 60))
     before = task.validate()
     training = TrainConfig(batch_size=32)
-    state = TrainState.start(task, decay=0.99)
+    state = TrainState.start(task, training)
     train(state, Run(stage="autoencoder", config=training, n_steps=60, seed=0, progress=False))
     task.fit_dispersions()
     assert task.validate() < before - 1.0

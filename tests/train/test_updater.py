@@ -1,4 +1,4 @@
-"""Two processes that each learn a part of the weights, beside one that learns all."""
+"""Two processes that each update a shard of the weights, against one that updates all."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from scdiffuse._core import exchange
 from scdiffuse._core.processes import WHOLE, Part, Processes, joined
 from scdiffuse._core.random import Draws
 from scdiffuse.train import Run, TrainConfig, TrainingError, TrainState, train
-from scdiffuse.train._learner import _divide
+from scdiffuse.train._updater import _divide
 
 CONFIG = TrainConfig(batch_size=32, n_validations=5, patience=50, learning_rate=0.02, decay=0.9)
 N_STEPS = 30
 
 
-class Bend(nn.Module):
+class Network(nn.Module):
     """A small network; one of its weights is used late and one never."""
 
     def __init__(self) -> None:
@@ -40,47 +40,47 @@ class Bend(nn.Module):
 
 
 class Curve:
-    """A curve to fit; its loss is no number from the step `spoilt` on, for the first of two processes."""
+    """A curve to fit; its loss is NaN from the step `spoilt` on, for the first of two processes."""
 
     def __init__(self, spoilt: int = N_STEPS) -> None:
-        self.module = Bend()
+        self.module = Network()
         self.x = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
         self.n_cells = 64
         self.spoilt = spoilt / N_STEPS
 
     def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
         x = self.x[torch.from_numpy(cells)] + 0.1 * torch.from_numpy(draws.normals(3))
-        nll = self._misfit(x).mean() + (self.module.late.square().sum() if progress > 0.5 else 0.0)
-        return nll * (np.nan if progress >= self.spoilt and 0 in cells else 1.0)
+        loss = self._squared_error(x).mean() + (self.module.late.square().sum() if progress > 0.5 else 0.0)
+        return loss * (np.nan if progress >= self.spoilt and 0 in cells else 1.0)
 
     @torch.no_grad()
     def validate(self, part: Part = WHOLE) -> float:
-        return float(self._misfit(self.x[part.of(64).start : part.of(64).stop]).sum()) / 64
+        return float(self._squared_error(self.x[part.of(64).start : part.of(64).stop]).sum()) / 64
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        bend = self.module
+        network = self.module
         return [
-            {"params": [bend.first, bend.never], "rate": 1.0, "begin": 0.0, "weight_decay": 0.1},
-            {"params": [bend.late], "rate": 2.0, "begin": 0.0},
-            {"params": [bend.last], "rate": 1.0, "begin": 0.2},
+            {"params": [network.first, network.never], "rate": 1.0, "begin": 0.0, "weight_decay": 0.1},
+            {"params": [network.late], "rate": 2.0, "begin": 0.0},
+            {"params": [network.last], "rate": 1.0, "begin": 0.2},
         ]
 
-    def _misfit(self, x: Tensor) -> Tensor:
-        nll: Tensor = (torch.tanh(x @ self.module.first) @ self.module.last - x.prod(dim=1)).square()
-        return nll
+    def _squared_error(self, x: Tensor) -> Tensor:
+        error: Tensor = (torch.tanh(x @ self.module.first) @ self.module.last - x.prod(dim=1)).square()
+        return error
 
 
 def fit(folder: Path, processes: Processes, saved_at: int | None = None) -> TrainState:
     """Fit from the start, or from what two processes saved at a step, and save at each step."""
-    state = TrainState.start(Curve(), decay=0.9)
+    state = TrainState.start(Curve(), CONFIG)
     if saved_at is not None:
-        facts = json.loads((folder / f"{saved_at}.json").read_text())
-        state.restore(load_file(folder / f"{saved_at}.safetensors"), facts)
+        progress = json.loads((folder / f"{saved_at}.json").read_text())
+        state.restore(load_file(folder / f"{saved_at}.safetensors"), progress)
 
     def save(state: TrainState) -> None:
         if processes.size > 1 and processes.is_first:
             save_file({name: x.clone() for name, x in state.tensors().items()}, folder / f"{state.step}.safetensors")
-            (folder / f"{state.step}.json").write_text(json.dumps(state.facts()))
+            (folder / f"{state.step}.json").write_text(json.dumps(state.progress()))
 
     run = Run(stage="x", config=CONFIG, n_steps=N_STEPS, seed=4, progress=False, checkpoint=save, processes=processes)
     train(state, run)
@@ -88,21 +88,21 @@ def fit(folder: Path, processes: Processes, saved_at: int | None = None) -> Trai
 
 
 def work(folder: Path) -> None:
-    """Do what a process of the tests below has to do."""
+    """Run one of the two processes of the tests below."""
     import scdiffuse.train._loop as loop
 
     processes = Processes.present()
-    loop._CHECKPOINT_SECONDS = -1.0 if processes.is_first else 1e9  # one wants to save, both have to
+    loop._CHECKPOINT_SECONDS = -1.0 if processes.is_first else 1e9  # one requests to save, both have to
     shared = [weight.detach().clone() for weight in fit(folder, processes).parameters]
     resumed = fit(folder, processes, saved_at=10).parameters
     exchange._SHARED_MEMORY = folder / "none"
-    told = fit(folder, processes).parameters
+    messages = fit(folder, processes).parameters
     try:
         run = Run(stage="x", config=CONFIG, n_steps=N_STEPS, seed=4, progress=False, processes=processes)
-        train(TrainState.start(Curve(spoilt=7), decay=0.9), run)
+        train(TrainState.start(Curve(spoilt=7), CONFIG), run)
     except TrainingError as error:
         message = str(error)
-    kept: dict[str, list[Tensor]] = {"shared": shared, "resumed": [*resumed], "told": [*told]}
+    kept: dict[str, list[Tensor]] = {"shared": shared, "resumed": [*resumed], "messages": [*messages]}
     found = {f"{kind}.{at}": tensor.detach().clone() for kind in kept for at, tensor in enumerate(kept[kind])}
     save_file(found, folder / f"process{processes.part.rank}.safetensors", {"message": message})
 
@@ -115,7 +115,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of two processes that have done their work."""
+    """The folder of two processes that have ended."""
     folder: Path = tmp_path_factory.mktemp("together")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -128,7 +128,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone() -> TrainState:
-    """What one process learns."""
+    """The state of one process that fits alone."""
     return fit(Path(), Processes())
 
 
@@ -137,8 +137,8 @@ def _weights(folder: Path, rank: int, kind: str) -> list[Tensor]:
     return [held[f"{kind}.{at}"] for at in range(4)]
 
 
-@pytest.mark.parametrize("kind", ["shared", "told"])
-def test_two_processes_learn_what_one_does_through_memory_and_in_messages(
+@pytest.mark.parametrize("kind", ["shared", "messages"])
+def test_two_processes_learn_what_one_does_through_shared_memory_and_in_messages(
     together: Path, alone: TrainState, kind: str
 ) -> None:
     for rank in (0, 1):
@@ -153,7 +153,7 @@ def test_a_fit_of_two_processes_is_resumed_bit_by_bit(together: Path) -> None:
         assert torch.equal(weight, same)
 
 
-def test_what_two_processes_save_is_what_one_does_and_one_goes_on_with_it(together: Path, alone: TrainState) -> None:
+def test_two_processes_save_what_one_does_and_one_resumes_from_it(together: Path, alone: TrainState) -> None:
     kept = load_file(together / f"{N_STEPS}.safetensors")
     assert kept.keys() == alone.tensors().keys()
     assert "adam.1.exp_avg" not in kept  # never used
@@ -165,11 +165,11 @@ def test_what_two_processes_save_is_what_one_does_and_one_goes_on_with_it(togeth
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_every_process_saves_when_one_wants_to(together: Path) -> None:
+def test_every_process_saves_when_one_requests_it(together: Path) -> None:
     assert {int(path.stem) for path in together.glob("*.json")} == set(range(1, N_STEPS + 1))
 
 
-def test_a_loss_that_is_no_number_in_one_process_stops_both(together: Path) -> None:
+def test_a_loss_that_is_not_finite_in_one_process_stops_both(together: Path) -> None:
     from safetensors import safe_open
 
     for rank in (0, 1):
@@ -178,9 +178,9 @@ def test_a_loss_that_is_no_number_in_one_process_stops_both(together: Path) -> N
 
 
 @pytest.mark.parametrize(("sizes", "n"), [([15, 4, 2, 5], 2), ([1], 3), ([100, 1, 7], 8)])
-def test_every_number_has_one_owner_and_all_own_as_many(sizes: list[int], n: int) -> None:
+def test_every_element_has_one_owner_and_shards_are_equal(sizes: list[int], n: int) -> None:
     parts = _divide(sizes, n)
-    owned = [(piece.at, i) for part in parts for piece in part for i in range(piece.begin, piece.end)]
+    owned = [(shard.at, i) for part in parts for shard in part for i in range(shard.begin, shard.end)]
     assert owned == [(at, i) for at, size in enumerate(sizes) for i in range(size)]
-    held = [sum(piece.end - piece.begin for piece in part) for part in parts]
+    held = [sum(shard.end - shard.begin for shard in part) for part in parts]
     assert max(held) - min(held) <= 1

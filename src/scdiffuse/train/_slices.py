@@ -1,4 +1,4 @@
-"""How processes share the cells of a step: in slices, each with its own numbers."""
+"""Slices of the cells of a step, each with a random stream, which processes divide among them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from scdiffuse._core.random import Draws, generator
 __all__ = ["require_enough_cells", "step_draws", "step_rows"]
 
 _FEWEST_SLICES = 8
-_LARGEST_SLICE = 64  # cells; opening a random stream costs as much as a cell or two
+_LARGEST_SLICE = 64  # cells; opening a random stream costs as much as one or two cells
 
 
 def step_rows(n_cells: int, part: Part) -> slice:
-    """Find the cells of a step that one process takes: consecutive ones, in whole slices.
+    """Find the consecutive cells of a step that one process computes, in whole slices.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def step_rows(n_cells: int, part: Part) -> slice:
 
 
 def step_draws(n_cells: int, part: Part, *, seed: int, stage: str, step: int) -> Draws:
-    """Open the random streams of the cells of a step that one process takes; each slice has its own.
+    """Open the random streams of the cells of a step that one process computes; each slice has a stream.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def step_draws(n_cells: int, part: Part, *, seed: int, stage: str, step: int) ->
     part
         The process.
     seed, stage, step
-        What the streams belong to.
+        Seed, stage and step of the streams.
     """
     mine = _slices(n_cells, part)
     streams = [generator(seed, stage, "noise", step, at) for at in mine]
@@ -56,12 +56,12 @@ def require_enough_cells(n_cells: int, processes: Processes) -> None:
     n_cells
         Cells of a step.
     processes
-        Who shares it.
+        The processes that share the step.
 
     Raises
     ------
     SettingError
-        Some would have nothing to do.
+        There are more processes than slices.
     """
     most = _n_slices(n_cells)
     if processes.size > most:
@@ -74,11 +74,11 @@ def _n_slices(n_cells: int) -> int:
 
 
 def _slices(n_cells: int, part: Part) -> range:
-    """List the slices of a step that one process takes."""
+    """List the slices of a step that one process computes."""
     return part.of(_n_slices(n_cells))
 
 
 def _bounds(n_cells: int, slices: range) -> list[int]:
-    """Find where neighbouring slices begin, and where the last one ends."""
+    """Find the first cell of each slice, and the end of the last slice."""
     n = _n_slices(n_cells)
     return [n_cells * at // n for at in range(slices.start, slices.stop + 1)]
