@@ -8,7 +8,7 @@ from tests.oracles import MixtureDenoiser, labels
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse.diffusion import DenoisedMean, Denoiser, sample
-from scdiffuse.guidance import ConditionFree
+from scdiffuse.guidance import ClassifierFreeGuide
 from scdiffuse.nn import ConditionTensors
 
 ORACLE = MixtureDenoiser(torch.tensor([[1.0, 0.0], [0.0, 1.5]]).double(), 0.4, torch.tensor([0.7, 0.3]).double())
@@ -35,8 +35,8 @@ def noisy() -> tuple[torch.Tensor, ConditionTensors]:
     return torch.randn(30, 2, generator=torch.Generator().manual_seed(0)).double(), labels(torch.arange(30) % 3 - 1)
 
 
-@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0, 2.5])
-def test_the_guided_score_is_that_of_the_tilted_density(strength: float) -> None:
+@pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 2.5])
+def test_the_guided_score_is_that_of_the_weighted_density(scale: float) -> None:
     """Tweedie: mean = (z_t + sigma^2 score) / alpha, and the score of p(z_t) [p(z_t | c) / p(z_t)]^s is known."""
     z_t, conditions = noisy()
     t, alpha, sigma = torch.tensor(0.6).double(), 0.4, 0.6
@@ -46,36 +46,38 @@ def test_the_guided_score_is_that_of_the_tilted_density(strength: float) -> None
     free = (parts + ORACLE.weights.log()).logsumexp(1)
     codes = conditions.codes[:, 0]
     own = torch.where(codes < 0, free, parts.gather(1, codes.clamp(min=0)[:, None])[:, 0])
-    (score,) = torch.autograd.grad((free + strength * (own - free)).sum(), z_t)
-    guided = ConditionFree(ORACLE, strength).condition_on(conditions)(z_t.detach(), t)
+    (score,) = torch.autograd.grad((free + scale * (own - free)).sum(), z_t)
+    guided = ClassifierFreeGuide(ORACLE, scale).condition_on(conditions)(z_t.detach(), t)
     torch.testing.assert_close(guided, (z_t.detach() + sigma**2 * score) / alpha, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize(("strength", "calls"), [(0.0, 4), (1.0, 4), (2.0, 8)])
-def test_only_what_is_needed_is_computed(strength: float, calls: int) -> None:
+@pytest.mark.parametrize(("scale", "calls"), [(0.0, 4), (1.0, 4), (2.0, 8)])
+def test_only_what_is_needed_is_computed(scale: float, calls: int) -> None:
     z_t, conditions = noisy()
     counting = Counting(ORACLE)
-    sample(ConditionFree(counting, strength), z_t, conditions, solver_steps=4)
+    sample(ClassifierFreeGuide(counting, scale), z_t, conditions, solver_steps=4)
     assert len(counting.calls) == calls
 
 
-def test_strength_one_is_the_conditional_and_zero_the_free_denoiser() -> None:
+def test_scale_one_is_the_conditional_and_zero_the_free_denoiser() -> None:
     z_t, conditions = noisy()
-    assert torch.equal(sample(ConditionFree(ORACLE, 1.0), z_t, conditions), sample(ORACLE, z_t, conditions))
-    assert torch.equal(sample(ConditionFree(ORACLE, 0.0), z_t, conditions), sample(ORACLE, z_t, conditions.absent()))
+    assert torch.equal(sample(ClassifierFreeGuide(ORACLE, 1.0), z_t, conditions), sample(ORACLE, z_t, conditions))
+    assert torch.equal(
+        sample(ClassifierFreeGuide(ORACLE, 0.0), z_t, conditions), sample(ORACLE, z_t, conditions.absent())
+    )
 
 
 def test_missing_conditions_are_not_guided() -> None:
     z_t, _ = noisy()
     nothing = labels(torch.full((30,), -1))
-    guided = sample(ConditionFree(ORACLE, 3.0), z_t, nothing)
+    guided = sample(ClassifierFreeGuide(ORACLE, 3.0), z_t, nothing)
     torch.testing.assert_close(guided, sample(ORACLE, z_t, nothing))
 
 
 def test_outside_of_the_interval_the_conditional_holds() -> None:
     z_t, conditions = noisy()
-    guide = ConditionFree(ORACLE, 2.0, interval=(0.3, 0.6)).condition_on(conditions)
-    plain, strong = ORACLE.condition_on(conditions), ConditionFree(ORACLE, 2.0).condition_on(conditions)
+    guide = ClassifierFreeGuide(ORACLE, 2.0, interval=(0.3, 0.6)).condition_on(conditions)
+    plain, strong = ORACLE.condition_on(conditions), ClassifierFreeGuide(ORACLE, 2.0).condition_on(conditions)
     t = torch.linspace(0.1, 0.9, 30).double()
     inside = (t >= 0.3) & (t <= 0.6)
     expected = torch.where(inside[:, None], strong(z_t, t), plain(z_t, t))
@@ -83,20 +85,20 @@ def test_outside_of_the_interval_the_conditional_holds() -> None:
     assert torch.equal(guide(z_t, t[0]), plain(z_t, t[0]))
 
 
-def test_more_strength_moves_cells_further_from_the_other_label() -> None:
+def test_a_larger_scale_moves_cells_further_from_the_other_label() -> None:
     noise = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)).double()
     conditions = labels(torch.zeros(500, dtype=torch.int64))
-    means = [float(sample(ConditionFree(ORACLE, s), noise, conditions)[:, 1].mean()) for s in (0.0, 1.0, 2.0)]
+    means = [float(sample(ClassifierFreeGuide(ORACLE, s), noise, conditions)[:, 1].mean()) for s in (0.0, 1.0, 2.0)]
     assert means[0] > means[1] + 0.1 > means[2] + 0.2
 
 
-@pytest.mark.parametrize("strength", [-0.5, float("inf"), float("nan")])
-def test_a_strength_out_of_range_is_refused(strength: float) -> None:
-    with pytest.raises(SettingError, match="The strength of guidance must be 0 or more"):
-        ConditionFree(ORACLE, strength)
+@pytest.mark.parametrize("scale", [-0.5, float("inf"), float("nan")])
+def test_a_scale_out_of_range_is_refused(scale: float) -> None:
+    with pytest.raises(SettingError, match="The scale of guidance must be 0 or more"):
+        ClassifierFreeGuide(ORACLE, scale)
 
 
 @pytest.mark.parametrize("interval", [(0.5, 0.5), (-0.1, 0.5), (0.5, 1.1)])
 def test_an_interval_out_of_range_is_refused(interval: tuple[float, float]) -> None:
-    with pytest.raises(SettingError, match="The interval of guidance must run from a lower to a higher time"):
-        ConditionFree(ORACLE, 2.0, interval)
+    with pytest.raises(SettingError, match="The guidance interval must run from a lower to a higher time"):
+        ClassifierFreeGuide(ORACLE, 2.0, interval)

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse.diffusion import angle, sample, scales
-from scdiffuse.guidance import ClassifierGuide, ConditionFree, with_targets
+from scdiffuse.guidance import ClassifierFreeGuide, ClassifierGuide, with_targets
 from scdiffuse.nn import ConditionTensors
 
-CENTRES = torch.tensor([[2.0, 0.0], [0.0, 2.0], [-2.0, -1.0]]).double()
-SHARES = torch.tensor([0.5, 0.3, 0.2]).double()
-ORACLE = MixtureDenoiser(CENTRES, 0.3, SHARES)
+MEANS = torch.tensor([[2.0, 0.0], [0.0, 2.0], [-2.0, -1.0]]).double()
+FRACTIONS = torch.tensor([0.5, 0.3, 0.2]).double()
+ORACLE = MixtureDenoiser(MEANS, 0.3, FRACTIONS)
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class MixtureClassifier:
 
     given: Tensor
     """Shape ``(3, K)``."""
-    centres: Tensor = CENTRES
+    means: Tensor = MEANS
     std: float = 0.3
-    shares: Tensor = SHARES
+    fractions: Tensor = FRACTIONS
 
     def log_prob(self, u: Tensor, theta: Tensor, target: Tensor, *, away: bool = False) -> Tensor:
         """Weigh components by what is left of them in the noise."""
         share = theta.cos().square()[..., None] * torch.ones_like(u[:, :1])
         spread = share * self.std**2 + 1.0 - share
-        parts = (u @ self.centres.T - 0.5 * share * self.centres.square().sum(1)) / spread + self.shares.log()
+        parts = (u @ self.means.T - 0.5 * share * self.means.square().sum(1)) / spread + self.fractions.log()
         found = (
             (parts.log_softmax(1)[:, :, None] + self.given.log()).logsumexp(1).gather(1, target.long()[:, None])[:, 0]
         )
@@ -46,12 +46,12 @@ HALF = MixtureClassifier(torch.tensor([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]]).doub
 """A label that is seen in every component."""
 
 
-def cells(n: int, *, target: Tensor | float, strength: float = 1.0) -> tuple[Tensor, ConditionTensors]:
+def cells(n: int, *, target: Tensor | float, scale: float = 1.0) -> tuple[Tensor, ConditionTensors]:
     """Noise, and a target for a guide over cells without conditions."""
     noise = torch.randn(n, 2, generator=torch.Generator().manual_seed(0)).double()
     wanted = torch.as_tensor(target, dtype=torch.float64).expand(n)[:, None]
     own = labels(torch.full((n,), -1))._replace(values=torch.zeros(n, 0).double())
-    return noise, with_targets(own, wanted, torch.full((n, 1), strength))
+    return noise, with_targets(own, wanted, torch.full((n, 1), scale))
 
 
 def test_a_certain_label_gives_the_denoiser_of_its_component() -> None:
@@ -65,9 +65,9 @@ def test_a_certain_label_gives_the_denoiser_of_its_component() -> None:
 
 
 def test_a_label_seen_everywhere_gives_the_posterior_mixture() -> None:
-    """By Bayes, guiding by p(y | z_t, t) turns the shares of the components into their shares given y."""
+    """By Bayes, guiding by p(y | z_t, t) turns the fractions of the components into their fractions given y."""
     z_t, conditions = cells(40, target=1.0)
-    posterior = MixtureDenoiser(CENTRES, 0.3, SHARES * HALF.given[:, 1] / (SHARES * HALF.given[:, 1]).sum())
+    posterior = MixtureDenoiser(MEANS, 0.3, FRACTIONS * HALF.given[:, 1] / (FRACTIONS * HALF.given[:, 1]).sum())
     own = posterior.condition_on(labels(torch.full((40,), -1)))
     guide = ClassifierGuide(ORACLE, (HALF,)).condition_on(conditions)
     for t in torch.tensor([0.1, 0.5, 0.9, 1.0]).double():
@@ -77,31 +77,31 @@ def test_a_label_seen_everywhere_gives_the_posterior_mixture() -> None:
 def test_guided_cells_are_those_of_the_posterior() -> None:
     z_t, conditions = cells(6000, target=1.0)
     made = sample(ClassifierGuide(ORACLE, (HALF,)), z_t, conditions, solver_steps=64)
-    nearest = torch.cdist(made, CENTRES).argmin(1)
-    posterior = SHARES * HALF.given[:, 1] / (SHARES * HALF.given[:, 1]).sum()
+    nearest = torch.cdist(made, MEANS).argmin(1)
+    posterior = FRACTIONS * HALF.given[:, 1] / (FRACTIONS * HALF.given[:, 1]).sum()
     torch.testing.assert_close(nearest.bincount(minlength=3) / 6000, posterior, atol=0.02, rtol=0, check_dtype=False)
     for at in range(3):
-        torch.testing.assert_close(made[nearest == at].mean(0), CENTRES[at], atol=0.06, rtol=0)
+        torch.testing.assert_close(made[nearest == at].mean(0), MEANS[at], atol=0.06, rtol=0)
         assert float(made[nearest == at].std(0).mean()) == pytest.approx(0.3, rel=0.1)
 
 
-@pytest.mark.parametrize("strength", [0.0, 0.5, 2.0, 5.0])
-def test_a_strength_tilts_the_density_by_that_power(strength: float) -> None:
+@pytest.mark.parametrize("scale", [0.0, 0.5, 2.0, 5.0])
+def test_a_scale_is_a_power_of_the_density(scale: float) -> None:
     """Tweedie: mean = (z_t + sigma^2 score) / alpha, with the score of p(z_t) p(y | z_t)^s by autograd."""
-    z_t, conditions = cells(30, target=1.0, strength=strength)
+    z_t, conditions = cells(30, target=1.0, scale=scale)
     t = torch.tensor(0.6).double()
     alpha, sigma = scales(t)
     leaf = z_t.clone().requires_grad_()
     variance = alpha**2 * 0.3**2 + sigma**2
-    free = (-0.5 * ((leaf[:, None] - alpha * CENTRES) ** 2).sum(2) / variance + SHARES.log()).logsumexp(1)
+    free = (-0.5 * ((leaf[:, None] - alpha * MEANS) ** 2).sum(2) / variance + FRACTIONS.log()).logsumexp(1)
     u = angle(t).cos() * leaf / scales(t).norm
     said = HALF.log_prob(u, angle(t), torch.ones(30))
-    (score,) = torch.autograd.grad((free + strength * said).sum(), leaf)
+    (score,) = torch.autograd.grad((free + scale * said).sum(), leaf)
     guided = ClassifierGuide(ORACLE, (HALF,)).condition_on(conditions)(z_t, t)
     torch.testing.assert_close(guided, (z_t + sigma**2 * score) / alpha)
 
 
-def test_the_label_of_a_normal_tilts_it_to_a_known_normal() -> None:
+def test_the_label_of_a_normal_gives_a_known_normal() -> None:
     """N(0, 1), and a number y = z + noise of variance v: the posterior is N(y / (1 + v), v / (1 + v))."""
 
     class Number:
@@ -124,8 +124,8 @@ def test_several_classifiers_multiply() -> None:
     t = torch.tensor(0.5).double()
     both = ClassifierGuide(ORACLE, (HALF, EXACT)).condition_on(asked)(z_t, t)
     mean = ORACLE.condition_on(own)(z_t, t)
-    for classifier, target, strength in ((HALF, 1.0, 1.0), (EXACT, 0.0, 2.0)):
-        alone = with_targets(own, torch.full((20, 1), target), torch.full((20, 1), strength))
+    for classifier, target, scale in ((HALF, 1.0, 1.0), (EXACT, 0.0, 2.0)):
+        alone = with_targets(own, torch.full((20, 1), target), torch.full((20, 1), scale))
         mean = (
             mean + ClassifierGuide(ORACLE, (classifier,)).condition_on(alone)(z_t, t) - ORACLE.condition_on(own)(z_t, t)
         )
@@ -134,7 +134,7 @@ def test_several_classifiers_multiply() -> None:
 
 def test_away_from_a_label_leaves_the_mixture_of_the_others() -> None:
     z_t, conditions = cells(40, target=0.0)
-    others = MixtureDenoiser(CENTRES, 0.3, torch.tensor([1e-30, 0.6, 0.4]).double()).condition_on(
+    others = MixtureDenoiser(MEANS, 0.3, torch.tensor([1e-30, 0.6, 0.4]).double()).condition_on(
         labels(torch.full((40,), -1))
     )
     guide = ClassifierGuide(ORACLE, (EXACT,), (True,)).condition_on(conditions)
@@ -148,7 +148,7 @@ def test_it_works_together_with_condition_free_guidance() -> None:
     own = labels(codes)._replace(values=torch.zeros(30, 0).double())
     asked = with_targets(own, torch.ones(30, 1), torch.ones(30, 1))
     t = torch.tensor(0.5).double()
-    free = ConditionFree(ORACLE, 2.0)
+    free = ClassifierFreeGuide(ORACLE, 2.0)
     expected = (
         free.condition_on(own)(z_t, t)
         - ORACLE.condition_on(own)(z_t, t)
@@ -157,9 +157,9 @@ def test_it_works_together_with_condition_free_guidance() -> None:
     torch.testing.assert_close(ClassifierGuide(free, (HALF,)).condition_on(asked)(z_t, t), expected)
 
 
-def test_no_target_and_no_strength_are_no_guide() -> None:
+def test_no_target_and_scale_zero_are_no_guide() -> None:
     noise, asked = cells(20, target=math.nan)
-    _, weak = cells(20, target=1.0, strength=0.0)
+    _, weak = cells(20, target=1.0, scale=0.0)
     plain = sample(ORACLE, noise, labels(torch.full((20,), -1)))
     for conditions in (asked, weak):
         assert torch.equal(sample(ClassifierGuide(ORACLE, (HALF,)), noise, conditions), plain)
@@ -169,7 +169,9 @@ def test_each_cell_has_its_own_target_and_ignores_its_mates() -> None:
     noise, asked = cells(700, target=torch.arange(700) % 2)
     whole = sample(ClassifierGuide(ORACLE, (HALF,)), noise, asked, solver_steps=3)
     rows = torch.tensor([3, 699, 512])
-    assert torch.equal(sample(ClassifierGuide(ORACLE, (HALF,)), noise[rows], asked.rows(rows), solver_steps=3), whole[rows])
+    assert torch.equal(
+        sample(ClassifierGuide(ORACLE, (HALF,)), noise[rows], asked.rows(rows), solver_steps=3), whole[rows]
+    )
     noise[1:] = 50.0
     assert torch.equal(sample(ClassifierGuide(ORACLE, (HALF,)), noise, asked, solver_steps=3)[0], whole[0])
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse.guidance import (
-    LEVELS,
+    NOISE_LEVELS,
     ClassifierConfig,
     ClassifierTask,
     LabelClassifier,
@@ -22,7 +22,7 @@ from scdiffuse.train import Run, TrainConfig, TrainState, train
 
 CONFIG = ClassifierConfig(width=16, depth=1, embedding_width=8)
 COVARIANCE = torch.tensor([[0.5, 0.2, 0.0], [0.2, 0.3, 0.0], [0.0, 0.0, 1.0]]).double()
-CENTRES = torch.tensor([[1.0, 0.0, 0.0], [-1.0, 0.5, 0.0], [0.0, -1.0, 0.0]]).double()
+MEANS = torch.tensor([[1.0, 0.0, 0.0], [-1.0, 0.5, 0.0], [0.0, -1.0, 0.0]]).double()
 N_CELLS = 60_000
 TIMES = torch.tensor([0.0, 0.2, 1.0, 1.4, math.pi / 2]).double()
 
@@ -32,9 +32,9 @@ def normals(n: int, width: int, seed: int = 0) -> Tensor:
 
 
 def labelled(n: int = N_CELLS) -> tuple[Tensor, Tensor]:
-    """Latents of three classes with one covariance, of shares 1/2, 1/4, 1/4."""
+    """Latents of three classes with one covariance, of fractions 1/2, 1/4, 1/4."""
     codes = torch.tensor([0, 1, 0, 2]).repeat(n // 4)
-    return CENTRES[codes] + normals(n, 3) @ torch.linalg.cholesky(COVARIANCE).T, codes
+    return MEANS[codes] + normals(n, 3) @ torch.linalg.cholesky(COVARIANCE).T, codes
 
 
 def shaken(network: LabelClassifier | NumberRegressor) -> None:
@@ -60,7 +60,7 @@ def test_moments_alone_are_exact_for_normal_classes_of_one_covariance(
     cosine, sine = theta.cos(), theta.sin()
     y = normals(20, 3, seed=1)
     noisy = torch.distributions.MultivariateNormal(
-        cosine * CENTRES, cosine**2 * COVARIANCE + sine**2 * torch.eye(3).double()
+        cosine * MEANS, cosine**2 * COVARIANCE + sine**2 * torch.eye(3).double()
     )
     exact = (noisy.log_prob(y[:, None]) + torch.tensor([0.5, 0.25, 0.25]).log()).log_softmax(1)  # type: ignore[no-untyped-call]
     torch.testing.assert_close(classifier.logits(cosine * y, theta), exact, atol=0.1, rtol=0)  # measured 0.04
@@ -70,7 +70,7 @@ def test_posteriors_of_latents_widen_the_classes() -> None:
     latents, codes = labelled(8000)
     made = LabelClassifier(3, 3, CONFIG).double()
     made.learn(latents, torch.full_like(latents, 2.0), codes)
-    assert made.spread.max() == pytest.approx(1.0 + 4.0, abs=0.2)
+    assert made.variances.max() == pytest.approx(1.0 + 4.0, abs=0.2)
 
 
 @pytest.mark.parametrize("kind", ["labels", "numbers"])
@@ -92,7 +92,7 @@ def test_latents_beyond_the_first_are_not_looked_at(kind: str) -> None:
     assert (slope[:, :2] != 0.0).all()
 
 
-def test_pure_noise_leaves_the_shares(classifier: LabelClassifier) -> None:
+def test_pure_noise_leaves_the_fractions(classifier: LabelClassifier) -> None:
     theta = torch.tensor(math.pi / 2).double()
     shaken_one = LabelClassifier(3, 3, CONFIG).double()
     shaken_one.load_state_dict(classifier.state_dict())
@@ -107,8 +107,8 @@ def test_the_slope_in_pure_noise_leads_to_the_centre_of_the_label(classifier: La
     u = torch.zeros(3, 3).double().requires_grad_()
     theta = torch.tensor(math.pi / 2).double()
     (slope,) = torch.autograd.grad(classifier.log_prob(u, theta, torch.arange(3)).sum(), u)
-    everywhere = (torch.tensor([0.5, 0.25, 0.25]).double()[:, None] * CENTRES).sum(0)
-    torch.testing.assert_close(slope, CENTRES - everywhere, atol=0.02, rtol=0)
+    everywhere = (torch.tensor([0.5, 0.25, 0.25]).double()[:, None] * MEANS).sum(0)
+    torch.testing.assert_close(slope, MEANS - everywhere, atol=0.02, rtol=0)
 
 
 def test_away_is_one_minus_the_probability(classifier: LabelClassifier) -> None:
@@ -144,8 +144,10 @@ def test_a_regressor_is_exact_where_latents_and_number_are_normal_together(theta
     torch.testing.assert_close(found, expected)
 
 
-def test_a_number_cannot_be_avoided() -> None:
-    with pytest.raises(SettingError, match=r"A number cannot be avoided; expected a label. Guide towards another"):
+def test_classifiers_of_numbers_have_no_negative_guidance() -> None:
+    with pytest.raises(
+        SettingError, match=r"Negative guidance leads away from labels, not from numbers. Guide towards another"
+    ):
         NumberRegressor(3, CONFIG).log_prob(torch.zeros(1, 3), torch.tensor(0.5), torch.zeros(1), away=True)
 
 
@@ -161,7 +163,7 @@ def _trained(network: LabelClassifier | NumberRegressor, latents: Tensor, target
     task = ClassifierTask(network, cells, train=np.sort(order[: n // 2]), validation=order[n // 2 : 3 * n // 4])
     config = TrainConfig(batch_size=128, min_steps=250, n_validations=5, learning_rate=5e-3, decay=0.95)
     before = task.validate()
-    train(TrainState.start(task, decay=0.95), Run(stage="test", config=config, solver_steps=250, seed=0, progress=False))
+    train(TrainState.start(task, config), Run(stage="test", config=config, n_steps=250, seed=0, progress=False))
     assert task.validate() == task.validate() < before
     return task
 
@@ -182,6 +184,6 @@ def test_the_regressor_learns_what_no_line_can_tell() -> None:
     number = latents[:, 0].square()
     number = (number - number.mean()) / number.std()
     found = _trained(NumberRegressor(2, ClassifierConfig()), latents, number).accuracy(np.arange(1500, 2000))
-    assert len(found) == len(LEVELS)
+    assert len(found) == len(NOISE_LEVELS)
     assert found[0] > 0.6
     assert found[-1] == pytest.approx(0.0, abs=0.02)

@@ -16,7 +16,7 @@ from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
 from scdiffuse.autoencoder import Posterior
 from scdiffuse.cells import Conditions, ConditionTable, Source
-from scdiffuse.guidance import LEVELS, ClassifierTask, NoisyCells
+from scdiffuse.guidance import NOISE_LEVELS, ClassifierTask, NoisyCells
 from scdiffuse.model import (
     ENCODED_AT_ONCE,
     AttachedClassifier,
@@ -132,7 +132,7 @@ def learn_classifier(
     network.to(networks.latent_mean.device)
     task = ClassifierTask(network, noisy, train=train_on, validation=stop_by, seed=seed)
     training = config.classifier_training
-    state = TrainState.start(task, decay=training.decay)
+    state = TrainState.start(task, training)
     n_steps = training.n_steps(task.n_cells, max_epochs)
     run = Run(stage=f"classifier {name}", config=training, n_steps=n_steps, seed=seed, progress=progress)
     stopped = train(state, run)
@@ -141,7 +141,7 @@ def learn_classifier(
         "kind": "categorical" if is_categorical else "continuous",
         "obs_key": obs_key,
         "n_cells": len(values),
-        "accuracy": dict(zip(map(str, LEVELS), task.accuracy(measure_by), strict=True)),
+        "accuracy": dict(zip(map(str, NOISE_LEVELS), task.accuracy(measure_by), strict=True)),
         "chance": _chance(cells.table.codes[:, 0], measure_by) if is_categorical else 0.0,
         "n_held_out": len(measure_by),
         "library_size": library_size,

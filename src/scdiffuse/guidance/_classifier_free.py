@@ -1,4 +1,4 @@
-"""Guidance by the differences between estimates of one denoiser under several conditions."""
+"""Classifier-free guidance: differences between denoised means under several conditions."""
 
 from __future__ import annotations
 
@@ -12,94 +12,95 @@ from torch import Tensor
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse.diffusion import DenoisedMean, Denoiser
-from scdiffuse.guidance._interval import ALWAYS, inside, require_interval, require_strength
+from scdiffuse.guidance._interval import ALWAYS, inside, require_interval, require_scale
 from scdiffuse.nn import ConditionTensors
 
-__all__ = ["Avoided", "Composition", "ConditionFree"]
+__all__ = ["ClassifierFreeGuide", "Composition", "NegativeTarget"]
 
 Composition = Literal["joint", "additive"]
-"""Whether conditions are read together, or one at a time and added up."""
+"""Whether conditions act together, or one at a time and added up."""
 
 
-class Avoided(NamedTuple):
-    """A label or number that cells shall stay away from."""
+class NegativeTarget(NamedTuple):
+    """A label or number that negative guidance leads away from."""
 
     condition: int
     """Position among the conditions, categorical ones first."""
     value: float
     """Code of the label, or standardised number."""
-    strength: float = 1.0
-    """How strongly, at least 0."""
+    scale: float = 1.0
+    """Scale of the negative guidance, at least 0."""
 
 
-class _View(NamedTuple):
-    """The conditions of cells as one of the estimates sees them."""
+class _ConditionSubset(NamedTuple):
+    """The conditions that one denoised mean depends on."""
 
     hidden: frozenset[int]
-    """Conditions taken away."""
+    """Conditions that are missing."""
     put: tuple[int, float] | None = None
     """A condition set to one value for all cells."""
 
-    def of(self, conditions: ConditionTensors) -> ConditionTensors:
+    def select(self, conditions: ConditionTensors) -> ConditionTensors:
         drop = torch.zeros(conditions.n_conditions, dtype=torch.bool, device=conditions.codes.device)
         drop[list(self.hidden)] = True
-        seen = conditions.without(drop.expand(conditions.n_cells, -1)) if self.hidden else conditions
+        subset = conditions.without(drop.expand(conditions.n_cells, -1)) if self.hidden else conditions
         if self.put is None:
-            return seen
+            return subset
         at, value = self.put
-        n_codes = seen.codes.shape[1]
-        codes, values = seen.codes.clone(), seen.values.clone()
+        n_codes = subset.codes.shape[1]
+        codes, values = subset.codes.clone(), subset.values.clone()
         if at < n_codes:
             codes[:, at] = int(value)
         else:
             values[:, at - n_codes] = value
-        return seen._replace(codes=codes, values=values)
+        return subset._replace(codes=codes, values=values)
 
 
 @dataclass(frozen=True)
-class ConditionFree:
-    r"""Strengthen what conditions say, each by its own measure, and keep away from others, without a classifier.
+class ClassifierFreeGuide:
+    r"""Guide cells to their conditions, each with its own scale, and away from others, without a classifier.
 
-    One strength :math:`s` for all conditions :math:`c` together:
+    One scale :math:`s` for all conditions :math:`c` together:
 
     .. math:: \mathrm{mean} = \mathrm{mean}(z_t, \varnothing) + s \left[\mathrm{mean}(z_t, c) -
               \mathrm{mean}(z_t, \varnothing)\right]
 
-    One strength :math:`s_k` for each condition :math:`c_k`, with :math:`c_{-k}` the others:
+    One scale :math:`s_k` for each condition :math:`c_k`, with :math:`c_{-k}` the others:
 
     .. math:: \mathrm{mean} = \mathrm{mean}(z_t, c) + \sum_k (s_k - 1) \left[\mathrm{mean}(z_t, c) -
               \mathrm{mean}(z_t, c_{-k})\right],
 
-    the score of :math:`p(z_t \mid c) \prod_k p(c_k \mid z_t, c_{-k})^{s_k - 1}`: all at 1 are the conditional as
-    learnt, and a single 0 takes that condition away, both exactly. Or added up, each condition known alone, which is
-    right where conditions act independently and asks nothing of a combination that was never seen:
+    the score of :math:`p(z_t \mid c) \prod_k p(c_k \mid z_t, c_{-k})^{s_k - 1}`: all at 1 give the conditional as
+    learnt, and a single 0 removes that condition, both exactly. The additive composition adds up what each condition
+    does alone, which is right where conditions act independently and needs no out-of-distribution combination:
 
     .. math:: \mathrm{mean} = \mathrm{mean}(z_t, \varnothing) + \sum_k s_k \left[\mathrm{mean}(z_t, c_k) -
               \mathrm{mean}(z_t, \varnothing)\right]
 
-    To avoid a value :math:`a` of condition :math:`k` with strength :math:`r`, the density is divided by
-    :math:`p(a \mid z_t, c_{-k})^r`, which takes
-    :math:`r\,[\mathrm{mean}(z_t, c_{-k}, a) - \mathrm{mean}(z_t, c_{-k})]` off the mean. Estimates that do not matter
+    Negative guidance away from a value :math:`a` of condition :math:`k` with scale :math:`r` divides the density by
+    :math:`p(a \mid z_t, c_{-k})^r`, which subtracts
+    :math:`r\,[\mathrm{mean}(z_t, c_{-k}, a) - \mathrm{mean}(z_t, c_{-k})]` from the mean. Denoised means of weight 0
     are not computed.
 
     Parameters
     ----------
     denoiser
-        Denoiser that knows missing conditions.
-    strength
+        Denoiser that was trained with missing conditions.
+    scale
         :math:`s`, or one :math:`s_k` for each condition, categorical ones first; at least 0. Above 1 cells become more
         typical of their conditions and less varied.
     interval
-        Times, from low to high, in which strengths hold; outside them they are 1 and nothing is avoided.
+        Guidance interval: times, from low to high, in which guidance acts; outside, all scales are 1 and negative
+        guidance is off.
     composition
-        ``"joint"``, or ``"additive"`` for the sum of conditions known alone.
-    avoid
-        What to stay away from.
+        ``"joint"``, or ``"additive"`` for the sum of what each condition does alone.
+    away
+        Labels or numbers that negative guidance leads away from.
 
     Raises
     ------
     SettingError
-        A strength is negative, the interval is empty or outside of 0 to 1, or there is no such composition.
+        A scale is negative, the interval is empty or outside of 0 to 1, or there is no such composition.
 
     References
     ----------
@@ -108,48 +109,48 @@ class ConditionFree:
     """
 
     denoiser: Denoiser
-    strength: float | tuple[float, ...] = 1.0
+    scale: float | tuple[float, ...] = 1.0
     interval: tuple[float, float] = ALWAYS
     composition: Composition = "joint"
-    avoid: tuple[Avoided, ...] = ()
+    away: tuple[NegativeTarget, ...] = ()
 
     def __post_init__(self) -> None:
-        strengths = self.strength if isinstance(self.strength, tuple) else (self.strength,)
-        for one in (*strengths, *(avoided.strength for avoided in self.avoid)):
-            require_strength(one, "guidance")
+        scales = self.scale if isinstance(self.scale, tuple) else (self.scale,)
+        for one in (*scales, *(target.scale for target in self.away)):
+            require_scale(one, "guidance")
         require_interval(self.interval)
         if self.composition not in {"joint", "additive"}:
             msg = f"The composition of conditions must be 'joint' or 'additive', got {self.composition!r}."
             raise SettingError(msg + " 'joint' is the model as learnt.")
 
     def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
-        """Settle the conditions of ``B`` cells.
+        """Fix the conditions of ``B`` cells.
 
         Parameters
         ----------
         conditions
-            Conditions of ``B`` cells; one that is missing is not guided towards.
+            Conditions of ``B`` cells; a missing condition guides nowhere.
 
         Returns
         -------
-        The guided estimate of those cells' clean latents.
+        A function that returns the guided denoised means of these cells.
 
         Raises
         ------
         SettingError
-            There is not one strength a condition.
+            The number of scales differs from the number of conditions.
         """
         n = conditions.n_conditions
-        if isinstance(self.strength, tuple) and len(self.strength) != n:
-            msg = f"There are {len(self.strength)} strengths of guidance for {n} conditions; give one number, or one"
+        if isinstance(self.scale, tuple) and len(self.scale) != n:
+            msg = f"There are {len(self.scale)} guidance scales for {n} conditions; give one number, or one"
             raise SettingError(msg + " a condition.")
-        guided, plain = self._terms(n, self.strength, self.avoid), self._terms(n, 1.0, ())
+        guided, plain = self._terms(n, self.scale, self.away), self._terms(n, 1.0, ())
         if self.interval == ALWAYS:
             plain = guided
-        denoised_means = {view: self.denoiser.condition_on(view.of(conditions)) for view in {**plain, **guided}}
+        denoised_means = {one: self.denoiser.condition_on(one.select(conditions)) for one in {**plain, **guided}}
 
-        def total(terms: dict[_View, float], z_t: Tensor, t: Tensor) -> Tensor:
-            means = [(weight, denoised_means[view](z_t, t)) for view, weight in terms.items()]
+        def total(terms: dict[_ConditionSubset, float], z_t: Tensor, t: Tensor) -> Tensor:
+            means = [(weight, denoised_means[one](z_t, t)) for one, weight in terms.items()]
             (weight, mean), *rest = means
             summed = mean if weight == 1.0 else weight * mean
             for weight, mean in rest:
@@ -160,29 +161,33 @@ class ConditionFree:
             within = inside(t, self.interval)
             if guided == plain or not bool(within.any()):
                 return total(plain, z_t, t)
-            strong = total(guided, z_t, t)
-            return strong if bool(within.all()) else torch.where(within[..., None], strong, total(plain, z_t, t))
+            guided_mean = total(guided, z_t, t)
+            return (
+                guided_mean if bool(within.all()) else torch.where(within[..., None], guided_mean, total(plain, z_t, t))
+            )
 
         return denoised_mean
 
-    def _terms(self, n: int, strength: float | tuple[float, ...], avoid: tuple[Avoided, ...]) -> dict[_View, float]:
-        """Write the guided estimate as a sum of estimates, with weights that sum to 1."""
+    def _terms(
+        self, n: int, scale: float | tuple[float, ...], away: tuple[NegativeTarget, ...]
+    ) -> dict[_ConditionSubset, float]:
+        """Write the guided mean as a sum of denoised means, with weights that sum to 1."""
         everything = frozenset(range(n))
-        whole, nothing = _View(frozenset()), _View(everything if n else frozenset())
-        terms: dict[_View, float] = defaultdict(float)
+        whole, nothing = _ConditionSubset(frozenset()), _ConditionSubset(everything if n else frozenset())
+        terms: dict[_ConditionSubset, float] = defaultdict(float)
         if self.composition == "additive":
-            each = strength if isinstance(strength, tuple) else (strength,) * n
+            each = scale if isinstance(scale, tuple) else (scale,) * n
             terms[nothing] += 1.0 - math.fsum(each)
             for at, one in enumerate(each):
-                terms[_View(everything - {at})] += one
-        elif isinstance(strength, tuple):
-            terms[whole] += 1.0 + math.fsum(one - 1.0 for one in strength)
-            for at, one in enumerate(strength):
-                terms[_View(frozenset({at}))] += 1.0 - one
+                terms[_ConditionSubset(everything - {at})] += one
+        elif isinstance(scale, tuple):
+            terms[whole] += 1.0 + math.fsum(one - 1.0 for one in scale)
+            for at, one in enumerate(scale):
+                terms[_ConditionSubset(frozenset({at}))] += 1.0 - one
         else:
-            terms[whole] += strength
-            terms[nothing] += 1.0 - strength
-        for at, value, one in avoid:
-            terms[_View(frozenset(), (at, value))] -= one
-            terms[_View(frozenset({at}))] += one
-        return {view: weight for view, weight in terms.items() if weight != 0.0}
+            terms[whole] += scale
+            terms[nothing] += 1.0 - scale
+        for at, value, one in away:
+            terms[_ConditionSubset(frozenset(), (at, value))] -= one
+            terms[_ConditionSubset(frozenset({at}))] += one
+        return {one: weight for one, weight in terms.items() if weight != 0.0}

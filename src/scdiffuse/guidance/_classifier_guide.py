@@ -1,4 +1,4 @@
-"""Guidance by classifiers of noisy latents."""
+"""Classifier guidance: gradients of noise-aware classifiers of latents."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from scdiffuse.nn import ConditionTensors
 __all__ = ["ClassifierGuide", "with_targets"]
 
 
-def with_targets(conditions: ConditionTensors, target: Tensor, strength: Tensor) -> ConditionTensors:
-    """Put what classifiers shall guide to beside the conditions of cells, where `ClassifierGuide` looks for it.
+def with_targets(conditions: ConditionTensors, target: Tensor, scale: Tensor) -> ConditionTensors:
+    """Append the targets of classifier guidance to the conditions of cells, where `ClassifierGuide` reads them.
 
     Parameters
     ----------
@@ -24,20 +24,20 @@ def with_targets(conditions: ConditionTensors, target: Tensor, strength: Tensor)
         Conditions of ``B`` cells.
     target
         One column a guide, shape ``(B, n_guides)``: codes of labels or standardised numbers; NaN guides nowhere.
-    strength
-        Strengths, not negative, same shape.
+    scale
+        Guidance scales, not negative, same shape.
 
     Returns
     -------
     Conditions with two more numbers for each guide.
     """
-    beside = (conditions.values, target.to(conditions.values), strength.to(conditions.values))
-    return conditions._replace(values=torch.cat(beside, dim=1))
+    columns = (conditions.values, target.to(conditions.values), scale.to(conditions.values))
+    return conditions._replace(values=torch.cat(columns, dim=1))
 
 
 @dataclass(frozen=True)
 class ClassifierGuide:
-    r"""Draw cells to where classifiers find their targets probable.
+    r"""Guide cells to latents where classifiers find their targets probable.
 
     .. math:: \mathrm{mean} \leftarrow \mathrm{mean} + \frac{\sigma_t^2}{\alpha_t} \sum_k s_k
               \nabla_{z_t} \log p_k(y_k \mid z_t, t),
@@ -48,18 +48,18 @@ class ClassifierGuide:
     .. math:: \frac{\sigma_t^2}{\alpha_t} \nabla_{z_t} = \sin^2\theta\, \nabla_u,
 
     finite in pure noise, where :math:`\alpha_t = 0`. Log-probabilities are summed over cells before differentiating and
-    each depends on its own row only, so that no cell sees its batch mates.
+    each depends on its own row only, so that no cell depends on its batch mates.
 
     Parameters
     ----------
     denoiser
         Denoiser to guide; may be a guide itself.
     classifiers
-        One for each guide; the same one may come more than once.
+        One for each guide; a classifier may appear more than once.
     away
-        Whether each guide leads away from its target: then :math:`1 - p_k` stands in the place of :math:`p_k`.
+        Whether each guide leads away from its target: then :math:`1 - p_k` replaces :math:`p_k`.
     interval
-        Times, from low to high, in which classifiers guide.
+        Guidance interval: times, from low to high, in which classifiers guide.
 
     Raises
     ------
@@ -81,21 +81,21 @@ class ClassifierGuide:
         require_interval(self.interval)
 
     def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
-        """Settle conditions and targets of ``B`` cells.
+        """Fix conditions and targets of ``B`` cells.
 
         Parameters
         ----------
         conditions
-            What `with_targets` made.
+            Conditions as `with_targets` returns them.
 
         Returns
         -------
-        The guided estimate of those cells' clean latents.
+        A function that returns the guided denoised means of these cells.
         """
         n_guides = len(self.classifiers)
-        own, target, strength = conditions.values.tensor_split((-2 * n_guides, -n_guides), dim=1)
+        own, target, scale = conditions.values.tensor_split((-2 * n_guides, -n_guides), dim=1)
         plain = self.denoiser.condition_on(conditions._replace(values=own))
-        strength = torch.where(target.isnan(), 0.0, strength)
+        scale = torch.where(target.isnan(), 0.0, scale)
         target = target.nan_to_num(0.0)
 
         def denoised_mean(z_t: Tensor, t: Tensor) -> Tensor:
@@ -104,19 +104,19 @@ class ClassifierGuide:
                 return mean
             theta = angle(t)
             u = theta.cos()[..., None] * z_t / scales(t).norm[..., None]
-            slope = self._slope(u, theta, target=target, strength=strength)
-            return mean + (within * theta.sin().square())[..., None] * slope
+            gradient = self._gradient(u, theta, target=target, scale=scale)
+            return mean + (within * theta.sin().square())[..., None] * gradient
 
         return denoised_mean
 
-    def _slope(self, u: Tensor, theta: Tensor, *, target: Tensor, strength: Tensor) -> Tensor:
+    def _gradient(self, u: Tensor, theta: Tensor, *, target: Tensor, scale: Tensor) -> Tensor:
         """Differentiate the weighted log-probabilities by ``u``, shape ``(B, D)``."""
         away = self.away or (False,) * len(self.classifiers)
         with torch.enable_grad():
             u = u.detach().requires_grad_()
             total = sum(
-                (strength[:, at] * classifier.log_prob(u, theta, target[:, at], away=away[at])).sum()
+                (scale[:, at] * classifier.log_prob(u, theta, target[:, at], away=away[at])).sum()
                 for at, classifier in enumerate(self.classifiers)
             )
-            (slope,) = torch.autograd.grad(total, u)  # type: ignore[arg-type]
-        return slope
+            (gradient,) = torch.autograd.grad(total, u)  # type: ignore[arg-type]
+        return gradient

@@ -1,4 +1,4 @@
-"""Classifiers and regressors of noisy latents."""
+"""Noise-aware classifiers and regressors: labels or numbers from latents at any noise level."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from scdiffuse.nn import ModulatedBlock, TimeEmbedding
 
 __all__ = ["Classifier", "ClassifierConfig", "LabelClassifier", "NoisyClassifier", "NumberRegressor"]
 
-_LEAST_SHARE = 0.01  # of the variance of a number that stays unexplained without noise
-
 
 class Classifier(Protocol):
-    """What a guide asks of a classifier."""
+    """Predicts labels or numbers from noisy latents; a guide follows its gradient."""
 
     def log_prob(self, u: Tensor, theta: Tensor, target: Tensor, *, away: bool = False) -> Tensor:
-        r"""Return how probable targets are, given noisy latents.
+        r"""Return the log-probability of targets, given noisy latents.
 
         Parameters
         ----------
@@ -43,7 +41,7 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig:
-    """Width and depth of the network of a classifier."""
+    """Settings of the network of a classifier and of its linear part."""
 
     width: int = 64
     """Width of its hidden layers."""
@@ -51,36 +49,48 @@ class ClassifierConfig:
     """Residual blocks."""
     embedding_width: int = 32
     """Width of the embedding of time."""
+    label_shrinkage: float = 2.0
+    """Cells of mean 0 that are added to each label when its mean latent is estimated."""
+    label_pseudocount: float = 0.5
+    """Cells that are added to each label when its frequency is estimated."""
+    least_unexplained: float = 0.01
+    """Least fraction of the variance of a number that stays unexplained without noise."""
+    validation_draws: int = 4_096
+    """Noisy latents that a validation is computed on."""
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth", "embedding_width"):
+        for name in ("width", "depth", "embedding_width", "validation_draws"):
             if getattr(self, name) < 1:
                 msg = f"`{name}` must be at least 1, got {getattr(self, name)}; leave it out for the default."
+                raise SettingError(msg)
+        for name in ("label_shrinkage", "label_pseudocount", "least_unexplained"):
+            if getattr(self, name) < 0.0:
+                msg = f"`{name}` must not be negative, got {getattr(self, name)}; leave it out for the default."
                 raise SettingError(msg)
 
 
 class NoisyClassifier(nn.Module):
-    r"""A linear discriminant that knows the noise, and a network for what it misses.
+    r"""Linear discriminant analysis at any noise level, and a network for what is not linear.
 
-    With :math:`y = \cos\theta\, z + \sin\theta\, \varepsilon` the noisy latent of unit variance, all is a function of
-    :math:`u = \cos\theta\, y`, the estimate of :math:`z` for a standard normal, which is 0 in pure noise. So nothing is
-    known there, and gradients by :math:`z_t` divided by :math:`\alpha_t` stay finite. Where latents are normal with the
-    covariance :math:`\Sigma` about centres :math:`m_k`, linear scores
+    With :math:`y = \cos\theta\, z + \sin\theta\, \varepsilon` the noisy latent of unit variance, both parts
+    depend on :math:`u = \cos\theta\, y`, the denoised mean of a standard normal, which is 0 in pure noise. So gradients
+    by :math:`z_t` divided by :math:`\alpha_t` stay finite. Where latents are normal with the covariance
+    :math:`\Sigma` around class means :math:`m_k`, linear scores
 
     .. math:: l_k = u^T \Lambda_\theta\, m_k, \quad \Lambda_\theta = (\cos^2\theta\, \Sigma + \sin^2\theta\, I)^{-1}
 
-    are all that can be known at any noise. They are found from the moments of the cells and not trained; the network
-    adds :math:`\cos\theta\, G(u, \theta)` and starts at 0. Latents beyond the first ``D``, such as the library size,
-    are not looked at: noise is independent in each, so that what is known of the others alone stays exact.
+    are exact at any noise level. The scores follow from the moments of the cells without training; the network adds
+    :math:`\cos\theta\, G(u, \theta)` and starts at 0. Latents beyond the first ``D``, such as the library size, are not
+    used: the noise of each latent is independent, so that scores of the first ``D`` alone stay exact.
 
     Parameters
     ----------
     n_latent
-        Number ``D`` of latents to look at.
+        Number ``D`` of latents to use.
     n_scores
         Number ``K`` of linear scores.
     config
-        Width and depth.
+        Settings of the network and the linear part.
 
     References
     ----------
@@ -88,15 +98,15 @@ class NoisyClassifier(nn.Module):
     """
 
     basis: Tensor
-    spread: Tensor
-    centres: Tensor
+    variances: Tensor
+    class_means: Tensor
 
     def __init__(self, n_latent: int, n_scores: int, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("basis", torch.eye(n_latent))
-        self.register_buffer("spread", torch.ones(n_latent))
-        self.register_buffer("centres", torch.zeros(n_scores, n_latent))
+        self.register_buffer("variances", torch.ones(n_latent))
+        self.register_buffer("class_means", torch.zeros(n_scores, n_latent))
         self.time = TimeEmbedding(config.embedding_width)
         self.read = nn.Linear(n_latent, config.width)
         self.blocks = nn.ModuleList(ModulatedBlock(config.width, config.embedding_width) for _ in range(config.depth))
@@ -106,26 +116,26 @@ class NoisyClassifier(nn.Module):
 
     @property
     def n_latent(self) -> int:
-        """Latents that it looks at."""
-        return len(self.spread)
+        """Number of latents that the classifier uses."""
+        return len(self.variances)
 
-    def settle(self, centres: Tensor, covariance: Tensor) -> None:
-        """Set what the linear scores are made of.
+    def set_linear_part(self, class_means: Tensor, covariance: Tensor) -> None:
+        """Set the class means and the covariance of the linear scores.
 
         Parameters
         ----------
-        centres
+        class_means
             Shape ``(K, D)``.
         covariance
             Shape ``(D, D)``, positive definite.
         """
-        spread, basis = torch.linalg.eigh(covariance.double())
+        variances, basis = torch.linalg.eigh(covariance.double())
         self.basis.copy_(basis)
-        self.spread.copy_(spread.clamp(min=1e-4))
-        self.centres.copy_(centres.double() @ basis)
+        self.variances.copy_(variances.clamp(min=1e-4))
+        self.class_means.copy_(class_means.double() @ basis)
 
     def explained(self, theta: Tensor, other: Tensor) -> Tensor:
-        r"""Return :math:`\cos^2\theta\, m_k^T \Lambda_\theta\, o_k`, the part of linear scores that no cell changes.
+        r"""Return :math:`\cos^2\theta\, m_k^T \Lambda_\theta\, o_k`, the constant part of linear scores.
 
         Parameters
         ----------
@@ -138,11 +148,11 @@ class NoisyClassifier(nn.Module):
         -------
         Shape ``(*, K)``.
         """
-        share = theta.cos()[..., None].square() / self._spread(theta)
-        return share @ (self.centres * other).T
+        signal = theta.cos()[..., None].square() / self._noisy_variances(theta)
+        return signal @ (self.class_means * other).T
 
     def scores(self, u: Tensor, theta: Tensor) -> Tensor:
-        """Compute linear scores and what the network adds.
+        """Compute the sum of linear scores and network.
 
         Parameters
         ----------
@@ -156,7 +166,7 @@ class NoisyClassifier(nn.Module):
         Scores, shape ``(B, K)``.
         """
         u = u[:, : self.n_latent]
-        linear = (u @ self.basis / self._spread(theta)) @ self.centres.T
+        linear = (u @ self.basis / self._noisy_variances(theta)) @ self.class_means.T
         of_time = self.time(theta.reshape(-1))
         h = self.read(u)
         for block in self.blocks:
@@ -165,8 +175,8 @@ class NoisyClassifier(nn.Module):
         summed: Tensor = linear + theta.cos()[..., None] * added
         return summed
 
-    def _spread(self, theta: Tensor) -> Tensor:
-        return theta.cos()[..., None].square() * self.spread + theta.sin()[..., None].square()
+    def _noisy_variances(self, theta: Tensor) -> Tensor:
+        return theta.cos()[..., None].square() * self.variances + theta.sin()[..., None].square()
 
 
 class LabelClassifier(NoisyClassifier):
@@ -175,28 +185,28 @@ class LabelClassifier(NoisyClassifier):
     .. math:: \log p(k \mid z_t, t) = \log \pi_k + l_k - \tfrac12 \cos^2\theta\, m_k^T \Lambda_\theta\, m_k
               + \cos\theta\, G_k + \mathrm{const},
 
-    exact without a network for normal classes of one covariance, and :math:`\pi`, the shares of the labels, in pure
-    noise.
+    exact without a network for normal classes of one covariance, and equal to :math:`\pi`, the frequencies of the
+    labels, in pure noise.
 
     Parameters
     ----------
     n_latent
-        Number ``D`` of latents to look at.
+        Number ``D`` of latents to use.
     n_labels
         Number ``K`` of labels.
     config
-        Width and depth.
+        Settings of the network and the linear part.
     """
 
-    log_shares: Tensor
+    log_frequencies: Tensor
 
     def __init__(self, n_latent: int, n_labels: int, config: ClassifierConfig) -> None:
         super().__init__(n_latent, n_labels, config)
-        self.register_buffer("log_shares", torch.full((n_labels,), -math.log(n_labels)))
+        self.register_buffer("log_frequencies", torch.full((n_labels,), -math.log(n_labels)))
 
     @torch.no_grad()
     def learn(self, means: Tensor, stds: Tensor, target: Tensor) -> None:
-        """Find shares, centres and the covariance within labels.
+        """Estimate the frequencies and mean latents of labels, and the covariance within labels.
 
         Parameters
         ----------
@@ -207,18 +217,21 @@ class LabelClassifier(NoisyClassifier):
         """
         means, stds = means[:, : self.n_latent], stds[:, : self.n_latent]
         n_cells, width = means.shape
-        own = nn.functional.one_hot(target.long(), self.log_shares.numel()).double()
+        own = nn.functional.one_hot(target.long(), self.log_frequencies.numel()).double()
         counts, latents = own.sum(dim=0), means.double()
-        centres = own.T @ latents / (counts + 2.0)[:, None]  # in cells: rare labels are drawn towards 0
-        residual = latents - own @ centres
+        class_means = own.T @ latents / (counts + self.config.label_shrinkage)[:, None]
+        residual = latents - own @ class_means
         within = residual.T @ residual + torch.diag(stds.double().square().sum(dim=0))
         eye = torch.eye(width, dtype=torch.float64)
-        self.settle(centres, (within + width * eye) / (n_cells + width))
-        self.log_shares.copy_(((counts + 0.5) / (counts + 0.5).sum()).log())
+        self.set_linear_part(class_means, (within + width * eye) / (n_cells + width))
+        counts = counts + self.config.label_pseudocount
+        self.log_frequencies.copy_((counts / counts.sum()).log())
 
     def logits(self, u: Tensor, theta: Tensor) -> Tensor:
         """Return log-probabilities of all labels, shape ``(B, K)``, for the arguments of `scores`."""
-        return (self.log_shares + self.scores(u, theta) - 0.5 * self.explained(theta, self.centres)).log_softmax(dim=-1)
+        return (
+            self.log_frequencies + self.scores(u, theta) - 0.5 * self.explained(theta, self.class_means)
+        ).log_softmax(dim=-1)
 
     def log_prob(self, u: Tensor, theta: Tensor, target: Tensor, *, away: bool = False) -> Tensor:
         """Return the log-probability of labels, or of all others; see `Classifier.log_prob`."""
@@ -236,29 +249,29 @@ class NumberRegressor(NoisyClassifier):
               (1 - \cos^2\theta\, m^T \Lambda_\theta\, m)\, e^{\cos\theta\, H(\theta)}\right),
 
     with :math:`m` the covariance of latent and number, :math:`\bar z` and :math:`\Sigma` mean and covariance of
-    latents, and the number standardised: exact without a network where both are normal together. The variance follows
-    the noise and not the cell, so that a cell far from its number is drawn there and not into uncertainty.
+    latents, and the number standardised: exact without a network where both are normal together. The variance depends
+    on the noise level and not on the cell, so that guidance moves a cell to its number and not into uncertainty.
 
     Parameters
     ----------
     n_latent
-        Number ``D`` of latents to look at.
+        Number ``D`` of latents to use.
     config
-        Width and depth.
+        Settings of the network and the linear part.
     """
 
-    middle: Tensor
+    latent_mean: Tensor
 
     def __init__(self, n_latent: int, config: ClassifierConfig) -> None:
         super().__init__(n_latent, 1, config)
-        self.register_buffer("middle", torch.zeros(1, n_latent))
+        self.register_buffer("latent_mean", torch.zeros(1, n_latent))
         self.log_factor = nn.Linear(config.embedding_width, 1)
         nn.init.zeros_(self.log_factor.weight)
         nn.init.zeros_(self.log_factor.bias)
 
     @torch.no_grad()
     def learn(self, means: Tensor, stds: Tensor, target: Tensor) -> None:
-        """Find mean and covariance of latents, and their covariance with the number.
+        """Estimate mean and covariance of latents, and the covariance of latents and number.
 
         Parameters
         ----------
@@ -269,24 +282,26 @@ class NumberRegressor(NoisyClassifier):
         """
         means, stds = means[:, : self.n_latent], stds[:, : self.n_latent]
         n_cells, width = means.shape
-        middle = means.double().mean(dim=0)
-        latents = means.double() - middle
+        latent_mean = means.double().mean(dim=0)
+        latents = means.double() - latent_mean
         whole = latents.T @ latents + torch.diag(stds.double().square().sum(dim=0))
-        slope = target.double() @ latents / (n_cells + width)
-        self.settle(slope[None], (whole + width * torch.eye(width, dtype=torch.float64)) / (n_cells + width))
-        self.middle.copy_((middle @ self.basis.cpu().double())[None])
+        covariance_with_target = target.double() @ latents / (n_cells + width)
+        self.set_linear_part(
+            covariance_with_target[None], (whole + width * torch.eye(width, dtype=torch.float64)) / (n_cells + width)
+        )
+        self.latent_mean.copy_((latent_mean @ self.basis.cpu().double())[None])
 
     def moments(self, u: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and variance, shapes ``(B,)`` and ``()`` or ``(B,)``, for the arguments of `scores`."""
-        unexplained = (1.0 - self.explained(theta, self.centres)[..., 0]).clamp(min=_LEAST_SHARE)
+        unexplained = (1.0 - self.explained(theta, self.class_means)[..., 0]).clamp(min=self.config.least_unexplained)
         factor = (theta.cos() * self.log_factor(self.time(theta))[..., 0]).exp()
-        mean = self.scores(u, theta)[:, 0] - self.explained(theta, self.middle)[..., 0]
+        mean = self.scores(u, theta)[:, 0] - self.explained(theta, self.latent_mean)[..., 0]
         return mean, unexplained * factor
 
     def log_prob(self, u: Tensor, theta: Tensor, target: Tensor, *, away: bool = False) -> Tensor:
         """Return the log-density of numbers; see `Classifier.log_prob`."""
         if away:
-            msg = "A number cannot be avoided; expected a label. Guide towards another number instead."
+            msg = "Negative guidance leads away from labels, not from numbers. Guide towards another number instead."
             raise SettingError(msg)
         mean, variance = self.moments(u, theta)
         return -0.5 * ((target - mean).square() / variance + (2.0 * math.pi * variance).log())

@@ -1,4 +1,4 @@
-"""Gradient Interpolation: two denoisers, each with its own conditions, pull at the same cells."""
+"""Gradient Interpolation: cells between two targets, such as two cell types or two time points."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from scdiffuse._core.errors import SettingError
 from scdiffuse.diffusion import DenoisedMean, Denoiser
 from scdiffuse.nn import ConditionTensors
 
-__all__ = ["Blend", "beside"]
+__all__ = ["GradientInterpolation", "pair_conditions"]
 
 
-def beside(start: ConditionTensors, target: ConditionTensors, weight: Tensor) -> ConditionTensors:
-    """Write the conditions of two targets beside each other, as `Blend` reads them.
+def pair_conditions(start: ConditionTensors, target: ConditionTensors, weight: Tensor) -> ConditionTensors:
+    """Pair the conditions of two targets, in the layout that `GradientInterpolation` reads.
 
     Parameters
     ----------
     start, target
-        Conditions that ``B`` cells leave and approach, with the same columns.
+        Conditions of ``B`` cells at weight 0 and at weight 1, with the same columns.
     weight
-        Share of the target, shape ``(B,)``, from 0 to 1.
+        Weight of the target, shape ``(B,)``, from 0 to 1.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def beside(start: ConditionTensors, target: ConditionTensors, weight: Tensor) ->
     Raises
     ------
     SettingError
-        The two are of different cells or columns, or a weight is outside of 0 to 1.
+        Numbers of cells or columns differ, or a weight is outside of 0 to 1.
     """
     shapes = [tuple(part.shape) for part in (*start, *target)]
     if shapes[:2] != shapes[2:] or weight.shape != (start.n_cells,):
@@ -45,21 +45,21 @@ def beside(start: ConditionTensors, target: ConditionTensors, weight: Tensor) ->
 
 
 @dataclass(frozen=True)
-class Blend:
-    r"""Blend the estimates of two targets.
+class GradientInterpolation:
+    r"""Interpolate between the denoised means of two targets.
 
     .. math:: \mathrm{mean} = (1 - w)\, \mathrm{mean}_a(z_t, c_a) + w\, \mathrm{mean}_b(z_t, c_b)
 
-    As :math:`\mathrm{mean} = (z_t + \sigma_t^2 \nabla \log p_t) / \alpha_t`, this blends the gradients of the two log
-    densities: the cells are drawn towards :math:`p_a^{1-w}\, p_b^w` at each level of noise. The conditions that it is
-    given are those of `beside`; each cell has its own weight.
+    As :math:`\mathrm{mean} = (z_t + \sigma_t^2 \nabla \log p_t) / \alpha_t`, this interpolates between the gradients of
+    the two log densities: cells move towards :math:`p_a^{1-w}\, p_b^w` at each noise level. Each cell has its own
+    weight, which `pair_conditions` puts beside the two sets of conditions.
 
     Parameters
     ----------
     start
-        Denoiser of what the cells leave; guided or not.
+        Denoiser of the start; guided or not.
     target
-        Denoiser of what they approach; may be the same.
+        Denoiser of the target; may be the same.
 
     References
     ----------
@@ -70,35 +70,33 @@ class Blend:
     target: Denoiser
 
     def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
-        """Settle the conditions of ``B`` cells.
+        """Fix both sets of conditions of ``B`` cells.
 
         Parameters
         ----------
         conditions
-            What `beside` returned, or rows of it.
+            Conditions as `pair_conditions` returns them, or rows of these.
 
         Returns
         -------
-        The blended estimate of those cells' clean latents; a target of no weight is not computed.
+        A function that returns the interpolated means of these cells; a target of weight 0 is not computed.
         """
         n_codes, n_values = conditions.codes.shape[1] // 2, conditions.values.shape[1] // 2
-        here = ConditionTensors(conditions.codes[:, :n_codes], conditions.values[:, :n_values])
-        there = ConditionTensors(conditions.codes[:, n_codes:], conditions.values[:, n_values:-1])
+        of_start = ConditionTensors(conditions.codes[:, :n_codes], conditions.values[:, :n_values])
+        of_target = ConditionTensors(conditions.codes[:, n_codes:], conditions.values[:, n_values:-1])
         weight = conditions.values[:, -1:]
-        known = ~weight.isnan()
-        if bool((weight[known] == 0.0).all()) or (self.start is self.target and _are_same(here, there)):
-            return self.start.condition_on(here)
-        if bool((weight[known] == 1.0).all()):
-            return self.target.condition_on(there)
-        leaves, approaches = self.start.condition_on(here), self.target.condition_on(there)
+        has_weight = ~weight.isnan()
+        if bool((weight[has_weight] == 0.0).all()) or (self.start is self.target and _are_same(of_start, of_target)):
+            return self.start.condition_on(of_start)
+        if bool((weight[has_weight] == 1.0).all()):
+            return self.target.condition_on(of_target)
+        at_start, at_target = self.start.condition_on(of_start), self.target.condition_on(of_target)
 
         def denoised_mean(z_t: Tensor, t: Tensor) -> Tensor:
-            return torch.lerp(leaves(z_t, t), approaches(z_t, t), weight.to(z_t.dtype))
+            return torch.lerp(at_start(z_t, t), at_target(z_t, t), weight.to(z_t.dtype))
 
         return denoised_mean
 
 
-def _are_same(here: ConditionTensors, there: ConditionTensors) -> bool:
-    return torch.equal(here.codes, there.codes) and torch.equal(
-        here.values.nan_to_num(9e9), there.values.nan_to_num(9e9)
-    )
+def _are_same(one: ConditionTensors, other: ConditionTensors) -> bool:
+    return torch.equal(one.codes, other.codes) and torch.equal(one.values.nan_to_num(9e9), other.values.nan_to_num(9e9))

@@ -1,4 +1,4 @@
-"""When guides act, and how strongly: checks that all of them share."""
+"""Guidance intervals and scales: checks that all guides share."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 from scdiffuse._core.errors import SettingError
 
-__all__ = ["ALWAYS", "inside", "require_interval", "require_strength"]
+__all__ = ["ALWAYS", "inside", "require_interval", "require_scale"]
 
 ALWAYS: Final = (0.0, 1.0)
 """The interval of all times."""
 
 
 def inside(t: Tensor, interval: tuple[float, float]) -> Tensor:
-    """Say which times lie in an interval, bounds included.
+    """Tell which times lie in an interval, bounds included.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ def inside(t: Tensor, interval: tuple[float, float]) -> Tensor:
 
 
 def require_interval(interval: tuple[float, float]) -> None:
-    """Refuse an interval that is none.
+    """Check a guidance interval.
 
     Parameters
     ----------
     interval
-        What was given.
+        Lower and higher time.
 
     Raises
     ------
@@ -52,26 +52,26 @@ def require_interval(interval: tuple[float, float]) -> None:
         or not all(isinstance(one, int | float) for one in numbers)
         or not (0.0 <= numbers[0] < numbers[1] <= 1.0)
     ):
-        msg = f"The interval of guidance must run from a lower to a higher time within 0 to 1, got {interval}."
+        msg = f"The guidance interval must run from a lower to a higher time within 0 to 1, got {interval}."
         raise SettingError(msg + " Give `(0, 1)` for all times; 1 is pure noise.")
 
 
-def require_strength(strength: object, name: str) -> None:
-    """Refuse a strength that is none.
+def require_scale(scale: object, name: str) -> None:
+    """Check a guidance scale.
 
     Parameters
     ----------
-    strength
-        What was given.
+    scale
+        The guidance scale.
     name
-        What it is the strength of.
+        What the scale belongs to, for the message.
 
     Raises
     ------
     SettingError
-        It is not a number, negative, or infinite.
+        `scale` is not a number, negative, or infinite.
     """
-    is_number = isinstance(strength, int | float) and not isinstance(strength, bool)
-    if not is_number or not 0.0 <= strength < math.inf:  # type: ignore[operator]
-        msg = f"The strength of {name} must be 0 or more, got {strength!r}; expected a finite number."
-        raise SettingError(msg + " Strength 1 is the model as learnt.")
+    is_number = isinstance(scale, int | float) and not isinstance(scale, bool)
+    if not is_number or not 0.0 <= scale < math.inf:  # type: ignore[operator]
+        msg = f"The scale of {name} must be 0 or more, got {scale!r}; expected a finite number."
+        raise SettingError(msg + " Scale 1 is the model as learnt.")

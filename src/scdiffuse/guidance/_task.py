@@ -1,4 +1,4 @@
-"""What training a classifier of noisy latents means, and how well it does at each noise."""
+"""Training of a classifier of noisy latents, and its accuracy at each noise level."""
 
 from __future__ import annotations
 
@@ -16,31 +16,30 @@ from scdiffuse.diffusion import add_noise, angle, scales
 from scdiffuse.guidance._classifiers import LabelClassifier, NumberRegressor
 from scdiffuse.nn import draw_tensors
 
-__all__ = ["LEVELS", "ClassifierTask", "NoisyCells"]
+__all__ = ["NOISE_LEVELS", "ClassifierTask", "NoisyCells"]
 
-LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Times at which accuracy is measured, from no noise to nothing else."""
-_DRAWS = 4096
-_AT_ONCE = 1024
+NOISE_LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Times at which accuracy is measured, from no noise to pure noise."""
+_AT_ONCE = 1024  # cells of a block of the validation, which has its own random stream
 
 
 class NoisyCells(NamedTuple):
-    """Cells that a classifier learns from."""
+    """Latents and labels that a classifier learns from."""
 
     means: Tensor
     """Mean of each latent, standardised, ``float32``, shape ``(N, D)``."""
     stds: Tensor
-    """Deviation of each latent, same shape."""
+    """Standard deviation of each latent, same shape."""
     target: Tensor
     """Code of each label, or standardised numbers, ``float32``, shape ``(N,)``."""
 
     def draw(self, rows: Tensor, t: Tensor, normals: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw latents and their noise.
+        """Draw noisy latents.
 
         Parameters
         ----------
         rows
-            Which cells, shape ``(B,)``.
+            Positions of cells, shape ``(B,)``.
         t
             Times, shape ``(B,)``.
         normals
@@ -56,21 +55,21 @@ class NoisyCells(NamedTuple):
 
 
 class ClassifierTask:
-    r"""Learn labels or numbers of latents at any noise, as minus their log-probability.
+    r"""Learn labels or numbers of latents at any noise level; the loss is the negative log-likelihood.
 
-    Angles of time are even between data and noise, so that the whole range is learnt. Each visit of a cell draws its
-    latent afresh from its posterior.
+    Angles of time are uniform between data and noise, so that the whole range is learnt. Each visit to a cell draws a
+    new latent from its posterior.
 
     Parameters
     ----------
     classifier
-        Network to train; its moments are found from the training cells here.
+        Network to train; its linear part is set from the moments of the training cells.
     cells
         All cells.
     train, validation
-        Positions of the cells to learn from and of those to stop by.
+        Positions of the cells to train and to validate with.
     seed
-        Seed of the draws to validate with.
+        Seed of the validation's draws.
     """
 
     def __init__(
@@ -91,23 +90,23 @@ class ClassifierTask:
         classifier.learn(cells.means[rows], cells.stds[rows], cells.target[rows])
 
     def loss(self, cells: NDArray[np.int64], draws: Draws, *, progress: float = 1.0) -> Tensor:
-        """Compute the loss of some cells, with fresh draws.
+        """Compute the loss of some cells, with new draws.
 
         Parameters
         ----------
         cells
             Positions among the training cells, shape ``(B,)``.
         draws
-            The source of all that is drawn for these cells.
+            Random numbers of these cells.
         progress
-            Of no account here: the loss is the same all along.
+            Not used: the loss stays the same during training.
 
         Returns
         -------
         Mean loss in nats, shape ``()``.
         """
-        normals, levels = draw_tensors(draws, normals=(2, self.cells.means.shape[1]), uniforms=1)
-        return self._losses(torch.from_numpy(self.train[cells]), _times(levels[:, 0]), normals).mean()
+        normals, uniforms = draw_tensors(draws, normals=(2, self.cells.means.shape[1]), uniforms=1)
+        return self._losses(torch.from_numpy(self.train[cells]), _times(uniforms[:, 0]), normals).mean()
 
     @torch.no_grad()
     def validate(self, part: Part = WHOLE) -> float:
@@ -116,28 +115,28 @@ class ClassifierTask:
         Parameters
         ----------
         part
-            The share of the blocks of cells to look at.
+            Part of the blocks of cells to use.
 
         Returns
         -------
         Mean loss in nats; for a part, its summand of the mean.
         """
-        rng = generator(self.seed, "validation of a classifier")
+        rng, n_draws = generator(self.seed, "validation of a classifier"), self.classifier.config.validation_draws
         n = len(self.validation)
-        cells = np.tile(self.validation, max(1, math.ceil(_DRAWS / n)))
-        levels = torch.from_numpy((rng.permutation(cells.size) + 0.5) / cells.size).float()
+        cells = np.tile(self.validation, max(1, math.ceil(n_draws / n)))
+        uniforms = torch.from_numpy((rng.permutation(cells.size) + 0.5) / cells.size).float()
         total = 0.0
         for at in part.of(-(-cells.size // _AT_ONCE)):
             block = slice(at * _AT_ONCE, (at + 1) * _AT_ONCE)
             rows = torch.from_numpy(cells[block])
             draws = Draws.of(generator(self.seed, "validation of a classifier", at), len(rows))
             normals, _ = draw_tensors(draws, normals=(2, self.cells.means.shape[1]), uniforms=0)
-            total += float(self._losses(rows, _times(levels[block]), normals).sum())
+            total += float(self._losses(rows, _times(uniforms[block]), normals).sum())
         return total / cells.size
 
     @torch.no_grad()
     def accuracy(self, cells: NDArray[np.int64]) -> list[float]:
-        """Measure how well cells are recognised at each of `LEVELS`.
+        """Measure how well labels or numbers are predicted at each of `NOISE_LEVELS`.
 
         Parameters
         ----------
@@ -146,15 +145,15 @@ class ClassifierTask:
 
         Returns
         -------
-        Share of labels that are right; or for numbers, the share of their variance that is explained (0 is no better
-        than the mean, below 0 worse).
+        Accuracy of labels; for numbers, the fraction of their variance that is explained (0 is no better than the
+        mean, below 0 worse).
         """
-        repeats = max(1, math.ceil(_DRAWS / 4 / len(cells)))
+        repeats = max(1, math.ceil(self.classifier.config.validation_draws / 4 / len(cells)))
         rows = torch.from_numpy(np.tile(cells, repeats))
         draws = torch.Generator().manual_seed(int(generator(self.seed, "accuracy").integers(2**63)))
         device = self.classifier.basis.device
         target, found = self.cells.target[rows].to(device), []
-        for level in LEVELS:
+        for level in NOISE_LEVELS:
             normals = torch.randn(len(rows), 2, self.cells.means.shape[1], generator=draws)
             u, theta = self.cells.draw(rows, torch.full((len(rows),), level), normals)
             u, theta = u.to(device), theta.to(device)
@@ -186,7 +185,7 @@ class ClassifierTask:
         return -self.classifier.log_prob(u.to(device), theta.to(device), self.cells.target[rows].to(device))
 
 
-def _times(levels: Tensor) -> Tensor:
-    """Turn uniform numbers into times whose angles are even."""
-    theta = levels * (math.pi / 2)
+def _times(uniforms: Tensor) -> Tensor:
+    """Turn uniform numbers into times whose angles are uniform."""
+    theta = uniforms * (math.pi / 2)
     return theta.sin() / (theta.sin() + theta.cos())
