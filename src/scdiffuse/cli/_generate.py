@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -66,8 +66,7 @@ def generate(
         ),
     ] = None,
     solver: Annotated[
-        Literal["euler", "heun", "multistep"] | None,
-        typer.Option(help="ODE solver; without it, that of the model."),
+        str | None, typer.Option(help="ODE solver: euler, heun or multistep; without it, that of the model.")
     ] = None,
     solver_steps: SolverSteps = None,
     batch_size: BatchSize = 4096,
