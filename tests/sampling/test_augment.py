@@ -1,4 +1,4 @@
-"""Real cells stay as they are, and generated ones fill up what is missing."""
+"""Real cells stay as they are, and generated ones are added to rare labels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from tests.fitted_model import assert_same_uns
 
 from scdiffuse._core.errors import ConditionError, CountsError, NotFittedError, SettingError, UnknownNameError
 from scdiffuse.cells.datasets import pbmc68k
@@ -33,7 +34,7 @@ def _counts(cells: ad.AnnData) -> dict[Any, int]:
 
 
 @pytest.mark.parametrize(
-    ("to", "expected"),
+    ("n_per_label", "expected"),
     [
         ("max", {"T": 48, "NK": 48, "B": 48}),
         ("median", {"T": 48, "NK": 48, "B": 48}),
@@ -45,9 +46,9 @@ def _counts(cells: ad.AnnData) -> dict[Any, int]:
     ids=str,
 )
 def test_labels_get_as_many_cells_as_asked_for(
-    fitted: CellGenerator, uneven: ad.AnnData, to: Any, expected: dict[str, int]
+    fitted: CellGenerator, uneven: ad.AnnData, n_per_label: Any, expected: dict[str, int]
 ) -> None:
-    assert _counts(fitted.augment(uneven, by="cell_type", to=to, progress=False)) == expected
+    assert _counts(fitted.augment(uneven, by="cell_type", n_per_label=n_per_label, progress=False)) == expected
 
 
 def test_real_cells_are_not_touched(fitted: CellGenerator, uneven: ad.AnnData) -> None:
@@ -64,7 +65,7 @@ def test_real_cells_are_not_touched(fitted: CellGenerator, uneven: ad.AnnData) -
 def test_generated_cells_are_those_that_generate_makes(fitted: CellGenerator, uneven: ad.AnnData) -> None:
     both = fitted.augment(uneven, by="cell_type", seed=5, progress=False)
     made = both[both.obs["source"] == "generated"]
-    again = fitted.generate(where=pd.DataFrame({"cell_type": ["B"], "n": [43]}), seed=5, progress=False)
+    again = fitted.generate(where=pd.DataFrame({"cell_type": ["B"], "n_cells": [43]}), seed=5, progress=False)
     assert isinstance(again, ad.AnnData)
     assert (made.X != again.X).nnz == 0
     assert made.obs["treated"].astype(bool).tolist() == again.obs["treated"].astype(bool).tolist()
@@ -85,10 +86,13 @@ def test_augmented_cells_can_be_written_and_read(fitted: CellGenerator, uneven: 
     read = ad.read_h5ad(tmp_path / "both.h5ad")
     assert _counts(read) == _counts(both)
     assert list(read.obs["source"].cat.categories) == ["real", "generated"]
+    assert_same_uns(read.uns, both.uns)
+    settings = both.uns["scdiffuse"]["settings"]
+    assert (settings["augment"], settings["n_per_label"], settings["n_generated"]) == ("cell_type", "max", 43)
 
 
 def test_nothing_is_generated_where_nothing_is_missing(fitted: CellGenerator, uneven: ad.AnnData) -> None:
-    both = fitted.augment(uneven, by="cell_type", to=1, progress=False)
+    both = fitted.augment(uneven, by="cell_type", n_per_label=1, progress=False)
     assert set(both.obs["source"]) == {"real"}
     assert both.n_obs == uneven.n_obs
 
@@ -109,10 +113,10 @@ def test_genes_that_the_model_does_not_know_are_left_out_with_a_warning(
     [
         ({"by": "cell_typ"}, UnknownNameError, "is not a condition of this model.*Did you mean 'cell_type'"),
         ({"by": "day"}, ConditionError, "whose values are numbers; expected a condition with labels"),
-        ({"by": "cell_type", "to": "most"}, SettingError, "`to` is 'most'; expected 'max', 'median'"),
-        ({"by": "cell_type", "to": 0}, SettingError, "`to` asks for 0 cells of a label"),
-        ({"by": "cell_type", "to": {"B": 2.5}}, SettingError, "`to` asks for 2.5 cells of a label"),
-        ({"by": "cell_type", "to": {"BB": 9}}, UnknownNameError, "`to` names 'BB'.*Did you mean 'B'"),
+        ({"by": "cell_type", "n_per_label": "most"}, SettingError, "`n_per_label` is 'most'; expected 'max', 'median'"),
+        ({"by": "cell_type", "n_per_label": 0}, SettingError, "`n_per_label` asks for 0 cells of a label"),
+        ({"by": "cell_type", "n_per_label": {"B": 2.5}}, SettingError, "`n_per_label` asks for 2.5 cells of a label"),
+        ({"by": "cell_type", "n_per_label": {"BB": 9}}, UnknownNameError, "`n_per_label` names 'BB'.*Did you mean 'B'"),
     ],
     ids=str,
 )
@@ -135,14 +139,14 @@ def test_cells_that_do_not_fit_are_refused(fitted: CellGenerator, uneven: ad.Ann
         CellGenerator(simulated, conditions=["cell_type"]).augment(uneven, by="cell_type")
 
 
-def test_a_rare_type_of_real_cells_is_filled_up_and_not_copied(small: ModelConfig) -> None:
+def test_a_rare_type_of_real_cells_is_augmented_and_not_copied(small: ModelConfig) -> None:
     """Of 700 blood cells, the CD34+ ones are fewest; what is added is new, whole, and of their genes."""
     cells = pbmc68k()
     model = CellGenerator(cells, conditions=["cell_type"], config=small).fit(max_epochs=2, progress=False)
     known = cells[:, model.genes].copy()
     rarest = known.obs["cell_type"].value_counts().idxmin()
     n_real = int((known.obs["cell_type"] == rarest).sum())
-    both = model.augment(known, by="cell_type", to={rarest: n_real + 40}, progress=False)
+    both = model.augment(known, by="cell_type", n_per_label={rarest: n_real + 40}, progress=False)
     made = both[both.obs["source"] == "generated"]
     assert n_real < 30
     assert (made.n_obs, set(made.obs["cell_type"])) == (40, {rarest})

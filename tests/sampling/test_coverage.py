@@ -26,7 +26,7 @@ TRAINING = VOCABULARY.encode(OBS).distinct()
 
 
 def support(**where: object) -> Support:
-    return find_support(VOCABULARY, TRAINING, plan_conditions(VOCABULARY, TRAINING, n=1, where=where))
+    return find_support(VOCABULARY, TRAINING, plan_conditions(VOCABULARY, TRAINING, n_cells=1, where=where))
 
 
 def test_cells_of_a_combination_and_of_its_labels_are_counted() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests.fitted_model import assert_same_uns, networks_of
 
 from scdiffuse._core.errors import (
     ConditionError,
@@ -42,8 +43,8 @@ def wide(simulated: ad.AnnData) -> CellGenerator:
     """A model of the default width whose networks say something."""
     model = CellGenerator(simulated, conditions=["cell_type"], config=ModelConfig()).fit(max_epochs=1, progress=False)
     draws = torch.Generator().manual_seed(0)
-    assert model._networks is not None
-    for network in (model._networks.denoiser, model._networks.autoencoder.decoder):
+    networks = networks_of(model)
+    for network in (networks.denoiser, networks.autoencoder.decoder):
         for weight in network.parameters():
             weight.data += 0.05 * torch.randn(weight.shape, generator=draws)
     return model
@@ -51,8 +52,8 @@ def wide(simulated: ad.AnnData) -> CellGenerator:
 
 @pytest.fixture(scope="module")
 def many(wide: CellGenerator) -> ad.AnnData:
-    """Cells of one chunk, more than the networks see at once."""
-    return _made(wide, 600, chunk=1000, seed=3, steps=3)
+    """Cells of one batch, more than the networks see at once."""
+    return _made(wide, 600, batch_size=1000, seed=3, solver_steps=3)
 
 
 def test_cells_are_integer_counts_of_the_trained_genes(fitted: CellGenerator) -> None:
@@ -74,21 +75,21 @@ def test_conditions_come_back_in_the_words_of_the_user(fitted: CellGenerator) ->
 
 
 def test_conditions_left_open_follow_the_training_cells(fitted: CellGenerator) -> None:
-    obs = _made(fitted, 600, steps=1).obs
+    obs = _made(fitted, 600, solver_steps=1).obs
     assert obs["cell_type"].isna().mean() == pytest.approx(0.04, abs=0.03)
     assert obs["cell_type"].value_counts(normalize=True)["NK"] == pytest.approx(1 / 3, abs=0.08)
 
 
-@pytest.mark.parametrize(("chunk", "n"), [(7, 100), (64, 600), (1000, 10)])
-def test_chunk_and_number_change_no_cell(wide: CellGenerator, many: ad.AnnData, chunk: int, n: int) -> None:
-    assert _same(_made(wide, n, chunk=chunk, seed=3, steps=3), many[:n])
+@pytest.mark.parametrize(("batch_size", "n"), [(7, 100), (64, 600), (1000, 10)])
+def test_batch_size_and_number_change_no_cell(wide: CellGenerator, many: ad.AnnData, batch_size: int, n: int) -> None:
+    assert _same(_made(wide, n, batch_size=batch_size, seed=3, solver_steps=3), many[:n])
 
 
 def test_cells_of_other_conditions_share_no_noise(fitted: CellGenerator) -> None:
     counts = [_made(fitted, 300, where={**NONE, "cell_type": label}).X.toarray() for label in ("B", "T")]
-    depths = np.corrcoef(*(one.sum(axis=1) for one in counts))
+    library_sizes = np.corrcoef(*(one.sum(axis=1) for one in counts))
     z = [(one - one.mean(axis=0)) / (one.std(axis=0) + 1e-9) for one in counts]
-    assert abs(depths[0, 1]) < 0.2
+    assert abs(library_sizes[0, 1]) < 0.2
     assert abs(np.mean(z[0] * z[1])) < 4 / np.sqrt(z[0].size)
 
 
@@ -128,12 +129,12 @@ def test_a_table_asks_for_each_cell(fitted: CellGenerator) -> None:
 
 
 def test_a_table_asks_for_numbers_of_cells(fitted: CellGenerator) -> None:
-    obs = _made(fitted, where=pd.DataFrame({"cell_type": ["B", "T"], "n": [3, 5]})).obs
+    obs = _made(fitted, where=pd.DataFrame({"cell_type": ["B", "T"], "n_cells": [3, 5]})).obs
     assert list(obs["cell_type"]) == ["B"] * 3 + ["T"] * 5
 
 
-def test_as_many_cells_as_were_fitted_unless_told(fitted: CellGenerator, simulated: ad.AnnData) -> None:
-    assert _made(fitted, steps=1).n_obs == simulated.n_obs
+def test_as_many_cells_as_were_fitted_unless_asked(fitted: CellGenerator, simulated: ad.AnnData) -> None:
+    assert _made(fitted, solver_steps=1).n_obs == simulated.n_obs
 
 
 @pytest.mark.parametrize("where", [{"cell_typ": "B"}, {"cell_type": "b"}])
@@ -150,16 +151,16 @@ def test_text_for_a_number_is_refused(fitted: CellGenerator) -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"n": 0}, "`n` must be at least 1, got 0"),
-        ({"chunk": 0}, "`chunk` must be at least 1, got 0; 4096"),
-        ({"steps": 0}, "`n_steps` must be at least 1, got 0"),
-        ({"guidance": -1.0}, "guidance must be 0 or more, got -1.0"),
+        ({"n_cells": 0}, "`n_cells` must be at least 1, got 0"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1, got 0; 4096"),
+        ({"solver_steps": 0}, "`solver_steps` must be at least 1, got 0"),
+        ({"guidance": -1.0}, "`guidance` must be 0 or more, got -1.0"),
         ({"library_size": 0}, "`library_size` must hold whole numbers of at least 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(fitted: CellGenerator, asked: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingError, match=words):
-        fitted.generate(**{"n": 5, **asked})
+        fitted.generate(**{"n_cells": 5, **asked})
 
 
 def test_an_unknown_solver_is_refused(fitted: CellGenerator) -> None:
@@ -183,47 +184,44 @@ def test_generated_library_sizes_stay_in_the_training_range(fitted: CellGenerato
 
 
 def test_uns_tells_where_cells_come_from(fitted: CellGenerator) -> None:
-    told = _made(fitted, 4, seed=5, guidance=2.0, where={"day": 1.0}, library_size=[9, 9, 9, 9]).uns["scdiffuse"]
-    assert (told["seed"], len(told["model_hash"])) == (5, 16)
-    assert json.loads(told["settings"]) == {
-        "n": 4,
+    uns = _made(fitted, 4, seed=5, guidance=2.0, where={"day": 1.0}, library_size=[9, 9, 9, 9]).uns["scdiffuse"]
+    assert (uns["seed"], len(uns["model_hash"]), uns["version"]) == (5, 16, version("scdiffuse"))
+    guidance = {"scale": 2.0, "toward": {}, "away": {}, "interval": np.array([0.0, 1.0]), "composition": "joint"}
+    settings = {
+        "n_cells": 4,
         "where": {"day": 1.0},
-        "guidance": 2.0,
-        "guide": None,
-        "avoid": None,
-        "interval": [0.0, 1.0],
-        "composition": "joint",
-        "classifiers": {},
-        "steps": 4,
+        "guidance": {**guidance, "classifiers": {}},
+        "solver_steps": 4,
         "solver": "multistep",
         "library_size": "4 numbers",
     }
+    assert_same_uns(uns["settings"], settings)
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("chunk", [8, 100])
-def test_a_file_holds_the_cells_of_memory(fitted: CellGenerator, tmp_path: Path, chunk: int) -> None:
-    path = fitted.generate(30, to=tmp_path / "cells.h5ad", chunk=chunk, progress=False)
+@pytest.mark.parametrize("batch_size", [8, 100])
+def test_a_file_holds_the_cells_of_memory(fitted: CellGenerator, tmp_path: Path, batch_size: int) -> None:
+    path = fitted.generate(30, path=tmp_path / "cells.h5ad", batch_size=batch_size, progress=False)
     assert path == tmp_path / "cells.h5ad"
     held, made = ad.read_h5ad(tmp_path / "cells.h5ad"), _made(fitted, 30)
     assert (held.X != made.X).nnz == 0
     pd.testing.assert_frame_equal(held.obs, made.obs)
     pd.testing.assert_frame_equal(held.var, made.var)
-    assert held.uns == made.uns
+    assert_same_uns(held.uns, made.uns)
 
 
-def test_a_file_is_overwritten_only_when_told(fitted: CellGenerator, tmp_path: Path) -> None:
+def test_a_file_is_overwritten_only_when_asked(fitted: CellGenerator, tmp_path: Path) -> None:
     path = tmp_path / "cells.h5ad"
-    fitted.generate(5, to=path, progress=False)
+    fitted.generate(5, path=path, progress=False)
     with pytest.raises(OutputExistsError, match=r"cells.h5ad' already exists; nothing was written. Pass `overwrite"):
-        fitted.generate(6, to=path, progress=False)
-    fitted.generate(7, to=path, overwrite=True, progress=False)
+        fitted.generate(6, path=path, progress=False)
+    fitted.generate(7, path=path, overwrite=True, progress=False)
     assert ad.read_h5ad(path).n_obs == 7
 
 
 def test_out_of_memory_names_the_setting(fitted: CellGenerator) -> None:
-    with pytest.raises(OutOfMemoryError, match=r"ran out of memory. Lower `chunk`, or write to a file with `to`"):
-        fitted.generate(10**15, chunk=10**15, progress=False)
+    with pytest.raises(OutOfMemoryError, match=r"memory. Lower `batch_size`, or write to a file with `path`"):
+        fitted.generate(10**15, batch_size=10**15, progress=False)
 
 
 @pytest.mark.parametrize("names", [{}, {"conditions": "cell_type"}, {"continuous": ["day"]}], ids=str)
@@ -231,9 +229,9 @@ def test_any_set_of_conditions_will_do(
     simulated: ad.AnnData, small: ModelConfig, tmp_path: Path, names: dict[str, Any]
 ) -> None:
     model = CellGenerator(simulated, config=small, **names).fit(progress=False)
-    cells = _made(model, 20, chunk=6)
+    cells = _made(model, 20, batch_size=6)
     assert list(cells.obs.columns) == [*model.conditions.names, "source"]
-    model.generate(20, chunk=9, to=tmp_path / "cells.h5ad", progress=False)
+    model.generate(20, batch_size=9, path=tmp_path / "cells.h5ad", progress=False)
     assert (ad.read_h5ad(tmp_path / "cells.h5ad").X != cells.X).nnz == 0
 
 

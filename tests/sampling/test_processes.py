@@ -14,6 +14,7 @@ from typing import Any
 import anndata as ad
 import pytest
 import torch
+from tests.fitted_model import networks_of
 
 from scdiffuse.generator import CellGenerator, load
 from scdiffuse.model import ModelConfig
@@ -43,7 +44,7 @@ with joined("cpu"):
     )
     model.fit(folder, progress=False)
     if cells:
-        model.generate(1100, seed=1, to=cells, chunk=300, progress=False)
+        model.generate(1100, seed=1, path=cells, batch_size=300, progress=False)
 """
 
 
@@ -62,17 +63,15 @@ def _work_together(*words: object, n: int = 2) -> list[subprocess.CompletedProce
         )
         for rank in range(n)
     ]
-    told = [one.communicate(timeout=300)[1] for one in running]
+    errors = [one.communicate(timeout=300)[1] for one in running]
     return [
         subprocess.CompletedProcess(one.args, one.returncode, stderr=text)
-        for one, text in zip(running, told, strict=True)
+        for one, text in zip(running, errors, strict=True)
     ]
 
 
 def _assert_close(x: CellGenerator, y: CellGenerator) -> None:
-    assert x._networks is not None
-    assert y._networks is not None
-    left, right = x._networks.copies(), y._networks.copies()
+    left, right = networks_of(x).copies(), networks_of(y).copies()
     assert left.keys() == right.keys()
     for name, tensor in left.items():
         torch.testing.assert_close(tensor, right[name], rtol=1e-5, atol=1e-5, equal_nan=True, msg=name)

@@ -13,9 +13,9 @@ from scdiffuse.sampling._trajectory_figure import plot_trajectory
 
 @pytest.fixture(scope="module")
 def path(fitted: CellGenerator) -> ad.AnnData:
-    """Two branches of three steps."""
+    """Two branches of three states."""
     to = {"b": {"cell_type": "B"}, "nk": {"cell_type": "NK"}}
-    return fitted.trajectory({"cell_type": "T"}, to, n=5, solver_steps=3, progress=False)
+    return fitted.trajectory({"cell_type": "T"}, to, n_cells=5, n_states=3, progress=False)
 
 
 def test_every_cell_has_a_line_in_every_branch(path: ad.AnnData) -> None:

@@ -187,7 +187,7 @@ def _by_branch(
     to: Mapping[str, Any] | None, guidance: Scale | Guidance | Mapping[str, Guidance]
 ) -> dict[str, tuple[Any, Guidance]]:
     """Divide what is asked for by branch; what is not by branch is asked of all."""
-    targets = {str(name): one for name, one in to.items()} if to and _are_mappings(to) else None
+    targets = {str(name): one for name, one in to.items()} if to and _is_by_branch(to) else None
     guides = (
         {str(name): one for name, one in guidance.items() if isinstance(one, Guidance)}
         if isinstance(guidance, Mapping) and any(isinstance(one, Guidance) for one in guidance.values())
@@ -209,5 +209,5 @@ def _by_branch(
     }
 
 
-def _are_mappings(asked: Mapping[str, Any]) -> bool:
-    return all(isinstance(one, Mapping) for one in asked.values())
+def _is_by_branch(asked: object) -> bool:
+    return isinstance(asked, Mapping) and all(isinstance(one, Mapping) for one in asked.values())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scdiffuse._core.errors import SettingError, UnknownNameError, did_you_mean
 from scdiffuse.cells import Conditions, ConditionTable
 from scdiffuse.diffusion import Denoiser
-from scdiffuse.guidance import Avoided, ClassifierGuide, ConditionFree, require_strength
+from scdiffuse.guidance import ClassifierFreeGuide, ClassifierGuide, NegativeTarget
 from scdiffuse.model import AttachedClassifier
 from scdiffuse.sampling._checks import warn_column
 from scdiffuse.sampling._guidance import Guidance, is_per_cell, single_value, split_target
@@ -40,7 +40,7 @@ class BoundGuidance:
         guided: NDArray[np.bool_] = np.asarray(self._scale()) != 0
         return np.broadcast_to(guided, len(self.conditions.names))
 
-    def away(self) -> tuple[Avoided, ...]:
+    def away(self) -> tuple[NegativeTarget, ...]:
         """List the conditions that cells keep away from; a label that only a classifier knows is left to it.
 
         Raises
@@ -53,7 +53,7 @@ class BoundGuidance:
         found, conditions = [], self.conditions
         for name, target in (self.guidance.away or {}).items():
             value, scale = split_target(name, target, "away")
-            value = single_value(name, value)
+            value = single_value(name, value, "away")
             if name in self.classifiers and value not in conditions.categorical.get(name, ()):
                 continue
             known = [*conditions.names, *self.classifiers]
@@ -63,7 +63,7 @@ class BoundGuidance:
             table = conditions.encode(pd.DataFrame({name: pd.Series([value], dtype=object)}), partial=True)
             numbers = np.concatenate([table.codes[0], table.values[0]])
             at = conditions.names.index(name)
-            found.append(Avoided(at, float(numbers[at]), scale))
+            found.append(NegativeTarget(at, float(numbers[at]), scale))
         return tuple(found)
 
     def classifier_free(self, plain: Denoiser, *, away: bool = True) -> Denoiser:
@@ -79,9 +79,9 @@ class BoundGuidance:
         if not self.conditions.names:
             return plain
         kept_from = self.away() if away else ()
-        avoid = tuple(one for one in kept_from if self.conditions.names[one.condition] not in self.classifiers)
+        targets = tuple(one for one in kept_from if self.conditions.names[one.condition] not in self.classifiers)
         interval = (float(self.guidance.interval[0]), float(self.guidance.interval[1]))
-        return ConditionFree(plain, self._scale(), interval, self.guidance.composition, avoid)
+        return ClassifierFreeGuide(plain, self._scale(), interval, self.guidance.composition, targets)
 
     def with_classifiers(self, denoiser: Denoiser, *, interval: tuple[float, float] | None = None) -> Denoiser:
         """Wrap a denoiser in the classifiers asked for, if any.
@@ -134,7 +134,7 @@ class BoundGuidance:
         for name, target, away in self._asked():
             argument = "away" if away else "toward"
             value, scale = split_target(name, target, argument)
-            listed = list(value) if is_per_cell(value) and not away else [single_value(name, value)]
+            listed = list(value) if is_per_cell(value) and not away else [single_value(name, value, argument)]
             if is_per_cell(value) and len(listed) != n_cells:
                 msg = (
                     f"`toward` gives {name!r} {len(listed)} values for {n_cells} cells; give one value, or one a cell."
@@ -200,9 +200,8 @@ class BoundGuidance:
         scale = self.guidance.scale
         if not isinstance(scale, Mapping):
             return scale
-        for name, one in scale.items():
+        for name in scale:
             self.conditions.require(name)
-            require_strength(one, f"guidance towards {name!r}")
         return tuple(float(scale.get(name, 1.0)) for name in self.conditions.names)
 
     def _asked(self) -> list[tuple[str, Any, bool]]:

@@ -11,13 +11,13 @@ import torch
 from scdiffuse._core.errors import ConditionError, ExtrapolationWarning, SettingError
 from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, plan_conditions
 from scdiffuse.diffusion import Solver, angle
-from scdiffuse.guidance import Avoided
+from scdiffuse.guidance import NegativeTarget
 from scdiffuse.model import FittedModel
 
 __all__ = ["call_times", "read_target", "require_not_away", "warn_beyond", "warn_column", "without_away"]
 
 
-def without_away(training: ConditionTable, away: Iterable[Avoided], conditions: Conditions) -> ConditionTable:
+def without_away(training: ConditionTable, away: Iterable[NegativeTarget], conditions: Conditions) -> ConditionTable:
     """Leave out the training cells that have a label to keep away from, so that none is drawn for an open condition.
 
     Parameters
@@ -45,7 +45,7 @@ def without_away(training: ConditionTable, away: Iterable[Avoided], conditions: 
     return training.take(keep)
 
 
-def require_not_away(table: ConditionTable, away: Iterable[Avoided], conditions: Conditions) -> None:
+def require_not_away(table: ConditionTable, away: Iterable[NegativeTarget], conditions: Conditions) -> None:
     """Refuse to give cells what they are guided away from.
 
     Parameters

@@ -11,7 +11,7 @@ import pandas as pd
 
 from scdiffuse._core.errors import ConditionError, SettingError
 from scdiffuse.cells import Label
-from scdiffuse.guidance import ALWAYS, Composition, require_interval, require_strength
+from scdiffuse.guidance import ALWAYS, Composition, require_interval, require_scale
 
 __all__ = ["Guidance", "GuideTarget", "Scale", "is_per_cell", "single_value", "split_target"]
 
@@ -78,8 +78,8 @@ class Guidance:
             if not isinstance(getattr(self, name), Mapping | None):
                 msg = f"`{name}` is {getattr(self, name)!r}; expected names with a label or number each."
                 raise SettingError(msg + f" Write it as `{name}={{'cell_type': 'B cell'}}`.")
-        for one in self.scales:
-            require_strength(one, "guidance")
+        for name, one in self.scale.items() if isinstance(self.scale, Mapping) else [(None, self.scale)]:
+            require_scale(one, "`guidance`" if name is None else f"`guidance` of {name!r}")
 
     @classmethod
     def of(cls, asked: Scale | Guidance) -> Guidance:
@@ -151,7 +151,7 @@ def split_target(name: str, target: object, argument: str) -> tuple[Any, float]:
         msg = f"`{argument}` gives {name!r} a tuple of {len(target)}; expected a label or number, or one with its"
         raise SettingError(msg + f" scale. Write `{argument}={{{name!r}: (label, 2.0)}}`; several labels are a list.")
     value, scale = target
-    require_strength(scale, f"`{argument}` {name!r}")
+    require_scale(scale, f"`{argument}` {name!r}")
     return value, float(scale)
 
 
@@ -160,8 +160,8 @@ def is_per_cell(value: object) -> bool:
     return isinstance(value, _SEQUENCES)
 
 
-def single_value(name: str, value: object) -> object:
-    """Refuse several values where one is kept away from.
+def single_value(name: str, value: object, argument: str) -> object:
+    """Refuse several values where one is expected.
 
     Parameters
     ----------
@@ -169,6 +169,8 @@ def single_value(name: str, value: object) -> object:
         Classifier or condition.
     value
         Its target.
+    argument
+        ``"toward"`` or ``"away"``, for messages.
 
     Raises
     ------
@@ -176,8 +178,11 @@ def single_value(name: str, value: object) -> object:
         There are several.
     """
     if isinstance(value, (*_SEQUENCES, set, dict)):
-        msg = f"`away` gives {name!r} several values; expected one label or number."
-        raise ConditionError(msg + " Keep away from the one that matters most.")
+        msg = f"`{argument}` gives {name!r} several values; expected one label or number."
+        advice = (
+            " Keep away from the one that matters most." if argument == "away" else " A list has one for each cell."
+        )
+        raise ConditionError(msg + advice)
     return value
 
 

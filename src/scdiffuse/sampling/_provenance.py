@@ -31,7 +31,8 @@ def provenance(model: FittedModel, *, seed: int, settings: Mapping[str, object])
     The entry of `uns`.
     """
     source = {"version": __version__, "model_hash": model.metadata.fingerprint(model.networks), "seed": seed}
-    return {UNS_KEY: source | {"settings": _plain(settings)}}
+    given = {name: one for name, one in settings.items() if one is not None}
+    return {UNS_KEY: source | {"settings": _plain(given)}}
 
 
 def shorten(asked: object) -> object:
@@ -43,9 +44,9 @@ def shorten(asked: object) -> object:
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401 - a tree of what files keep
-    """Turn a tree into what ``.h5ad`` keeps: dictionaries without `None` or slashes in names, text, numbers, arrays."""
+    """Turn a tree into what ``.h5ad`` keeps: dictionaries without slashes in names, text, numbers, arrays."""
     if isinstance(value, Mapping):
-        return {str(name).replace("/", "|"): _plain(one) for name, one in value.items() if one is not None}
+        return {str(name).replace("/", "|"): _plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
         is_numeric = all(isinstance(one, int | float | np.number) for one in value)
         return np.asarray(value, dtype=float) if is_numeric else np.asarray([str(one) for one in value])

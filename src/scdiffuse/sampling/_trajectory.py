@@ -19,7 +19,7 @@ from scdiffuse._core.errors import SettingError
 from scdiffuse._core.progress import Progress
 from scdiffuse.cells import ConditionPlan, ConditionTable
 from scdiffuse.diffusion import add_noise, scales
-from scdiffuse.guidance import Blend, beside
+from scdiffuse.guidance import GradientInterpolation, pair_conditions
 from scdiffuse.model import GivenCells
 from scdiffuse.sampling._checks import require_not_away
 from scdiffuse.sampling._coverage import with_unseen
@@ -80,6 +80,13 @@ class TrajectoryPlan:
     def weights(self) -> NDArray[np.float32]:
         """Weight of the target at each state, from 0 to 1."""
         return np.linspace(0.0, 1.0, self.n_states, dtype=np.float32)
+
+    def describe_guidance(self) -> dict[str, Any]:
+        """Describe the guidance in plain dictionaries, by branch where these differ."""
+        bound = {name: branch.transport.guidance for name, branch in self.branches.items()}
+        described = {name: one.to_uns() for name, one in bound.items()}
+        is_shared = len({id(one.guidance) for one in bound.values()}) == 1
+        return next(iter(described.values())) if is_shared else described
 
     @property
     def start_time(self) -> float:
@@ -181,7 +188,8 @@ def follow(
         tables.append(_obs(branch.transport, start, plan, name=name, rows=rows, path=own))
     obs = pd.concat(tables)
     obs["branch"] = pd.Categorical(obs["branch"], categories=list(plan.branches))
-    asked = {**settings, "keep": plan.keep, "method": plan.method, "n_states": plan.n_states}
+    asked = {**settings, "guidance": plan.describe_guidance()}
+    asked |= {"keep": plan.keep, "method": plan.method, "n_states": plan.n_states}
     stacked = sp.vstack([batch for state in counts for batch in state], format="csr")
     return branch.transport.to_anndata(stacked, obs, torch.cat(path), settings=asked)
 
@@ -203,14 +211,14 @@ def _states(
         transport = branch.transport
         noisy = _begin(transport, start, cells, plan=plan)
         at_start, factor_table = transport.at_start, transport.factor_table
-        blend = Blend(at_start, transport.at_target if transport.guidance.guidance.away else at_start)
+        blend = GradientInterpolation(at_start, transport.at_target if transport.guidance.guidance.away else at_start)
         for state, (weight, (here, there)) in enumerate(_pairs(start.table, branch.plan, plan)):
             z = clean
             if plan.start_time > 0.0:
                 weights = torch.full((len(cells),), float(weight), device=clean.device)
                 own = transport.tensors(here, cells, targets=transport.own)
                 target = transport.tensors(there, cells, targets=transport.target)
-                z = transport.integrate(blend, noisy, beside(own, target, weights), start=plan.start_time)
+                z = transport.integrate(blend, noisy, pair_conditions(own, target, weights), start=plan.start_time)
             between = _defined((here, there), 0.5)  # without labels that change, so that no state jumps to the ends
             is_corrected = factor_table is not None and plan.method == "inversion"
             counts = transport.draw_counts(

@@ -190,13 +190,13 @@ class Transport:
         latents
             Clean latents, shape ``(N, D + 1)``.
         settings
-            What to write into `uns` beside version, model, seed, guidance and solver steps.
+            What to write into `uns` beside version, model, seed, guidance (unless it is among them) and solver steps.
 
         Returns
         -------
         The cells.
         """
-        asked = {**settings, "guidance": self.guidance.to_uns(), "solver_steps": self.solver_steps}
+        asked = {"guidance": self.guidance.to_uns(), **settings, "solver_steps": self.solver_steps}
         uns = provenance(self.model, seed=self.seed, settings=asked)
         made = build_anndata(counts, obs, self.model.metadata.var, uns)
         made.obs_names = obs.index.astype(str)
