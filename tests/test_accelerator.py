@@ -1,4 +1,4 @@
-"""On an accelerator: what is learnt and made is what the main processor learns and makes, up to rounding.
+"""On an accelerator: what is learnt and made is what the CPU learns and makes, up to rounding.
 
 Skipped where PyTorch finds none; `tests/stand_in` has one that stands in for it.
 """
@@ -51,7 +51,7 @@ def _fit(cells: ad.AnnData, device: str, **changed: object) -> scd.CellGenerator
 
 @pytest.fixture(scope="module")
 def here(cells: ad.AnnData) -> scd.CellGenerator:
-    """A model of the main processor."""
+    """A model of the CPU."""
     return _fit(cells, "cpu")
 
 
@@ -69,7 +69,7 @@ def labels(cells: ad.AnnData) -> list[str]:
     return list(cells.obs["cell_type"].cat.categories)
 
 
-def _bounds(model: scd.CellGenerator) -> dict[str, float]:
+def _losses(model: scd.CellGenerator) -> dict[str, float]:
     return {stage: min(held for _, _, held in curve) for stage, curve in model.history.items()}
 
 
@@ -79,19 +79,19 @@ def _cells(model: scd.CellGenerator, n: int) -> ad.AnnData:
     return made
 
 
-def test_it_learns_what_the_main_processor_learns(here: scd.CellGenerator, there: scd.CellGenerator) -> None:
-    assert _bounds(there) == pytest.approx(_bounds(here), rel=1e-3)
+def test_it_learns_what_the_cpu_learns(here: scd.CellGenerator, there: scd.CellGenerator) -> None:
+    assert _losses(there) == pytest.approx(_losses(here), rel=1e-3)
 
 
 def test_bfloat16_learns_nearly_the_same(cells: ad.AnnData, there: scd.CellGenerator, device: str) -> None:
-    assert _bounds(_fit(cells, device, precision="bf16")) == pytest.approx(_bounds(there), rel=0.01)
+    assert _losses(_fit(cells, device, precision="bf16")) == pytest.approx(_losses(there), rel=0.01)
 
 
 def test_saved_models_make_the_same_cells_anywhere(there: scd.CellGenerator, device: str, tmp_path: Path) -> None:
     there.save(tmp_path / "model.scd")
     made = [_cells(scd.load(tmp_path / "model.scd", device=where), 200) for where in ("cpu", device)]
     changed = (made[0].X != made[1].X).nnz / made[0].X.nnz
-    assert changed < 0.01  # a share that is rounded may cross a threshold
+    assert changed < 0.01  # a fraction that is rounded may cross a threshold
     assert made[0].obs.equals(made[1].obs)
 
 
@@ -100,18 +100,24 @@ def test_saved_models_make_the_same_cells_anywhere(there: scd.CellGenerator, dev
     [
         lambda model, cells, labels: model.generate(30, where={"cell_type": labels[0]}, guidance=2.0, progress=False),
         lambda model, cells, labels: model.generate(
-            30, where={"cell_type": labels[1]}, guide={"type": (labels[0], 2.0), "score": (60.0, 1.0)}, progress=False
+            30,
+            where={"cell_type": labels[1]},
+            guidance=scd.Guidance(toward={"type": (labels[0], 2.0), "score": (60.0, 1.0)}),
+            progress=False,
         ),
-        lambda model, cells, labels: model.transfer(cells[:30].copy(), where={"cell_type": labels[1]}, progress=False),
+        lambda model, cells, labels: model.generate(
+            30, guidance=scd.Guidance(away={"type": labels[0]}), progress=False
+        ),
+        lambda model, cells, labels: model.predict(cells[:30].copy(), {"cell_type": labels[1]}, progress=False),
         lambda model, cells, labels: model.trajectory(
-            cells[:10].copy(), to={"cell_type": labels[1]}, solver_steps=3, keep=0.5, progress=False
+            cells[:10].copy(), {"cell_type": labels[1]}, n_states=3, keep=0.5, progress=False
         ),
         lambda model, cells, labels: model.distill(n_paths=256, max_epochs=1, progress=False).generate(
-            30, solver="distilled", progress=False
+            30, progress=False
         ),
-        lambda model, cells, labels: model.augment(cells, by="cell_type", to=120, progress=False),
+        lambda model, cells, labels: model.augment(cells, by="cell_type", n_per_label=120, progress=False),
     ],
-    ids=["guidance", "classifiers", "transfer", "trajectory", "distilled", "augment"],
+    ids=["guidance", "classifiers", "away", "predict", "trajectory", "distilled", "augment"],
 )
 def test_cells_are_made_in_every_way(
     there: scd.CellGenerator,
@@ -124,7 +130,7 @@ def test_cells_are_made_in_every_way(
     assert (np.asarray(made.X.sum(axis=1)) > 0).all()
 
 
-def test_latents_are_those_of_the_main_processor(there: scd.CellGenerator, cells: ad.AnnData, tmp_path: Path) -> None:
+def test_latents_are_those_of_the_cpu(there: scd.CellGenerator, cells: ad.AnnData, tmp_path: Path) -> None:
     there.save(tmp_path / "model.scd")
     np.testing.assert_allclose(
         there.encode(cells), scd.load(tmp_path / "model.scd").encode(cells), rtol=1e-3, atol=1e-3

@@ -68,7 +68,7 @@ def _documented(call: Callable[..., Any]) -> list[str]:
 
 
 def _cpu_seconds(*command: str) -> float:
-    """Measure the processor time of a process, which a busy machine stretches less than the time on the clock."""
+    """Measure the CPU time of a process, which a busy machine stretches less than the time on the clock."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *command], check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -81,6 +81,63 @@ def _loaded_by(module: str) -> set[str]:
     return {name.split(".")[0] for name in json.loads(done.stdout)}
 
 
+PUBLIC = {
+    "AutoencoderConfig",
+    "Benchmark",
+    "CalibrationConfig",
+    "CellGenerator",
+    "DiffusionConfig",
+    "Guidance",
+    "ModelConfig",
+    "Report",
+    "Support",
+    "TrainConfig",
+    "UserError",
+    "__version__",
+    "audit",
+    "datasets",
+    "evaluate",
+    "foundation",
+    "load",
+    "plot_trajectory",
+    "shard",
+    "split",
+}
+SIGNATURES = {
+    "__init__": "adata * conditions continuous layer min_cells config latent progress",
+    "fit": "folder * resume init_from max_epochs seed device progress",
+    "generate": "n_cells * where guidance seed library_size solver_steps solver batch_size path overwrite progress",
+    "predict": "adata to * layer guidance seed library_size solver_steps batch_size progress",
+    "trajectory": (
+        "start to * n_states keep n_cells method guidance seed layer library_size solver_steps batch_size progress"
+    ),
+    "augment": "adata * by n_per_label guidance seed layer progress",
+    "distill": "* solver_steps n_paths max_epochs seed progress",
+    "support": "where",
+    "encode": "adata * layer",
+    "add_classifier": "name adata * obs_key layer kind library_size max_epochs seed overwrite progress",
+    "remove_classifier": "name",
+    "save": "folder * overwrite",
+}
+
+
+def test_the_public_names_are_these() -> None:
+    assert set(scdiffuse.__all__) == PUBLIC
+    assert sorted(scdiffuse.__all__) == scdiffuse.__all__
+
+
+@pytest.mark.parametrize("method", SIGNATURES)
+def test_the_methods_of_a_generator_take_these_arguments(method: str) -> None:
+    parameters = _parameters(getattr(scdiffuse.CellGenerator, method))
+    named = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+    given = [one.name for one in parameters if one.kind is not one.KEYWORD_ONLY]
+    assert " ".join([*given, *(["*"] if named else []), *named]) == SIGNATURES[method]
+
+
+def test_guidance_takes_these_arguments() -> None:
+    assert _names(scdiffuse.Guidance) == ["scale", "toward", "away", "interval", "composition"]
+
+
 @pytest.mark.parametrize("name", scdiffuse.__all__)
 def test_every_public_name_loads(name: str) -> None:
     assert getattr(scdiffuse, name) is not None
@@ -91,7 +148,7 @@ def test_dir_lists_every_public_name() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_public_ones() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'CellMaker'; public names are CellGenerator"):
+    with pytest.raises(AttributeError, match="no attribute 'CellMaker'; public names are AutoencoderConfig, Benchmark"):
         scdiffuse.CellMaker  # noqa: B018
 
 
@@ -123,7 +180,7 @@ def _names(call: Callable[..., Any]) -> list[str]:
 
 
 def test_no_file_is_longer_than_a_reader_likes() -> None:
-    files = [file for room in ("src", "tests", "benchmarks") for file in (ROOT / room).rglob("[!.]*.py")]
+    files = [file for place in ("src", "tests", "benchmarks") for file in (ROOT / place).rglob("[!.]*.py")]
     files = [file for file in files if not any(part.startswith(".") for part in file.relative_to(ROOT).parts)]
     long = {file.name: n for file in files if (n := file.read_text().count("\n")) > MOST_LINES}
     assert not long

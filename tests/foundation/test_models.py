@@ -9,8 +9,10 @@ import anndata as ad
 import numpy as np
 import pytest
 import torch
+from tests.fitted_model import networks_of
 from torch import nn
 
+from scdiffuse import Guidance
 from scdiffuse._core.errors import GenesError, ModelFolderError, SettingError, UnknownNameError
 from scdiffuse.foundation import Embedding, Foundation, SCimilarity
 from scdiffuse.generator import CellGenerator, load
@@ -77,19 +79,18 @@ def test_latents_are_standardised(model: CellGenerator, embedded: ad.AnnData) ->
 
 
 def test_the_decoder_learns_what_latents_say_of_counts(model: CellGenerator, embedded: ad.AnnData) -> None:
-    _, _, bound = model.history["autoencoder"][-1]
-    assert bound < model.history["autoencoder"][0][2] - 0.5
-    assert model._networks is not None
-    parts = model._networks
+    _, _, loss = model.history["autoencoder"][-1]
+    assert loss < model.history["autoencoder"][0][2] - 0.5
+    networks = networks_of(model)
     counts = embedded.X[:90].toarray()
-    raw = torch.from_numpy(model.encode(embedded)[:90]) * parts.latent_std[:-1] + parts.latent_mean[:-1]
-    fractions = parts.autoencoder.fractions(raw)
+    raw = torch.from_numpy(model.encode(embedded)[:90]) * networks.latent_std[:-1] + networks.latent_mean[:-1]
+    fractions = networks.autoencoder.fractions(raw)
     observed = counts / counts.sum(axis=1, keepdims=True)
     constant = ((observed - observed.mean(axis=0)) ** 2).sum()
     assert ((observed - fractions) ** 2).sum() < 0.9 * constant
 
 
-def test_generated_cells_have_the_genes_and_sizes_of_the_training_cells(model: CellGenerator) -> None:
+def test_generated_cells_have_the_genes_of_the_training_cells_and_the_sizes_asked_for(model: CellGenerator) -> None:
     made = _generated(model)
     assert list(made.var_names) == list(model.genes)
     sized = model.generate(5, library_size=77, progress=False)
@@ -125,14 +126,15 @@ def test_a_fit_that_was_stopped_goes_on(
 
 def test_the_card_names_what_latents_come_from(model: CellGenerator, tmp_path: Path) -> None:
     folder = model.save(tmp_path / "model")
-    told = json.loads((folder / "config.json").read_text())["settings"]["latent"]
+    description = json.loads((folder / "config.json").read_text())["settings"]["latent"]
     card = (folder / "README.md").read_text()
-    if told["kind"] == "embedding":
+    if description["kind"] == "embedding":
         assert "Latents: `obsm['X_pca']`, 4 wide." in card
     else:
-        assert (told["name"], told["n_shared"], len(told["sha256"])) == ("model_v9", 20, 64)
+        assert (description["name"], description["n_shared"], len(description["sha256"])) == ("model_v9", 20, 64)
         assert (
-            f"'model_v9' (sha256 {told['sha256'][:16]}), 4 wide; 20 of its 22 genes shared. Weights are under" in card
+            f"'model_v9' (sha256 {description['sha256'][:16]}), 4 wide; 20 of its 22 genes shared. Weights are under"
+            in card
         )
 
 
@@ -141,8 +143,7 @@ def test_a_tuned_encoder_is_saved_as_it_became(
 ) -> None:
     latent = SCimilarity(similarity_folder, fine_tune=True)
     model = CellGenerator(embedded, config=small, latent=latent).fit(progress=False)
-    assert model._networks is not None
-    weight = dict(model._networks.autoencoder.named_parameters())["encoder.gene_weight"]
+    weight = dict(networks_of(model).autoencoder.named_parameters())["encoder.gene_weight"]
     assert (weight[20:] != 0).any(dim=1).all()
     loaded = load(model.save(tmp_path / "model"))
     np.testing.assert_array_equal(loaded.encode(embedded), model.encode(embedded))
@@ -164,21 +165,23 @@ def test_cells_without_the_embedding_cannot_be_encoded(
         CellGenerator(embedded, config=small, latent=Embedding("X_umap"))
 
 
-def test_genes_of_another_organism_are_told(simulated: ad.AnnData, small: ModelConfig, similarity_folder: Path) -> None:
+def test_genes_of_another_organism_are_refused(
+    simulated: ad.AnnData, small: ModelConfig, similarity_folder: Path
+) -> None:
     other = simulated.copy()
     other.var_names = [name.upper() for name in other.var_names]
     with pytest.raises(GenesError, match=r"^0 of the 25 genes of the data are among the 22 that the model 'model_v9'"):
         CellGenerator(other, config=small, latent=SCimilarity(similarity_folder))
 
 
-def test_cells_are_guided_and_transferred_on_any_latents(
+def test_cells_are_guided_and_predicted_on_any_latents(
     model: CellGenerator, embedded: ad.AnnData, tmp_path: Path
 ) -> None:
     loaded = load(model.save(tmp_path / "model"))
     loaded.add_classifier("treated", embedded, max_epochs=1, progress=False)
-    guided = loaded.generate(10, guide={"treated": True}, progress=False)
+    guided = loaded.generate(10, guidance=Guidance(toward={"treated": True}), progress=False)
     assert isinstance(guided, ad.AnnData)
     assert guided.shape == (10, 25)
-    moved = loaded.transfer(embedded[:10].copy(), {"cell_type": "B"}, progress=False)
+    moved = loaded.predict(embedded[:10].copy(), {"cell_type": "B"}, progress=False)
     assert moved.obs["cell_type"].tolist() == ["B"] * 10
     assert np.asarray(moved.X.sum(axis=1)).ravel().tolist() == np.asarray(embedded.X[:10].sum(axis=1)).ravel().tolist()
