@@ -58,7 +58,8 @@ class _DroppedCounts:
             return np.zeros(n_cells)
         rows, genes, counts = (np.concatenate(part) for part in zip(*self._held, strict=True))
         dropped = ~keep[genes]
-        return np.bincount(rows[dropped], weights=counts[dropped], minlength=n_cells)
+        totals: NDArray[np.float64] = np.bincount(rows[dropped], weights=counts[dropped], minlength=n_cells)
+        return totals
 
 
 def collect_statistics(

@@ -78,8 +78,11 @@ class Guidance:
             if not isinstance(getattr(self, name), Mapping | None):
                 msg = f"`{name}` is {getattr(self, name)!r}; expected names with a label or number each."
                 raise SettingError(msg + f" Write it as `{name}={{'cell_type': 'B cell'}}`.")
-        for name, one in self.scale.items() if isinstance(self.scale, Mapping) else [(None, self.scale)]:
-            require_scale(one, "`guidance`" if name is None else f"`guidance` of {name!r}")
+        if isinstance(self.scale, Mapping):
+            for name, one in self.scale.items():
+                require_scale(one, f"`guidance` of {name!r}")
+        else:
+            require_scale(self.scale, "`guidance`")
 
     @classmethod
     def of(cls, asked: Scale | Guidance) -> Guidance:
