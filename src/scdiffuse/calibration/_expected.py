@@ -40,7 +40,9 @@ class ExpectedExpression(nn.Module):
     def __init__(self, grid: ConditionGrid, n_genes: int) -> None:
         super().__init__()
         self.grid = grid
-        self.conditional_mean = ConditionalMean(grid.n_labels, 0, n_genes)
+        self.conditional_mean = ConditionalMean(
+            grid.n_labels, 0, n_genes, pairwise_interactions=grid.config.pairwise_interactions
+        )
         self.register_buffer("log_mean", torch.zeros(n_genes))
         self.register_buffer("sampling_variance", torch.zeros(sum(grid.n_labels)))
         self.register_buffer("rare_factors", torch.ones(len(grid.rare), n_genes))

@@ -1,4 +1,11 @@
-"""Cells in and out: raw counts, genes, conditions, batches, splits and files."""
+"""Read cells, check raw counts, encode conditions and write generated cells.
+
+`open_source` opens AnnData objects, ``.h5ad`` files, zarr stores and shards; a `Source` gives rows of raw counts in any
+order. `collect_statistics` checks the counts and chooses genes in one pass. `Conditions` turns columns of `obs` into
+numbers and back, and `plan_conditions` decides the conditions of cells to generate. `Batches` and `Prefetch` order and
+read the cells of training steps; `shard` rewrites large data for that. `H5adWriter` writes cells to disk. A new kind of
+file is one class with the methods of `Source` and one line in `open_source`.
+"""
 
 from scdiffuse.cells._batches import Batches as Batches
 from scdiffuse.cells._batches import Blocks as Blocks
@@ -7,7 +14,7 @@ from scdiffuse.cells._conditions import Conditions as Conditions
 from scdiffuse.cells._conditions import ConditionTable as ConditionTable
 from scdiffuse.cells._conditions import Label as Label
 from scdiffuse.cells._conditions import Range as Range
-from scdiffuse.cells._embedded import EmbeddedSource as EmbeddedSource
+from scdiffuse.cells._embedding import SourceWithEmbedding as SourceWithEmbedding
 from scdiffuse.cells._gene_names import match_genes as match_genes
 from scdiffuse.cells._gene_names import require_shared as require_shared
 from scdiffuse.cells._genes import MIN_CELLS as MIN_CELLS
@@ -24,7 +31,7 @@ from scdiffuse.cells._sharding import Sharded as Sharded
 from scdiffuse.cells._sharding import shard as shard
 from scdiffuse.cells._shards import damaged_shards as damaged_shards
 from scdiffuse.cells._shards import is_shards as is_shards
-from scdiffuse.cells._sources import Cells as Cells
+from scdiffuse.cells._sources import CellData as CellData
 from scdiffuse.cells._sources import open_source as open_source
 from scdiffuse.cells._split import Split as Split
 from scdiffuse.cells._split import split as split

@@ -1,4 +1,4 @@
-"""Which cells each training step sees, computed from the step alone."""
+"""Cells of each training step, computed from the number of the step alone."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ __all__ = ["Batches", "Blocks"]
 
 
 class Blocks(NamedTuple):
-    """How cells on disk are mixed: neighbours are read together, and some of these blocks are dealt out together."""
+    """How cells on disk are shuffled: in blocks of neighbours that are read together."""
 
     size: int
     """Neighbouring cells that are read together."""
     together: int
-    """Blocks whose cells are mixed."""
+    """Number of blocks whose cells are shuffled among each other."""
 
 
 class Batches:
-    """Shuffled batches that need no state: resuming at a step gives the batch it would have had.
+    """Shuffled batches without state: resuming at a step gives the batch of an uninterrupted fit.
 
     Parameters
     ----------
     n
         Number of cells.
     batch_size
-        Cells a step. The last cells of an epoch that do not fill a batch wait for another epoch's shuffle; with fewer
-        cells than `batch_size` each step sees them all.
+        Cells of a step. The last cells of an epoch that do not fill a batch are left to other epochs; with fewer cells
+        than `batch_size`, each step has them all.
     seed
         Seed of the shuffles.
     blocks
-        How to mix cells that are read from disk: an epoch visits blocks of neighbours in random order, and the cells of
-        some blocks are shuffled among each other. Blocks begin elsewhere in each epoch. `None` shuffles all cells.
+        How to shuffle cells that are read from disk: an epoch visits blocks of neighbours in random order and shuffles
+        the cells of some blocks among each other. Each epoch divides cells into other blocks. `None` shuffles all
+        cells.
 
     Raises
     ------
@@ -64,12 +65,12 @@ class Batches:
             self._block = min(blocks.size, n)
             wanted = max(1, round(blocks.size * blocks.together / self.batch_size))
             self.steps_together = min(wanted, self.steps_per_epoch)
-        self._known = (-1, -1)
+        self._buffer = (-1, -1)
         self._cells = np.empty(0, dtype=np.int64)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in which the cells are seen once."""
+        """Number of steps in an epoch."""
         return self.n // self.batch_size
 
     def at(self, step: int) -> NDArray[np.int64]:
@@ -78,21 +79,21 @@ class Batches:
         Parameters
         ----------
         step
-            Steps taken before, from 0.
+            Number of the step, from 0.
 
         Returns
         -------
-        Cell indices, shape ``(B,)``, none twice.
+        Distinct cell indices, shape ``(B,)``.
         """
         epoch, within = divmod(step, self.steps_per_epoch)
         buffer, place = divmod(within, self.steps_together)
-        if (epoch, buffer) != self._known:
+        if (epoch, buffer) != self._buffer:
             self._cells = self._mix(epoch, buffer)
-            self._known = epoch, buffer
+            self._buffer = epoch, buffer
         return self._cells[place * self.batch_size : (place + 1) * self.batch_size]
 
     def buffers(self, begin: int, end: int) -> Iterator[NDArray[np.int64]]:
-        """Visit the cells of many steps, together where they are mixed together.
+        """Iterate over the cells of many steps, by buffer of cells that are shuffled together.
 
         Parameters
         ----------
@@ -101,7 +102,7 @@ class Batches:
 
         Yields
         ------
-        Cells of some steps, none twice, in the order of the steps.
+        Distinct cells of some steps, in the order of the steps.
         """
         while begin < end:
             within = begin % self.steps_per_epoch
@@ -110,7 +111,7 @@ class Batches:
             begin += left
 
     def _mix(self, epoch: int, buffer: int) -> NDArray[np.int64]:
-        """Shuffle the cells of one buffer of an epoch, in memory for these and the order of the blocks."""
+        """Shuffle the cells of one buffer of an epoch."""
         draw = generator(self.seed, "batches", epoch)
         starts = draw.permutation(-(-self.n // self._block)) * self._block
         shift = draw.integers(self.n)
@@ -120,7 +121,7 @@ class Batches:
         return mixed if self._block == 1 else generator(self.seed, "batches", epoch, buffer).permutation(mixed)
 
     def _in_order(self, starts: NDArray[np.int64], wanted: slice) -> NDArray[np.int64]:
-        """Lay blocks end to end and return a piece; only the block with the last cells may be short."""
+        """Concatenate blocks and return a slice; only the block with the last cells may be short."""
         if self._block == 1:
             return starts[wanted]
         ends = np.cumsum(np.minimum(self._block, self.n - starts))

@@ -1,4 +1,4 @@
-"""Are these raw counts? Said before anything is fitted, with what to do if not."""
+"""Check raw counts before anything is fitted, and say what to do about other values."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import scipy.sparse as sp
 from scdiffuse._core.errors import CountsError, GenesError
 from scdiffuse.cells._h5ad import open_h5ad
 from scdiffuse.cells._rows import Matrix, Source, sparse_rows
-from scdiffuse.cells._sources import Cells, open_source
+from scdiffuse.cells._sources import CellData, open_source
 
 __all__ = ["check_counts", "check_names", "require_counts"]
 
 _ROWS_FOR_A_HINT = 1024
 
 
-def check_counts(data: Source | Cells, *, layer: str | None = None) -> Source:
-    """Open cells and make sure that they are raw counts.
+def check_counts(data: Source | CellData, *, layer: str | None = None) -> Source:
+    """Open cells and check that they are raw counts.
 
-    Every value is looked at, block by block: it must be finite, not negative and whole.
+    Every value must be finite, not negative and whole; values are read block by block.
 
     Parameters
     ----------
@@ -55,17 +55,17 @@ def check_counts(data: Source | Cells, *, layer: str | None = None) -> Source:
     return source
 
 
-def require_counts(block: sp.csr_matrix, name: str, data: Source | Cells) -> None:
-    """Refuse values that are not counts.
+def require_counts(block: sp.csr_matrix, name: str, data: Source | CellData) -> None:
+    """Check that values are counts.
 
     Parameters
     ----------
     block
-        Some rows.
+        Rows of counts.
     name
-        What to call the matrix.
+        Name of the matrix, for the message.
     data
-        Where it is from, to look for counts elsewhere.
+        Where the matrix is from, to look for counts elsewhere.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def require_counts(block: sp.csr_matrix, name: str, data: Source | Cells) -> Non
 
 
 def check_names(source: Source) -> None:
-    """Refuse empty data and names that are not unique.
+    """Check that data are not empty and that names are unique.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def check_names(source: Source) -> None:
 
 
 def _trouble(block: sp.csr_matrix) -> str:
-    """Say what is wrong with some values, or nothing."""
+    """Describe what is wrong with some values; empty for counts."""
     values = block.data
     n_bad = int(np.count_nonzero(~np.isfinite(values)))
     if n_bad:
@@ -118,16 +118,16 @@ def _trouble(block: sp.csr_matrix) -> str:
     return ""
 
 
-def _advice(data: Source | Cells) -> str:
-    """Name the places of the same data that do hold counts."""
+def _advice(data: Source | CellData) -> str:
+    """Name the matrices of the same data that hold counts."""
     good = [how for how, matrix in _places(data) if _starts_with_counts(matrix)]
     if good:
-        return f"Counts are held elsewhere: {' or '.join(good)}."
+        return f"Counts are elsewhere: {' or '.join(good)}."
     return "No other place in these data holds counts: load the matrix as it was measured."
 
 
-def _places(data: Source | Cells) -> Iterator[tuple[str, Matrix | None]]:
-    """Visit the matrices of the data and how each would be passed."""
+def _places(data: Source | CellData) -> Iterator[tuple[str, Matrix | None]]:
+    """Iterate over the matrices of the data and how to pass each."""
     if isinstance(data, ad.AnnData):
         yield "leave `layer` out", data.file["X"] if data.isbacked else data.X
         for layer, matrix in data.layers.items():
@@ -143,7 +143,7 @@ def _places(data: Source | Cells) -> Iterator[tuple[str, Matrix | None]]:
 
 
 def _starts_with_counts(matrix: Matrix | None) -> bool:
-    """Look at the first rows only; this is for a hint."""
+    """Check the first rows only, for a hint."""
     if matrix is None:
         return False
     if isinstance(matrix, h5py.Group):

@@ -1,4 +1,4 @@
-"""Conditions: what the columns of `obs` say about cells, as numbers and back as names."""
+"""Conditions: columns of `obs` as numbers for networks, and back as names."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.slots import OBS_SOURCE
 
-__all__ = ["ConditionTable", "Conditions", "Label", "Range"]
+__all__ = ["ConditionRange", "ConditionTable", "Conditions", "Label"]
 
 Label = str | int | float | bool
-"""A label as the user wrote it."""
+"""Label of a categorical condition, as the user writes it."""
 
 
 @dataclass(frozen=True)
-class Range:
-    """Where the numbers of a continuous condition lay in training."""
+class ConditionRange:
+    """Range of a continuous condition in the training cells."""
 
     min: float
     max: float
@@ -41,7 +41,7 @@ class ConditionTable:
     values: NDArray[np.float32]
     """Standardised numbers, shape ``(N, C_continuous)``; NaN is missing."""
     counts: NDArray[np.int64] = field(default_factory=lambda: np.ones(0, dtype=np.int64))
-    """Cells that each row stands for, shape ``(N,)``; one each unless given."""
+    """Number of cells of each row, shape ``(N,)``; one each unless given."""
 
     def __post_init__(self) -> None:
         if self.counts.size != len(self):
@@ -72,11 +72,11 @@ class ConditionTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """The names, labels and ranges of all conditions; it travels with the model."""
+    """Names, labels and ranges of all conditions, saved with the model."""
 
     categorical: Mapping[str, tuple[Label, ...]]
     """Labels of each categorical condition, in the order of its codes."""
-    continuous: Mapping[str, Range]
+    continuous: Mapping[str, ConditionRange]
     """Range of each continuous condition."""
 
     @property
@@ -91,7 +91,7 @@ class Conditions:
 
     @classmethod
     def from_obs(cls, obs: pd.DataFrame, categorical: Sequence[str] = (), continuous: Sequence[str] = ()) -> Self:
-        """Learn labels and ranges from training cells.
+        """Collect labels and ranges of training cells.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class Conditions:
             Labels of the training cells.
         categorical
             Columns with labels: text, whole numbers, booleans or categories. Categories keep their order; other labels
-            are sorted. Levels that no cell has are left out.
+            are sorted. Categories that no cell has are left out.
         continuous
             Columns with numbers, such as time.
 
@@ -132,7 +132,7 @@ class Conditions:
         obs
             One row a cell; other columns are ignored. Missing values stay missing.
         partial
-            Read a column that is not there as missing instead of refusing.
+            Treat an absent column as missing values.
 
         Returns
         -------
@@ -181,7 +181,7 @@ class Conditions:
         return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
 
     def require(self, name: str) -> None:
-        """Make sure that a condition was trained.
+        """Check that the model has a condition.
 
         Parameters
         ----------
@@ -191,7 +191,7 @@ class Conditions:
         Raises
         ------
         UnknownNameError
-            It was not, with those that were.
+            The model has no such condition.
         """
         if name not in self.names:
             msg = f"{name!r} is not a condition of this model; expected one of {list(self.names)}."
@@ -212,10 +212,10 @@ class Conditions:
         text
             JSON text.
         """
-        held = json.loads(text)
+        tree = json.loads(text)
         return cls(
-            categorical={name: tuple(labels) for name, labels in held["categorical"].items()},
-            continuous={name: Range(**seen) for name, seen in held["continuous"].items()},
+            categorical={name: tuple(labels) for name, labels in tree["categorical"].items()},
+            continuous={name: ConditionRange(**seen) for name, seen in tree["continuous"].items()},
         )
 
 
@@ -225,12 +225,12 @@ def _require_column(name: str, obs: pd.DataFrame) -> None:
         msg = f"{name!r} is not a column of `adata.obs`; expected one of {known}."
         raise UnknownNameError(msg + did_you_mean(name, known))
     if name == OBS_SOURCE:
-        msg = f"The column {name!r} is where generated cells say that they are; expected another name. Rename it."
+        msg = f"The column {name!r} marks generated cells; expected another name. Rename the column."
         raise ConditionError(msg)
 
 
 def _labels(column: pd.Series[Any], name: str) -> tuple[Label, ...]:
-    """Find the labels that cells have."""
+    """Collect the labels that cells have."""
     counts = column.value_counts()
     counts = counts[counts > 0]
     if counts.empty:
@@ -255,14 +255,14 @@ def _labels(column: pd.Series[Any], name: str) -> tuple[Label, ...]:
     return tuple(sorted(labels))
 
 
-def _range(column: pd.Series[Any], name: str) -> Range:
+def _range(column: pd.Series[Any], name: str) -> ConditionRange:
     numbers = _numbers(column, name)
     numbers = numbers[~np.isnan(numbers)]
     if not numbers.size:
         msg = f"The column {name!r} is missing for all {len(column)} cells; expected numbers. Leave it out or fill it."
         raise ConditionError(msg)
     spread = float(numbers.std())
-    return Range(float(numbers.min()), float(numbers.max()), float(numbers.mean()), spread if spread > 0 else 1.0)
+    return ConditionRange(float(numbers.min()), float(numbers.max()), float(numbers.mean()), spread if spread > 0 else 1.0)
 
 
 def _numbers(column: pd.Series[Any] | ArrayLike, name: str) -> NDArray[np.float64]:
@@ -285,7 +285,7 @@ def _codes(column: pd.Series[Any], labels: tuple[Label, ...], name: str) -> NDAr
     """Find the position of each label, as written or as text; -1 is missing."""
     position = {str(label): at for at, label in enumerate(labels)} | {label: at for at, label in enumerate(labels)}
     which, distinct = pd.factorize(column)
-    codes = np.full(len(distinct) + 1, -1, dtype=np.int64)  # the last entry serves code -1
+    codes = np.full(len(distinct) + 1, -1, dtype=np.int64)  # the last entry is for code -1
     for at, given in enumerate(distinct):
         label = _plain(given)
         found = position.get(label, position.get(str(label)))
@@ -298,5 +298,5 @@ def _codes(column: pd.Series[Any], labels: tuple[Label, ...], name: str) -> NDAr
 
 
 def _plain(label: Label) -> Label:
-    """Return numpy scalars as Python ones, which JSON and messages show plainly."""
+    """Turn numpy scalars into Python scalars, for JSON and messages."""
     return label.item() if isinstance(label, np.generic) else label

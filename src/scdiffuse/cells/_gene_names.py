@@ -1,4 +1,4 @@
-"""The genes of the data among those that a model of elsewhere knows."""
+"""Match the genes of the data to those of a pretrained model."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ __all__ = ["match_genes", "require_shared"]
 _VERSIONED = re.compile(r"^(ENS[A-Z]*\d+)\.\d+$")
 
 
-def match_genes(var: pd.DataFrame, known: Sequence[str]) -> NDArray[np.int64]:
-    """Find each gene of the data among known ones.
+def match_genes(var: pd.DataFrame, genes: Sequence[str]) -> NDArray[np.int64]:
+    """Match each gene of the data to a list of genes.
 
-    Genes are looked up by their names first, then by each column of text in turn, such as ``gene_ids`` or
-    ``feature_name``; Ensembl ids match whatever their version. A known gene is given to the first that asks for it.
+    Genes are matched by their names first, then by each column of text in turn, such as ``gene_ids`` or
+    ``feature_name``; Ensembl ids match whatever their version. The first gene that matches a listed gene gets it.
 
     Parameters
     ----------
     var
         Genes of the data, ``G`` rows.
-    known
-        Names of the known genes, each once.
+    genes
+        Names of the listed genes, each once.
 
     Returns
     -------
-    Position of each gene among the known ones, shape ``(G,)``; -1 where it is not known.
+    Position of each gene in the list, shape ``(G,)``; -1 for genes that are not listed.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def match_genes(var: pd.DataFrame, known: Sequence[str]) -> NDArray[np.int64]:
     >>> match_genes(var, ["x", "CD4", "ENSG02"]).tolist()
     [1, 2]
     """
-    index = pd.Index(known)
+    index = pd.Index(genes)
     found = np.full(len(var), -1, dtype=np.int64)
     for names in _columns(var):
         at = index.get_indexer(names)
@@ -50,40 +50,40 @@ def match_genes(var: pd.DataFrame, known: Sequence[str]) -> NDArray[np.int64]:
 
 
 def require_shared(
-    found: NDArray[np.int64], *, var: pd.DataFrame, known: Sequence[str], name: str, least: float
+    found: NDArray[np.int64], *, var: pd.DataFrame, genes: Sequence[str], name: str, least: float
 ) -> None:
-    """Refuse genes that hardly meet.
+    """Check that the data share enough genes with a model.
 
     Parameters
     ----------
     found
-        What `match_genes` returned.
-    var, known
-        The two lists.
+        Positions as `match_genes` returns them.
+    var, genes
+        Genes of the data and of the model.
     name
-        What knows the genes, for the message.
+        Name of the model, for the message.
     least
-        Smallest share of the shorter list that must be shared.
+        Smallest fraction of the shorter list that both must have.
 
     Raises
     ------
     GenesError
         Fewer genes are shared.
     """
-    n_shared, shorter = int((found >= 0).sum()), min(len(found), len(known))
+    n_shared, shorter = int((found >= 0).sum()), min(len(found), len(genes))
     if n_shared >= least * shorter and n_shared:
         return
-    ours, theirs = (", ".join(repr(str(gene)) for gene in genes[:3]) for genes in (var.index, known))
+    ours, theirs = (", ".join(repr(str(gene)) for gene in names[:3]) for names in (var.index, genes))
     msg = (
-        f"{n_shared:,} of the {len(found):,} genes of the data are among the {len(known):,} that {name} knows; "
-        f"expected at least {least:.0%} of the shorter list. The data have genes such as {ours}, it knows {theirs}. "
+        f"{n_shared:,} of the {len(found):,} genes of the data are among the {len(genes):,} of {name}; "
+        f"expected at least {least:.0%} of the shorter list. The data have genes such as {ours}, the model has {theirs}. "
         "Give names of the same organism and kind in `var_names` or in a column of `var`."
     )
     raise GenesError(msg)
 
 
 def _columns(var: pd.DataFrame) -> Iterator[pd.Index]:
-    """Visit the names of the genes and all text that stands beside them, as it is and without versions."""
+    """Iterate over the names of the genes and all columns of text, as they are and without versions."""
     texts = [column for _, column in var.items() if not pd.api.types.is_numeric_dtype(column)]
     for column in (var.index, *texts):
         names = pd.Index([str(name) for name in column])

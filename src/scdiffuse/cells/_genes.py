@@ -1,4 +1,4 @@
-"""Which genes, and with them which cells, a fit keeps."""
+"""Genes and cells that a fit keeps."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 __all__ = ["MIN_CELLS", "GeneSelection"]
 
 MIN_CELLS = 10
-"""A gene detected in fewer cells is left out unless asked for."""
+"""Cells that a gene must be detected in to be kept."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GeneSelection:
-    """What the gene filter kept, and what it cost."""
+    """Genes and cells that the gene filter keeps, and what it drops."""
 
     keep: NDArray[np.bool_]
     """Genes kept, shape ``(G,)``."""
     n_cells_by_gene: NDArray[np.int64]
-    """In how many cells each gene is detected, shape ``(G,)``."""
+    """Number of cells that each gene is detected in, shape ``(G,)``."""
     min_cells: int
-    """Cells that a gene had to be detected in; 0 where the genes were named."""
-    share_of_counts_dropped: float
-    """Counts that belonged to dropped genes, between 0 and 1."""
+    """Cells that a gene must be detected in; 0 if the user named the genes."""
+    fraction_of_counts_dropped: float
+    """Fraction of all counts in dropped genes, between 0 and 1."""
     cells_keep: NDArray[np.bool_]
     """Cells with at least one count in a kept gene, shape ``(N,)``."""
 
@@ -39,12 +39,12 @@ class GeneSelection:
         return int((~self.keep).sum())
 
     def report(self) -> str:
-        """Tell in one line what was kept and dropped."""
-        n_silent = int(np.count_nonzero(self.n_cells_by_gene[~self.keep] == 0))
-        why = f"detected in fewer than {self.min_cells} cells" if self.min_cells else "not among the genes asked for"
+        """Describe in one line what is kept and dropped."""
+        n_undetected = int(np.count_nonzero(self.n_cells_by_gene[~self.keep] == 0))
+        why = f"detected in fewer than {self.min_cells} cells" if self.min_cells else "not among the named genes"
         text = (
-            f"{self.n_kept:,} of {self.keep.size:,} genes kept; {self.n_dropped:,} {why} dropped ({n_silent:,} of them "
-            f"detected in none), with {self.share_of_counts_dropped:.2%} of all counts."
+            f"{self.n_kept:,} of {self.keep.size:,} genes kept; {self.n_dropped:,} {why} dropped ({n_undetected:,} of them "
+            f"detected in none), with {self.fraction_of_counts_dropped:.2%} of all counts."
         )
         n_empty = int((~self.cells_keep).sum())
         return text + (f" {n_empty:,} cells without a count in a kept gene left out." if n_empty else "")

@@ -1,4 +1,4 @@
-"""Opening `.h5ad` files, with plain words for those that are none."""
+"""Open `.h5ad` files, with plain messages for other files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["label", "matrix_element", "open_h5ad", "read_frame"]
 
 
 def label(element: h5py.Group | h5py.Dataset, kind: str, version: str) -> None:
-    """Say in AnnData's words what is stored.
+    """Write the encoding of an element as AnnData does.
 
     Parameters
     ----------
     element
-        What is being written.
+        Element that is written.
     kind, version
-        Its encoding.
+        Encoding of the element.
     """
     element.attrs["encoding-type"] = kind
     element.attrs["encoding-version"] = version
@@ -37,7 +37,7 @@ def open_h5ad(path: Path) -> h5py.File:
 
     Returns
     -------
-    The open file; it closes when nothing refers to it any more.
+    The open file, which closes with its last reference.
 
     Raises
     ------
@@ -45,9 +45,9 @@ def open_h5ad(path: Path) -> h5py.File:
         The file is missing, unreadable, truncated or not a ``.h5ad``.
     """
     if not path.is_file():
-        there = [other.name for other in path.parent.glob("*.h5ad")] if path.parent.is_dir() else []
+        others = [other.name for other in path.parent.glob("*.h5ad")] if path.parent.is_dir() else []
         msg = f"{str(path)!r} is not a file; expected a `.h5ad` file. Check the path."
-        raise DataFileError(msg + did_you_mean(path.name, there))
+        raise DataFileError(msg + did_you_mean(path.name, others))
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -57,7 +57,7 @@ def open_h5ad(path: Path) -> h5py.File:
         file.close()
         msg = (
             f"{str(path)!r} is an HDF5 file without `{'` and `'.join(missing)}`; expected a `.h5ad` file. "
-            "Read it with the tool it was made for and save it with `adata.write_h5ad`."
+            "Read it with the tool that wrote it and save it with `adata.write_h5ad`."
         )
         raise DataFileError(msg)
     return file
@@ -133,10 +133,10 @@ def _where(file: Stored) -> str:
 
 
 def _unreadable(path: Path, error: OSError) -> str:
-    """Tell truncated, forbidden and foreign files apart."""
+    """Describe why a file cannot be read: truncated, no permission, or another format."""
     reason = str(error)
     if "truncated" in reason:
         return f"{str(path)!r} is truncated: its end is missing. Copy or download it again; expected a whole `.h5ad`."
     if isinstance(error, PermissionError) or "Permission denied" in reason:
         return f"{str(path)!r} may not be read by this user. Ask for permission to read it, or copy it."
-    return f"{str(path)!r} is not a `.h5ad` file. Read it with the tool it was made for; save with `adata.write_h5ad`."
+    return f"{str(path)!r} is not a `.h5ad` file. Read it with the tool that wrote it; save with `adata.write_h5ad`."

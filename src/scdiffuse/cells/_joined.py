@@ -1,4 +1,4 @@
-"""Cells of several places as one."""
+"""Cells of several files as one source."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import GenesError
-from scdiffuse.cells._rows import Named, Source
+from scdiffuse.cells._rows import NamedSource, Source
 
 __all__ = ["GeneChoice", "JoinedSource", "join_obs", "join_var", "name_places"]
 
 GeneChoice = Literal["intersection", "union"]
-"""Which genes cells of several files have: those that all files have, or those that any has."""
+"""Genes of several files: those that all files have, or those that any file has."""
 
 
-class JoinedSource(Named):
+class JoinedSource(NamedSource):
     """Cells of several sources, one after another.
 
     Parameters
@@ -29,40 +29,40 @@ class JoinedSource(Named):
     parts
         At least one source; all have the same genes in the same order.
     names
-        What to call each where cells of two parts have one name.
+        Name of each source, for cells of the same name in two sources.
     """
 
     def __init__(self, parts: Sequence[Source], names: Sequence[str]) -> None:
         super().__init__(join_obs([part.obs for part in parts], names), parts[0].var, None)
-        self._networks = parts
+        self._parts = parts
         self._ends = np.cumsum([part.n_cells for part in parts])
 
     @property
     def report(self) -> str:
-        """Tell how many genes the files share."""
-        return f"{len(self._networks)} files share {self.n_genes:,} genes."
+        """Describe how many genes the files share."""
+        return f"{len(self._parts)} files share {self.n_genes:,} genes."
 
     def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
         """Return the counts of some cells in the order given."""
-        asked = np.asarray(indices, dtype=np.int64) % max(self.n_cells, 1)
-        owner = np.searchsorted(self._ends, asked, side="right")
+        wanted = np.asarray(indices, dtype=np.int64) % max(self.n_cells, 1)
+        owner = np.searchsorted(self._ends, wanted, side="right")
         order = np.argsort(owner, kind="stable")
         found = [sp.csr_matrix((0, self.n_genes), dtype=np.float32)]
         for at in np.unique(owner):
-            part = self._networks[at]
-            found.append(part.rows(asked[owner == at] - (self._ends[at] - part.n_cells)))
+            part = self._parts[at]
+            found.append(part.rows(wanted[owner == at] - (self._ends[at] - part.n_cells)))
         return sp.vstack(found, format="csr")[np.argsort(order, kind="stable")]
 
     def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
-        """Visit all cells in order; a block ends where its part does."""
-        for part, end in zip(self._networks, self._ends, strict=True):
+        """Iterate over all cells in order; a block ends where its source does."""
+        for part, end in zip(self._parts, self._ends, strict=True):
             begin = int(end) - part.n_cells
             for where, block in part.blocks(n_rows):
                 yield slice(begin + where.start, begin + where.stop), block
 
 
 def name_places(places: Sequence[ad.AnnData | str | Path]) -> list[str]:
-    """Find a short name for each of several places of cells.
+    """Return a short name for each of several files or objects.
 
     Parameters
     ----------
@@ -71,25 +71,25 @@ def name_places(places: Sequence[ad.AnnData | str | Path]) -> list[str]:
 
     Returns
     -------
-    Names of the files without their ending; numbered where two are alike.
+    Names of the files without suffix; numbered if two are equal.
     """
     names = [f"cells {at + 1}" if isinstance(one, ad.AnnData) else Path(one).stem for at, one in enumerate(places)]
     return names if len(set(names)) == len(names) else [f"{name} {at + 1}" for at, name in enumerate(names)]
 
 
 def join_obs(frames: Sequence[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
-    """Put labels of several files below each other.
+    """Concatenate `obs` of several files.
 
     Parameters
     ----------
     frames
         One table a file.
     names
-        What to call each file; put before the names of its cells where two files have a cell of the same name.
+        Name of each file, a prefix of the names of its cells if two files have a cell of the same name.
 
     Returns
     -------
-    Columns that all tables have, in the order of the first; categories are those of any.
+    Columns that all tables have, in the order of the first; categories are the union.
     """
     if len(frames) == 1:
         return frames[0]
@@ -109,12 +109,12 @@ def join_var(frames: Sequence[pd.DataFrame], choice: GeneChoice) -> pd.DataFrame
     frames
         One table of genes a file.
     choice
-        Which genes.
+        Genes of all files, or of any.
 
     Returns
     -------
-    Genes in the order in which the files name them first, with the columns that all tables have; where these differ,
-    the first file is right.
+    Genes in the order in which the files name them first, with the columns that all tables have; values are
+    those of the first file that has the gene.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def join_var(frames: Sequence[pd.DataFrame], choice: GeneChoice) -> pd.DataFrame
 
 
 def _join_column(columns: Sequence[pd.Series[Any]]) -> pd.Series[Any]:
-    """Put one column below the other; categories stay what they are."""
+    """Concatenate columns; categories stay categories."""
     if all(isinstance(column.dtype, pd.CategoricalDtype) for column in columns):
         joined = pd.api.types.union_categoricals(list(columns), ignore_order=True)
         return pd.Series(joined)

@@ -1,5 +1,5 @@
-"""Moving stored rows, in machine code."""
-# ruff: noqa: PLR0917 - compiled functions take their arguments by position, and that before one as it does
+"""Compiled kernel that scatters stored rows."""
+# ruff: noqa: PLR0917 - compiled functions take their arguments by position, and the uncompiled wrapper does too
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.compiled import compiled
 
-__all__ = ["deal"]
+__all__ = ["scatter_rows"]
 
 
-def deal(
+def scatter_rows(
     values: NDArray[np.generic],
     begins: NDArray[np.int64],
     lengths: NDArray[np.int64],
     places: NDArray[np.int64],
-    dealt: NDArray[np.generic],
+    out: NDArray[np.generic],
 ) -> None:
-    """Copy rows of values to the places where they belong.
+    """Copy rows of values to their places in an output array.
 
     Parameters
     ----------
     values
         Stored values.
     begins, lengths
-        Where each row begins among them, and how many it has; shape ``(B,)``.
+        Start and length of each row in `values`, shape ``(B,)``.
     places
-        Where each row shall begin, shape ``(B,)``.
-    dealt
-        What is filled, of the type of the values.
+        Start of each row in the output, shape ``(B,)``.
+    out
+        Output, of the type of the values.
     """
-    bits = f"u{dealt.itemsize}"  # one compiled loop serves all types of a size
-    _deal(values.view(bits), begins, lengths, places, dealt.view(bits))
+    bits = f"u{out.itemsize}"  # one compiled loop serves all types of a size
+    _scatter_rows(values.view(bits), begins, lengths, places, out.view(bits))
 
 
 @compiled
-def _deal(
+def _scatter_rows(
     values: NDArray[np.generic],
     begins: NDArray[np.int64],
     lengths: NDArray[np.int64],
     places: NDArray[np.int64],
-    dealt: NDArray[np.generic],
+    out: NDArray[np.generic],
 ) -> None:
     for row in range(len(begins)):
         begin, place, n = begins[row], places[row], lengths[row]
-        source, target = values[begin : begin + n], dealt[place : place + n]  # of these, many are copied at once
+        source, target = values[begin : begin + n], out[place : place + n]  # slices, so that the loop is vectorised
         for at in range(n):
             target[at] = source[at]

@@ -1,4 +1,4 @@
-"""Which conditions each generated cell gets."""
+"""Conditions of each generated cell."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from scdiffuse.cells._conditions import Conditions, ConditionTable
 
 __all__ = ["ConditionPlan", "plan_conditions"]
 
-_NEAR = 0.1  # training standard deviations within which a number counts as the one asked for
+_NEAR = 0.1  # training standard deviations within which a training cell matches a requested number
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ConditionPlan:
-    """The conditions of cells that are about to be generated, computed for any of them alone."""
+    """Conditions of cells to generate, computed for any subset of the cells."""
 
     n_cells: int
     """Number of cells."""
     seed: int
     requests: ConditionTable
-    """What was asked for, one row a request with its number of cells."""
+    """Requested conditions, one row for each request with its number of cells."""
     drawn_codes: NDArray[np.bool_]
-    """Categorical conditions that were left open, shape ``(C_categorical,)``."""
+    """Categorical conditions that the request leaves open, shape ``(C_categorical,)``."""
     drawn_values: NDArray[np.bool_]
-    """Continuous conditions that were left open, shape ``(C_continuous,)``."""
+    """Continuous conditions that the request leaves open, shape ``(C_continuous,)``."""
     training: ConditionTable
     """Distinct rows of the training cells, from which open conditions are drawn."""
     pools: tuple[NDArray[np.intp], ...]
-    """Rows of `training` that suit a request."""
+    """Rows of `training` that match a request."""
     pool_of_request: NDArray[np.intp]
     """Position in `pools` for each request."""
 
@@ -49,7 +49,7 @@ class ConditionPlan:
 
         Returns
         -------
-        One row a cell; each depends on its index, the seed and what was asked for, never on `n_cells`.
+        One row for each cell, which depends on its index, the seed and the request, not on `n_cells`.
         """
         request = np.searchsorted(np.cumsum(self.requests.counts), cells, side="right")
         table = self.requests.take(request)
@@ -62,7 +62,7 @@ class ConditionPlan:
         )
 
     def _draw(self, cells: NDArray[np.integer], pool_of_cell: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Pick a training row for each cell, as often as training cells have it."""
+        """Draw a training row for each cell, with the frequencies of the training cells."""
         uniforms = cell_uniforms(self.seed, "conditions", cells)
         rows = np.empty(len(cells), dtype=np.intp)
         for at in np.unique(pool_of_cell):
@@ -80,23 +80,23 @@ def plan_conditions(
     where: Mapping[str, Any] | pd.DataFrame | None = None,
     seed: int = 0,
 ) -> ConditionPlan:
-    """Decide the conditions of all cells to generate, without writing them out.
+    """Decide the conditions of all cells to generate.
 
-    Conditions that `where` leaves open are drawn together from training cells that have the labels asked for and
-    numbers within a tenth of a training standard deviation (or the nearest ones); where no training cell has that
-    combination of labels, from all of them.
+    Conditions that `where` leaves open are drawn together from training cells that have the requested labels and
+    numbers within a tenth of a training standard deviation (or the nearest ones). For an out-of-distribution
+    combination of labels, they are drawn from all training cells.
 
     Parameters
     ----------
     conditions
-        The vocabulary of the model.
+        Conditions of the model.
     training
         Conditions of the training cells.
     n_cells
         Number of cells; may be left out when `where` is a table.
     where
-        Names with one label or number each, ``None`` for "whatever" (the model's null). Or a table
-        with conditions as columns: one row a cell, or rows with a column ``n_cells``. `None` asks for the
+        Names with one label or number each; ``None`` hides the condition from the model. Or a table with conditions as
+        columns: one row a cell, or rows with a column ``n_cells``. `None` follows the
         training proportions.
     seed
         Seed of the draw.
@@ -110,7 +110,7 @@ def plan_conditions(
     UnknownNameError
         `where` names a condition or label that was not trained.
     ConditionError
-        A number is asked for in text, or one name is given several labels.
+        Text is given for a number, or several labels for one name.
     SettingError
         The number of cells is missing, not positive, or contradicts the table.
     """
@@ -143,7 +143,7 @@ def plan_conditions(
 
 
 def _frame(where: Mapping[str, Any] | pd.DataFrame | None, conditions: Conditions) -> pd.DataFrame:
-    """Bring a request into the form of a table; a mapping is a table of one row."""
+    """Turn a request into a table; a mapping is a table of one row."""
     if isinstance(where, pd.DataFrame):
         if where.empty:
             msg = f"The table `where` has {len(where)} rows and {where.shape[1]} columns; expected at least one each."
@@ -160,7 +160,7 @@ def _frame(where: Mapping[str, Any] | pd.DataFrame | None, conditions: Condition
 
 
 def _cell_numbers(frame: pd.DataFrame, n_cells: int | None, conditions: Conditions) -> NDArray[np.int64]:
-    """Find how many cells each request is for."""
+    """Find the number of cells of each request."""
     if n_cells is not None and n_cells < 1:
         msg = f"`n_cells` must be at least 1, got {n_cells}."
         raise SettingError(msg)
@@ -180,20 +180,20 @@ def _cell_numbers(frame: pd.DataFrame, n_cells: int | None, conditions: Conditio
     else:
         counts = np.ones(len(frame), dtype=np.int64)
     if n_cells is not None and n_cells != counts.sum():
-        msg = f"`n_cells` is {n_cells}, but the table `where` asks for {counts.sum()} cells;"
+        msg = f"`n_cells` is {n_cells}, but the table `where` has {counts.sum()} cells;"
         raise SettingError(msg + " leave `n_cells` out or make them agree.")
     return counts
 
 
 def _pool(training: ConditionTable, codes: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Find the training rows that suit one request; an open or null condition suits all."""
+    """Find the training rows that match one request; an open or hidden condition matches all."""
     pool = np.flatnonzero(((codes < 0) | (training.codes == codes)).all(axis=1))
     if not pool.size:
         return np.arange(len(training))
-    asked = ~np.isnan(values)
-    if not asked.any():
+    requested = ~np.isnan(values)
+    if not requested.any():
         return pool
-    far = np.abs(training.values[pool][:, asked] - values[asked]).max(axis=1)
+    far = np.abs(training.values[pool][:, requested] - values[requested]).max(axis=1)
     if np.isnan(far).all():
         return pool
     near: NDArray[np.intp] = pool[far <= max(_NEAR, float(np.nanmin(far)) + 1e-6)]

@@ -1,4 +1,4 @@
-"""What all sources of counts share: names, and rows as sparse matrices."""
+"""Sources of raw counts: the protocol, names of cells and genes, and rows as sparse matrices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.errors import CountsError, GenesError
 
-__all__ = ["Matrix", "MemorySource", "Named", "Source", "Stored", "WrappedSource", "slices", "sparse_rows"]
+__all__ = ["Matrix", "MemorySource", "NamedSource", "Source", "Stored", "WrappedSource", "slices", "sparse_rows"]
 
 Stored: TypeAlias = Any
 """Counts in an open file: an array (dense) or a group of arrays (sparse) of h5py or zarr."""
@@ -21,7 +21,7 @@ Matrix: TypeAlias = NDArray[np.generic] | sp.spmatrix | Stored
 
 
 def sparse_rows(matrix: Matrix) -> sp.csr_matrix:
-    """Turn any matrix of numbers into ``float32`` CSR, sharing memory where it is so already.
+    """Turn any matrix of numbers into ``float32`` CSR, without a copy if it is one already.
 
     Parameters
     ----------
@@ -77,16 +77,16 @@ class Source(Protocol):
         """Return the counts of some cells in the order given, ``float32``, shape ``(B, G)``."""
 
     def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
-        """Visit all cells in order: where each block stands, and its counts."""
+        """Iterate over all cells in order: rows and counts of each block."""
 
 
 class WrappedSource:
-    """What a source that stands before another takes from it.
+    """Base of a source that wraps another one and has its names.
 
     Parameters
     ----------
     source
-        The other.
+        Source to wrap.
     """
 
     def __init__(self, source: Source) -> None:
@@ -118,8 +118,8 @@ class WrappedSource:
         return self._source.n_genes
 
 
-class Named:
-    """Labels of cells and genes, and which stored column each gene asked for stands in."""
+class NamedSource:
+    """Base of sources: labels of cells and genes, and the stored column of each selected gene."""
 
     def __init__(self, obs: pd.DataFrame, var: pd.DataFrame, genes: Sequence[str] | None) -> None:
         self.obs = obs
@@ -138,11 +138,11 @@ class Named:
         return len(self.genes)
 
     def select(self, rows: sp.csr_matrix) -> sp.csr_matrix:
-        """Keep the columns of the genes asked for."""
+        """Select the columns of the genes."""
         return rows if self.columns is None else rows[:, self.columns]
 
 
-class MemorySource(Named):
+class MemorySource(NamedSource):
     """All cells in memory, by rows."""
 
     def __init__(self, matrix: Matrix, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Sequence[str] | None) -> None:
@@ -154,22 +154,22 @@ class MemorySource(Named):
         return self._counts[indices]
 
     def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
-        """Visit all cells in order."""
+        """Iterate over all cells in order."""
         for where in slices(self.n_cells, n_rows):
             yield where, self._counts[where]
 
 
 def slices(n_cells: int, n_rows: int) -> Iterator[slice]:
-    """Cut cells into blocks."""
+    """Divide cells into blocks."""
     for begin in range(0, n_cells, n_rows):
         yield slice(begin, min(begin + n_rows, n_cells))
 
 
 def _find_genes(names: pd.Index, genes: Sequence[str]) -> NDArray[np.intp]:
-    """Locate genes among the stored names."""
+    """Find the stored columns of genes."""
     twice = names[names.duplicated()].intersection(pd.Index(genes))
     if len(twice):
-        msg = f"{len(twice)} of the expected genes stand more than once in the data, such as {twice[0]!r};"
+        msg = f"{len(twice)} of the expected genes are more than once in the data, such as {twice[0]!r};"
         raise GenesError(msg + " expected unique names. Run `adata.var_names_make_unique()`.")
     columns = pd.Index(names[~names.duplicated()]).get_indexer(pd.Index(genes))
     missing = [gene for gene, column in zip(genes, columns, strict=True) if column < 0]

@@ -1,4 +1,4 @@
-"""Rewriting cells as shards: random order over all files, uncompressed, for reading at the speed of the disk."""
+"""Rewrite cells as shards: random order over all files, uncompressed, to read at the speed of the disk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from scdiffuse._core.version import __version__
 from scdiffuse.cells._checks import check_names, require_counts
 from scdiffuse.cells._h5ad import label
 from scdiffuse.cells._joined import GeneChoice, join_obs, join_var, name_places
-from scdiffuse.cells._kernels import deal
+from scdiffuse.cells._kernels import scatter_rows
 from scdiffuse.cells._rows import Source
 from scdiffuse.cells._shards import SHARDS_FORMAT
 from scdiffuse.cells._sources import open_source
@@ -37,14 +37,14 @@ _BLOCK = 2048
 
 
 class Sharded(NamedTuple):
-    """What was written."""
+    """Sizes of a folder of shards."""
 
     folder: Path
     n_cells: int
     n_genes: int
     n_shards: int
     report: str
-    """The same for a person, with the genes and columns that were left out."""
+    """Summary in words, with genes and columns that are left out."""
 
 
 def shard(
@@ -60,8 +60,8 @@ def shard(
 ) -> Sharded:
     """Rewrite cells as a folder of shards in random order, from which a fit reads many times faster.
 
-    Reading neighbours then is drawing at random. Each shard is an ordinary ``.h5ad``. Memory holds the labels of all
-    cells and the counts of one shard; the disk needs room for the shards twice while they are made.
+    Neighbours in a shard are a random sample. Each shard is an ordinary ``.h5ad``. Memory holds the labels of all
+    cells and the counts of one shard; the disk needs twice the size of the shards meanwhile.
 
     Parameters
     ----------
@@ -72,21 +72,21 @@ def shard(
     layer
         Layer with raw counts; ``X`` if not given.
     genes
-        Which genes, matched by name, where files differ: those that all have (``"intersection"``), or those that any
+        Genes, matched by name, if files differ: those that all have (``"intersection"``), or those that any
         has (``"union"``). Genes that a file lacks then count as zeros, which is right only if they were measured.
     cells_per_shard
         Cells in each shard but the last.
     seed
         Seed of the order.
     overwrite
-        Replace the shards that are there.
+        Replace existing shards.
     progress
-        Show bars.
+        Whether to show progress bars.
 
     Returns
     -------
     Sizes, and a report. Columns of `obs` and `var` are those that all files have; names of cells that two files share
-    get the name of the file before them.
+    get the name of the file as a prefix.
 
     Raises
     ------
@@ -99,9 +99,9 @@ def shard(
     UnknownNameError
         There is no such layer.
     SettingError
-        No file is given, `genes` is no such word, or `cells_per_shard` is below 1.
+        No file is given, `genes` is unknown, or `cells_per_shard` is below 1.
     OutputExistsError
-        `output` is there and `overwrite` is false, or it holds other things than shards.
+        `output` exists and `overwrite` is false, or it holds something other than shards.
     StorageError
         No permission, or the disk is full.
     """
@@ -115,19 +115,19 @@ def shard(
         obs = join_obs([source.obs for source in sources], names)
         var = join_var([source.var for source in sources], genes)
         order = generator(seed, "shards").permutation(len(obs))
-        deal = _Deal(folder / "dealt", order, cells_per_shard, columns=var.index)
+        unsorted = _UnsortedShards(folder / "unsorted", order, cells_per_shard, columns=var.index)
         with Progress("read", len(obs), enabled=progress) as bar:
             for place, source in zip(places, sources, strict=True):
-                deal.read(source, place=place, layer=layer, bar=bar)
-        held = []
+                unsorted.read(source, place=place, layer=layer, bar=bar)
+        described = []
         with Progress("write", len(obs), enabled=progress) as bar:
-            for at in range(deal.n_shards):
-                rows = deal.gather(at)
+            for at in range(unsorted.n_shards):
+                rows = unsorted.gather(at)
                 path = folder / f"shard-{at:05d}.h5ad"
-                _write(path, rows, obs=obs.iloc[deal.cells(at)], var=var)
-                held.append(_describe(path, rows))
+                _write(path, rows, obs=obs.iloc[unsorted.cells(at)], var=var)
+                described.append(_describe(path, rows))
                 bar.advance(rows.shape[0])
-        shutil.rmtree(deal.folder)
+        shutil.rmtree(unsorted.folder)
         index = {
             "format": SHARDS_FORMAT,
             "version": __version__,
@@ -139,31 +139,31 @@ def shard(
                 for name, source in zip(names, sources, strict=True)
             ],
             "genes": genes,
-            "shards": held,
+            "shards": described,
         }
         (folder / SHARDS_FILE).write_text(json.dumps(index, indent=1), encoding="utf-8")
-    report = _report(sources, names, obs=obs, var=var, n_shards=deal.n_shards, genes=genes)
-    return Sharded(Path(output), len(obs), len(var), deal.n_shards, report)
+    report = _report(sources, names, obs=obs, var=var, n_shards=unsorted.n_shards, genes=genes)
+    return Sharded(Path(output), len(obs), len(var), unsorted.n_shards, report)
 
 
 @dataclass
-class _Deal:
-    """Rows on their way to the shard that they belong to, laid down in one file a shard."""
+class _UnsortedShards:
+    """Rows in temporary files, one for each shard, before they are sorted within the shard."""
 
     folder: Path
     order: NDArray[np.int64]
-    """Cell at each place."""
+    """Cell at each position."""
     size: int
-    """Cells a shard."""
+    """Cells of a shard."""
     columns: pd.Index
     """The genes."""
     largest: int = 0
     """Largest count so far."""
     n_read: int = 0
     places: NDArray[np.int64] = field(init=False)
-    """Place of each cell."""
+    """Position of each cell."""
     lengths: NDArray[np.int32] = field(init=False)
-    """Values of the cell at each place."""
+    """Stored values of the cell at each position."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
@@ -180,7 +180,7 @@ class _Deal:
         return self.order[at * self.size : (at + 1) * self.size]
 
     def read(self, source: Source, *, place: str | Path, layer: str | None, bar: Progress) -> None:
-        """Check the next cells and lay them down."""
+        """Check the next cells and write them to their temporary files."""
         columns = self.columns.get_indexer(source.var.index)
         is_same = columns.size == len(self.columns) and bool((columns == np.arange(columns.size)).all())
         name = f"{'`X`' if layer is None else f'Layer {layer!r}'} of {str(place)!r}"
@@ -188,12 +188,12 @@ class _Deal:
             require_counts(block, name, place)
             self.largest = max(self.largest, int(block.data.max(initial=0)))
             rows = block if is_same else _move(block, columns, len(self.columns))
-            self._lay(rows, self.places[self.n_read + where.start : self.n_read + where.stop])
+            self._append(rows, self.places[self.n_read + where.start : self.n_read + where.stop])
             bar.advance(block.shape[0])
         self.n_read += source.n_cells
 
-    def _lay(self, rows: sp.csr_matrix, places: NDArray[np.int64]) -> None:
-        """Append each row to the file of its shard."""
+    def _append(self, rows: sp.csr_matrix, places: NDArray[np.int64]) -> None:
+        """Append each row to the temporary file of its shard."""
         turn = np.argsort(places)
         rows, places = rows[turn], places[turn]
         rows.sort_indices()
@@ -210,7 +210,7 @@ class _Deal:
                 data.tofile(file)
 
     def gather(self, at: int) -> sp.csr_matrix:
-        """Return the rows of a shard in their final order and forget them."""
+        """Return the rows of a shard in their final order and delete the temporary file."""
         first = at * self.size
         lengths = self.lengths[first : first + self.size]
         starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
@@ -222,7 +222,7 @@ class _Deal:
                 n = lengths[places].astype(np.int64)
                 for whole, stored in ((indices, "i4"), (data, f"u{sizes[2]}")):
                     values = np.fromfile(file, stored, sizes[1]).astype(whole.dtype, copy=False)
-                    deal(values, np.cumsum(n) - n, n, starts[places], whole)
+                    scatter_rows(values, np.cumsum(n) - n, n, starts[places], whole)
         self._file(at).unlink()
         return sp.csr_matrix((data, indices, starts), shape=(len(lengths), len(self.columns)))
 
@@ -231,7 +231,7 @@ class _Deal:
 
 
 def _check(places: Sequence[str | Path], *, genes: str, cells_per_shard: int) -> None:
-    """Refuse what cannot be done before anything is read."""
+    """Check the arguments before anything is read."""
     if not places:
         msg = "No file is given; expected at least one `.h5ad` with raw counts."
         raise SettingError(msg)
@@ -244,7 +244,7 @@ def _check(places: Sequence[str | Path], *, genes: str, cells_per_shard: int) ->
 
 
 def _move(block: sp.csr_matrix, columns: NDArray[np.intp], width: int) -> sp.csr_matrix:
-    """Put values into the columns of their genes; those without a column fall away."""
+    """Move values to the columns of their genes; genes without a column are dropped."""
     to = columns[block.indices]
     kept = to >= 0
     starts = np.concatenate([[0], np.cumsum(kept)])[block.indptr]
@@ -252,7 +252,7 @@ def _move(block: sp.csr_matrix, columns: NDArray[np.intp], width: int) -> sp.csr
 
 
 def _write(path: Path, rows: sp.csr_matrix, *, obs: pd.DataFrame, var: pd.DataFrame) -> None:
-    """Write cells so that their values lie unbroken in the file."""
+    """Write cells with contiguous values."""
     with h5py.File(path, "w") as file:
         label(file, "anndata", "0.1.0")
         x = file.create_group("X")
@@ -265,7 +265,7 @@ def _write(path: Path, rows: sp.csr_matrix, *, obs: pd.DataFrame, var: pd.DataFr
 
 
 def _describe(path: Path, rows: sp.csr_matrix) -> dict[str, Any]:
-    """Say what a shard holds, so that a damaged copy is noticed."""
+    """Describe the content of a shard, to detect damaged copies."""
     return {
         "file": path.name,
         "n_cells": int(rows.shape[0]),
@@ -284,7 +284,7 @@ def _report(
     n_shards: int,
     genes: GeneChoice,
 ) -> str:
-    """Tell what was written and what was left out."""
+    """Summarise what is written and what is left out."""
     lines = [f"{len(obs):,} cells x {len(var):,} genes in {n_shards:,} shard{'s'[: n_shards != 1]}."]
     if len(sources) == 1:
         return lines[0]

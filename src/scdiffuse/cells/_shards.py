@@ -28,7 +28,7 @@ SHARDS_FORMAT = 1
 
 
 class _Part(NamedTuple):
-    """Where the values of one shard lie in its file."""
+    """Position of the values of one shard in its file."""
 
     path: Path
     end: int
@@ -42,7 +42,7 @@ class _Part(NamedTuple):
 class ShardSource(SparseRows):
     """Cells in shards.
 
-    The counts lie uncompressed and unbroken in their files, and are read from there without any library between.
+    Counts are uncompressed and contiguous in their files, and are read directly.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class ShardSource(SparseRows):
         genes: Sequence[str] | None,
     ) -> None:
         super().__init__(types, obs, var, starts=starts, genes=genes)
-        self._networks = parts
+        self._parts = parts
         self._ends = np.array([part.end for part in parts])
 
     def _fill(self, begin: int, data: NDArray[np.generic], indices: NDArray[np.generic]) -> None:
@@ -78,7 +78,7 @@ class ShardSource(SparseRows):
             done += n
 
     def _expect(self, span: slice) -> None:
-        if not hasattr(os, "posix_fadvise"):  # macOS and Windows fetch without being told
+        if not hasattr(os, "posix_fadvise"):  # macOS and Windows have no such call
             return
         for part, values in self._pieces(int(self._starts[span.start]), int(self._starts[span.stop])):
             with part.path.open("rb", buffering=0) as file:
@@ -87,29 +87,29 @@ class ShardSource(SparseRows):
                     os.posix_fadvise(file.fileno(), begin, size, os.POSIX_FADV_WILLNEED)
 
     def _pieces(self, begin: int, end: int) -> Iterator[tuple[_Part, slice]]:
-        """Find in which shards values lie, and where among those of the shard."""
+        """Find the shards of values, and the slice of values in each."""
         at = int(np.searchsorted(self._ends, begin, side="right"))
         while begin < end:
-            part, before = self._networks[at], self._networks[at - 1].end if at else 0
+            part, before = self._parts[at], self._parts[at - 1].end if at else 0
             stop = min(end, part.end)
             yield part, slice(begin - before, stop - before)
             begin, at = stop, at + 1
 
 
 def _read_into(file: io.RawIOBase, offset: int, values: NDArray[np.generic]) -> None:
-    """Fill an array from a place in a file."""
+    """Fill an array from an offset of a file."""
     file.seek(offset)
-    room, n = memoryview(cast("Any", values.view(np.uint8))), 0
-    while n < len(room):
-        got = file.readinto(room[n:])
+    buffer, n = memoryview(cast("Any", values.view(np.uint8))), 0
+    while n < len(buffer):
+        got = file.readinto(buffer[n:])
         if not got:
-            msg = f"A shard ended while it was read, {len(room) - n:,} bytes too early; expected whole files."
+            msg = f"A shard ended while it was read, {len(buffer) - n:,} bytes too early; expected whole files."
             raise DataFileError(msg + " Leave the folder alone during a fit, or make the shards again.")
         n += got
 
 
 def is_shards(path: Path) -> bool:
-    """Say whether a path is a folder of shards."""
+    """Return whether a path is a folder of shards."""
     return (path / SHARDS_FILE).is_file()
 
 
@@ -119,15 +119,15 @@ def open_shards(folder: Path, *, layer: str | None = None, genes: Sequence[str] 
     Parameters
     ----------
     folder
-        What `shard` wrote.
+        Folder that `shard` wrote.
     layer
         Must be `None`: shards hold one matrix.
     genes
-        Names of the genes to give, in this order; `None` gives all.
+        Names of the genes to read, in this order; `None` reads all.
 
     Returns
     -------
-    The cells in the order of the shards; labels are in memory, counts are read when asked for.
+    The cells in the order of the shards; labels are in memory, counts are read on request.
 
     Raises
     ------
@@ -144,9 +144,9 @@ def open_shards(folder: Path, *, layer: str | None = None, genes: Sequence[str] 
         raise UnknownNameError(msg + " Leave `layer` out, or name it when the shards are made.")
     parts, frames, starts, var = [], [], [np.zeros(1, dtype=np.int64)], pd.DataFrame()
     n_values = 0
-    for held in index["shards"]:
-        path = folder / held["file"]
-        with _open_part(path, held) as file:
+    for entry in index["shards"]:
+        path = folder / entry["file"]
+        with _open_part(path, entry) as file:
             data, indices = file["X"]["data"], file["X"]["indices"]
             begins = data.id.get_offset(), indices.id.get_offset()
             if None in begins and data.size:
@@ -161,16 +161,16 @@ def open_shards(folder: Path, *, layer: str | None = None, genes: Sequence[str] 
 
 
 def damaged_shards(folder: Path) -> list[str]:
-    """Find shards that are not what was written, by their checksums.
+    """Find damaged shards by their checksums.
 
     Parameters
     ----------
     folder
-        What `shard` wrote; every byte is read.
+        Folder that `shard` wrote; every byte is read.
 
     Returns
     -------
-    What is wrong with each; empty for a whole folder.
+    Descriptions of damaged shards; empty for an intact folder.
 
     Raises
     ------
@@ -178,10 +178,10 @@ def damaged_shards(folder: Path) -> list[str]:
         A shard is missing or of another size, or the list of shards is damaged.
     """
     wrong = []
-    for held in _read_index(folder)["shards"]:
-        path = folder / held["file"]
-        with _open_part(path, held):
-            if sha256(path) != held["sha256"]:
+    for entry in _read_index(folder)["shards"]:
+        path = folder / entry["file"]
+        with _open_part(path, entry):
+            if sha256(path) != entry["sha256"]:
                 wrong.append(str(_damaged(path, "has another checksum")))
     return wrong
 
@@ -191,7 +191,7 @@ def _below(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
-    """Read what the folder should hold."""
+    """Read the list of shards."""
     path = folder / SHARDS_FILE
     try:
         index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -205,12 +205,12 @@ def _read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def _open_part(path: Path, held: dict[str, Any]) -> h5py.File:
-    """Open a shard that is whole."""
+def _open_part(path: Path, entry: dict[str, Any]) -> h5py.File:
+    """Open a shard of the right size."""
     if not path.is_file():
         raise _damaged(path, "is missing")
-    if path.stat().st_size != held["bytes"]:
-        raise _damaged(path, f"has {path.stat().st_size:,} bytes instead of {held['bytes']:,}")
+    if path.stat().st_size != entry["bytes"]:
+        raise _damaged(path, f"has {path.stat().st_size:,} bytes instead of {entry['bytes']:,}")
     return open_h5ad(path)
 
 

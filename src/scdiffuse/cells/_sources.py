@@ -1,4 +1,4 @@
-"""Rows of raw counts, wherever they are kept."""
+"""Open cells of any format as a source of raw counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import h5py
 import pandas as pd
 
 from scdiffuse._core.errors import CountsError, SettingError, UnknownNameError, did_you_mean
-from scdiffuse.cells._embedded import EmbeddedSource, read_obsm
+from scdiffuse.cells._embedding import SourceWithEmbedding, read_obsm
 from scdiffuse.cells._h5ad import matrix_element, open_h5ad, read_frame
 from scdiffuse.cells._joined import JoinedSource, join_var, name_places
 from scdiffuse.cells._rows import Matrix, MemorySource, Source, Stored
@@ -20,34 +20,34 @@ from scdiffuse.cells._shards import is_shards, open_shards
 from scdiffuse.cells._stored import DenseSource, SparseSource
 from scdiffuse.cells._zarr import list_datasets, open_zarr
 
-__all__ = ["Cells", "open_source"]
+__all__ = ["CellData", "open_source"]
 
 Place: TypeAlias = ad.AnnData | str | Path
 """Cells in memory or backed, or a path: a ``.h5ad`` file, a ``.zarr`` store, or a folder of shards."""
-Cells: TypeAlias = Place | Sequence[Place]
-"""Cells in one place or in several."""
+CellData: TypeAlias = Place | Sequence[Place]
+"""Cells as the user gives them: one object or path, or several."""
 
 
 def open_source(
-    data: Cells, *, layer: str | None = None, genes: Sequence[str] | None = None, obsm_key: str | None = None
+    data: CellData, *, layer: str | None = None, genes: Sequence[str] | None = None, obsm_key: str | None = None
 ) -> Source:
-    """Open cells for reading, whatever holds them.
+    """Open cells of any format for reading.
 
-    Rows stored one after another on disk (CSR or dense, given by the path or as a backed object) are read when asked
-    for, so memory does not grow with the number of cells. A matrix stored by columns, a view of a backed object and its
+    Rows stored one after another on disk (CSR or dense, given by the path or as a backed object) are read on request,
+    so that memory does not grow with the number of cells. A matrix stored by columns, a view of a backed object and its
     layers are loaded whole.
 
     Parameters
     ----------
     data
         Cells in memory or backed; the path of a ``.h5ad`` file, a ``.zarr`` store or collection of `annbatch`, or a
-        folder of shards; or several of these, of which the genes are kept that all have.
+        folder of shards; or several of these, with the genes that all have.
     layer
         The layer that holds raw counts; `None` reads `X`.
     genes
-        Names of the genes to give, in this order; `None` gives all.
+        Names of the genes to read, in this order; `None` reads all.
     obsm_key
-        Entry of `obsm` that rows carry beside their counts; `None` for counts alone.
+        Entry of `obsm` that rows have beside their counts; `None` for counts alone.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def open_source(
     UnknownNameError
         There is no such layer or entry of `obsm`.
     GenesError
-        Some of `genes` are missing from the data, or stand there twice; or several places have no gene in common.
+        Some of `genes` are missing from the data or not unique, or several files have no gene in common.
     CountsError
         There is no matrix, or it does not hold numbers.
     SettingError
@@ -69,19 +69,19 @@ def open_source(
     Warns
     -----
     UserWarning
-        Genes that only some of several places have are left out, with their number.
+        Genes that only some of several files have are left out; the message counts them.
     """
     if obsm_key is not None:
-        return EmbeddedSource(open_source(data, layer=layer, genes=genes), read_obsm(data, obsm_key))
+        return SourceWithEmbedding(open_source(data, layer=layer, genes=genes), read_obsm(data, obsm_key))
     if not isinstance(data, Place):
         return _join(data, layer=layer, genes=genes)
     if isinstance(data, ad.AnnData):
-        return _source(_held_matrix(data, layer), data.obs, data.var, genes=genes)
+        return _source(_matrix_of(data, layer), data.obs, data.var, genes=genes)
     return _open_path(Path(data), layer=layer, genes=genes)
 
 
 def _open_path(path: Path, *, layer: str | None, genes: Sequence[str] | None) -> Source:
-    """Open what a path leads to."""
+    """Open the cells of a path."""
     if is_shards(path):
         return open_shards(path, layer=layer, genes=genes)
     file = open_zarr(path) if path.is_dir() else open_h5ad(path)
@@ -111,7 +111,7 @@ def _source(element: Matrix, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Seq
 
 
 def _join(data: Sequence[Place], *, layer: str | None, genes: Sequence[str] | None) -> Source:
-    """Open several places and bring them to the same genes."""
+    """Open several files or objects with the genes that all have."""
     if not data:
         msg = "The list of cells is empty; expected at least one file."
         raise SettingError(msg)
@@ -122,13 +122,13 @@ def _join(data: Sequence[Place], *, layer: str | None, genes: Sequence[str] | No
         left = {name: one.n_genes - len(genes) for name, one in zip(names, whole, strict=True)}
         if any(left.values()):
             lost = ", ".join(f"{n:,} of {name!r}" for name, n in left.items() if n)
-            msg = f"{len(data)} files share {len(genes):,} genes; those that others lack are left out: {lost}."
+            msg = f"{len(data)} files share {len(genes):,} genes; genes that others lack are left out: {lost}."
             warnings.warn(msg, UserWarning, stacklevel=3)
     return JoinedSource([open_source(one, layer=layer, genes=genes) for one in data], names)
 
 
-def _held_matrix(adata: ad.AnnData, layer: str | None) -> Matrix:
-    """Find the matrix of an AnnData; rows that a backed one keeps in its file are left there."""
+def _matrix_of(adata: ad.AnnData, layer: str | None) -> Matrix:
+    """Find the matrix of an AnnData; rows of a backed object stay in its file."""
     if layer is not None:
         if layer not in adata.layers:
             known = sorted(adata.layers)

@@ -1,4 +1,4 @@
-"""Dividing cells for fitting and for judging."""
+"""Split cells for fitting and for evaluation."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ __all__ = ["Split", "split"]
 
 
 class Split(NamedTuple):
-    """Cells in three parts that share none."""
+    """Cells in three disjoint parts."""
 
     fit: ad.AnnData
-    """What the generator may see."""
+    """Cells to fit the generator on."""
     reference: ad.AnnData
-    """What fits the measures and gives their floor."""
+    """Real cells that metrics are fitted on, for the real-vs-real reference."""
     held_out: ad.AnnData
-    """What generated cells are compared with."""
+    """Real cells that generated cells are compared with."""
 
 
 def split(
     adata: ad.AnnData, *, by: str | None = None, fractions: tuple[float, float, float] = (0.6, 0.2, 0.2), seed: int = 0
 ) -> Split:
-    """Divide cells at random into three parts with the same share of every label.
+    """Split cells at random into three parts with the same fraction of every label.
 
     Parameters
     ----------
     adata
         Cells.
     by
-        Column of `obs` whose labels are divided alike; missing ones count as a label of their own.
+        Column of `obs` whose labels have the same fractions in each part; missing values count as a label.
     fractions
-        Shares of the three parts, summing to 1. A label's first two cells always go to the first part, so that it can
-        be trained on.
+        Fractions of the three parts, which sum to 1. A label's first two cells always go to the first part, so that it
+        can be trained on.
     seed
         Seed of the draw.
 
@@ -52,10 +52,10 @@ def split(
     UnknownNameError
         `by` is not a column of `obs`.
     SettingError
-        `fractions` are not shares.
+        `fractions` are negative or do not sum to 1.
     """
     if len(fractions) != 3 or min(fractions) < 0 or not np.isclose(sum(fractions), 1):
-        msg = f"`fractions` must be three shares that sum to 1, got {fractions}."
+        msg = f"`fractions` must be three fractions that sum to 1, got {fractions}."
         raise SettingError(msg)
     if by is not None and by not in adata.obs:
         known = [str(column) for column in adata.obs.columns]
@@ -65,13 +65,13 @@ def split(
     part = np.empty(adata.n_obs, dtype=np.int64)
     for stratum in np.unique(strata):
         cells = np.flatnonzero(strata == stratum)
-        part[generator(seed, "split", int(stratum)).permutation(cells)] = _networks(cells.size, fractions)
+        part[generator(seed, "split", int(stratum)).permutation(cells)] = _parts(cells.size, fractions)
     first, second, third = (_copy(adata, np.flatnonzero(part == at)) for at in range(3))
     return Split(first, second, third)
 
 
-def _networks(n: int, fractions: tuple[float, float, float]) -> NDArray[np.int64]:
-    """Say which part each of `n` shuffled cells joins: whole shares, the rest by largest remainder."""
+def _parts(n: int, fractions: tuple[float, float, float]) -> NDArray[np.int64]:
+    """Return the part of each of `n` shuffled cells: whole fractions, the rest by largest remainder."""
     exact = np.array(fractions) * n
     sizes = np.floor(exact + 1e-9).astype(np.int64)
     for at in np.argsort(sizes - exact, kind="stable")[: n - sizes.sum()]:

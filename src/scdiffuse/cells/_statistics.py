@@ -1,4 +1,4 @@
-"""One pass over counts, which finds all that a fit asks of them before its first step."""
+"""One pass over the counts that collects everything a fit needs before its first step."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from scdiffuse._core.progress import Progress
 from scdiffuse.cells._checks import check_names, require_counts
 from scdiffuse.cells._genes import MIN_CELLS, GeneSelection
 from scdiffuse.cells._rows import Source
-from scdiffuse.cells._sources import Cells
+from scdiffuse.cells._sources import CellData
 
 __all__ = ["CountStatistics", "collect_statistics"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CountStatistics:
-    """What one pass over the counts finds."""
+    """Statistics of one pass over the counts."""
 
     selection: GeneSelection
     """Genes and cells that are kept."""
@@ -34,7 +34,7 @@ class CountStatistics:
 
     @property
     def n_cells_by_gene(self) -> NDArray[np.int64]:
-        """In how many cells each kept gene is detected, shape ``(G_kept,)``."""
+        """Number of cells that each kept gene is detected in, shape ``(G_kept,)``."""
         return self.selection.n_cells_by_gene[self.selection.keep]
 
 
@@ -43,29 +43,30 @@ class _DroppedCounts:
 
     def __init__(self, min_cells: int) -> None:
         self._min_cells = min_cells
-        self._held: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
+        self._blocks: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
 
     def add(self, block: sp.csr_matrix, begin: int, n_cells_by_gene: NDArray[np.int64]) -> None:
         """Hold the counts of a block that belong to genes detected in too few cells so far."""
         rare = np.flatnonzero((n_cells_by_gene[block.indices] < self._min_cells) & (block.data > 0))
         if len(rare):
             rows = np.searchsorted(block.indptr, rare, side="right") - 1
-            self._held.append((rows + begin, block.indices[rare].astype(np.int64), block.data[rare].astype(np.float64)))
+            self._blocks.append(
+                (rows + begin, block.indices[rare].astype(np.int64), block.data[rare].astype(np.float64))
+            )
 
     def by_cell(self, keep: NDArray[np.bool_], n_cells: int) -> NDArray[np.float64]:
         """Add up the counts of dropped genes by cell, shape ``(N,)``."""
-        if not self._held:
+        if not self._blocks:
             return np.zeros(n_cells)
-        rows, genes, counts = (np.concatenate(part) for part in zip(*self._held, strict=True))
+        rows, genes, counts = (np.concatenate(part) for part in zip(*self._blocks, strict=True))
         dropped = ~keep[genes]
-        totals: NDArray[np.float64] = np.bincount(rows[dropped], weights=counts[dropped], minlength=n_cells)
-        return totals
+        return np.bincount(rows[dropped], weights=counts[dropped], minlength=n_cells).astype(np.float64)
 
 
 def collect_statistics(
     source: Source,
     *,
-    data: Source | Cells | None = None,
+    data: Source | CellData | None = None,
     layer: str | None = None,
     min_cells: int = MIN_CELLS,
     genes: Sequence[str] | None = None,
@@ -79,7 +80,7 @@ def collect_statistics(
     source
         The cells, all genes.
     data, layer
-        Where the cells are from, to say where counts are if these are none.
+        Where the cells are from, to name the matrix that holds counts if this one does not.
     min_cells
         Cells that a gene must be detected in (a count above zero).
     genes
@@ -87,7 +88,7 @@ def collect_statistics(
     groups
         Group of each cell, shape ``(N,)``, and the number of groups; one group of all cells if not given.
     progress
-        Show a bar.
+        Whether to show a progress bar.
 
     Returns
     -------
@@ -134,7 +135,7 @@ def collect_statistics(
         keep=keep,
         n_cells_by_gene=n_cells_by_gene,
         min_cells=min_cells if genes is None else 0,
-        share_of_counts_dropped=float(counts_by_gene[~keep].sum() / counts_by_gene.sum()),
+        fraction_of_counts_dropped=float(counts_by_gene[~keep].sum() / counts_by_gene.sum()),
         cells_keep=library_sizes > 0,
     )
     return CountStatistics(selection=selection, library_sizes=library_sizes, group_counts=group_counts[:, keep])
@@ -154,7 +155,7 @@ def _named(source: Source, genes: Sequence[str]) -> NDArray[np.bool_]:
     known = pd.Index(source.genes)
     missing = [gene for gene in genes if gene not in known]
     if missing:
-        msg = f"{len(missing)} of the {len(genes)} genes asked for are not in the data, such as {missing[0]!r}."
+        msg = f"{len(missing)} of the {len(genes)} named genes are not in the data, such as {missing[0]!r}."
         raise GenesError(msg + (did_you_mean(missing[0], known) or " Compare with `adata.var_names`."))
     return np.asarray(known.isin(list(genes)))
 

@@ -1,4 +1,4 @@
-"""Rows of counts on disk, of which only those asked for are in memory."""
+"""Rows of counts on disk, read on request."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scdiffuse.cells._kernels import deal
-from scdiffuse.cells._rows import Named, Stored, slices, sparse_rows
+from scdiffuse.cells._kernels import scatter_rows
+from scdiffuse.cells._rows import NamedSource, Stored, slices, sparse_rows
 
-__all__ = ["DenseSource", "Loaded", "Room", "SparseRows", "SparseSource", "StoredSource", "unchecked"]
+__all__ = ["DenseSource", "LoadedRows", "ReadBuffer", "SparseRows", "SparseSource", "StoredSource", "unchecked"]
 
 Finish: TypeAlias = Callable[[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]], sp.csr_matrix]
 
-_GAP_VALUES = 1 << 14  # reading this many unwanted values is quicker than one more request to the file
-_AHEAD = 8  # stretches that the system is told to fetch while others are dealt out
-_SPAN_VALUES = 1 << 18  # values that are read before they are dealt out; they stay in the cache of the processor
+_GAP_VALUES = 1 << 14  # reading this many unwanted values is faster than another request to the file
+_AHEAD = 8  # spans that the system fetches while others are scattered
+_SPAN_VALUES = 1 << 18  # values that are read before they are scattered; they stay in the CPU cache
 
 
-class Room:
-    """Memory for stored values, used again and again: new memory costs as much as filling it."""
+class ReadBuffer:
+    """Reused memory for stored values: new memory costs as much as filling it."""
 
     def __init__(self) -> None:
-        self._held: dict[str, NDArray[np.generic]] = {}
+        self._memory: dict[str, NDArray[np.generic]] = {}
 
     def take(self, name: str, n: int, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
-        """Return memory for `n` values; what was taken under the same name before is overwritten."""
-        held = self._held.get(name)
+        """Return memory for `n` values; earlier values of the same name are overwritten."""
+        held = self._memory.get(name)
         if held is None or len(held) < n or held.dtype != dtype:
-            held = self._held[name] = np.empty(n + n // 16, dtype=dtype)
+            held = self._memory[name] = np.empty(n + n // 16, dtype=dtype)
         return held[:n]
 
 
-class Loaded(NamedTuple):
-    """Some rows in memory as they are stored, to be given in any order, quickest in that in which they lie."""
+class LoadedRows(NamedTuple):
+    """Rows in memory as they are stored; taking them in their own order is fastest."""
 
     rows: NDArray[np.int64]
-    """Which, in their order."""
+    """Row indices in their order."""
     data: NDArray[np.generic]
-    """Stored counts, row after row."""
+    """Stored counts, row by row."""
     columns: NDArray[np.generic]
-    """Their columns."""
+    """Columns of the counts."""
     starts: NDArray[np.integer]
-    """Where each row begins among them, and the last one ends."""
+    """Start of each row in `data`, and the end of the last one."""
     finish: Finish
-    """Makes ``float32`` of such rows, with the genes asked for."""
+    """Turns such rows into ``float32`` with the selected genes."""
 
     def find(self, wanted: NDArray[np.integer]) -> sp.csr_matrix | None:
-        """Return a copy of rows in the order given, or nothing where one is missing."""
+        """Return a copy of rows in the order given, or `None` if one is missing."""
         begin = int(np.argmax(self.rows == wanted[0])) if len(wanted) else 0
         if np.array_equal(self.rows[begin : begin + len(wanted)], wanted):
             starts = self.starts[begin : begin + len(wanted) + 1]
@@ -70,12 +70,12 @@ class Loaded(NamedTuple):
 def unchecked(
     data: NDArray[np.generic], columns: NDArray[np.generic], starts: NDArray[np.integer], *, width: int
 ) -> sp.csr_matrix:
-    """Make a CSR matrix of arrays that are right: scipy's own checks take longer than the copying of a batch.
+    """Build a CSR matrix from valid arrays: the checks of scipy take longer than copying a batch.
 
     Parameters
     ----------
     data, columns, starts
-        Values, their columns, which ascend in each row, and where rows begin.
+        Values, their columns in ascending order in each row, and starts of rows.
     width
         Number of columns.
     """
@@ -87,22 +87,22 @@ def unchecked(
     return matrix
 
 
-class StoredSource(Named, ABC):
-    """Cells on disk, stored row after row.
+class StoredSource(NamedSource, ABC):
+    """Cells on disk, stored row by row.
 
     Parameters
     ----------
     obs, var
         Labels of the stored cells and genes.
     starts
-        Where each row begins among all stored values, and the last one ends; shape ``(N + 1,)``.
+        Start of each row among all stored values, and the end of the last one, shape ``(N + 1,)``.
     value_bytes
         Memory of a stored value.
     genes
-        Genes to give; `None` gives all.
+        Genes to read; `None` reads all.
     """
 
-    _is_canonical = False  # whether columns are known to ascend in each row
+    _is_canonical = False  # whether columns ascend in each row
 
     def __init__(
         self,
@@ -121,38 +121,38 @@ class StoredSource(Named, ABC):
 
     @property
     def cell_bytes(self) -> float:
-        """Memory of the counts of one loaded cell in the mean."""
+        """Mean memory of the counts of one loaded cell."""
         return self._value_bytes * float(self._starts[-1]) / max(1, self.n_cells)
 
     @abstractmethod
-    def load(self, rows: NDArray[np.int64], room: Room) -> Loaded:
+    def load(self, rows: NDArray[np.int64], buffer: ReadBuffer) -> LoadedRows:
         """Read rows into memory, neighbours together.
 
         Parameters
         ----------
         rows
-            Which, in the order in which they shall lie, none twice, at least one.
-        room
-            Where they lie until it is used for others.
+            Distinct rows in the order of the result, at least one.
+        buffer
+            Memory of the result, valid until the buffer is used again.
         """
 
     def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
         """Return the counts of some cells in the order given."""
-        asked = np.asarray(indices, dtype=np.int64) % max(self.n_cells, 1)
-        if asked.size == 0:
+        wanted = np.asarray(indices, dtype=np.int64) % max(self.n_cells, 1)
+        if wanted.size == 0:
             return sp.csr_matrix((0, self.n_genes), dtype=np.float32)
-        held = np.unique(asked)
-        found = self.load(asked if len(held) == len(asked) else held, Room()).find(asked)
+        distinct = np.unique(wanted)
+        found = self.load(wanted if len(distinct) == len(wanted) else distinct, ReadBuffer()).find(wanted)
         assert found is not None
         return found
 
     def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
-        """Visit all cells in order."""
+        """Iterate over all cells in order."""
         for where in slices(self.n_cells, n_rows):
             yield where, self._finish(*self._read(where))
 
     def _spans(self, rows: NDArray[np.int64]) -> list[slice]:
-        """Find stretches to read for ascending rows: with gaps that are quicker to read than to skip."""
+        """Find spans to read for ascending rows, with gaps that are faster to read than to skip."""
         gaps = self._starts[rows[1:]] - self._starts[rows[:-1] + 1]
         pieces = (self._starts[rows] - self._starts[rows[0]]) // _SPAN_VALUES
         cuts = np.flatnonzero((gaps > _GAP_VALUES) | (np.diff(pieces) > 0)) + 1
@@ -161,7 +161,7 @@ class StoredSource(Named, ABC):
     def _finish(
         self, data: NDArray[np.generic], columns: NDArray[np.generic], starts: NDArray[np.integer]
     ) -> sp.csr_matrix:
-        """Choose the genes of stored rows and make their counts numbers that networks take."""
+        """Select the genes of stored rows and turn counts into ``float32``."""
         if not self._is_canonical:
             rows = sparse_rows(sp.csr_matrix((data, columns, starts), shape=(len(starts) - 1, self._width)))
             data, columns, starts = rows.data, rows.indices, rows.indptr
@@ -178,11 +178,11 @@ class StoredSource(Named, ABC):
 
     @abstractmethod
     def _read(self, span: slice) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]]:
-        """Read a stretch of rows as they are stored: counts, columns, and where rows begin."""
+        """Read a span of rows as they are stored: counts, columns and starts of rows."""
 
 
 class DenseSource(StoredSource):
-    """Cells stored with their zeros.
+    """Cells in a dense matrix on disk.
 
     Parameters
     ----------
@@ -197,14 +197,14 @@ class DenseSource(StoredSource):
         super().__init__(obs, var, starts=starts, value_bytes=8, genes=genes)
         self._element = element
 
-    def load(self, rows: NDArray[np.int64], room: Room) -> Loaded:
+    def load(self, rows: NDArray[np.int64], buffer: ReadBuffer) -> LoadedRows:
         """Read rows into memory, neighbours together."""
         held = np.sort(rows)
         spans = self._spans(held)
         mine = np.split(held, np.searchsorted(held, [span.stop for span in spans[:-1]]))
         parts = [sparse_rows(self._element[span])[rows - span.start] for span, rows in zip(spans, mine, strict=True)]
         found = sp.vstack(parts, format="csr")[np.searchsorted(held, rows)]
-        return Loaded(rows, found.data, found.indices, found.indptr, self._finish)
+        return LoadedRows(rows, found.data, found.indices, found.indptr, self._finish)
 
     def _read(self, span: slice) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]]:
         found = sparse_rows(self._element[span])
@@ -212,7 +212,7 @@ class DenseSource(StoredSource):
 
 
 class SparseRows(StoredSource, ABC):
-    """Cells stored without their zeros, wherever the values are.
+    """Cells in a sparse matrix on disk.
 
     Parameters
     ----------
@@ -234,16 +234,16 @@ class SparseRows(StoredSource, ABC):
         super().__init__(obs, var, starts=starts, value_bytes=sum(one.itemsize for one in types), genes=genes)
         self._types = types
 
-    def load(self, rows: NDArray[np.int64], room: Room) -> Loaded:
-        """Read rows into memory, neighbours together, and deal each out to its place."""
+    def load(self, rows: NDArray[np.int64], buffer: ReadBuffer) -> LoadedRows:
+        """Read rows into memory, neighbours together, and scatter them to their places."""
         lengths = self._starts[rows + 1] - self._starts[rows]
         places = np.concatenate([[0], np.cumsum(lengths)])
         order = np.argsort(rows)
         held, done = rows[order], 0
         spans = self._spans(held)
         most = max(map(self._n_values, spans))
-        whole = [room.take(f"whole {at}", places[-1], dtype) for at, dtype in enumerate(self._types)]
-        piece = [room.take(f"piece {at}", most, dtype) for at, dtype in enumerate(self._types)]
+        whole = [buffer.take(f"whole {at}", places[-1], dtype) for at, dtype in enumerate(self._types)]
+        piece = [buffer.take(f"piece {at}", most, dtype) for at, dtype in enumerate(self._types)]
         for at, span in enumerate(spans):
             for coming in spans[at + _AHEAD if at else 0 : at + _AHEAD + 1]:
                 self._expect(coming)
@@ -251,10 +251,10 @@ class SparseRows(StoredSource, ABC):
             self._fill(int(self._starts[span.start]), *stored)
             end = int(np.searchsorted(held, span.stop))
             mine, begins = order[done:end], self._starts[held[done:end]] - self._starts[span.start]
-            for values, dealt in zip(stored, whole, strict=True):
-                deal(values, begins, lengths[mine], places[mine], dealt)
+            for values, out in zip(stored, whole, strict=True):
+                scatter_rows(values, begins, lengths[mine], places[mine], out)
             done = end
-        return Loaded(rows, whole[0], whole[1], places, self._finish)
+        return LoadedRows(rows, whole[0], whole[1], places, self._finish)
 
     def _read(self, span: slice) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]]:
         data, columns = (np.empty(self._n_values(span), dtype=one) for one in self._types)
@@ -263,18 +263,18 @@ class SparseRows(StoredSource, ABC):
         return data, columns, starts - starts[0]
 
     def _expect(self, span: slice) -> None:
-        """Announce a stretch that will be read soon."""
+        """Announce a span that will be read soon."""
 
     def _n_values(self, span: slice) -> int:
         return int(self._starts[span.stop] - self._starts[span.start])
 
     @abstractmethod
     def _fill(self, begin: int, data: NDArray[np.generic], indices: NDArray[np.generic]) -> None:
-        """Read the values from `begin` on, and their columns, as many as there is room for."""
+        """Fill the arrays with the values from `begin` on and their columns."""
 
 
 class SparseSource(SparseRows):
-    """Cells stored without their zeros in one file.
+    """Cells in a sparse matrix of one file.
 
     Parameters
     ----------
@@ -295,7 +295,7 @@ class SparseSource(SparseRows):
 
 
 def _places(columns: NDArray[np.intp] | None, width: int) -> NDArray[np.int32] | None:
-    """Return the new column of each stored one, -1 where it is left out, if the order stays."""
+    """Return the new column of each stored one, -1 where it is left out; None if the order changes."""
     if columns is None or not columns.size or (np.diff(columns) <= 0).any():
         return None
     places = np.full(width, -1, dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Generated cells as AnnData, in memory or written to disk as they come."""
+"""Generated cells as AnnData, in memory or written to disk batch by batch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 def build_anndata(  # noqa: PLR0917 - the four slots in AnnData's own order
     counts: sp.csr_matrix, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, Any]
 ) -> ad.AnnData:
-    """Put generated counts and labels together.
+    """Build an AnnData of generated counts and labels.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def build_anndata(  # noqa: PLR0917 - the four slots in AnnData's own order
     var
         The genes, ``G`` rows.
     uns
-        What to keep beside them, such as the seed.
+        Metadata of the cells, such as the seed.
 
     Returns
     -------
@@ -52,25 +52,25 @@ def build_anndata(  # noqa: PLR0917 - the four slots in AnnData's own order
 
 
 class H5adWriter:
-    """Write cells to a ``.h5ad`` chunk by chunk, in memory that does not grow with their number.
+    """Write cells to a ``.h5ad`` batch by batch, in memory that does not grow with their number.
 
-    Used as a context manager. The file appears, whole, when the block ends; when the block fails, nothing appears.
+    Use it as a context manager. The complete file appears when the block ends; if the block fails, no file appears.
 
     Parameters
     ----------
     path
-        Where the file shall appear.
+        Path of the file.
     var
         The genes, ``G`` rows.
     overwrite
-        Replace a file that is there.
+        Replace an existing file.
     first
         Number of the first cell, for the names of cells.
 
     Raises
     ------
     OutputExistsError
-        The file is there and `overwrite` is false.
+        The file exists and `overwrite` is false.
     StorageError
         No permission, or the disk is full.
     """
@@ -87,7 +87,7 @@ class H5adWriter:
         self._columns: dict[str, h5py.Dataset] = {}
 
     def __enter__(self) -> Self:
-        """Open a file beside the final place."""
+        """Open a temporary file in the same folder."""
         with ExitStack() as stack:
             partial = stack.enter_context(atomic_file(self.path, overwrite=self._overwrite))
             self._file = stack.enter_context(h5py.File(partial, "w"))
@@ -106,7 +106,7 @@ class H5adWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the file, or remove it where the block failed."""
+        """Finish the file, or remove it if the block failed."""
         if not self._is_open:
             return
         if error is None:
@@ -124,7 +124,7 @@ class H5adWriter:
         counts
             Whole numbers, shape ``(B, G)``.
         obs
-            Conditions, ``B`` rows: categories or numbers. Columns and categories are those of the first chunk.
+            Conditions, ``B`` rows: categories or numbers. Columns and categories are those of the first batch.
         """
         rows = sp.csr_matrix(counts)
         rows.sort_indices()
@@ -135,8 +135,8 @@ class H5adWriter:
         if not self._columns:
             self._begin_obs(table)
         for name, column in self._columns.items():
-            held = table[name] if name in table else pd.Series(_names(self._first + self.n_cells, len(obs)))
-            _extend(column, held.cat.codes if isinstance(held.dtype, pd.CategoricalDtype) else held)
+            values = table[name] if name in table else pd.Series(_names(self._first + self.n_cells, len(obs)))
+            _extend(column, values.cat.codes if isinstance(values.dtype, pd.CategoricalDtype) else values)
         self._n_values += rows.nnz
         self.n_cells += rows.shape[0]
 
@@ -146,7 +146,7 @@ class H5adWriter:
         Parameters
         ----------
         path
-            What another writer has finished, with the same genes and columns; at least one cell came before.
+            File of another writer, with the same genes and columns; at least one cell was appended before.
         """
         with h5py.File(path) as file:
             x, obs = file["X"], file["obs"]
@@ -162,7 +162,7 @@ class H5adWriter:
             self.n_cells += len(x["indptr"]) - 1
 
     def close(self, uns: Mapping[str, Any]) -> None:
-        """Finish the file and move it to its place; leaving the block does so with nothing beside the cells.
+        """Finish the file and move it to its place; leaving the block does so without `uns`.
 
         Parameters
         ----------
@@ -177,7 +177,7 @@ class H5adWriter:
             ad.io.write_elem(self._file, "uns", dict(uns))
 
     def _begin_obs(self, table: pd.DataFrame) -> None:
-        """Lay out the columns as AnnData stores a table."""
+        """Create the columns in the layout of AnnData."""
         obs = self._file.create_group("obs")
         label(obs, "dataframe", "0.2.0")
         obs.attrs["_index"] = "_index"

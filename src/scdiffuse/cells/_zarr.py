@@ -1,4 +1,4 @@
-"""Opening AnnData in `.zarr` folders."""
+"""Open AnnData in `.zarr` folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real cells to try things on."""
+"""Example data: real cells that come with the installation or are downloaded once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROUNDING = 0.2  # the file keeps values in low precision: a count of 260 comes 
 
 
 class _Remote(NamedTuple):
-    """A public file and what is known about it."""
+    """A public file, its checksum and its origin."""
 
     url: str
     sha256: str
@@ -50,8 +50,8 @@ def pbmc68k() -> ad.AnnData:
     """Load 700 real human blood cells, without any download.
 
     The scanpy package carries 765 genes of 700 cells of the 68k PBMC data (Zheng et al. 2017), scaled and
-    log-transformed. A cell's smallest value belongs to one count, so dividing by it recovers the counts; that whole
-    numbers come out is verified.
+    log-transformed. A cell's smallest value belongs to one count, so dividing by it recovers the counts; that the
+    results are whole numbers is verified.
 
     Returns
     -------
@@ -63,20 +63,20 @@ def pbmc68k() -> ad.AnnData:
     MissingExtraError
         The scanpy package is not installed, or does not carry the file.
     CountsError
-        The file holds something else than expected.
+        The file holds something other than expected.
 
     References
     ----------
     Zheng et al. 2017, https://doi.org/10.1038/ncomms14049.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the file is of an older layout, which anndata reads with warnings
-        held = ad.read_h5ad(_scanpy_file())
-    labels = pd.Categorical(held.obs["bulk_labels"])
+        warnings.simplefilter("ignore")  # anndata warns about the older layout of the file
+        stored = ad.read_h5ad(_scanpy_file())
+    labels = pd.Categorical(stored.obs["bulk_labels"])
     return ad.AnnData(
-        X=_recover_counts(sp.csr_matrix(held.raw.X, dtype=np.float64)),
-        obs=pd.DataFrame({"cell_type": labels}, index=pd.Index(held.obs_names.to_numpy())),
-        var=pd.DataFrame(index=pd.Index(held.raw.var_names.to_numpy())),
+        X=_recover_counts(sp.csr_matrix(stored.raw.X, dtype=np.float64)),
+        obs=pd.DataFrame({"cell_type": labels}, index=pd.Index(stored.obs_names.to_numpy())),
+        var=pd.DataFrame(index=pd.Index(stored.raw.var_names.to_numpy())),
         uns={
             "source": "700 cells x 765 genes of the 68k PBMC data, Zheng et al. 2017 (10x Genomics, CC BY 4.0), "
             "shipped with scanpy as 10x_pbmc68k_reduced.h5ad; counts recovered from log values"
@@ -132,8 +132,8 @@ def _scanpy_file() -> Path:
     found = importlib.util.find_spec("scanpy")
     path = Path(found.origin).parent / "datasets" / "10x_pbmc68k_reduced.h5ad" if found and found.origin else None
     if path is None or not path.is_file():
-        msg = "The embedded cells come with the package `scanpy`, which is not here. Run `pip install scanpy`."
-        raise MissingExtraError(msg)
+        msg = "The bundled example data are part of the package `scanpy`, which is not installed. Run"
+        raise MissingExtraError(msg + " `pip install scanpy`.")
     return path
 
 
@@ -145,8 +145,8 @@ def _recover_counts(logged: sp.csr_matrix) -> sp.csr_matrix:
     whole = np.rint(exact)
     worst = float(np.max(np.abs(exact - whole)))
     if worst > _ROUNDING:
-        msg = f"The embedded cells are off whole counts by up to {worst:.2f}; expected the file of scanpy 1.10 or 1.11."
-        raise CountsError(msg + " Install one of these.")
+        msg = f"The bundled example data differ from whole counts by up to {worst:.2f}; expected the file of"
+        raise CountsError(msg + " scanpy 1.10 or 1.11. Install one of these.")
     return sp.csr_matrix((whole.astype(np.float32), logged.indices, logged.indptr), shape=logged.shape)
 
 
