@@ -224,7 +224,9 @@ def test_a_fit_never_overwrites(model: CellGenerator, folder: Path, tmp_path: Pa
 
 
 def test_a_loaded_model_has_no_cells_to_fit(folder: Path) -> None:
-    with pytest.raises(NotFittedError, match=r"This model was loaded or distilled and holds no training cells.*resume=True"):
+    with pytest.raises(
+        NotFittedError, match=r"This model was loaded or distilled and holds no training cells.*resume=True"
+    ):
         load(folder).fit()
 
 

@@ -133,7 +133,7 @@ def test_what_it_was_not_trained_for_is_refused(fast: CellGenerator, options: di
 @pytest.mark.parametrize("options", [{"solver_steps": 0}, {"n_paths": 5}, {"max_epochs": 0}], ids=str)
 def test_numbers_out_of_range_are_refused(fitted: CellGenerator, options: dict[str, int]) -> None:
     with pytest.raises(SettingError, match="expected at least 1, 20 and 1"):
-        fitted.distill(**options, progress=False)  # type: ignore[arg-type]
+        fitted.distill(**options, progress=False)
 
 
 def test_there_is_nothing_to_distill_before_the_fit(simulated: Any) -> None:

@@ -165,7 +165,7 @@ def test_settings_out_of_range_are_refused(fitted: CellGenerator, asked: dict[st
 
 def test_an_unknown_solver_is_refused(fitted: CellGenerator) -> None:
     with pytest.raises(UnknownNameError, match=r"'huen' is not a solver.* Did you mean 'heun'"):
-        fitted.generate(5, solver="huen")  # type: ignore[arg-type]
+        fitted.generate(5, solver="huen")
 
 
 def test_library_sizes_are_as_asked(fitted: CellGenerator) -> None:

@@ -68,7 +68,9 @@ def test_the_start_is_noised_to_exactly_the_level_of_keep(normal: CellGenerator,
     """Of two different draws of noise, the part of the start cell that both share is cos theta."""
 
     def begun(keep: float) -> NDArray[np.float32]:
-        return states(normal.trajectory(start, TO, n_states=2, keep=keep, solver_steps=64, **NOISED), 2)[0]
+        made = normal.trajectory(start, TO, n_states=2, keep=keep, solver_steps=64, **NOISED)
+        first: NDArray[np.float32] = states(made, 2)[0]
+        return first
 
     still, noise, half = begun(1.0), begun(0.0), begun(0.6)
     own = conditional_mean(normal, start)
