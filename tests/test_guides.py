@@ -26,6 +26,7 @@ def _blocks(page: str, language: str) -> list[str]:
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Fit for three epochs, measure one thing, and write into an empty folder."""
     fit, learn, evaluate = scd.CellGenerator.fit, scd.CellGenerator.add_classifier, scd.evaluate
+    distill = scd.CellGenerator.distill
 
     @functools.wraps(fit)
     def short(self: scd.CellGenerator, *place: Any, **how: Any) -> scd.CellGenerator:
@@ -39,13 +40,19 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def brief(*cells: Any, **how: Any) -> scd.Report:
         return evaluate(*cells, **how | {"metrics": ["mean_error"]})
 
+    @functools.wraps(distill)
+    def hasty(self: scd.CellGenerator, **how: Any) -> scd.CellGenerator:
+        return distill(self, **how | {"n_paths": 512, "max_epochs": 1})
+
     monkeypatch.setattr(scd.CellGenerator, "fit", short)
+    monkeypatch.setattr(scd.CellGenerator, "distill", hasty)
     monkeypatch.setattr(scd.CellGenerator, "add_classifier", glance)
     monkeypatch.setattr(scd, "evaluate", brief)
     monkeypatch.setattr(scdiffuse.evaluation, "evaluate", brief)
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:The paths of branch")  # a fit of three epochs
 @pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
 def test_the_python_of_a_page_runs(page: str) -> None:
     blocks = _blocks(page, "python")
@@ -54,6 +61,7 @@ def test_the_python_of_a_page_runs(page: str) -> None:
     assert Path("report.html").is_file()
 
 
+@pytest.mark.filterwarnings("ignore:The paths of branch")  # a fit of three epochs
 def test_the_python_of_the_page_on_control_runs() -> None:
     blocks = _blocks("docs/control.md", "python")
     exec(compile("\n".join(blocks), "control.md", "exec"), {"__name__": "__guide__"})
