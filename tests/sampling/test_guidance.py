@@ -212,7 +212,7 @@ def test_guidance_on_a_number_moves_between_its_neighbours(telling: CellGenerato
         ({"away": {"cell_type": "b"}}, UnknownNameError, "Did you mean 'B'"),
         ({"away": {"cell_type": ["B", "T"]}}, ConditionError, "`away` gives 'cell_type' several values; expected one"),
         ({"away": {"organ": ["B", "T"]}}, ConditionError, "`away` gives 'organ' several values; expected one label"),
-        ({"away": {"hour": 1.0}}, SettingError, "`away` names 'hour', which tells numbers; expected a classifier of"),
+        ({"away": {"hour": 1.0}}, SettingError, "`away` names 'hour', which predicts numbers; expected a classifier of"),
         ({"away": {"cell_type": ("B", -2)}}, SettingError, "`away` 'cell_type' must be 0 or more, got -2"),
         ({"away": {"organ": ("B", "T", "NK")}}, SettingError, "`away` gives 'organ' a tuple of 3; expected a label"),
         ({"scale": {"cell_typ": 2.0}}, UnknownNameError, "Did you mean 'cell_type'"),

@@ -16,7 +16,7 @@ from scdiffuse.cells import ConditionTable
 
 __all__ = ["ConditionGrid", "Corners"]
 
-_BETWEEN = 8  # parts of the way from one grid value to the next that are told apart
+_BETWEEN = 8  # steps from one grid value to the next, at which gene factors are found
 
 
 class Corners(NamedTuple):

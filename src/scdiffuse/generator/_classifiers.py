@@ -24,8 +24,8 @@ class ClassifierMixin(GeneratorBase):
         """What each classifier was trained on and how well it does, by name.
 
         ``kind``, ``obs_key``, ``n_cells``, ``labels`` with their cells or the ``range`` of numbers, and ``accuracy``:
-        the share of held-out cells that are recognised (for numbers, the share of variance explained) at each time from
-        0, no noise, to 1, nothing else; ``chance`` is what knowing nothing would reach.
+        the fraction of held-out cells that get the right label (for numbers, the variance explained) at each time from
+        0, no noise, to 1, nothing else; ``chance`` is the accuracy of always naming the most frequent label.
         """
         return {name: one.metadata for name, one in self._model.classifiers.items()} if self._model else {}
 
@@ -62,8 +62,8 @@ class ClassifierMixin(GeneratorBase):
         kind
             ``"categorical"`` or ``"continuous"``; if not given, columns of fractions are numbers and all others labels.
         library_size
-            Whether it may look at the library size too. Depth is technical for the most part: a classifier that goes by
-            it moves the depth of the cells in place of what they are.
+            Whether the classifier sees the library size too. Library size is technical for the most part: a classifier
+            that relies on it guides the library size of the cells instead of their state.
         max_epochs
             Passes over the cells at most.
         seed
@@ -142,7 +142,7 @@ class ClassifierMixin(GeneratorBase):
 
 def _check(name: object, *, kind: object, max_epochs: int | None) -> None:
     if not isinstance(name, str) or not name.strip():
-        msg = f"The name of a classifier is {name!r}; expected text. Name it after what it tells, such as 'organ'."
+        msg = f"The name of a classifier is {name!r}; expected text. Name it after its labels, such as 'organ'."
         raise SettingError(msg)
     if kind not in {None, "categorical", "continuous"}:
         msg = f"`kind` must be 'categorical' or 'continuous', got {kind!r}. Leave it out to go by the column's type."

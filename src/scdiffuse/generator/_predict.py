@@ -31,7 +31,7 @@ __all__ = ["PredictMixin"]
 
 
 class PredictMixin(GeneratorBase):
-    """The part of `CellGenerator` that changes the conditions of given cells, and judges requests."""
+    """The part of `CellGenerator` that predicts given cells under other conditions."""
 
     def support(self, where: Mapping[str, Any]) -> Support:
         """Look up the training coverage of a combination of conditions.
@@ -82,7 +82,7 @@ class PredictMixin(GeneratorBase):
         ----------
         adata
             Cells with raw counts of the model's genes; the conditions that they have now are read from `obs`. A column
-            or label that is missing counts as not known.
+            or label that is missing is unknown.
         to
             Conditions to change, with their new label or number; all others stay the cell's own. ``None`` asks for no
             label. May be left out where `guidance` has something to go toward or away from.

@@ -3,8 +3,8 @@
 1. `Guidance` is what a user asks of conditions and classifiers; `BoundGuidance` turns it into a guided denoiser.
 2. A `Request` becomes a `GenerationPlan`; `gather` and `write_together` make its cells, in memory or in a file.
 3. `Transport` moves latents of given cells along the probability-flow ODE, to noise and back.
-4. `predict_cells` shows given cells under other conditions, `follow` their way there.
-5. `find_support` tells how much of a request was trained; `provenance` where cells come from.
+4. `predict_cells` predicts given cells under other conditions, `follow` makes the states on the way there.
+5. `find_support` looks up the training coverage of a request; `provenance` records where cells come from.
 """
 
 from scdiffuse.sampling._augment import CellsPerLabel as CellsPerLabel

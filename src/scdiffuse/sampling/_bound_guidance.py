@@ -142,7 +142,7 @@ class BoundGuidance:
                 raise SettingError(msg)
             one = self.classifiers[name]
             if away and not one.is_categorical:
-                msg = f"`away` names {name!r}, which tells numbers; expected a classifier of labels or a condition."
+                msg = f"`away` names {name!r}, which predicts numbers; expected a classifier of labels or a condition."
                 raise SettingError(msg + f" Use `toward={{{name!r}: ...}}` with another number.")
             column = one.encode(listed)
             numbers = ConditionTable(np.empty((len(column), 0), np.int64), column[:, None])

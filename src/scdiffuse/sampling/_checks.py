@@ -110,7 +110,7 @@ def warn_column(conditions: Conditions, asked: ConditionTable, word: str) -> Non
 
 
 def call_times(solver: Solver, solver_steps: int, *, start: float = 1.0) -> list[float]:
-    """List the times at which a solver asks for an estimate on its way to data.
+    """List the times at which a solver calls the denoiser between noise and data.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def call_times(solver: Solver, solver_steps: int, *, start: float = 1.0) -> list
     solver_steps
         Steps; none if below 1.
     start
-        Time that the way begins at.
+        Time of the first call.
     """
     angles = solver.call_angles(angle(torch.linspace(start, 0.0, max(solver_steps, 0) + 1, dtype=torch.float64)))
     times: list[float] = (angles.sin() / (angles.sin() + angles.cos())).float().tolist()

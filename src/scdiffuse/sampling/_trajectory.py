@@ -37,7 +37,7 @@ _ARRIVED = 0.75  # of the change between the conditional means of start and targ
 
 
 class Branch(NamedTuple):
-    """The way to one target."""
+    """A branch of a trajectory: the target, and how cells are guided there."""
 
     plan: ConditionPlan
     """Conditions to change."""
@@ -52,19 +52,19 @@ class Branch(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class TrajectoryPlan:
-    """The way from the start to each target."""
+    """What to follow from the start to each target."""
 
     branches: Mapping[str, Branch]
-    """The ways, by the name of the branch."""
+    """The branches by name."""
     n_states: int
-    """States along the way, start and target among them."""
+    """States of a branch, start and target among them."""
     keep: float
-    """Share of the start cell in the noisy latent that the way begins from."""
+    """Weight of the start cell, or of its noise, in the noisy latent that each state is denoised from."""
     method: TrajectoryMethod
 
     def __post_init__(self) -> None:
         if self.n_states < 2:
-            msg = f"`n_states` must be at least 2, a beginning and an end, got {self.n_states}; 10 suits most ways."
+            msg = f"`n_states` must be at least 2, a beginning and an end, got {self.n_states}; 10 suits most targets."
             raise SettingError(msg)
         if not 0.0 <= self.keep <= 1.0:
             msg = f"`keep` must lie between 0 (forget the start cell) and 1 (stay there), got {self.keep}; 0.5 is half."
@@ -90,7 +90,7 @@ class TrajectoryPlan:
 
     @property
     def start_time(self) -> float:
-        """Time at which the way begins; 0 where nothing moves."""
+        """Time from which each state is denoised; 0 where nothing moves."""
         return 1.0 if self.method == "inversion" else 1.0 - self.keep
 
 
@@ -140,9 +140,9 @@ def follow(
     start
         The start cells.
     plan
-        The ways.
+        What to follow.
     library_sizes
-        Library sizes of the start cells, kept along the way.
+        Library sizes of the start cells, kept at every state.
     settings
         What to keep in `uns`.
     batch_size
@@ -242,7 +242,7 @@ def _pairs(own: ConditionTable, changes: ConditionPlan, plan: TrajectoryPlan) ->
 
 
 def _begin(transport: Transport, start: GivenCells, cells: NDArray[np.int64], *, plan: TrajectoryPlan) -> Tensor:
-    """Find the latents that a way begins from, at its start time; the same for every state."""
+    """Find the noisy latents that every state is denoised from."""
     clean, fresh = start.means, transport.noise("trajectory", cells)
     share = torch.tensor(1.0 - plan.keep, dtype=torch.float64)
     if plan.method == "partial_noising":
