@@ -44,7 +44,7 @@ def pooled_of(cells: ad.AnnData, codes: ConditionTable, grid: ConditionGrid | No
 
 
 def table_from(model: CellGenerator, *, power: float = 1.0) -> GeneFactorTable:
-    found = gene_factor_table(networks_of(model), power=power)
+    found = gene_factor_table(networks_of(model), seed=model.seed, power=power)
     assert found is not None
     return found
 
@@ -279,7 +279,7 @@ def test_the_factors_of_conditions_asked_for_by_half_are_half(model: CellGenerat
     assert pair[0] is not None
     assert pair[1] is not None
     np.testing.assert_allclose(pair[1].factors ** 2, pair[0].factors, rtol=1e-5)
-    assert gene_factor_table(networks_of(model), power=0.0) is None
+    assert gene_factor_table(networks_of(model), seed=0, power=0.0) is None
 
 
 def test_without_guidance_cells_are_those_without_conditions(model: CellGenerator) -> None:

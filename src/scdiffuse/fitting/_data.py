@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scdiffuse._core.errors import CountsError
 from scdiffuse.calibration import CalibrationConfig, ConditionGrid, Pseudobulk
 from scdiffuse.cells import (
-    Cells,
+    CellData,
     Conditions,
     ConditionTable,
     CountStatistics,
@@ -72,7 +72,7 @@ class TrainingData:
 
 
 def read_data(
-    adata: Cells,
+    adata: CellData,
     *,
     conditions: Sequence[str],
     continuous: Sequence[str],

@@ -111,12 +111,12 @@ def fit_model(data: TrainingData, metadata: ModelMetadata, options: FitOptions) 
         checkpoint = None
     if not was_stopped:
         was_stopped = fit_diffusion(fit, cells, checkpoint)
-    factors = gene_factor_table(networks)
+    factors = gene_factor_table(networks, seed=options.seed)
     if factors is not None:
         factors.fit_rare(data.pseudobulk, progress=fit.progress)
     if was_stopped:
         fit.log.keep_stopped()
-    model = FittedModel(networks=networks, metadata=metadata)
+    model = FittedModel(networks=networks, metadata=metadata, seed=options.seed)
     return FitResult(model, fit.history, was_stopped=was_stopped, scores=None)
 
 

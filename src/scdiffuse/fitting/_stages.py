@@ -16,7 +16,7 @@ from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
 from scdiffuse.autoencoder import AutoencoderTask, CellConditions, CountAutoencoder
-from scdiffuse.cells import Batches, Blocks, EmbeddedSource, Prefetch, Source
+from scdiffuse.cells import Batches, Blocks, SourceWithEmbedding, Prefetch, Source
 from scdiffuse.diffusion import LatentTask, condition_tensors
 from scdiffuse.fitting._data import TrainingData
 from scdiffuse.fitting._log import FitLog
@@ -91,7 +91,7 @@ def encode_cells(fit: FitContext) -> EncodedCells:
     with Progress("encode", n_cells, enabled=fit.progress) as bar:
         found = encode(fit.networks, blocks(), n_cells=n_cells, advance=lambda n: bar.advance(n * fit.processes.size))
     for rows in (found.means, found.stds, found.library_sizes):
-        fit.processes.exchange(rows, ENCODED_AT_ONCE)
+        fit.processes.all_gather_blocks(rows, ENCODED_AT_ONCE)
     return found
 
 
@@ -189,7 +189,7 @@ def _counts_task(fit: FitContext, checkpoint: Checkpoint | None, reading: ExitSt
     training, held = (data.cells[rows] for rows in fit.split())
     if isinstance(latent, DecodedLatent):
         source = reading.enter_context(_prefetched(fit, _with_codes(fit, latent), rows=training, checkpoint=checkpoint))
-        return DecoderTask(latent, source, training=training, validation=held)
+        return DecoderTask(latent, source, training=training, validation=held, seed=fit.seed)
     if not isinstance(latent, CountAutoencoder):
         return None
     source = reading.enter_context(_prefetched(fit, data.source, rows=training, checkpoint=checkpoint))
@@ -201,6 +201,7 @@ def _counts_task(fit: FitContext, checkpoint: Checkpoint | None, reading: ExitSt
         validation=held,
         conditions=conditions,
         is_warm_started=fit.is_tuned,
+        seed=fit.seed,
     )
 
 
@@ -235,4 +236,4 @@ def _with_codes(fit: FitContext, latent: DecodedLatent) -> Source:
         return fit.data.source
     codes = np.zeros((fit.data.source.n_cells, cells.means.shape[1]), np.float32)
     codes[fit.data.cells] = cells.means.numpy()
-    return EmbeddedSource(fit.data.source, codes)
+    return SourceWithEmbedding(fit.data.source, codes)

@@ -61,7 +61,7 @@ def compare_models(origin: Origin, metadata: ModelMetadata) -> WarmStartRecord:
             raise SettingError(msg + " `config` with the settings of that model.")
     names = [str(name) for name in origin.metadata.var.index]
     found = match_genes(metadata.var, names)
-    require_shared(found, var=metadata.var, known=names, name="the model of `init_from`", least=_LEAST_SHARED)
+    require_shared(found, var=metadata.var, genes=names, name="the model of `init_from`", least=_LEAST_SHARED)
     shapes = ("width", "depth", "embedding_width")
     return {
         "model_hash": origin.metadata.fingerprint(origin.networks),
@@ -86,7 +86,7 @@ def inherit(networks: Networks, origin: Origin, metadata: ModelMetadata) -> None
     origin
         The model to begin with.
     metadata
-        What the new model knows, as `compare_models` was content with.
+        The new model, which `compare_models` accepted.
     """
     found = match_genes(metadata.var, [str(name) for name in origin.metadata.var.index])
     _inherit_counts(networks.autoencoder, origin.networks.autoencoder, found)

@@ -86,6 +86,7 @@ class DistillMixin(GeneratorBase):
         own = FittedModel(
             networks=model.networks,
             metadata=model.metadata,
+            seed=model.seed,
             classifiers=dict(model.classifiers),
             distilled=sampler,
         )

@@ -107,7 +107,7 @@ class FitMixin(GeneratorBase):
         self.seed, self._max_epochs = seed, max_epochs
         if place is not None and not self.was_stopped and processes.is_first:
             self.save(place, overwrite=True)
-        processes.wait()
+        processes.barrier()
         return self
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scdiffuse._core.resources import explain_memory
-from scdiffuse.cells import MIN_CELLS, Cells
+from scdiffuse.cells import MIN_CELLS, CellData
 from scdiffuse.fitting import read_data
 from scdiffuse.foundation import Foundation
 from scdiffuse.generator._augment import AugmentMixin
@@ -74,7 +74,7 @@ class CellGenerator(
 
     def __init__(
         self,
-        adata: Cells,
+        adata: CellData,
         *,
         conditions: Sequence[str] = (),
         continuous: Sequence[str] = (),

@@ -21,7 +21,7 @@ from scdiffuse.model._networks import Networks
 __all__ = ["decode", "gene_factor_table", "mean_expression"]
 
 
-def mean_expression(networks: Networks, asked: ConditionTable) -> NDArray[np.float64]:
+def mean_expression(networks: Networks, asked: ConditionTable, *, seed: int) -> NDArray[np.float64]:
     """Find the mean expression fraction of each gene that the model as learnt gives a combination of conditions.
 
     Parameters
@@ -30,6 +30,8 @@ def mean_expression(networks: Networks, asked: ConditionTable) -> NDArray[np.flo
         The fitted model.
     asked
         The combination, one row.
+    seed
+        Seed of the fit.
 
     Returns
     -------
@@ -37,7 +39,7 @@ def mean_expression(networks: Networks, asked: ConditionTable) -> NDArray[np.flo
     """
     denoiser, device = networks.denoiser, networks.latent_mean.device
     cells = np.arange(SAMPLED_AT_ONCE, dtype=np.int64)
-    noise = torch.from_numpy(cell_normals(0, "expected shares", cells, denoiser.n_latent))
+    noise = torch.from_numpy(cell_normals(seed, "expected shares", cells, denoiser.n_latent))
     conditions = condition_tensors(asked.take(np.zeros(len(cells), dtype=np.int64)))
     latents = sample(denoiser, noise.to(device), conditions.to(device), solver_steps=denoiser.config.solver_steps)
     codes, _ = networks.split(latents)
@@ -45,13 +47,15 @@ def mean_expression(networks: Networks, asked: ConditionTable) -> NDArray[np.flo
     return fractions
 
 
-def gene_factor_table(networks: Networks, *, power: float = 1.0) -> GeneFactorTable | None:
+def gene_factor_table(networks: Networks, *, seed: int, power: float = 1.0) -> GeneFactorTable | None:
     """Prepare the gene factors of combinations never or hardly seen in training.
 
     Parameters
     ----------
     networks
         The fitted model.
+    seed
+        Seed of the fit.
     power
         Of the factors; 0 for cells without conditions.
 
@@ -62,7 +66,9 @@ def gene_factor_table(networks: Networks, *, power: float = 1.0) -> GeneFactorTa
     if networks.expected is None or power == 0:
         return None
     return GeneFactorTable(
-        expected=networks.expected, generated=lambda asked: mean_expression(networks, asked), power=power
+        expected=networks.expected,
+        generated=lambda asked: mean_expression(networks, asked, seed=seed),
+        power=power,
     )
 
 

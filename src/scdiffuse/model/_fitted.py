@@ -19,6 +19,8 @@ class FittedModel:
 
     networks: Networks
     metadata: ModelMetadata
+    seed: int = 0
+    """Seed of the fit."""
     classifiers: dict[str, AttachedClassifier] = field(default_factory=dict)
     """Classifiers of noisy latents by name."""
     distilled: DistilledSampler | None = None

@@ -191,6 +191,7 @@ def read_folder(folder: Path) -> SavedModel:
         model = FittedModel(
             networks=networks,
             metadata=metadata,
+            seed=config["seed"],
             classifiers=_classifiers(folder, config),
             distilled=_distilled(folder, config, networks),
         )

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdiffuse._core.slots import OBS_UNSEEN
-from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, Label, Range
+from scdiffuse.cells import ConditionPlan, ConditionRange, Conditions, ConditionTable, Label
 
 __all__ = ["NumberSupport", "Support", "find_support", "is_unseen", "with_unseen"]
 
@@ -128,7 +128,7 @@ def _matches(rows: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.bo
     return found
 
 
-def _number(asked: float, measured: NDArray[np.float32], seen: Range) -> NumberSupport:
+def _number(asked: float, measured: NDArray[np.float32], seen: ConditionRange) -> NumberSupport:
     decimals = 6 - math.ceil(math.log10(seen.max - seen.min or 1.0))
     held = np.sort(measured[~np.isnan(measured)].astype(np.float64))
     below, above = held[held <= asked + _SLACK], held[held >= asked - _SLACK]

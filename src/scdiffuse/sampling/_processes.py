@@ -59,25 +59,25 @@ def write_together(
         shard = path.with_name(f"{path.stem}.rank{rank}{path.suffix}")
         if rank < n_writers:
             write(model, plan, shard, uns=uns, overwrite=overwrite, progress=progress)
-        processes.wait()
+        processes.barrier()
         return shard
     if processes.is_first:
         others = [_beside(path, other) for other in range(1, n_writers)]
 
         def take_others(writer: H5adWriter) -> None:
-            processes.wait()
+            processes.barrier()
             for shard in others:
                 writer.take(shard)
 
         write(model, plan, path, uns=uns, overwrite=overwrite, progress=progress, at_end=take_others)
-        processes.wait()
+        processes.barrier()
         return path
     own = _beside(path, rank)
     try:
         if rank < n_writers:
             write(model, plan, own, uns=uns, overwrite=True, progress=False)
-        processes.wait()
-        processes.wait()  # the first has taken the cells
+        processes.barrier()
+        processes.barrier()  # the first has taken the cells
     finally:
         own.unlink(missing_ok=True)
     return path

@@ -72,7 +72,7 @@ class Request:
             seed=self.seed,
             library_sizes=plan_sizes(self.library_size, n=plan.n_cells, seed=self.seed),
             batch_size=self.batch_size,
-            factor_table=gene_factor_table(model.networks, power=guidance.least_scale),
+            factor_table=gene_factor_table(model.networks, seed=model.seed, power=guidance.least_scale),
         )
 
     def to_uns(self, model: FittedModel, plan: GenerationPlan) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class Transport:
     @cached_property
     def factor_table(self) -> GeneFactorTable | None:
         """Gene factors of combinations never or hardly seen."""
-        return gene_factor_table(self.model.networks, power=self.guidance.least_scale)
+        return gene_factor_table(self.model.networks, seed=self.model.seed, power=self.guidance.least_scale)
 
     @property
     def solver(self) -> Solver:
