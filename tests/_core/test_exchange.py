@@ -23,14 +23,14 @@ class Lonely(Processes):
         self.can_share = can_share
         self.path: str | None = None
 
-    def sum_(self, tensor: Tensor) -> None:
+    def all_reduce(self, tensor: Tensor) -> None:
         tensor += float(self.can_share)
 
-    def from_first(self, text: str | None) -> str | None:
+    def broadcast_text(self, text: str | None) -> str | None:
         self.path = text
         return text
 
-    def collect(self, rows: Tensor) -> Tensor:
+    def all_to_all(self, rows: Tensor) -> Tensor:
         return torch.stack([rows[0], torch.full_like(rows[0], 2.0)])
 
 

@@ -68,7 +68,7 @@ def test_a_failed_folder_leaves_the_old_model(tmp_path: Path) -> None:
 def test_a_folder_of_other_things_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with (
-        pytest.raises(OutputExistsError, match=r"holds other things than a saved model; it is not overwritten"),
+        pytest.raises(OutputExistsError, match=r"holds something other than a saved model and is not overwritten"),
         atomic_folder(tmp_path, overwrite=True),
     ):
         pytest.fail("the block ran")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scdiffuse._core.errors import LostProcessError, SettingError
-from scdiffuse._core.processes import ALONE, Part, Processes, _loss_told, joined, speaks
+from scdiffuse._core.processes import ALONE, Part, Processes, _report_lost_process, is_main_process, joined
 
 
 @pytest.mark.parametrize(("n", "size"), [(0, 3), (2, 3), (10, 3), (1000, 7)])
@@ -18,10 +18,10 @@ def test_parts_are_even_and_cover_everything_once(n: int, size: int) -> None:
 
 def test_a_process_alone_has_all_and_waits_for_nobody() -> None:
     rows = torch.arange(6.0)
-    ALONE.sum_(rows)
-    ALONE.exchange(rows, 2)
+    ALONE.all_reduce(rows)
+    ALONE.all_gather_blocks(rows, 2)
     ALONE.broadcast([rows])
-    ALONE.wait()
+    ALONE.barrier()
     assert rows.tolist() == [0, 1, 2, 3, 4, 5]
     assert ALONE.total(2.5) == 2.5
     assert ALONE.is_first
@@ -39,7 +39,7 @@ def test_without_a_job_there_is_nothing_to_join(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with joined("cuda"):
         assert Processes.present().size == 1
-    assert speaks()
+    assert is_main_process()
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,10 +48,10 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingError, match=r"Process 3 is number 1 on its machine, which has 1 GPUs; expected one GPU"):
         joined("cuda").__enter__()
-    assert not speaks()
+    assert not is_main_process()
 
 
 def test_a_process_that_is_gone_is_told_with_what_to_do() -> None:
     words = r"Process 1 of 2 lost the others \(Connection closed\).*`--resume`"
-    with pytest.raises(LostProcessError, match=words), _loss_told(Part(1, 2)):
+    with pytest.raises(LostProcessError, match=words), _report_lost_process(Part(1, 2)):
         raise RuntimeError(*["Connection closed"])

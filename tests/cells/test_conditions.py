@@ -180,7 +180,7 @@ def test_a_column_named_twice_is_refused(obs: pd.DataFrame) -> None:
 
 
 def test_the_column_of_generated_cells_is_refused(obs: pd.DataFrame) -> None:
-    with pytest.raises(ConditionError, match=r"'source' is where generated cells say that they are"):
+    with pytest.raises(ConditionError, match=r"'source' marks generated cells"):
         Conditions.from_obs(obs.assign(source="hospital"), ["source"], [])
 
 

@@ -14,7 +14,7 @@ from scdiffuse._core.errors import CountsError, MissingExtraError, UnknownNameEr
 from scdiffuse.cells import check_counts, datasets
 
 
-def test_embedded_cells_are_raw_counts_with_labels() -> None:
+def test_example_data_are_raw_counts_with_labels() -> None:
     cells = datasets.pbmc68k()
     assert cells.shape == (700, 765)
     check_counts(cells)
@@ -31,13 +31,13 @@ def test_counts_are_recovered_from_scaled_logarithms() -> None:
 
 
 def test_other_contents_are_refused() -> None:
-    with pytest.raises(CountsError, match=r"off whole counts by up to 0.40; expected the file of scanpy"):
+    with pytest.raises(CountsError, match=r"differ from whole counts by up to 0.40; expected the file of scanpy"):
         datasets._recover_counts(sp.csr_matrix(np.log1p([[1.0, 2.4]])))
 
 
 def test_missing_scanpy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(MissingExtraError, match=r"come with the package `scanpy`, .* `pip install scanpy`"):
+    with pytest.raises(MissingExtraError, match=r"are part of the package `scanpy`, .* `pip install scanpy`"):
         datasets.pbmc68k()
 
 

@@ -34,5 +34,5 @@ def test_an_exact_name_comes_before_one_without_version() -> None:
 def test_none_shared_is_refused_whatever_is_asked_for() -> None:
     var = pd.DataFrame(index=["A"])
     with pytest.raises(GenesError, match="0 of the 1 genes"):
-        require_shared(np.array([-1]), var=var, known=["B"], name="it", least=0.0)
-    require_shared(np.array([0]), var=var, known=["A", "B"], name="it", least=1.0)
+        require_shared(np.array([-1]), var=var, genes=["B"], name="it", least=0.0)
+    require_shared(np.array([0]), var=var, genes=["A", "B"], name="it", least=1.0)

@@ -27,7 +27,7 @@ def test_the_report_says_what_was_dropped(source: Source) -> None:
     selection = collect_statistics(source).selection
     assert (selection.n_kept, selection.n_dropped) == (1, 3)
     assert selection.n_cells_by_gene.tolist() == [0, 1, 3, 12]
-    assert selection.share_of_counts_dropped == pytest.approx(5 / 65)
+    assert selection.fraction_of_counts_dropped == pytest.approx(5 / 65)
     assert selection.report() == (
         "1 of 4 genes kept; 3 detected in fewer than 10 cells dropped (1 of them detected in none), with 7.69% of all"
         " counts."
@@ -37,7 +37,7 @@ def test_the_report_says_what_was_dropped(source: Source) -> None:
 def test_named_genes_are_kept_however_rare(source: Source) -> None:
     selection = collect_statistics(source, genes=["0", "3"]).selection
     assert selection.keep.tolist() == [True, False, False, True]
-    assert "not among the genes asked for" in selection.report()
+    assert "not among the named genes" in selection.report()
 
 
 def test_a_stored_zero_is_not_a_detection() -> None:
@@ -67,7 +67,7 @@ def test_a_filter_that_drops_everything_is_refused(source: Source) -> None:
 
 
 def test_unknown_genes_are_refused(source: Source, adata: ad.AnnData) -> None:
-    with pytest.raises(GenesError, match=r"1 of the 1 genes asked for are not in the data, such as 'CD3E'. Compare"):
+    with pytest.raises(GenesError, match=r"1 of the 1 named genes are not in the data, such as 'CD3E'. Compare"):
         collect_statistics(source, genes=["CD3E"])
     with pytest.raises(GenesError, match=r"such as 'gene_1'. Did you mean 'gene-1'"):
         collect_statistics(open_source(adata), genes=["gene_1"])

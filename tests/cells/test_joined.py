@@ -23,7 +23,7 @@ def files(adata: ad.AnnData, tmp_path: Path) -> list[Path]:
 
 
 def test_a_list_of_files_is_one_source_of_the_shared_genes(files: list[Path], adata: ad.AnnData) -> None:
-    with pytest.warns(UserWarning, match="2 files share 25 genes; those that others lack are left out: 5 of 'one'"):
+    with pytest.warns(UserWarning, match="2 files share 25 genes; genes that others lack are left out: 5 of 'one'"):
         source = open_source(files)
     assert source.genes.tolist() == [f"gene-{at}" for at in range(5, 30)]
     assert source.obs.index.tolist() == adata.obs_names.tolist()

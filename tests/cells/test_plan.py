@@ -155,7 +155,7 @@ def test_values_that_make_no_sense_are_refused(
     [
         (None, None, "`n_cells` is missing; expected the number of cells"),
         (0, None, "`n_cells` must be at least 1, got 0"),
-        (5, pd.DataFrame({"treated": [True, False]}), "`n_cells` is 5, but the table `where` asks for 2 cells"),
+        (5, pd.DataFrame({"treated": [True, False]}), "`n_cells` is 5, but the table `where` has 2 cells"),
         (
             None,
             pd.DataFrame({"treated": [True], "n_cells": [1.5]}),

@@ -20,10 +20,10 @@ class Watched:
         self.source = source
         self.obs, self.var, self.genes = source.obs, source.var, source.genes
         self.n_cells, self.n_genes = source.n_cells, source.n_genes
-        self.asked: list[NDArray[np.int64]] = []
+        self.requested: list[NDArray[np.int64]] = []
 
     def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
-        self.asked.append(np.asarray(indices, dtype=np.int64))
+        self.requested.append(np.asarray(indices, dtype=np.int64))
         return self.source.rows(indices)
 
     def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
@@ -37,45 +37,45 @@ def watched(adata: ad.AnnData) -> Watched:
 
 def test_each_step_gets_its_rows_from_few_readings(watched: Watched, counts: sp.csr_matrix) -> None:
     batches = Batches(60, 5, seed=0, blocks=Blocks(10, 2))
-    with Prefetch(watched, batches.buffers(2, 30)) as ahead:
+    with Prefetch(watched, batches.buffers(2, 30)) as prefetch:
         for step in range(2, 30):
-            assert np.array_equal(ahead.rows(batches.at(step)).toarray(), counts[batches.at(step)].toarray())
-    assert len(watched.asked) == len(list(batches.buffers(2, 30))) == 8
-    assert np.array_equal(np.concatenate(watched.asked), np.concatenate(list(batches.buffers(2, 30))))
+            assert np.array_equal(prefetch.rows(batches.at(step)).toarray(), counts[batches.at(step)].toarray())
+    assert len(watched.requested) == len(list(batches.buffers(2, 30))) == 8
+    assert np.array_equal(np.concatenate(watched.requested), np.concatenate(list(batches.buffers(2, 30))))
 
 
-def test_the_next_buffer_is_read_before_it_is_asked_for(watched: Watched) -> None:
+def test_the_next_buffer_is_read_before_it_is_requested_for(watched: Watched) -> None:
     coming = [np.arange(20), np.arange(20, 40), np.arange(40, 60)]
-    with Prefetch(watched, iter(coming)) as ahead:
-        ahead.rows(np.array([3]))
-        assert ahead._next is not None
-        assert ahead._next.result().rows[0] == 20
-    assert [rows[0] for rows in watched.asked] == [0, 20]
+    with Prefetch(watched, iter(coming)) as prefetch:
+        prefetch.rows(np.array([3]))
+        assert prefetch._next is not None
+        assert prefetch._next.result().rows[0] == 20
+    assert [rows[0] for rows in watched.requested] == [0, 20]
 
 
 def test_at_most_two_buffers_are_held(watched: Watched) -> None:
-    with Prefetch(watched, iter([np.arange(at, at + 10) for at in range(0, 60, 10)])) as ahead:
+    with Prefetch(watched, iter([np.arange(at, at + 10) for at in range(0, 60, 10)])) as prefetch:
         for at in range(0, 60, 10):
-            ahead.rows(np.array([at, at + 9]))
-            assert ahead._present is not None
-            assert len(ahead._present.rows) == 10
-            assert sum(rows.size for rows in watched.asked) <= at + 20
-    assert ahead._present is None
+            prefetch.rows(np.array([at, at + 9]))
+            assert prefetch._current is not None
+            assert len(prefetch._current.rows) == 10
+            assert sum(rows.size for rows in watched.requested) <= at + 20
+    assert prefetch._current is None
 
 
 def test_rows_that_were_not_announced_are_read_all_the_same(watched: Watched, counts: sp.csr_matrix) -> None:
-    with Prefetch(watched, iter([np.arange(10)])) as ahead:
-        assert np.array_equal(ahead.rows(np.array([50, 2])).toarray(), counts[[50, 2]].toarray())
-        assert np.array_equal(ahead.rows(np.array([2])).toarray(), counts[[2]].toarray())
-    assert (ahead.n_cells, ahead.n_genes, list(ahead.genes)) == (60, 30, list(watched.genes))
-    assert ahead.obs is watched.obs
-    assert ahead.var is watched.var
-    assert next(ahead.blocks(7))[1].shape == (7, 30)
+    with Prefetch(watched, iter([np.arange(10)])) as prefetch:
+        assert np.array_equal(prefetch.rows(np.array([50, 2])).toarray(), counts[[50, 2]].toarray())
+        assert np.array_equal(prefetch.rows(np.array([2])).toarray(), counts[[2]].toarray())
+    assert (prefetch.n_cells, prefetch.n_genes, list(prefetch.genes)) == (60, 30, list(watched.genes))
+    assert prefetch.obs is watched.obs
+    assert prefetch.var is watched.var
+    assert next(prefetch.blocks(7))[1].shape == (7, 30)
 
 
 def test_an_error_of_reading_is_told(watched: Watched) -> None:
-    with pytest.raises(IndexError), Prefetch(watched, iter([np.array([1000])])) as ahead:
-        ahead.rows(np.array([0]))
+    with pytest.raises(IndexError), Prefetch(watched, iter([np.array([1000])])) as prefetch:
+        prefetch.rows(np.array([0]))
 
 
 def test_a_buffer_keeps_to_its_bytes(adata: ad.AnnData, tmp_path: Path) -> None:
@@ -106,11 +106,11 @@ def test_rows_come_in_the_order_given(adata: ad.AnnData, tmp_path: Path, *, plac
     genes = None if every == 1 else [f"gene-{at}" for at in range(0, 30, every)]
     source = open_source(tmp_path / place, genes=genes)
     batches = Batches(2400, 50, seed=0, blocks=Blocks(300, 5))
-    asked = [
+    requested = [
         batches.at(step) if order == "as announced" or step % 3 else np.sort(batches.at(step)) for step in range(96)
     ]
-    with Prefetch(source, batches.buffers(0, 96)) as ahead:
-        given = [ahead.rows(wanted) for wanted in asked]
-    assert not any(room._held for room in ahead._rooms)
-    for wanted, found in zip(asked, given, strict=True):  # when buffers have been used again
+    with Prefetch(source, batches.buffers(0, 96)) as prefetch:
+        given = [prefetch.rows(wanted) for wanted in requested]
+    assert not any(buffer._memory for buffer in prefetch._buffers)
+    for wanted, found in zip(requested, given, strict=True):  # when buffers have been used again
         assert np.array_equal(found.toarray(), tall.X[wanted][:, ::every].toarray())

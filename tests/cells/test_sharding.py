@@ -168,7 +168,7 @@ def test_what_is_there_is_replaced_only_when_asked_and_only_if_it_is_shards(file
     shard(file, out, cells_per_shard=30, overwrite=True, progress=False)
     assert len(list(out.glob("*.h5ad"))) == 2
     (out / "shards.json").rename(out / "config.json")
-    with pytest.raises(OutputExistsError, match="holds other things than shards"):
+    with pytest.raises(OutputExistsError, match="holds something other than shards"):
         shard(file, out, overwrite=True, progress=False)
 
 

@@ -130,9 +130,9 @@ def test_missing_genes_are_counted_and_named(adata: ad.AnnData) -> None:
         open_source(adata, genes=["gene-1", "CD3E", "CD19"])
 
 
-def test_an_expected_gene_that_stands_twice_is_refused(adata: ad.AnnData) -> None:
+def test_an_expected_gene_that_is_not_unique_is_refused(adata: ad.AnnData) -> None:
     adata.var_names = ["gene-1", *adata.var_names[1:]]
-    with pytest.raises(GenesError, match=r"1 of the expected genes stand more than once .* 'gene-1'"):
+    with pytest.raises(GenesError, match=r"1 of the expected genes are more than once .* 'gene-1'"):
         open_source(adata, genes=["gene-1"])
     assert open_source(adata, genes=["gene-9"]).rows(np.array([0])).toarray()[0, 0] == adata.X[0, 9]
 
@@ -145,7 +145,7 @@ def test_a_missing_file_is_told_with_its_neighbour(tmp_path: Path) -> None:
 
 def test_a_file_of_another_kind_is_told(tmp_path: Path) -> None:
     (tmp_path / "cells.h5ad").write_text("gene,cell\n")
-    with pytest.raises(DataFileError, match=r"is not a `.h5ad` file. Read it with the tool it was made for"):
+    with pytest.raises(DataFileError, match=r"is not a `.h5ad` file. Read it with the tool that wrote it"):
         open_source(tmp_path / "cells.h5ad")
 
 

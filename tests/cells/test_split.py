@@ -57,6 +57,6 @@ def test_an_unknown_column_is_refused(adata: ad.AnnData) -> None:
 
 
 @pytest.mark.parametrize("fractions", [(0.5, 0.5, 0.5), (1.2, -0.1, -0.1)])
-def test_fractions_that_are_no_shares_are_refused(adata: ad.AnnData, fractions: tuple[float, float, float]) -> None:
-    with pytest.raises(SettingError, match=r"`fractions` must be three shares that sum to 1, got"):
+def test_fractions_that_do_not_sum_to_one_are_refused(adata: ad.AnnData, fractions: tuple[float, float, float]) -> None:
+    with pytest.raises(SettingError, match=r"`fractions` must be three fractions that sum to 1, got"):
         split(adata, fractions=fractions)

@@ -69,7 +69,7 @@ def test_one_pass_agrees_with_dense_arrays(dense: NDArray[np.float32], form: str
     np.testing.assert_array_equal(found.n_cells_by_gene, n_cells_by_gene[keep])
     np.testing.assert_array_equal(found.library_sizes, dense[:, keep].sum(axis=1))
     np.testing.assert_array_equal(found.selection.cells_keep, dense[:, keep].sum(axis=1) > 0)
-    assert found.selection.share_of_counts_dropped == pytest.approx(dense[:, ~keep].sum() / dense.sum(), abs=1e-12)
+    assert found.selection.fraction_of_counts_dropped == pytest.approx(dense[:, ~keep].sum() / dense.sum(), abs=1e-12)
     sums = [dense[group_of == group][:, keep].sum(axis=0) for group in range(6)]
     np.testing.assert_array_equal(found.group_counts, sums)
 
@@ -119,6 +119,6 @@ def test_fewer_than_min_cells_counts_of_a_gene_are_held(
     stored.data -= 1
     source = CountingSource(open_source(ad.AnnData(X=stored)), n_rows)
     found = collect_statistics(source, min_cells=min_cells)
-    genes = np.concatenate([genes for _, genes, _ in held[0]._held] or [np.zeros(0, np.int64)])
+    genes = np.concatenate([genes for _, genes, _ in held[0]._blocks] or [np.zeros(0, np.int64)])
     assert np.bincount(genes, minlength=N_GENES).max() < min_cells
     np.testing.assert_array_equal(found.library_sizes, dense[:, found.selection.keep].sum(axis=1))

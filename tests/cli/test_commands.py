@@ -144,7 +144,7 @@ def test_fit_never_overwrites_anything_but_a_model(
 ) -> None:
     (tmp_path / "thesis.txt").touch()
     assert run(["fit", "a.h5ad", "-o", str(tmp_path), "--overwrite"]) == 2
-    assert "holds other things than a saved model" in capsys.readouterr().err
+    assert "holds something other than a saved model" in capsys.readouterr().err
     assert "fit" not in calls
 
 

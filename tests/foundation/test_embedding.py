@@ -72,7 +72,7 @@ def test_the_decoder_sees_codes_of_mean_zero_and_variance_one(embedded: ad.AnnDa
 def test_counts_alone_cannot_be_encoded(embedded: ad.AnnData) -> None:
     facts = {"kind": "embedding", "obsm_key": "X_pca", "width": 2}
     latent = build_latent(facts, fractions=torch.ones(30), config=AutoencoderConfig(n_latent=2))
-    with pytest.raises(SettingError, match=r"are `obsm\['X_pca'\]`, which the cells given here do not carry; expected"):
+    with pytest.raises(SettingError, match=r"are `obsm\['X_pca'\]`, which these cells do not have; expected"):
         latent.encode(sp.csr_matrix(np.ones((2, 30))))
     with pytest.raises(SettingError, match=r"has 3 columns; expected the 2 of the training cells. Embed"):
         latent.encode(open_source(embedded, obsm_key="X_pca").rows(np.arange(2)))

@@ -170,7 +170,7 @@ def test_genes_of_another_organism_are_refused(
 ) -> None:
     other = simulated.copy()
     other.var_names = [name.upper() for name in other.var_names]
-    with pytest.raises(GenesError, match=r"^0 of the 25 genes of the data are among the 22 that the model 'model_v9'"):
+    with pytest.raises(GenesError, match=r"^0 of the 25 genes of the data are among the 22 of the model 'model_v9'"):
         CellGenerator(other, config=small, latent=SCimilarity(similarity_folder))
 
 

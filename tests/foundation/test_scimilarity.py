@@ -94,11 +94,11 @@ def test_new_genes_begin_silent_and_are_learnt_when_tuned(similarity_folder: Pat
     assert divergence == 0
 
 
-def test_too_few_shared_genes_are_told(similarity_folder: Path, adata: ad.AnnData) -> None:
+def test_too_few_shared_genes_are_refused(similarity_folder: Path, adata: ad.AnnData) -> None:
     adata.var_names = [f"Mouse-{at}" if at > 3 else name for at, name in enumerate(adata.var_names)]
     with pytest.raises(
-        GenesError, match=r"^4 of the 30 genes of the data are among the 12 that the model 'model_v9' knows; expected "
-        r"at least 50% .* such as 'gene-0', 'gene-1', 'gene-2', it knows 'gene-0'.* Give names"
+        GenesError, match=r"^4 of the 30 genes of the data are among the 12 of the model 'model_v9'; expected "
+        r"at least 50% .* such as 'gene-0', 'gene-1', 'gene-2', the model 'gene-0'.* Give names"
     ):  # fmt: skip
         _latent(similarity_folder, adata)
     _latent(similarity_folder, adata, min_shared=0.3)

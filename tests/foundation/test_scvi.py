@@ -134,9 +134,9 @@ def test_the_genes_are_those_of_the_model_in_the_order_of_the_data(save_scvi: Sa
         ({"model": "TOTALVI"}, "it holds a model of the class `TOTALVI`"),
     ],
 )
-def test_models_that_cannot_be_read_are_told(save_scvi: Saver, settings: dict[str, Any], words: str) -> None:
+def test_models_that_cannot_be_read_are_refused(save_scvi: Saver, settings: dict[str, Any], words: str) -> None:
     folder, _ = save_scvi(**settings)
-    with pytest.raises(ModelFolderError, match=rf"cannot serve as latents: {words}; expected .* use `foundation.Emb"):
+    with pytest.raises(ModelFolderError, match=rf"cannot be used as latents: {words}; expected .* use `foundation.Emb"):
         ScviModel(folder)
 
 

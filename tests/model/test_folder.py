@@ -101,7 +101,7 @@ def test_a_model_is_overwritten_only_when_told(folder: Path, fitted: CellGenerat
 def test_a_folder_of_other_things_is_never_overwritten(fitted: CellGenerator, tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
-    with pytest.raises(OutputExistsError, match="holds other things than a saved model"):
+    with pytest.raises(OutputExistsError, match="holds something other than a saved model"):
         fitted.save(tmp_path / "thesis", overwrite=True)
     assert (tmp_path / "thesis" / "chapter.tex").read_text() == "years of work"
 

@@ -105,16 +105,16 @@ class Another(Processes):
         super().__init__(Part(0, 2))
         self.n_steps = 0
 
-    def from_first(self, text: str | None) -> str | None:
+    def broadcast_text(self, text: str | None) -> str | None:
         return None
 
-    def sum_(self, tensor: Tensor) -> None:
+    def all_reduce(self, tensor: Tensor) -> None:
         pass
 
-    def exchange(self, rows: Tensor, block: int) -> None:
+    def all_gather_blocks(self, rows: Tensor, block: int) -> None:
         pass
 
-    def collect(self, rows: Tensor) -> Tensor:
+    def all_to_all(self, rows: Tensor) -> Tensor:
         self.n_steps += 1
         requests = torch.zeros_like(rows[1])
         requests[-2] = self.n_steps == 7

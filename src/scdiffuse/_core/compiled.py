@@ -1,4 +1,4 @@
-"""Loops compiled to machine code at their first call."""
+"""Compiled loops: functions that numba compiles at their first call."""
 
 from __future__ import annotations
 
@@ -16,58 +16,58 @@ _ANY_ORDER = _FUSED | {"reassoc", "nsz"}
 def compiled(function: Function) -> Function:
     """Compile a function of numbers and arrays with numba, which frees other threads while it runs.
 
-    As in numpy, a number divided by 0 is infinite: checks would keep the processor from dividing several at once.
-    The machine code is kept beside the source, or in the user's cache folder, so that only the first call on a machine
-    waits for the compiler. Where no folder can be written, each process compiles anew.
+    As in numpy, a number divided by 0 is infinite: checks would keep the CPU from vectorised division. The compiled
+    code is cached beside the source, or in the user's cache folder, so that only the first call on a machine waits for
+    the compiler. Where no folder can be written, each process compiles anew.
 
     Parameters
     ----------
     function
-        What to compile; it may call compiled functions of its own file.
+        Function to compile; it may call compiled functions of its own file.
 
     Returns
     -------
     The same function, faster.
     """
-    return _compile(function, loosened=set())
+    return _compile(function, fastmath_flags=set())
 
 
 def compiled_fused(function: Function) -> Function:
-    """Compile as `compiled` does, and let a product and a sum be rounded together, which is faster and closer.
+    """Compile as `compiled` does, and allow fused multiply-add, which is faster and more accurate.
 
     Parameters
     ----------
     function
-        What to compile, as for `compiled`.
+        Function to compile, as for `compiled`.
 
     Returns
     -------
     The same function up to rounding, faster.
     """
-    return _compile(function, loosened=_FUSED)
+    return _compile(function, fastmath_flags=_FUSED)
 
 
 def compiled_sums(function: Function) -> Function:
-    """Compile as `compiled` does, and let sums be taken in any order, which is how processors add several at once.
+    """Compile as `compiled` does, and allow sums in any order, which CPUs vectorise.
 
-    The order is settled when the code is compiled: the same numbers have the same sum at every call.
+    The order is fixed when the code is compiled: the same numbers have the same sum at every call.
 
     Parameters
     ----------
     function
-        What to compile, as for `compiled`.
+        Function to compile, as for `compiled`.
 
     Returns
     -------
     The same function up to the rounding of sums, faster.
     """
-    return _compile(function, loosened=_ANY_ORDER)
+    return _compile(function, fastmath_flags=_ANY_ORDER)
 
 
-def _compile(function: Function, *, loosened: set[str]) -> Function:
+def _compile(function: Function, *, fastmath_flags: set[str]) -> Function:
     from numba import njit
 
     try:
-        return cast("Function", njit(cache=True, nogil=True, error_model="numpy", fastmath=loosened)(function))
-    except RuntimeError:  # no folder to keep machine code in
-        return cast("Function", njit(nogil=True, error_model="numpy", fastmath=loosened)(function))
+        return cast("Function", njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath_flags)(function))
+    except RuntimeError:  # no folder to cache compiled code in
+        return cast("Function", njit(nogil=True, error_model="numpy", fastmath=fastmath_flags)(function))

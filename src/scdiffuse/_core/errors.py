@@ -1,4 +1,4 @@
-"""The errors a user can cause, each also of the builtin family one would expect."""
+"""Errors that a user can cause; each is also of the builtin family that one expects."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ __all__ = [
 
 
 class UserError(Exception):
-    """A mistake that the user can mend; the command line ends with exit code 2."""
+    """A mistake that the user can correct; the command line ends with exit code 2."""
 
 
 class CountsError(UserError, ValueError):
-    """The matrix is not one of raw counts, or holds nothing to learn from."""
+    """The matrix does not hold raw counts, or holds no counts at all."""
 
 
 class ConditionError(UserError, ValueError):
@@ -38,7 +38,7 @@ class ConditionError(UserError, ValueError):
 
 
 class UnknownNameError(UserError, KeyError):
-    """A name that is not among the known ones."""
+    """A name that does not exist."""
 
     def __str__(self) -> str:
         """Render the plain text, where ``KeyError`` would quote it."""
@@ -50,7 +50,7 @@ class SettingError(UserError, ValueError):
 
 
 class NotFittedError(UserError, RuntimeError):
-    """The model was asked for what only a fitted one can give."""
+    """A call needs a fitted model."""
 
 
 class ModelFolderError(UserError, ValueError):
@@ -62,11 +62,11 @@ class DataFileError(UserError, ValueError):
 
 
 class OutputExistsError(UserError, FileExistsError):
-    """The output is already there and overwriting was not asked for."""
+    """The output exists, and `overwrite` is false."""
 
 
 class GenesError(UserError, ValueError):
-    """The genes of the data and those expected do not fit."""
+    """The genes of the data and those of the model do not match."""
 
 
 class MissingExtraError(UserError, ImportError):
@@ -82,26 +82,26 @@ class OutOfMemoryError(UserError, MemoryError):
 
 
 class LostProcessError(UserError, RuntimeError):
-    """One of several processes has ended or does not answer; the command line ends with exit code 3."""
+    """One of several processes ended or does not answer; the command line ends with exit code 3."""
 
 
 class ExtrapolationWarning(UserWarning):
-    """Cells are asked for beyond what was measured."""
+    """A request lies outside of the range of the training cells."""
 
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:
-    """Suggest the known name that looks most like a mistyped one.
+    """Suggest the existing name that is most similar to a mistyped one.
 
     Parameters
     ----------
     name
-        What the user wrote.
+        Name that the user wrote.
     known
-        The names that would have been right.
+        Names that exist.
 
     Returns
     -------
-    ``" Did you mean 'x'?"``, or an empty string where nothing comes close.
+    ``" Did you mean 'x'?"``, or an empty string if no name is similar.
 
     Examples
     --------

@@ -51,11 +51,11 @@ class Exchange:
 
     def reduce_scatter(self) -> None:
         """Sum the summands of all processes for the row of this one, into `reduced`."""
-        self._sum(self._processes.collect(self.outgoing))
+        self._sum(self._processes.all_to_all(self.outgoing))
 
     def all_gather(self) -> None:
         """Fill in the rows of the other processes in `gathered`."""
-        self._processes.exchange(self.gathered, 1)
+        self._processes.all_gather_blocks(self.gathered, 1)
 
     def _sum(self, rows: Tensor) -> None:
         """Add rows in their order; `Tensor.sum` takes twice as long for a few long ones."""
@@ -76,11 +76,11 @@ class _SharedExchange(Exchange):
         self.outgoing, self.gathered, self.reduced = memory[rank], memory[-1], self._mine[0].clone()
 
     def reduce_scatter(self) -> None:
-        self._processes.wait()
+        self._processes.barrier()
         self._sum(self._mine)
 
     def all_gather(self) -> None:
-        self._processes.wait()
+        self._processes.barrier()
 
 
 def open_exchange(processes: Processes, width: int, device: torch.device) -> Exchange:
@@ -103,7 +103,7 @@ def _share(processes: Processes, width: int) -> Tensor | None:
     n_numbers = shape[0] * shape[1] * width
     memory = None
     with ExitStack() as named:  # a mapped file needs no name any more
-        path = processes.from_first(_new_file(4 * n_numbers, named) if processes.is_first else None)
+        path = processes.broadcast_text(_new_file(4 * n_numbers, named) if processes.is_first else None)
         if path is not None and Path(path).is_file():  # another machine does not have the file
             with suppress(RuntimeError):  # another user may not open the file
                 memory = torch.from_file(path, shared=True, size=n_numbers).view(shape)

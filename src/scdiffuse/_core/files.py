@@ -1,4 +1,4 @@
-"""Outputs that appear whole or not at all, and storage troubles told plainly."""
+"""Outputs that appear whole or not at all, and storage errors in plain words."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @contextmanager
 def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Write a file beside its place and move it there when complete.
+    """Write a file under a temporary name and move it to its place when complete.
 
     Parameters
     ----------
     path
-        Where the file shall appear; missing parent folders are made.
+        Path of the file; missing parent folders are made.
     overwrite
-        Replace what is there.
+        Replace an existing file.
 
     Yields
     ------
@@ -39,7 +39,7 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     Raises
     ------
     OutputExistsError
-        Something is there and `overwrite` is false; said before anything is written.
+        The path exists and `overwrite` is false; raised before anything is written.
     StorageError
         No permission, or the disk is full.
     """
@@ -57,38 +57,40 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def require_replaceable(folder: Path, *, mark: str = CONFIG_FILE) -> None:
-    """Refuse to replace what is neither empty nor a folder of some kind.
+    """Check that a folder may be replaced: it is empty or of the same kind.
 
     Parameters
     ----------
     folder
-        What is there.
+        Existing folder.
     mark
-        The file by which a folder of this kind is known.
+        File that every folder of this kind has.
 
     Raises
     ------
     OutputExistsError
-        It is something else.
+        The path is something else.
     """
     if not folder.is_dir() or (any(folder.iterdir()) and not (folder / mark).is_file()):
-        msg = f"{str(folder)!r} holds other things than {_KINDS[mark]}; it is not overwritten. Choose another folder."
+        msg = (
+            f"{str(folder)!r} holds something other than {_KINDS[mark]} and is not overwritten. Choose another folder."
+        )
         raise OutputExistsError(msg)
 
 
 @contextmanager
 def atomic_folder(path: str | Path, *, overwrite: bool = False, mark: str = CONFIG_FILE) -> Iterator[Path]:
-    """Fill a folder beside its place and move it there when complete.
+    """Fill a folder under a temporary name and move it to its place when complete.
 
     Parameters
     ----------
     path
-        Where the folder shall appear; missing parent folders are made.
+        Path of the folder; missing parent folders are made.
     overwrite
-        Replace the folder of the same kind, or the empty folder, that is there. A folder that holds anything else is
-        never replaced.
+        Replace an existing folder of the same kind, or an empty one. A folder that holds anything else is never
+        replaced.
     mark
-        The file by which a folder of this kind is known: that of a saved model, or of shards.
+        File that every folder of this kind has: that of a saved model, or of shards.
 
     Yields
     ------
@@ -97,7 +99,7 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False, mark: str = CONF
     Raises
     ------
     OutputExistsError
-        Something is there and `overwrite` is false, or it is not of this kind.
+        The path exists and `overwrite` is false, or it is a folder of another kind.
     StorageError
         No permission, or the disk is full.
     """
@@ -123,19 +125,19 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False, mark: str = CONF
 
 
 def refuse_existing(path: str | Path, *, overwrite: bool) -> None:
-    """Stop before costly work when its output is already there.
+    """Stop before costly work if its output exists.
 
     Parameters
     ----------
     path
         A file or folder about to be written.
     overwrite
-        Whether the user allowed to replace it.
+        Whether the output may be replaced.
 
     Raises
     ------
     OutputExistsError
-        Something is there and `overwrite` is false.
+        The path exists and `overwrite` is false.
     """
     if Path(path).exists() and not overwrite:
         msg = f"{str(path)!r} already exists; nothing was written. Pass `overwrite=True`, or choose another path."
@@ -144,12 +146,12 @@ def refuse_existing(path: str | Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def storage_errors(path: str | Path) -> Iterator[None]:
-    """Say in plain words that the file system refused to write.
+    """Report in plain words that the file system refuses to write.
 
     Parameters
     ----------
     path
-        What the block writes, for the message.
+        Path that the block writes, for the message.
 
     Raises
     ------
@@ -181,7 +183,7 @@ def sha256(path: str | Path) -> str:
 
 
 def _trouble(error: OSError | RuntimeError) -> str | None:
-    """Name what the file system lacks and what to do, if that is what went wrong."""
+    """Name what the file system lacks and what to do, or return None for other errors."""
     code = getattr(error, "errno", None)
     if code in _FULL or "No space left on device" in str(error):
         return "the disk is full. Free some space or choose a path on another disk."

@@ -1,4 +1,4 @@
-"""Several processes that share one piece of work, on one machine or on many."""
+"""Collective operations of several processes, on one machine or on many."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributed import ProcessGroup
 
-__all__ = ["ALONE", "WHOLE", "Part", "Processes", "joined", "speaks"]
+__all__ = ["ALONE", "WHOLE", "Part", "Processes", "is_main_process", "joined"]
 
 _PATIENCE = timedelta(minutes=10)
 
 
 class Part(NamedTuple):
-    """Which of how many equal parts of the work."""
+    """One of several equal parts of a task."""
 
     rank: int
     """Number of the part, from 0."""
     size: int
-    """Parts in all."""
+    """Number of parts."""
 
     def of(self, n: int) -> range:
-        """Return those of `n` items that belong to the part; neighbours, and all parts together have each item once.
+        """Return the items of the part among `n`: contiguous, and each item is in exactly one part.
 
         Examples
         --------
@@ -39,18 +39,18 @@ class Part(NamedTuple):
 
 
 WHOLE = Part(0, 1)
-"""All of the work."""
+"""The whole task."""
 
 
 class Processes:
-    """The processes that share the work; all of them make the same calls in the same order.
+    """The processes that share a task; all of them make the same calls in the same order.
 
     Parameters
     ----------
     part
         The part of this process.
     group
-        How it reaches the others from main memory; `None` where there are none.
+        Group for tensors in main memory; `None` for a single process.
     """
 
     def __init__(self, part: Part = WHOLE, group: ProcessGroup | None = None) -> None:
@@ -59,19 +59,19 @@ class Processes:
 
     @classmethod
     def present(cls, *, patience: timedelta = _PATIENCE) -> Self:
-        """Find the processes of the ``torch.distributed`` group that this one is in; itself alone if in none.
+        """Return the processes of the current ``torch.distributed`` group; this process alone without a group.
 
         Parameters
         ----------
         patience
-            How long to wait for one that is alive and says nothing. One that has ended is noticed at once.
+            Time to wait for a process that runs and does not answer. A process that ended is noticed at once.
         """
         import torch.distributed as dist
 
         if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
             return cls()
         part = Part(dist.get_rank(), dist.get_world_size())
-        with _loss_told(part):
+        with _report_lost_process(part):
             return cls(part, dist.new_group(backend="gloo", timeout=patience))
 
     @property
@@ -81,84 +81,84 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that writes and speaks."""
+        """Whether this process writes files and messages."""
         return self.part.rank == 0
 
     def place(self, device: str) -> str:
-        """Give each process of a machine its own accelerator, where a kind of them is named without a number."""
+        """Return the device of this process: its own accelerator if `device` names none by number."""
         return f"cuda:{os.environ.get('LOCAL_RANK', self.part.rank)}" if device == "cuda" and self.size > 1 else device
 
-    def sum_(self, tensor: Tensor) -> None:
+    def all_reduce(self, tensor: Tensor) -> None:
         """Replace a tensor by its sum over all processes.
 
         Parameters
         ----------
         tensor
-            Of one shape and type everywhere.
+            Tensor of the same shape and type in all processes.
         """
         import torch.distributed as dist
 
         if self.size > 1:
-            with _loss_told(self.part):
-                dist.all_reduce(tensor, group=self._reach(tensor))
+            with _report_lost_process(self.part):
+                dist.all_reduce(tensor, group=self._group_of(tensor))
 
-    def _reach(self, tensor: Tensor) -> ProcessGroup | None:
-        """Choose the way to the others: that of the accelerator for what lives there."""
+    def _group_of(self, tensor: Tensor) -> ProcessGroup | None:
+        """Choose the group of the device that the tensor is on."""
         return None if tensor.is_cuda else self._group
 
     def total(self, number: float) -> float:
-        """Add up a number over all processes.
+        """Sum a number over all processes.
 
         Parameters
         ----------
         number
-            What this one has.
+            Summand of this process.
         """
         import torch
 
         if self.size == 1:
             return number
-        held = torch.tensor([number], dtype=torch.float64)
-        self.sum_(held)
-        return float(held)
+        summed = torch.tensor([number], dtype=torch.float64)
+        self.all_reduce(summed)
+        return float(summed)
 
-    def wait(self) -> None:
-        """Go on when all have come here."""
+    def barrier(self) -> None:
+        """Wait until all processes make this call."""
         self.total(0.0)
 
-    def exchange(self, rows: Tensor, block: int) -> None:
-        """Fill in the rows that the others have computed.
+    def all_gather_blocks(self, rows: Tensor, block: int) -> None:
+        """Fill in the rows that other processes computed.
 
         Parameters
         ----------
         rows
-            Shape ``(N, ...)``; those of the blocks of this process are set.
+            Rows, shape ``(N, ...)``; those of the blocks of this process are set.
         block
-            Rows of a block; blocks are divided as `Part.of` does.
+            Rows of a block; `Part.of` divides blocks among processes.
         """
         import torch.distributed as dist
 
         n_blocks = -(-len(rows) // block)
         running = []
-        with _loss_told(self.part):
+        with _report_lost_process(self.part):
             for rank in range(self.size if self.size > 1 else 0):
                 blocks = Part(rank, self.size).of(n_blocks)
                 mine = rows[blocks.start * block : blocks.stop * block]
-                running.append(dist.broadcast(mine, rank, group=self._reach(rows), async_op=True))
+                running.append(dist.broadcast(mine, rank, group=self._group_of(rows), async_op=True))
             for one in running:
                 one.wait()
 
-    def collect(self, rows: Tensor) -> Tensor:
-        """Get from every process the row that it has for this one.
+    def all_to_all(self, rows: Tensor) -> Tensor:
+        """Send one row to each process.
 
         Parameters
         ----------
         rows
-            One for each process, shape ``(processes, ...)``.
+            Row for each process, shape ``(processes, ...)``.
 
         Returns
         -------
-        What each has for this one, same shape.
+        Rows that all processes sent to this one, same shape.
         """
         import torch
         import torch.distributed as dist
@@ -166,28 +166,28 @@ class Processes:
         if self.size == 1:
             return rows
         received = torch.empty_like(rows)
-        with _loss_told(self.part):
-            dist.all_to_all_single(received, rows, group=self._reach(rows))
+        with _report_lost_process(self.part):
+            dist.all_to_all_single(received, rows, group=self._group_of(rows))
         return received
 
-    def from_first(self, text: str | None) -> str | None:
-        """Tell all processes what the first one says.
+    def broadcast_text(self, text: str | None) -> str | None:
+        """Return the text of the first process.
 
         Parameters
         ----------
         text
-            What this one would say.
+            Text of this process; used in the first one only.
         """
         import torch.distributed as dist
 
-        held = [text]
+        texts = [text]
         if self.size > 1:
-            with _loss_told(self.part):
-                dist.broadcast_object_list(held, 0, group=self._group)
-        return held[0]
+            with _report_lost_process(self.part):
+                dist.broadcast_object_list(texts, 0, group=self._group)
+        return texts[0]
 
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
-        """Give all processes what the first one holds.
+        """Copy tensors of the first process to all others.
 
         Parameters
         ----------
@@ -197,48 +197,48 @@ class Processes:
         import torch.distributed as dist
 
         for tensor in tensors if self.size > 1 else ():
-            held = tensor.detach().cpu().contiguous()
-            with _loss_told(self.part):
-                dist.broadcast(held, 0, group=self._group)
-            tensor.detach().copy_(held)
+            on_cpu = tensor.detach().cpu().contiguous()
+            with _report_lost_process(self.part):
+                dist.broadcast(on_cpu, 0, group=self._group)
+            tensor.detach().copy_(on_cpu)
 
     def is_one_machine(self) -> bool:
-        """Tell whether all processes run on the same machine and see the same files."""
+        """Return whether all processes run on the same machine, with the same files."""
         import platform
 
         import torch.distributed as dist
 
         names: list[str | None] = [None] * self.size
         if self.size > 1:
-            with _loss_told(self.part):
+            with _report_lost_process(self.part):
                 dist.all_gather_object(names, platform.node(), group=self._group)
         return len(set(names)) == 1
 
 
 ALONE = Processes()
-"""This process and no other."""
+"""A single process."""
 
 
-def speaks() -> bool:
-    """Tell whether this process is the one of its job that talks to the user."""
+def is_main_process() -> bool:
+    """Return whether this process writes the messages of its job."""
     return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
 def joined(device: str) -> Iterator[None]:
-    """Join the processes that the environment tells of, as ``torchrun`` sets it; do nothing where it tells of none.
+    """Join the processes of a ``torchrun`` job, as its environment variables describe it; do nothing without a job.
 
     Parameters
     ----------
     device
-        ``"cuda"`` talks through NCCL, with one accelerator a process.
+        ``"cuda"`` uses NCCL, with one accelerator for each process.
 
     Raises
     ------
     SettingError
         A machine has fewer accelerators than processes.
     LostProcessError
-        The others cannot be reached.
+        The other processes cannot be reached.
     """
     import torch
     import torch.distributed as dist
@@ -256,18 +256,19 @@ def joined(device: str) -> Iterator[None]:
             raise SettingError(msg + " expected one GPU for each process. Start fewer processes a machine.")
         torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
-    with _loss_told(part):
+    with _report_lost_process(part):
         dist.init_process_group(backend, rank=part.rank, world_size=size, timeout=_PATIENCE)
     yield
     dist.destroy_process_group()
 
 
 @contextmanager
-def _loss_told(part: Part) -> Iterator[None]:
-    """Say in plain words that the other processes do not answer."""
+def _report_lost_process(part: Part) -> Iterator[None]:
+    """Report in plain words that other processes do not answer."""
     try:
         yield
-    except (RuntimeError, ValueError) as error:  # gloo, NCCL and the store all report so
+    except (RuntimeError, ValueError) as error:  # raised by gloo, NCCL and the store
         reason = str(error).splitlines()[0][:200]
-        msg = f"Process {part.rank} of {part.size} lost the others ({reason}); expected all to run to the end. See what"
-        raise LostProcessError(msg + " ended one of them; a fit goes on with `--resume` or `resume=True`.") from error
+        msg = f"Process {part.rank} of {part.size} lost the others ({reason}); expected all to run to the end. Find out"
+        msg += " what ended one of them; a fit goes on with `--resume` or `resume=True`."
+        raise LostProcessError(msg) from error

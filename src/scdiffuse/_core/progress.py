@@ -1,4 +1,4 @@
-"""A progress bar for everything that takes longer than two seconds."""
+"""A progress bar for tasks that take longer than two seconds."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _SHOW_AFTER_SECONDS = 2.0
 
 
 class Progress:
-    """Show how far a loop is, how fast it goes and how long it still takes.
+    """Show the progress of a loop, its speed and the remaining time.
 
-    Nothing is shown in the first two seconds, so quick work stays quiet. The bar is written to standard error.
+    The bar appears after two seconds, so that quick tasks stay quiet. The bar is written to standard error.
 
     Parameters
     ----------
     description
-        What is being done, for example ``"generate"``.
+        Name of the task, for example ``"generate"``.
     total
-        How many units there are; ``None`` when unknown.
+        Number of units; ``None`` if unknown.
     unit
-        What is counted.
+        Name of the units.
     enabled
-        Show nothing at all when false.
+        Whether to show the bar.
 
     Examples
     --------
@@ -55,7 +55,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the last state of the bar on the screen."""
+        """Stop the bar; its last state stays on the screen."""
         if self._display is not None:
             self._display.stop()
 
@@ -67,7 +67,7 @@ class Progress:
         n
             Units finished since the last call.
         note
-            A few words beside the bar, such as the present loss.
+            A few words beside the bar, such as the current loss.
         """
         self._done += n
         seconds = time.monotonic() - self._begin
@@ -79,7 +79,7 @@ class Progress:
         self._display.update(self._display.task_ids[0], completed=self._done, rate=rate, note=note)
 
     def _open(self) -> RichProgress:
-        """Build the rich display; here, because its import costs a tenth of a second."""
+        """Build the rich display; the import takes a tenth of a second."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress

@@ -1,4 +1,4 @@
-"""Random streams in which every cell owns its numbers, whatever the chunk it is computed in."""
+"""Random streams in which every cell has its own numbers, whatever the batch size."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _VALUES_AT_ONCE = 1 << 18  # fits the cache: twice as fast as whole arrays
 
 
 def generator(seed: int, *stream: int | str) -> np.random.Generator:
-    """Open the random stream that belongs to a seed and a name.
+    """Open the random stream of a seed and a name.
 
     Parameters
     ----------
     seed
         The user's seed.
     stream
-        What the numbers are for, such as ``"batches", epoch``; other words give independent numbers.
+        Name of the stream, such as ``"batches", epoch``; other names give independent numbers.
 
     Returns
     -------
-    A fresh generator, the same on every machine and in every process.
+    A new generator, the same on every machine and in every process.
 
     Examples
     --------
@@ -52,14 +52,14 @@ def generator(seed: int, *stream: int | str) -> np.random.Generator:
 class Draws:
     """Random streams for the cells of a training step, one for each slice of them.
 
-    The slices, not the processes that share the step among them, say which numbers a cell gets.
+    The numbers of a cell depend on its slice, not on the process that computes it.
 
     Parameters
     ----------
     streams
         One for each slice.
     bounds
-        Where slices begin, and the end of the last one, from 0 on: one more than there are streams.
+        Starts of the slices from 0, and the end of the last one: one more than there are streams.
 
     Examples
     --------
@@ -75,14 +75,14 @@ class Draws:
 
     @classmethod
     def of(cls, stream: np.random.Generator, n_cells: int) -> Draws:
-        """Give one stream to all cells of a step.
+        """Draw the numbers of all cells of a step from one stream.
 
         Parameters
         ----------
         stream
-            Where all numbers come from.
+            Source of all numbers.
         n_cells
-            Cells ``B``.
+            Number of cells ``B``.
         """
         return cls([stream], [0, n_cells])
 
@@ -113,38 +113,38 @@ class Draws:
 
 
 def cell_keys(seed: int, stream: str, cells: NDArray[np.integer]) -> NDArray[np.uint64]:
-    """Give each cell the key of a random stream of its own.
+    """Return the key of the random stream of each cell.
 
     Parameters
     ----------
     seed
         The user's seed.
     stream
-        What the numbers are for.
+        Name of the stream.
     cells
         Cell indices, shape ``(N,)``, not negative.
 
     Returns
     -------
-    Keys, shape ``(N,)``, no two alike; each depends on ``(seed, stream, cell)`` only.
+    Distinct keys, shape ``(N,)``; each depends on ``(seed, stream, cell)`` only.
     """
     return _cell_hashes(_key(seed, stream) & _MASK, np.asarray(cells))
 
 
-def noise_ids_of(cells: NDArray[np.integer], asked: NDArray[np.floating]) -> NDArray[np.uint64]:
-    """Tell cells of one index that shall be different things apart, so that they have nothing in common.
+def noise_ids_of(cells: NDArray[np.integer], requested: NDArray[np.floating]) -> NDArray[np.uint64]:
+    """Return noise ids that differ between cells of one index with different requests, so that they share no noise.
 
     Parameters
     ----------
     cells
         Cell indices, shape ``(N,)``, not negative.
-    asked
-        What each cell shall be, as numbers, shape ``(N, K)``; NaN where nothing is asked for.
+    requested
+        Requested conditions of each cell as numbers, shape ``(N, K)``; NaN where a condition is open.
 
     Returns
     -------
-    Numbers to give to `cell_keys` and its sisters in the place of indices, shape ``(N,)``; the index itself where
-    nothing is asked for.
+    Noise ids for `cell_keys` and `cell_normals` in place of indices, shape ``(N,)``; the index itself where all
+    conditions are open.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def noise_ids_of(cells: NDArray[np.integer], asked: NDArray[np.floating]) -> NDA
     False
     """
     apart = np.asarray(cells).astype(np.uint64)
-    for at, column in enumerate(np.asarray(asked, dtype=np.float64).T):
+    for at, column in enumerate(np.asarray(requested, dtype=np.float64).T):
         words = np.ascontiguousarray(column + 0.0).view(np.uint64)  # a negative zero becomes a positive one
         mixed = mix(apart ^ mix(words + np.uint64((at + 1) * int(GOLDEN) & _MASK)))
         apart = np.where(np.isnan(column), apart, mixed)
@@ -163,17 +163,17 @@ def noise_ids_of(cells: NDArray[np.integer], asked: NDArray[np.floating]) -> NDA
 
 
 def keyed_generators(keys: NDArray[np.uint64]) -> Iterator[np.random.Generator]:
-    """Visit the random streams of some cells in turn.
+    """Iterate over the random streams of some cells.
 
     Parameters
     ----------
     keys
-        Their keys, shape ``(N,)``.
+        Keys of the streams, shape ``(N,)``.
 
     Yields
     ------
-    One generator object, moved to the start of the next stream at each turn: draw before going on. The numbers depend
-    on the key only.
+    One generator object, set to the start of the next stream in each iteration: draw before the next iteration. The
+    numbers depend on the key only.
     """
     bits = np.random.Philox(key=0)
     start = bits.state
@@ -192,7 +192,7 @@ def cell_uniforms(seed: int, stream: str, cells: NDArray[np.integer]) -> NDArray
     seed
         The user's seed.
     stream
-        What the numbers are for.
+        Name of the stream.
     cells
         Cell indices, shape ``(N,)``, not negative.
 
@@ -208,20 +208,20 @@ def cell_uniforms(seed: int, stream: str, cells: NDArray[np.integer]) -> NDArray
     return _uniforms(_cell_hashes(_key(seed, stream) & _MASK, np.asarray(cells)))
 
 
-def cell_normals(  # noqa: PLR0917 - seed, stream, cells as in its sisters; width is a shape
+def cell_normals(  # noqa: PLR0917 - seed, stream, cells as in `cell_keys`; width is a shape
     seed: int, stream: str, cells: NDArray[np.integer], width: int
 ) -> NDArray[np.float32]:
     """Draw a standard normal vector for each cell.
 
-    A 64-bit hash of (seed, stream, cell, column) is read as a uniform number and sent through the inverse of the normal
-    distribution, so nothing is drawn in sequence and any cell can be computed alone.
+    A 64-bit hash of (seed, stream, cell, column) is read as a uniform number and mapped by the inverse of the normal
+    distribution, so that any cell can be computed alone.
 
     Parameters
     ----------
     seed
         The user's seed.
     stream
-        What the numbers are for.
+        Name of the stream.
     cells
         Cell indices, shape ``(N,)``, not negative.
     width
@@ -253,7 +253,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _key(seed: int, *stream: int | str) -> int:
-    """Hash seed and names to 128 bits, alike in every process."""
+    """Hash seed and names to 128 bits, the same in every process."""
     words = [int(seed), *(word if isinstance(word, str) else int(word) for word in stream)]
     return int.from_bytes(hashlib.blake2b(repr(words).encode(), digest_size=16).digest(), "little")
 
@@ -265,7 +265,7 @@ def _cell_hashes(key: int, cells: NDArray[np.integer]) -> NDArray[np.uint64]:
 
 
 def mix(words: Words) -> Words:
-    """Finish SplitMix64: a bijection in which each input bit sways every output bit."""
+    """Finish SplitMix64: a bijection in which each input bit affects every output bit."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return words ^ (words >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""What the machine has: its memory and its devices."""
+"""Memory and devices of the machine."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SIGNS = ("can't allocate memory", "out of memory", "not enough memory")
 
 @contextmanager
 def explain_memory(advice: str) -> Iterator[None]:
-    """Say which setting lowers the memory that the block needs.
+    """Name the setting that lowers the memory use of a block, if memory runs out.
 
     Parameters
     ----------
     advice
-        What to do.
+        What the user can do.
 
     Raises
     ------
@@ -38,17 +38,17 @@ def explain_memory(advice: str) -> Iterator[None]:
 
 
 def require_device(device: str) -> None:
-    """Make sure that PyTorch can compute on a device.
+    """Check that PyTorch can compute on a device.
 
     Parameters
     ----------
     device
-        Its name.
+        Name of the device.
 
     Raises
     ------
     SettingError
-        It cannot.
+        PyTorch cannot use the device.
     """
     try:
         torch.zeros(1, device=device)

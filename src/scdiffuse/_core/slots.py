@@ -1,4 +1,4 @@
-"""The names of every AnnData slot and saved file that the package writes."""
+"""Names of every AnnData slot and saved file that the package writes."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Final
 UNS_KEY: Final = "scdiffuse"
 """`uns` entry with version, model hash, seed and settings."""
 OBS_SOURCE: Final = "source"
-"""`obs` column that tells generated cells from real ones."""
+"""`obs` column that marks generated cells."""
 OBS_UNSEEN: Final = "unseen"
-"""`obs` column that marks cells whose conditions were not seen together in training."""
+"""`obs` column that marks cells of out-of-distribution combinations of conditions."""
 OBSM_LATENT: Final = "X_scdiffuse"
 """`obsm` entry with latents."""
 
 WEIGHTS_FILE: Final = "weights.safetensors"
 CLASSIFIERS_FILE: Final = "classifiers.safetensors"
-"""Weights of the classifiers; there is no such file where there are none."""
+"""Weights of the classifiers; a model without classifiers has no such file."""
 DISTILLED_FILE: Final = "distilled.safetensors"
-"""Weights of the student; there is no such file where there is none."""
+"""Weights of the distilled sampler; a model without one has no such file."""
 CONFIG_FILE: Final = "config.json"
 GENES_FILE: Final = "genes.json"
 VOCABULARY_FILE: Final = "vocabulary.json"
 TRAINING_FILE: Final = "training.safetensors"
-"""State of a fit that has not ended; it is gone when the fit is done."""
+"""State of an unfinished fit; removed when the fit is complete."""
 CARD_FILE: Final = "README.md"
 SHARDS_FILE: Final = "shards.json"
 """List of the shards in a folder of cells."""

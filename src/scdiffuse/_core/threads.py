@@ -1,4 +1,4 @@
-"""Rows that several threads share."""
+"""Rows divided among threads."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Result = TypeVar("Result")
 
 
 def run_by_rows(call: Callable[[tuple[int, int]], Result], n_rows: int, *, at_most: int) -> list[Result]:
-    """Divide rows among as many threads as torch uses; compiled functions let each other run.
+    """Divide rows among as many threads as torch uses; compiled functions release the interpreter lock.
 
     Parameters
     ----------
     call
-        What to do with the rows from one to before another.
+        Function of the first row and the end of a part.
     n_rows
-        How many there are.
+        Number of rows.
     at_most
-        Threads beyond which each would have too little to do.
+        Most threads to use.
 
     Returns
     -------
-    What each call returned, by rows; at least one.
+    Results of the calls in the order of rows; at least one.
     """
     n = max(1, min(torch.get_num_threads(), n_rows, at_most))
     parts = list(pairwise(n_rows * at // n for at in range(n + 1)))
@@ -42,5 +42,5 @@ def run_by_rows(call: Callable[[tuple[int, int]], Result], n_rows: int, *, at_mo
 
 @cache
 def _pool(_process: int, n: int) -> ThreadPoolExecutor:
-    """Keep threads for the next calls; those of another process do not come along when it is forked."""
+    """Keep threads for the next calls; a forked process needs its own."""
     return ThreadPoolExecutor(n, thread_name_prefix="rows")

@@ -262,7 +262,9 @@ def _range(column: pd.Series[Any], name: str) -> ConditionRange:
         msg = f"The column {name!r} is missing for all {len(column)} cells; expected numbers. Leave it out or fill it."
         raise ConditionError(msg)
     spread = float(numbers.std())
-    return ConditionRange(float(numbers.min()), float(numbers.max()), float(numbers.mean()), spread if spread > 0 else 1.0)
+    return ConditionRange(
+        float(numbers.min()), float(numbers.max()), float(numbers.mean()), spread if spread > 0 else 1.0
+    )
 
 
 def _numbers(column: pd.Series[Any] | ArrayLike, name: str) -> NDArray[np.float64]:

@@ -76,7 +76,7 @@ def require_shared(
     ours, theirs = (", ".join(repr(str(gene)) for gene in names[:3]) for names in (var.index, genes))
     msg = (
         f"{n_shared:,} of the {len(found):,} genes of the data are among the {len(genes):,} of {name}; "
-        f"expected at least {least:.0%} of the shorter list. The data have genes such as {ours}, the model has {theirs}. "
+        f"expected at least {least:.0%} of the shorter list. The data have genes such as {ours}, the model {theirs}. "
         "Give names of the same organism and kind in `var_names` or in a column of `var`."
     )
     raise GenesError(msg)

@@ -40,10 +40,10 @@ class GeneSelection:
 
     def report(self) -> str:
         """Describe in one line what is kept and dropped."""
-        n_undetected = int(np.count_nonzero(self.n_cells_by_gene[~self.keep] == 0))
+        n_absent = int(np.count_nonzero(self.n_cells_by_gene[~self.keep] == 0))
         why = f"detected in fewer than {self.min_cells} cells" if self.min_cells else "not among the named genes"
         text = (
-            f"{self.n_kept:,} of {self.keep.size:,} genes kept; {self.n_dropped:,} {why} dropped ({n_undetected:,} of them "
+            f"{self.n_kept:,} of {self.keep.size:,} genes kept; {self.n_dropped:,} {why} dropped ({n_absent:,} of them "
             f"detected in none), with {self.fraction_of_counts_dropped:.2%} of all counts."
         )
         n_empty = int((~self.cells_keep).sum())

@@ -76,7 +76,7 @@ def fit(
         processes = Processes.present()
         if processes.is_first and output.exists() and not resume:
             _clear(output)
-        processes.wait()
+        processes.barrier()
         show(model.summary())
         try:
             model.fit(output, resume=resume, max_epochs=max_epochs, seed=seed, device=device, progress=not no_progress)

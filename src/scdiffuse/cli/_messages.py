@@ -8,14 +8,14 @@ from typing import Any
 
 import typer
 
-from scdiffuse._core.processes import speaks
+from scdiffuse._core.processes import is_main_process
 
 __all__ = ["show", "show_json", "show_warning"]
 
 
 def show(text: str) -> None:
     """Print a line for a person on standard error; of several processes, only the first one prints."""
-    if speaks():
+    if is_main_process():
         typer.echo(text, err=True)
 
 
@@ -26,6 +26,6 @@ def show_json(result: Mapping[str, Any]) -> None:
 
 def show_warning(text: str) -> None:
     """Print a warning as one line, without the place in the code that it comes from."""
-    if speaks():
+    if is_main_process():
         typer.secho("Warning: ", fg="yellow", bold=True, nl=False, err=True)
         show(text)

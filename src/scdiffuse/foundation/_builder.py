@@ -1,4 +1,4 @@
-"""Pretrained latent spaces, built again from what a saved model says of them."""
+"""Build pretrained latent spaces from their metadata; a new kind adds one line here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from scdiffuse.autoencoder import AutoencoderConfig, CountAutoencoder
-from scdiffuse.foundation._embedding import CarriedCodes
+from scdiffuse.foundation._embedding import EmbeddingReader
 from scdiffuse.foundation._latents import DecodedLatent, freeze
 from scdiffuse.foundation._scimilarity import SCimilarityEncoder
 from scdiffuse.foundation._scvi_network import ScviLatent
@@ -18,32 +18,33 @@ __all__ = ["LATENTS", "build_latent"]
 Builder = Callable[[Mapping[str, Any], Tensor, AutoencoderConfig], CountAutoencoder | ScviLatent]
 
 
-def _scvi(facts: Mapping[str, Any], fractions: Tensor, config: AutoencoderConfig) -> ScviLatent:
-    return freeze(ScviLatent(fractions.numel(), facts))
+def _scvi(metadata: Mapping[str, Any], fractions: Tensor, config: AutoencoderConfig) -> ScviLatent:
+    return freeze(ScviLatent(fractions.numel(), metadata))
 
 
-def _scimilarity(facts: Mapping[str, Any], fractions: Tensor, config: AutoencoderConfig) -> DecodedLatent:
-    encoder = SCimilarityEncoder(fractions.numel(), facts["widths"])
-    return DecodedLatent(encoder if facts["fine_tune"] else freeze(encoder), fractions, config)
+def _scimilarity(metadata: Mapping[str, Any], fractions: Tensor, config: AutoencoderConfig) -> DecodedLatent:
+    encoder = SCimilarityEncoder(fractions.numel(), metadata["widths"])
+    encoder = encoder if metadata["fine_tune"] else freeze(encoder)
+    return DecodedLatent(encoder, fractions, config, encoder_rate=metadata["encoder_rate"])
 
 
-def _embedding(facts: Mapping[str, Any], fractions: Tensor, config: AutoencoderConfig) -> DecodedLatent:
-    return DecodedLatent(CarriedCodes(facts["obsm_key"], facts["width"]), fractions, config)
+def _embedding(metadata: Mapping[str, Any], fractions: Tensor, config: AutoencoderConfig) -> DecodedLatent:
+    return DecodedLatent(EmbeddingReader(metadata["obsm_key"], metadata["width"]), fractions, config)
 
 
 LATENTS: dict[str, Builder] = {"scvi": _scvi, "scimilarity": _scimilarity, "embedding": _embedding}
-"""What builds each kind of pretrained latent space."""
+"""Builders of pretrained latent spaces, by kind."""
 
 
 def build_latent(
-    facts: Mapping[str, Any], *, fractions: Tensor, config: AutoencoderConfig
+    metadata: Mapping[str, Any], *, fractions: Tensor, config: AutoencoderConfig
 ) -> CountAutoencoder | ScviLatent:
-    """Build a pretrained latent space, without the weights that come from elsewhere.
+    """Build a pretrained latent space, without its pretrained weights.
 
     Parameters
     ----------
-    facts
-        What `Foundation.describe` returned.
+    metadata
+        Metadata that `Foundation.describe` returns.
     fractions
         Mean expression fraction of each gene in the training cells, shape ``(G,)``, positive.
     config
@@ -58,4 +59,4 @@ def build_latent(
     KeyError
         There is no such kind.
     """
-    return LATENTS[facts["kind"]](facts, fractions, config)
+    return LATENTS[metadata["kind"]](metadata, fractions, config)

@@ -1,4 +1,4 @@
-"""Any embedding of the cells as the latent space."""
+"""An entry of `obsm` as the latent space."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse.autoencoder import Latent
-from scdiffuse.cells import EmbeddedSource, Source
+from scdiffuse.cells import Source, SourceWithEmbedding
 
-__all__ = ["CarriedCodes", "Embedding"]
+__all__ = ["Embedding", "EmbeddingReader"]
 
 
 class Embedding:
-    """Take an entry of `obsm` for the latents, and learn to decode counts from it.
+    """Use an entry of `obsm` as latents, and learn to decode counts from it.
 
-    Whatever made the embedding is not part of the model, so cells to encode must carry the same entry.
+    The method that computed the embedding is not part of the model, so that cells to encode need the same entry.
 
     Parameters
     ----------
@@ -36,33 +36,33 @@ class Embedding:
         self.obsm_key: str | None = obsm_key
 
     def choose_genes(self, var: pd.DataFrame) -> list[str] | None:
-        """Leave the choice of genes to the data."""
+        """Use all genes of the data."""
         return None
 
     def describe(self, source: Source) -> dict[str, Any]:
-        """Say what is saved of it with a model.
+        """Return the metadata to save with a model.
 
         Parameters
         ----------
         source
-            Cells that carry the embedding.
+            Cells with the embedding.
         """
-        width = source.embedding.shape[1] if isinstance(source, EmbeddedSource) else 0
+        width = source.embedding.shape[1] if isinstance(source, SourceWithEmbedding) else 0
         return {"kind": "embedding", "name": self.obsm_key, "obsm_key": self.obsm_key, "width": int(width)}
 
     def fill(self, latent: Latent, var: pd.DataFrame) -> None:
         """Do nothing: an embedding has no weights."""
 
 
-class CarriedCodes(nn.Module):
-    """Read the code that counts carry.
+class EmbeddingReader(nn.Module):
+    """Read the embedding that counts have.
 
     Parameters
     ----------
     obsm_key
-        Where codes come from, for messages.
+        Entry of `obsm`, for messages.
     width
-        Width ``D`` of the codes.
+        Width ``D`` of the embedding.
     """
 
     def __init__(self, obsm_key: str, width: int) -> None:
@@ -71,24 +71,26 @@ class CarriedCodes(nn.Module):
         self.width = width
 
     def forward(self, counts: sp.csr_matrix) -> tuple[Tensor, Tensor]:
-        """Return the codes, shape ``(B, D)``, and log variances of minus infinity.
+        """Return the embedding, shape ``(B, D)``, and log variances of minus infinity.
 
         Parameters
         ----------
         counts
-            Counts with codes.
+            Counts with an embedding.
 
         Raises
         ------
         SettingError
-            They carry none, or codes of another width.
+            They have no embedding, or one of another width.
         """
-        carried = getattr(counts, "embedding", None)
-        if carried is None:
-            msg = f"The latents of this model are `obsm[{self.obsm_key!r}]`, which the cells given here do not carry;"
+        embedding = getattr(counts, "embedding", None)
+        if embedding is None:
+            msg = f"The latents of this model are `obsm[{self.obsm_key!r}]`, which these cells do not have;"
             raise SettingError(msg + " expected cells with that entry. Counts alone cannot be encoded.")
-        if carried.shape[1] != self.width:
-            msg = f"`obsm[{self.obsm_key!r}]` has {carried.shape[1]} columns; expected the {self.width} of the training"
+        if embedding.shape[1] != self.width:
+            msg = (
+                f"`obsm[{self.obsm_key!r}]` has {embedding.shape[1]} columns; expected the {self.width} of the training"
+            )
             raise SettingError(msg + " cells. Embed these cells together with those, or in the same way.")
-        codes = torch.from_numpy(carried)
+        codes = torch.from_numpy(embedding)
         return codes, torch.full_like(codes, -torch.inf)

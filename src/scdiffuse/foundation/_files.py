@@ -1,4 +1,4 @@
-"""Files of other packages, read without running anything that they hold."""
+"""Read files of other packages without running code from them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _DAMAGES = (
     pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, RuntimeError, ValueError, TypeError,
     AttributeError, LookupError,
 )  # fmt: skip
-LICENCE = "Weights are under the licence of whoever published them; read it before sharing a model that holds them."
-"""What is said of weights of elsewhere."""
+LICENCE = "Weights are under the licence of their publisher; read it before sharing a model that holds them."
+"""Note on pretrained weights in the model card."""
 
 
 def require_files(folder: Path, names: Sequence[str], *, kind: str) -> None:
-    """Make sure that a folder holds what it should.
+    """Check that a folder has all files.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ def require_files(folder: Path, names: Sequence[str], *, kind: str) -> None:
     names
         Files that it must hold.
     kind
-        What wrote it, for the message.
+        Package that wrote it, for the message.
 
     Raises
     ------
     ModelFolderError
-        It is no folder, or lacks a file.
+        The path is not a folder, or a file is missing.
     """
     if not folder.is_dir():
         msg = f"{str(folder)!r} is not a folder; expected one written by {kind}, with {', '.join(names)}."
@@ -59,13 +59,13 @@ def read_checkpoint(
     path
         The file.
     kind
-        What wrote it, for the message.
+        Package that wrote it, for the message.
     stand_ins
-        Harmless callables to use in the place of what the file names, with the full name each.
+        Harmless callables that replace those named in the file, with the full name of each.
 
     Returns
     -------
-    The dictionary that it holds.
+    The dictionary in the file.
 
     Raises
     ------
@@ -74,14 +74,14 @@ def read_checkpoint(
     """
     try:
         with torch.serialization.safe_globals(list(stand_ins)):
-            held = torch.load(path, map_location="cpu", weights_only=True)
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGES as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        told = next((line for line in reversed(reason) if "GLOBAL" in line or "Unsupported" in line), reason[0])
-        msg = f"`{path.name}` in {str(path.parent)!r} cannot be read as weights ({told.strip()[:200]}); expected what"
+        detail = next((line for line in reversed(reason) if "GLOBAL" in line or "Unsupported" in line), reason[0])
+        msg = f"`{path.name}` in {str(path.parent)!r} cannot be read as weights ({detail.strip()[:200]}); expected what"
         msg += f" {kind} wrote. Nothing in it was run. Copy it again, or write it anew with a recent version of that"
         raise ModelFolderError(msg + " package.") from error
-    if not isinstance(held, dict):
-        msg = f"`{path.name}` in {str(path.parent)!r} holds a {type(held).__name__}; expected the weights that {kind}"
+    if not isinstance(loaded, dict):
+        msg = f"`{path.name}` in {str(path.parent)!r} holds a {type(loaded).__name__}; expected the weights that {kind}"
         raise ModelFolderError(msg + " wrote. Copy it again from where it was published.")
-    return held
+    return loaded

@@ -1,4 +1,4 @@
-"""Codes of an encoder that was made elsewhere, and a count decoder that is learnt for them."""
+"""A pretrained encoder with a count decoder that is learnt for its latents."""
 
 from __future__ import annotations
 
@@ -20,43 +20,47 @@ from scdiffuse.autoencoder import (
 __all__ = ["DecodedLatent", "DecoderTask", "freeze"]
 
 Network = TypeVar("Network", bound=nn.Module)
-_TUNING_RATE = 0.05  # an encoder that knows already moves this much slower than the decoder that knows nothing
 
 
 class DecodedLatent(CountAutoencoder):
-    """An encoder of elsewhere, exact where it is frozen, with a count decoder of our own.
+    """A pretrained encoder, unchanged if frozen, with a learnt count decoder.
 
     Parameters
     ----------
     encoder
-        From counts, shape ``(B, G)``, to codes and the log variances of their posterior, each ``(B, D)``.
+        From counts, shape ``(B, G)``, to latents and the log variances of their posterior, each ``(B, D)``.
     fractions, config
         As in `scdiffuse.autoencoder.CountAutoencoder`.
+    encoder_rate
+        Learning rate of an encoder that is not frozen, relative to that of the decoder.
     """
 
     decoder: StandardisingDecoder
 
-    def __init__(self, encoder: nn.Module, fractions: Tensor, config: AutoencoderConfig) -> None:
+    def __init__(
+        self, encoder: nn.Module, fractions: Tensor, config: AutoencoderConfig, *, encoder_rate: float = 0.05
+    ) -> None:
         super().__init__(fractions, config, encoder=encoder, decoder=StandardisingDecoder(fractions, config))
+        self.encoder_rate = encoder_rate
 
     @property
     def is_frozen(self) -> bool:
-        """Whether the encoder stays as it is."""
+        """Whether the encoder is not trained."""
         return next(self.encoder.parameters(), None) is None
 
     def standardise(self, codes: Tensor) -> None:
-        """Tell the decoder where codes lie.
+        """Set the mean and scale of the latents that the decoder reads.
 
         Parameters
         ----------
         codes
-            Codes of the training cells, shape ``(N, D)``.
+            Latents of the training cells, shape ``(N, D)``.
         """
         self.decoder.code_mean.copy_(codes.mean(dim=0))
         self.decoder.code_std.copy_(codes.std(dim=0, unbiased=False).clamp(min=1e-6))
 
     def encode(self, counts: sp.csr_matrix) -> Posterior:
-        """Infer the latents of cells, without doubt: their standard deviation is 0.
+        """Infer the latents of cells; their standard deviation is 0.
 
         Parameters
         ----------
@@ -78,44 +82,46 @@ class DecodedLatent(CountAutoencoder):
         seen: sp.csr_matrix | None = None,
         prior_mean: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Take the codes of cells, of all their counts and without noise.
+        """Return the latents of cells, from all their counts and without noise.
 
         Parameters
         ----------
         counts
-            Counts, shape ``(B, G)``; codes that they carry are taken instead of being inferred.
+            Counts, shape ``(B, G)``; their embedding, if any, replaces inference.
         noise, seen, prior_mean
             Not used.
 
         Returns
         -------
-        Codes, shape ``(B, D)``, and zeros for a divergence, shape ``(B,)``.
+        Latents, shape ``(B, D)``, and zeros for the KL divergence, shape ``(B,)``.
         """
-        carried: NDArray[Any] | None = getattr(counts, "embedding", None)
-        codes = self.encoder(counts)[0] if carried is None else torch.from_numpy(carried).to(self.decoder.bias.device)
+        embedding: NDArray[Any] | None = getattr(counts, "embedding", None)
+        codes = (
+            self.encoder(counts)[0] if embedding is None else torch.from_numpy(embedding).to(self.decoder.bias.device)
+        )
         return codes, codes.new_zeros(len(codes))
 
 
 class DecoderTask(AutoencoderTask):
-    """Learn to decode given codes, and where the encoder is not frozen, tune it gently beside."""
+    """Learn to decode pretrained latents, and fine-tune the encoder unless frozen."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Split the weights as an autoencoder's are, and let the encoder move slowly."""
+        """Group the weights as those of an autoencoder, with a lower learning rate for the encoder."""
         tuned = list(self.module.encoder.parameters())
-        known = {id(weight) for weight in tuned}
+        tuned_ids = {id(weight) for weight in tuned}
         first, *others = super().parameter_groups()
-        first["params"] = [weight for weight in first["params"] if id(weight) not in known]
-        gentle = {"params": tuned, "rate": _TUNING_RATE, "begin": 0.0}
-        return [first, *others, gentle] if tuned else [first, *others]
+        first["params"] = [weight for weight in first["params"] if id(weight) not in tuned_ids]
+        encoder_group = {"params": tuned, "rate": self.module.encoder_rate, "begin": 0.0}
+        return [first, *others, encoder_group] if tuned else [first, *others]
 
 
 def freeze(network: Network) -> Network:
-    """Make all weights of a network constants, which are saved with it and never trained.
+    """Turn all weights of a network into buffers, which are saved and not trained.
 
     Parameters
     ----------
     network
-        It is changed.
+        Network to change in place.
 
     Returns
     -------

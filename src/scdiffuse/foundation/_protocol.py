@@ -1,4 +1,4 @@
-"""What a latent space that was learnt elsewhere offers."""
+"""The protocol of pretrained latent spaces."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["Foundation"]
 
 
 class Foundation(Protocol):
-    """A latent space that a user brings."""
+    """A pretrained latent space that the user chooses."""
 
     obsm_key: str | None
-    """Entry of `obsm` that the latents are, if they are one."""
+    """Entry of `obsm` that holds the latents, if any."""
 
     def choose_genes(self, var: pd.DataFrame) -> list[str] | None:
-        """Name the genes of the data that can be used, or `None` for any."""
+        """Return the genes of the data that the latent space can use, or `None` for all."""
 
     def describe(self, source: Source) -> dict[str, Any]:
-        """Return what ``config.json`` shall say: kind, name, width, and all that `build_latent` needs."""
+        """Return metadata for ``config.json``: kind, name, width, and everything that `build_latent` needs."""
 
     def fill(self, latent: Latent, var: pd.DataFrame) -> None:
-        """Put the weights into what `build_latent` built for these genes."""
+        """Copy pretrained weights into the module that `build_latent` built for these genes."""

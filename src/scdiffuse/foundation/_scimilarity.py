@@ -1,4 +1,4 @@
-"""Folders of SCimilarity models, read without that package."""
+"""Read SCimilarity models, without that package."""
 
 from __future__ import annotations
 
@@ -31,21 +31,22 @@ _NORM_EPSILON = 1e-5
 
 
 class SCimilarity:
-    """Take the latents of a SCimilarity model, and learn to decode counts from them.
+    """Use the latents of a SCimilarity model, and learn to decode counts from them.
 
-    Genes are found by symbol in `var_names`, else in any column of text of `var`. Weights of genes that the folder
-    knows are kept; genes that it does not know add nothing to the latents unless `fine_tune` learns what they say.
-    The decoder of the folder makes log values and no counts, so it is not used.
+    Genes are matched by symbol in `var_names`, else in any column of text of `var`. Genes that
+    the folder does not have add nothing to the latents unless `fine_tune` learns their weights. The decoder of the
+    folder returns log values instead of counts and is not used.
 
     Parameters
     ----------
     folder
-        A model as it is published; ``encoder.ckpt``, ``gene_order.tsv`` and ``layer_sizes.json`` are read, at once, and
-        are not needed again.
+        A published model; ``encoder.ckpt``, ``gene_order.tsv`` and ``layer_sizes.json`` are read once.
     fine_tune
-        Train the encoder on, gently, instead of keeping its latents exact.
+        Train the encoder with a low learning rate instead of keeping its latents.
+    encoder_rate
+        Learning rate of the encoder relative to that of the decoder, if `fine_tune`.
     min_shared
-        Share of the genes, of the shorter list, that data and folder must have in common.
+        Fraction of the shorter list of genes that data and folder must share.
 
     Raises
     ------
@@ -59,19 +60,22 @@ class SCimilarity:
 
     obsm_key: str | None = None
 
-    def __init__(self, folder: str | Path, *, fine_tune: bool = False, min_shared: float = 0.5) -> None:
+    def __init__(
+        self, folder: str | Path, *, fine_tune: bool = False, encoder_rate: float = 0.05, min_shared: float = 0.5
+    ) -> None:
         place = Path(folder)
         require_files(place, _FILES, kind=_KIND)
         self._tensors = _read_tensors(place)
         self._stacks = _stacks(self._tensors, place)
         self.genes: tuple[str, ...] = _read_genes(place, n=self._stacks[0]["weight"].shape[1])
-        """Symbols that the folder knows."""
+        """Symbols of the genes of the folder."""
         self._fine_tune = fine_tune
+        self._encoder_rate = encoder_rate
         self._min_shared = min_shared
         self._name, self._hash = place.name, sha256(place / "encoder.ckpt")
 
     def choose_genes(self, var: pd.DataFrame) -> list[str] | None:
-        """Leave the choice of genes to the data, after a look at what is shared.
+        """Use all genes of the data, if enough are shared.
 
         Parameters
         ----------
@@ -81,14 +85,14 @@ class SCimilarity:
         Raises
         ------
         GenesError
-            Too few are shared.
+            Data and folder share too few genes.
         """
         found = match_genes(var, self.genes)
-        require_shared(found, var=var, known=self.genes, name=f"the model {self._name!r}", least=self._min_shared)
+        require_shared(found, var=var, genes=self.genes, name=f"the model {self._name!r}", least=self._min_shared)
         return None
 
     def describe(self, source: Source) -> dict[str, Any]:
-        """Say what is saved of it with a model.
+        """Return the metadata to save with a model.
 
         Parameters
         ----------
@@ -104,20 +108,21 @@ class SCimilarity:
             "width": widths[-1],
             "widths": widths,
             "fine_tune": self._fine_tune,
+            "encoder_rate": self._encoder_rate,
             "n_known": len(self.genes),
             "n_shared": int((match_genes(source.var, self.genes) >= 0).sum()),
         }
 
     @torch.no_grad()
     def fill(self, latent: Latent, var: pd.DataFrame) -> None:
-        """Put the weights into a latent space for some genes.
+        """Copy the pretrained weights of some genes into a latent space.
 
         Parameters
         ----------
         latent
-            What `build_latent` built.
+            Module that `build_latent` built.
         var
-            Its genes.
+            Genes of the latent space.
         """
         if not isinstance(latent, DecodedLatent) or not isinstance(latent.encoder, SCimilarityEncoder):
             raise TypeError(type(latent))
@@ -135,9 +140,9 @@ class SCimilarity:
 
 
 class SCimilarityEncoder(nn.Module):
-    r"""Counts to unit vectors: layers of linear maps and leaky rectifiers, batch norms folded into the maps.
+    r"""Encode counts as unit vectors: linear maps and leaky ReLUs, with batch norms folded into the maps.
 
-    .. math:: z = h_L / \lVert h_L \rVert, \qquad h_0 = \log(1 + 10^4\, x / \textstyle\sum_{g\,\text{known}} x_g)
+    .. math:: z = h_L / \lVert h_L \rVert, \qquad h_0 = \log(1 + 10^4\, x / \textstyle\sum_{g\,\text{shared}} x_g)
 
     Parameters
     ----------
@@ -179,23 +184,23 @@ class SCimilarityEncoder(nn.Module):
         return codes, torch.full_like(codes, -torch.inf)
 
     def _normalise(self, counts: sp.csr_matrix) -> sp.csr_matrix:
-        """Scale to 10,000 counts of the genes that the encoder came with, and take ``log1p``."""
+        """Scale to 10,000 counts of the shared genes, and take ``log1p``."""
         totals = np.maximum(counts @ self.shared.cpu().numpy().astype(np.float64), 1.0)
         data = np.log1p(counts.data * np.repeat(_TARGET_SUM / totals, np.diff(counts.indptr)))
         return sp.csr_matrix((data.astype(np.float32), counts.indices, counts.indptr), shape=counts.shape)
 
 
 def _read_tensors(folder: Path) -> dict[str, Tensor]:
-    """Read the weights and hold them against the sizes that the folder states."""
-    held = read_checkpoint(folder / "encoder.ckpt", kind=_KIND).get("state_dict")
+    """Read the weights and check their sizes against those in the folder."""
+    tensors = read_checkpoint(folder / "encoder.ckpt", kind=_KIND).get("state_dict")
     sizes = _read_json(folder / "layer_sizes.json")
-    if not isinstance(held, dict) or not all(isinstance(tensor, Tensor) for tensor in held.values()):
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise _other(folder, "`encoder.ckpt` holds no `state_dict` of tensors")
     for key, size in sizes.items():
-        if key not in held or list(held[key].shape) != list(size):
-            found = list(held[key].shape) if key in held else "missing"
+        if key not in tensors or list(tensors[key].shape) != list(size):
+            found = list(tensors[key].shape) if key in tensors else "missing"
             raise _other(folder, f"`{key}` in `encoder.ckpt` is {found} and {list(size)} in `layer_sizes.json`")
-    return {key: tensor.double() for key, tensor in held.items()}
+    return {key: tensor.double() for key, tensor in tensors.items()}
 
 
 def _stacks(tensors: Mapping[str, Tensor], folder: Path) -> list[dict[str, Tensor]]:
@@ -249,5 +254,5 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _other(folder: Path, trouble: str) -> ModelFolderError:
-    msg = f"{str(folder)!r} is not a folder of a SCimilarity model as it is published: {trouble}; expected the layout"
+    msg = f"{str(folder)!r} is not a published SCimilarity model: {trouble}; expected the layout"
     return ModelFolderError(msg + " of its encoder. Copy the whole folder again from where it was published.")

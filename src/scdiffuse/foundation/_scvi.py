@@ -1,4 +1,4 @@
-"""Folders of models that scvi-tools saved, read without that package."""
+"""Read models saved by scvi-tools, without that package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["ScviModel"]
 _KIND = "scvi-tools"
 _FILE = "model.pt"
 _NORM_EPSILON = 1e-3
-_CERTAIN = 15.0  # log of the inverse dispersion that stands for Poisson
+_POISSON = 15.0  # log of an inverse dispersion so large that the distribution is Poisson
 _EXPECTED = {
     "latent_distribution": ("normal",),
     "gene_likelihood": ("zinb", "nb", "poisson"),
@@ -34,23 +34,23 @@ _EXPECTED = {
     "batch_representation": ("one-hot",),
     "use_size_factor_key": (False,),
 }
-"""What a model may be to be read; each also stands for what is not stated."""
+"""Supported values of the settings of a model; the first one is the default."""
 
 
 class ScviModel:
-    """Take latents, decoder and count likelihood of an ``SCVI`` or ``SCANVI`` model that scvi-tools saved.
+    """Use latents, decoder and count likelihood of an ``SCVI`` or ``SCANVI`` model that scvi-tools saved.
 
-    Neither is trained on: only the diffusion is learnt. The generator has the genes of the saved model that the data
-    have too, however few cells they are seen in, because there is nothing to decode others with.
+    Only the diffusion is trained. The generator has the genes that the saved model and the data share, whatever the
+    number of cells that they are detected in.
 
     Parameters
     ----------
     folder
-        What ``model.save`` wrote; its ``adata.h5ad`` is not needed. It is read at once and not needed again.
+        Folder that ``model.save`` wrote, without need of its ``adata.h5ad``; read once.
     batch
-        Which of its batches cells are decoded as; a mean over all if not given.
+        Batch of the saved model that cells are decoded as; a mean over all batches if not given.
     min_shared
-        Share of the genes, of the shorter list, that data and model must have in common.
+        Fraction of the shorter list of genes that data and model must share.
 
     Raises
     ------
@@ -70,16 +70,16 @@ class ScviModel:
     def __init__(self, folder: str | Path, *, batch: str | None = None, min_shared: float = 0.5) -> None:
         place = Path(folder)
         require_files(place, (_FILE,), kind=_KIND)
-        held = read_checkpoint(place / _FILE, kind=_KIND, stand_ins=_stand_ins())
+        loaded = read_checkpoint(place / _FILE, kind=_KIND, stand_ins=_stand_ins())
         try:
-            attributes = held["attr_dict"]
+            attributes = loaded["attr_dict"]
             self._model = str(attributes["registry_"]["model_name"])
             settings = _settings(attributes["init_params_"])
             registered = attributes["registry_"]["field_registries"]["batch"]["state_registry"]
             batches = [str(label) for label in registered["categorical_mapping"]]
-            self.genes = tuple(str(name) for name in held["var_names"])
+            self.genes = tuple(str(name) for name in loaded["var_names"])
             self._tensors: dict[str, Tensor] = {
-                key: tensor.double() for key, tensor in held["model_state_dict"].items() if isinstance(tensor, Tensor)
+                key: tensor.double() for key, tensor in loaded["model_state_dict"].items() if isinstance(tensor, Tensor)
             }
         except (KeyError, TypeError, AttributeError) as error:
             raise _other(place, f"`{_FILE}` lacks {error}") from error
@@ -97,7 +97,7 @@ class ScviModel:
             raise _other(place, "its networks read more than counts and a batch, such as other covariates")
 
     def choose_genes(self, var: pd.DataFrame) -> list[str] | None:
-        """Name the genes that the model can decode.
+        """Return the genes that the model can decode.
 
         Parameters
         ----------
@@ -107,14 +107,14 @@ class ScviModel:
         Raises
         ------
         GenesError
-            Too few are shared.
+            Data and model share too few genes.
         """
         found = match_genes(var, self.genes)
-        require_shared(found, var=var, known=self.genes, name=f"the model {self._name!r}", least=self._min_shared)
+        require_shared(found, var=var, genes=self.genes, name=f"the model {self._name!r}", least=self._min_shared)
         return [str(name) for name in var.index[found >= 0]]
 
     def describe(self, source: Source) -> dict[str, Any]:
-        """Say what is saved of it with a model.
+        """Return the metadata to save with a model.
 
         Parameters
         ----------
@@ -140,14 +140,14 @@ class ScviModel:
 
     @torch.no_grad()
     def fill(self, latent: Latent, var: pd.DataFrame) -> None:
-        """Put the weights into a latent space for some genes.
+        """Copy the pretrained weights of some genes into a latent space.
 
         Parameters
         ----------
         latent
-            What `build_latent` built.
+            Module that `build_latent` built.
         var
-            Its genes, all of them known.
+            Genes of the latent space, all of which the saved model has.
         """
         if not isinstance(latent, ScviLatent):
             raise TypeError(type(latent))
@@ -159,19 +159,19 @@ class ScviModel:
         for name, key in pairs.items():
             _put_linear(getattr(latent, name), tensors[f"{key}.weight"], tensors[f"{key}.bias"])
         for linear, key in (
-            (latent.share, "decoder.px_scale_decoder.0"),
+            (latent.scale, "decoder.px_scale_decoder.0"),
             (latent.dropout, "decoder.px_dropout_decoder"),
         ):
             if linear is not None:
                 _put_linear(linear, tensors[f"{key}.weight"][found], tensors[f"{key}.bias"][found])
         is_poisson = self._likelihood == "poisson"
         latent.likelihood.log_inverse_dispersion.copy_(
-            torch.full((len(found),), _CERTAIN) if is_poisson else tensors["px_r"][found]
+            torch.full((len(found),), _POISSON) if is_poisson else tensors["px_r"][found]
         )
 
 
 def _stand_ins() -> list[tuple[Any, str]]:
-    """Allow arrays, and nothing at all in the place of tables: what they hold of the training is not needed."""
+    """Allow arrays, and replace tables of the training data by empty objects."""
     inert = [
         "pandas.core.frame.DataFrame",
         "pandas.core.series.Series",
@@ -201,7 +201,7 @@ def _stand_ins() -> list[tuple[Any, str]]:
 
 
 class _Nothing:
-    """Takes what a table was made of and keeps none of it."""
+    """Empty replacement of a table."""
 
     def __init__(self, *given: object) -> None:
         pass
@@ -214,10 +214,10 @@ def _plain_dict(*given: object) -> dict[Any, Any]:
     return {}
 
 
-def _settings(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect the arguments that the model was made with."""
-    extra = {name: value for group in told["kwargs"].values() for name, value in group.items()}
-    return {**told["non_kwargs"], **extra}
+def _settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect the arguments of the constructor of the model."""
+    extra = {name: value for group in arguments["kwargs"].values() for name, value in group.items()}
+    return {**arguments["non_kwargs"], **extra}
 
 
 def _require_readable(folder: Path, model: str, settings: Mapping[str, Any]) -> None:
@@ -239,7 +239,7 @@ def _used(batches: list[str], batch: str | None) -> list[int]:
 
 
 def _layers(tensors: Mapping[str, Tensor], prefix: str, *, n_read: int, n_batches: int) -> list[dict[str, Tensor]]:
-    """Write each layer as a map and one bias a batch, with its batch norm folded in; none where shapes do not fit."""
+    """Write each layer as a linear map and one bias for each batch, batch norm folded in; empty for other shapes."""
     keys = sorted(
         (int(named[1]), key)
         for key in tensors
@@ -275,6 +275,6 @@ def _put_linear(linear: nn.Linear, weight: Tensor, bias: Tensor) -> None:
 
 
 def _other(folder: Path, trouble: str) -> ModelFolderError:
-    msg = f"{str(folder)!r} cannot serve as latents: {trouble}; expected an `SCVI` or `SCANVI` model as `save` of"
+    msg = f"{str(folder)!r} cannot be used as latents: {trouble}; expected an `SCVI` or `SCANVI` model as `save` of"
     msg += " scvi-tools writes it, on counts with a batch at most. Put what `get_latent_representation` returns into"
     return ModelFolderError(msg + " `obsm`, and use `foundation.Embedding`.")

@@ -1,4 +1,4 @@
-"""The latent space and the count decoder of models that scvi-tools saved."""
+"""Latent space and count decoder of models saved by scvi-tools."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ _LEAST_VARIANCE = 1e-4
 
 
 class Stack(nn.Module):
-    """Layers of linear maps and rectifiers; batch norms are folded into the maps, a layer norm may follow each.
+    """Layers of linear maps and ReLUs, with batch norms folded into the maps and optional layer norms.
 
     Parameters
     ----------
     n_first
-        What the first layer reads.
+        Width of the input.
     widths
         Widths of the layers.
-    n_ways
-        Sets of biases: one for each batch to decode as.
+    n_batches
+        Sets of biases, one for each batch.
     layer_norm
-        Whether each map is followed by a layer norm.
+        Whether a layer norm follows each map.
     """
 
-    def __init__(self, n_first: int, widths: Sequence[int], *, n_ways: int, layer_norm: bool) -> None:
+    def __init__(self, n_first: int, widths: Sequence[int], *, n_batches: int, layer_norm: bool) -> None:
         super().__init__()
         self.layer_norm = layer_norm
         shapes = list(pairwise([n_first, *widths]))
         self.weights = nn.ParameterList(torch.zeros(read, write) for read, write in shapes)
-        self.biases = nn.ParameterList(torch.zeros(n_ways, write) for _, write in shapes)
+        self.biases = nn.ParameterList(torch.zeros(n_batches, write) for _, write in shapes)
 
-    def forward(self, x: Tensor | sp.csr_matrix, way: int = 0) -> Tensor:
+    def forward(self, x: Tensor | sp.csr_matrix, batch: int = 0) -> Tensor:
         """Apply the layers.
 
         Parameters
         ----------
         x
             Values, shape ``(B, n_first)``, dense or sparse.
-        way
-            Which biases to use.
+        batch
+            Set of biases to use.
 
         Returns
         -------
@@ -60,7 +60,7 @@ class Stack(nn.Module):
         h = x
         for weight, bias in zip(self.weights, self.biases, strict=True):
             product = gene_product(h, weight) if sp.issparse(h) else h @ weight
-            h = product + bias[way]
+            h = product + bias[batch]
             h = nn.functional.layer_norm(h, h.shape[-1:]) if self.layer_norm else h
             h = torch.relu(h)
         features: Tensor = h
@@ -73,31 +73,31 @@ class ScviLatent(nn.Module):
     .. math:: z \mid x \sim \mathcal{N}(m(h), e^{v(h)} + 10^{-4}), \quad h = f(\log(1 + x)), \qquad
               x_g \mid z, \ell \sim \mathrm{NB}(\ell\, \mathrm{softmax}(g(z))_g,\; r_g)
 
-    with zeros inflated by a chance of each gene where the model says so. Where it knows several batches and none is
-    chosen, shares are means over them.
+    with zero inflation of each gene if the model has it. If the model has several batches and none is chosen,
+    expression fractions are means over batches.
 
     Parameters
     ----------
     n_genes
         Number of genes ``G``.
-    facts
-        Widths and choices, as `ScviModel.describe` returned them.
+    metadata
+        Metadata that `ScviModel.describe` returns.
 
     References
     ----------
     Lopez et al. 2018, https://doi.org/10.1038/s41592-018-0229-2.
     """
 
-    def __init__(self, n_genes: int, facts: Mapping[str, Any]) -> None:
+    def __init__(self, n_genes: int, metadata: Mapping[str, Any]) -> None:
         super().__init__()
-        encoded, decoded, width = facts["encoder_widths"], facts["decoder_widths"], facts["width"]
-        self.n_ways = len(facts["batches"])
-        self.encoder = Stack(n_genes, encoded, n_ways=1, layer_norm=facts["encoder_layer_norm"])
+        encoded, decoded, width = metadata["encoder_widths"], metadata["decoder_widths"], metadata["width"]
+        self.n_batches = len(metadata["batches"])
+        self.encoder = Stack(n_genes, encoded, n_batches=1, layer_norm=metadata["encoder_layer_norm"])
         self.mean = nn.Linear(encoded[-1], width)
         self.log_variance = nn.Linear(encoded[-1], width)
-        self.decoder = Stack(width, decoded, n_ways=self.n_ways, layer_norm=facts["decoder_layer_norm"])
-        self.share = nn.Linear(decoded[-1], n_genes)
-        self.dropout = nn.Linear(decoded[-1], n_genes) if facts["likelihood"] == "zinb" else None
+        self.decoder = Stack(width, decoded, n_batches=self.n_batches, layer_norm=metadata["decoder_layer_norm"])
+        self.scale = nn.Linear(decoded[-1], n_genes)
+        self.dropout = nn.Linear(decoded[-1], n_genes) if metadata["likelihood"] == "zinb" else None
         self.likelihood = NegativeBinomial(n_genes)
 
     @property
@@ -124,7 +124,7 @@ class ScviLatent(nn.Module):
 
     @torch.no_grad()
     def fractions(self, latent: Tensor) -> NDArray[np.float32]:
-        """Find the share of each gene, before zeros are inflated.
+        """Compute the expression fraction of each gene, before zero inflation.
 
         Parameters
         ----------
@@ -133,9 +133,9 @@ class ScviLatent(nn.Module):
 
         Returns
         -------
-        Shares, shape ``(B, G)``, rows summing to 1.
+        Expression fractions, shape ``(B, G)``, rows summing to 1.
         """
-        return self._mean_over_ways(self._shares, latent)
+        return self._mean_over_batches(self._fractions, latent)
 
     def decode(
         self,
@@ -152,11 +152,11 @@ class ScviLatent(nn.Module):
         latent
             Latent codes, shape ``(B, D)``.
         library_size
-            Counts a cell shall have, shape ``(B,)``.
+            Library size of each cell, shape ``(B,)``.
         keys
             Key of the random stream of each cell, shape ``(B,)``.
         gene_factors
-            Factors of the shares of genes; none if not given.
+            Factors of the expression fractions of genes; none if not given.
 
         Returns
         -------
@@ -172,25 +172,27 @@ class ScviLatent(nn.Module):
     def _inflated(
         self, fractions: NDArray[np.float32], latent: Tensor, keys: NDArray[np.uint64]
     ) -> NDArray[np.float32]:
-        """Take genes away by chance, where the model has zeros of their own; the shares are changed."""
+        """Draw zero inflation, if the model has it; the fractions are changed in place."""
         if self.dropout is None or not len(latent):
             return fractions
-        kept = self._mean_over_ways(self._kept, latent)
-        for share, chance, rng in zip(fractions, kept, keyed_generators(keys), strict=True):
-            seen = np.where(rng.random(self.n_genes) < chance, share, 0.0)
-            share[:] = seen / seen.sum() if seen.any() else share / share.sum()
+        kept = self._mean_over_batches(self._kept, latent)
+        for fraction, chance, rng in zip(fractions, kept, keyed_generators(keys), strict=True):
+            detected = np.where(rng.random(self.n_genes) < chance, fraction, 0.0)
+            fraction[:] = detected / detected.sum() if detected.any() else fraction / fraction.sum()
         return fractions
 
-    def _mean_over_ways(self, network: Callable[..., Tensor], latent: Tensor) -> NDArray[np.float32]:
-        """Apply a network as each batch and take the mean, shape ``(B, G)``."""
-        ways = [in_blocks(partial(network, way=way), latent, width=self.n_genes) for way in range(self.n_ways)]
-        mean: NDArray[np.float32] = np.mean(ways, axis=0)
+    def _mean_over_batches(self, network: Callable[..., Tensor], latent: Tensor) -> NDArray[np.float32]:
+        """Apply a network for each batch and return the mean, shape ``(B, G)``."""
+        means = [
+            in_blocks(partial(network, batch=batch), latent, width=self.n_genes) for batch in range(self.n_batches)
+        ]
+        mean: NDArray[np.float32] = np.mean(means, axis=0)
         return mean
 
-    def _shares(self, latent: Tensor, way: int) -> Tensor:
-        return torch.softmax(self.share(self.decoder(latent, way)), dim=1)
+    def _fractions(self, latent: Tensor, batch: int) -> Tensor:
+        return torch.softmax(self.scale(self.decoder(latent, batch)), dim=1)
 
-    def _kept(self, latent: Tensor, way: int) -> Tensor:
-        """Chance of each gene to be seen at all."""
-        h = self.decoder(latent, way)
+    def _kept(self, latent: Tensor, batch: int) -> Tensor:
+        """Probability of each gene not to be a dropout."""
+        h = self.decoder(latent, batch)
         return torch.ones(len(h), self.n_genes) if self.dropout is None else torch.sigmoid(-self.dropout(h))

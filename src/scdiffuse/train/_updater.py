@@ -132,13 +132,13 @@ class _ShardedUpdater(WeightUpdater):
 
     def gather_state(self) -> None:
         for tensors in (self.state.average.values, *([held[name] for held in self._moments] for name in _MOMENTS)):
-            self._processes.wait()  # other processes may still read the rows gathered last
+            self._processes.barrier()  # other processes may still read the rows gathered last
             self._all_gather(self._views(tensors))
         steps = torch.zeros(len(self._moments))
         for weight, shard in zip(self._parameters, self._mine, strict=True):
             if shard.begin == 0:
                 steps[shard.at] = self.optimiser.state[weight]["step"]
-        self._processes.sum_(steps)
+        self._processes.all_reduce(steps)
         for weight, moments, step in zip(self.state.parameters, self._moments, steps, strict=True):
             if step > 0:  # as in one process, a weight without gradients has no state
                 self.state.optimiser.state[weight] = moments | {"step": step.to(weight.device).clone()}
