@@ -1,4 +1,4 @@
-"""Two processes that each update a shard of the weights, against one that updates all."""
+"""Two processes that sum their gradients, against one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from scdiffuse._core import exchange
 from scdiffuse._core.processes import WHOLE, Part, Processes, joined
 from scdiffuse._core.random import Draws
 from scdiffuse.train import Run, TrainConfig, TrainingError, TrainState, train
-from scdiffuse.train._updater import _divide
 
 CONFIG = TrainConfig(batch_size=32, n_validations=5, patience=50, learning_rate=0.02, decay=0.9)
 N_STEPS = 30
@@ -93,16 +91,14 @@ def work(folder: Path) -> None:
 
     processes = Processes.present()
     loop._CHECKPOINT_SECONDS = -1.0 if processes.is_first else 1e9  # one requests to save, both have to
-    shared = [weight.detach().clone() for weight in fit(folder, processes).parameters]
+    whole = [weight.detach().clone() for weight in fit(folder, processes).parameters]
     resumed = fit(folder, processes, saved_at=10).parameters
-    exchange._SHARED_MEMORY = folder / "none"
-    messages = fit(folder, processes).parameters
     try:
         run = Run(stage="x", config=CONFIG, n_steps=N_STEPS, seed=4, progress=False, processes=processes)
         train(TrainState.start(Curve(spoilt=7), CONFIG), run)
     except TrainingError as error:
         message = str(error)
-    kept: dict[str, list[Tensor]] = {"shared": shared, "resumed": [*resumed], "messages": [*messages]}
+    kept: dict[str, list[Tensor]] = {"whole": whole, "resumed": [*resumed]}
     found = {f"{kind}.{at}": tensor.detach().clone() for kind in kept for at, tensor in enumerate(kept[kind])}
     save_file(found, folder / f"process{processes.part.rank}.safetensors", {"message": message})
 
@@ -137,19 +133,16 @@ def _weights(folder: Path, rank: int, kind: str) -> list[Tensor]:
     return [held[f"{kind}.{at}"] for at in range(4)]
 
 
-@pytest.mark.parametrize("kind", ["shared", "messages"])
-def test_two_processes_learn_what_one_does_through_shared_memory_and_in_messages(
-    together: Path, alone: TrainState, kind: str
-) -> None:
+def test_two_processes_learn_what_one_does(together: Path, alone: TrainState) -> None:
     for rank in (0, 1):
-        for found, expected in zip(_weights(together, rank, kind), alone.parameters, strict=True):
+        for found, expected in zip(_weights(together, rank, "whole"), alone.parameters, strict=True):
             torch.testing.assert_close(found, expected.detach(), rtol=1e-5, atol=1e-6)
-    for weight, same in zip(_weights(together, 0, kind), _weights(together, 1, "shared"), strict=True):
+    for weight, same in zip(_weights(together, 0, "whole"), _weights(together, 1, "whole"), strict=True):
         assert torch.equal(weight, same)
 
 
 def test_a_fit_of_two_processes_is_resumed_bit_by_bit(together: Path) -> None:
-    for weight, same in zip(_weights(together, 0, "shared"), _weights(together, 1, "resumed"), strict=True):
+    for weight, same in zip(_weights(together, 0, "whole"), _weights(together, 1, "resumed"), strict=True):
         assert torch.equal(weight, same)
 
 
@@ -175,12 +168,3 @@ def test_a_loss_that_is_not_finite_in_one_process_stops_both(together: Path) -> 
     for rank in (0, 1):
         with safe_open(together / f"process{rank}.safetensors", "pt") as held:
             assert held.metadata()["message"].startswith("The loss of stage 'x' is nan at step")
-
-
-@pytest.mark.parametrize(("sizes", "n"), [([15, 4, 2, 5], 2), ([1], 3), ([100, 1, 7], 8)])
-def test_every_element_has_one_owner_and_shards_are_equal(sizes: list[int], n: int) -> None:
-    parts = _divide(sizes, n)
-    owned = [(shard.at, i) for part in parts for shard in part for i in range(shard.begin, shard.end)]
-    assert owned == [(at, i) for at, size in enumerate(sizes) for i in range(size)]
-    held = [sum(shard.end - shard.begin for shard in part) for part in parts]
-    assert max(held) - min(held) <= 1

@@ -148,44 +148,6 @@ class Processes:
             for one in running:
                 one.wait()
 
-    def all_to_all(self, rows: Tensor) -> Tensor:
-        """Send one row to each process.
-
-        Parameters
-        ----------
-        rows
-            Row for each process, shape ``(processes, ...)``.
-
-        Returns
-        -------
-        Rows that all processes sent to this one, same shape.
-        """
-        import torch
-        import torch.distributed as dist
-
-        if self.size == 1:
-            return rows
-        received = torch.empty_like(rows)
-        with _report_lost_process(self.part):
-            dist.all_to_all_single(received, rows, group=self._group_of(rows))
-        return received
-
-    def broadcast_text(self, text: str | None) -> str | None:
-        """Return the text of the first process.
-
-        Parameters
-        ----------
-        text
-            Text of this process; used in the first one only.
-        """
-        import torch.distributed as dist
-
-        texts = [text]
-        if self.size > 1:
-            with _report_lost_process(self.part):
-                dist.broadcast_object_list(texts, 0, group=self._group)
-        return texts[0]
-
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
         """Copy tensors of the first process to all others.
 

@@ -19,7 +19,7 @@ from scdiffuse.cells import Batches, Blocks
 from scdiffuse.train._config import TrainConfig
 from scdiffuse.train._slices import require_enough_cells, step_draws, step_rows
 from scdiffuse.train._state import TrainState
-from scdiffuse.train._updater import ReducedStep, WeightUpdater, open_updater
+from scdiffuse.train._updater import ReducedStep, WeightUpdater
 
 __all__ = ["Run", "TrainingError", "train"]
 
@@ -82,7 +82,7 @@ def train(state: TrainState, run: Run) -> bool:
     every = max(1, run.n_steps // run.config.n_validations)
     saved = time.monotonic()
     stopped = False
-    updater = open_updater(state, run.processes)
+    updater = WeightUpdater(state, run.processes)
     products = batches.batch_size * sum(weight.numel() for weight in state.parameters)
     with (
         Progress(run.stage, run.n_steps * batches.batch_size, enabled=run.progress) as bar,
@@ -95,18 +95,15 @@ def train(state: TrainState, run: Run) -> bool:
                 due = run.checkpoint is not None and time.monotonic() - saved > _CHECKPOINT_SECONDS
                 loss, stopped, due = _take_step(updater, batches, run, pressed=pressed, due=due)
                 if state.step % every == 0 or state.step == run.n_steps:
-                    updater.gather_state()
                     state.validate(loss, processes=run.processes)
                     _require_finite(state.history[-1][-1], "validation loss", run=run, step=state.step)
                 bar.advance(batches.batch_size, note=f"loss {loss:,.2f}, validation {state.best_loss:,.2f}")
                 if run.checkpoint and due:
-                    updater.gather_state()
                     run.checkpoint(state)
                     saved = time.monotonic()
             stopped = run.processes.total(stopped or bool(pressed)) > 0
         except KeyboardInterrupt:
             stopped = True
-        updater.gather_state()
         if stopped and run.checkpoint:
             run.checkpoint(state)
     state.load_best()
@@ -118,7 +115,7 @@ def _take_step(updater: WeightUpdater, batches: Batches, run: Run, *, pressed: S
     state = updater.state
     config, progress = run.config, state.step / run.n_steps
     warm = min(1.0, (state.step + 1) / config.warm_up_steps) * 0.5 * (1 + math.cos(math.pi * progress))
-    for group in updater.optimiser.param_groups:
+    for group in state.optimiser.param_groups:
         late = 1.0 if not group["begin"] else min(1.0, max(0.0, (progress - group["begin"]) / config.late_warm_up))
         group["lr"] = config.learning_rate * group["rate"] * warm * late
     n_cells, part = batches.batch_size, run.processes.part
