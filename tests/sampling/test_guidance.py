@@ -14,7 +14,10 @@ from tests.fitted_model import assert_same_uns, classifiers_of, networks_of, twi
 
 from scdiffuse import Guidance
 from scdiffuse._core.errors import ConditionError, ExtrapolationWarning, SettingError, UnknownNameError
+from scdiffuse.diffusion import DenoisedMean, Denoiser
 from scdiffuse.generator import CellGenerator
+from scdiffuse.guidance import GUIDES
+from scdiffuse.nn import ConditionTensors
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +215,11 @@ def test_guidance_on_a_number_moves_between_its_neighbours(telling: CellGenerato
         ({"away": {"cell_type": "b"}}, UnknownNameError, "Did you mean 'B'"),
         ({"away": {"cell_type": ["B", "T"]}}, ConditionError, "`away` gives 'cell_type' several values; expected one"),
         ({"away": {"organ": ["B", "T"]}}, ConditionError, "`away` gives 'organ' several values; expected one label"),
-        ({"away": {"hour": 1.0}}, SettingError, "`away` names 'hour', which predicts numbers; expected a classifier of"),
+        (
+            {"away": {"hour": 1.0}},
+            SettingError,
+            "`away` names 'hour', which predicts numbers; expected a classifier of",
+        ),
         ({"away": {"cell_type": ("B", -2)}}, SettingError, "`away` 'cell_type' must be 0 or more, got -2"),
         ({"away": {"organ": ("B", "T", "NK")}}, SettingError, "`away` gives 'organ' a tuple of 3; expected a label"),
         ({"scale": {"cell_typ": 2.0}}, UnknownNameError, "Did you mean 'cell_type'"),
@@ -279,3 +286,29 @@ def test_uns_says_how_cells_were_guided(fitted: CellGenerator) -> None:
         "classifiers": {},
     }
     assert_same_uns(cells.uns["scdiffuse"]["settings"]["guidance"], expected)
+
+
+class _Halved:
+    """Halve the denoised mean of every cell."""
+
+    def __init__(self, denoiser: Denoiser, *, factor: float) -> None:
+        self.denoiser, self.factor = denoiser, factor
+
+    def condition_on(self, conditions: ConditionTensors) -> DenoisedMean:
+        denoised_mean = self.denoiser.condition_on(conditions)
+        return lambda z_t, t: self.factor * denoised_mean(z_t, t)
+
+
+def test_a_guide_of_the_registry_is_asked_for_by_name(telling: CellGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GUIDES, "halved", _Halved)
+    plain, same_again = (
+        made(telling, where=ALL, guidance=one) for one in (1.0, Guidance(guides={"halved": {"factor": 1.0}}))
+    )
+    halved = made(telling, where=ALL, guidance=Guidance(guides={"halved": {"factor": 0.5}}))
+    assert same(plain, same_again)
+    assert not same(plain, halved)
+    assert halved.uns["scdiffuse"]["settings"]["guidance"]["guides"]["halved"]["factor"] == 0.5
+    with pytest.raises(UnknownNameError, match=r"'halvd' is not a guide; expected one of .* Did you mean 'halved'"):
+        made(telling, guidance=Guidance(guides={"halvd": {}}))
+    with pytest.raises(SettingError, match=r"`guides` is 'halved'; expected names of guides with their settings"):
+        Guidance(guides="halved")  # type: ignore[arg-type]

@@ -56,6 +56,8 @@ class AutoencoderConfig:
     """Precision of the Gaussian prior on the linear loadings of each gene."""
     nonlinear_shrinkage: float = 60.0
     """Precision of the Gaussian prior on the nonlinear loadings; the larger, the better do condition effects add up."""
+    conditional_prior: bool = True
+    """Off-switch: the prior mean of latents follows the conditions of a cell in training."""
     prior_shrinkage: float = 2.0
     """Precision of the Gaussian prior on what each condition adds to the prior mean of latents."""
     thinning: float = 0.6

@@ -86,6 +86,8 @@ class AutoencoderTask:
             weights = inverse_frequency_weights(
                 conditions.training.codes, config.inverse_frequency_weight, largest=config.largest_weight
             )
+        if not config.conditional_prior:
+            self._conditions = None  # from here on, conditions are what the prior depends on
         self._frequency_weights = weights.to(autoencoder.decoder.bias.device)
         median = float(np.median(np.asarray(self._validation_counts.sum(axis=1))))
         self._largest_library_size = config.largest_library_size * median
@@ -196,7 +198,7 @@ class AutoencoderTask:
                 for parameter in parameters:
                     gradient = parameter.grad
                     assert gradient is not None
-                    processes.sum_(gradient)
+                    processes.all_reduce(gradient)
                     gradient[gradient.abs() < config.least_gradient] = 0.0
                 optimiser.step()
                 bar.advance(len(rows))

@@ -98,7 +98,9 @@ class LatentDenoiser(nn.Module):
         self.config = config
         self.time = TimeEmbedding(config.embedding_width)
         self.conditions = ConditionEmbedding(n_labels, n_continuous, config.embedding_width)
-        self.conditional_mean = ConditionalMean(n_labels, n_continuous, n_latent)
+        self.conditional_mean = ConditionalMean(
+            n_labels, n_continuous, n_latent, pairwise_interactions=config.pairwise_interactions
+        )
         self.read = nn.Linear(n_latent, config.width)
         self.blocks = nn.ModuleList(ModulatedBlock(config.width, config.embedding_width) for _ in range(config.depth))
         self.write = nn.Linear(config.width, n_latent)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scdiffuse._core.errors import SettingError, UnknownNameError, did_you_mean
 from scdiffuse.cells import Conditions, ConditionTable
 from scdiffuse.diffusion import Denoiser
-from scdiffuse.guidance import ClassifierFreeGuide, ClassifierGuide, NegativeTarget
+from scdiffuse.guidance import ClassifierFreeGuide, ClassifierGuide, NegativeTarget, wrap_in_guides
 from scdiffuse.model import AttachedClassifier
 from scdiffuse.sampling._checks import warn_column
 from scdiffuse.sampling._guidance import Guidance, is_per_cell, single_value, split_target
@@ -106,8 +106,8 @@ class BoundGuidance:
         return ClassifierGuide(denoiser, networks, tuple(away for _, _, away in asked), (float(low), float(high)))
 
     def denoiser(self, plain: Denoiser) -> Denoiser:
-        """Wrap a denoiser in all guides asked for; see `classifier_free` and `with_classifiers`."""
-        return self.with_classifiers(self.classifier_free(plain))
+        """Wrap a denoiser in all guides asked for; see `classifier_free`, `with_classifiers` and `wrap_in_guides`."""
+        return wrap_in_guides(self.with_classifiers(self.classifier_free(plain)), self.guidance.guides or {})
 
     def targets(self, *, n_cells: int) -> Targets | None:
         """Find the targets of the classifiers for each cell.

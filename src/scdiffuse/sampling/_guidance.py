@@ -44,6 +44,9 @@ class Guidance:
         Times, from low to high within 0 (data) to 1 (noise), in which guidance acts.
     composition
         ``"joint"`` as learnt, or ``"additive"``, which adds up what each condition does alone.
+    guides
+        Further guides of the registry ``scdiffuse.guidance.GUIDES`` by name, with the settings of each; they wrap the
+        guided denoiser, the first one innermost.
 
     Raises
     ------
@@ -68,12 +71,16 @@ class Guidance:
     away: Mapping[str, Any] | None = None
     interval: tuple[float, float] = ALWAYS
     composition: Composition = "joint"
+    guides: Mapping[str, Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         require_interval(self.interval)
         if self.composition not in {"joint", "additive"}:
             msg = f"`composition` must be 'joint' or 'additive', got {self.composition!r}."
             raise SettingError(msg + " 'joint' is the model as learnt.")
+        if not isinstance(self.guides, Mapping | None):
+            msg = f"`guides` is {self.guides!r}; expected names of guides with their settings."
+            raise SettingError(msg + " Write it as `guides={'name': {'setting': 1.0}}`.")
         for name in ("toward", "away"):
             if not isinstance(getattr(self, name), Mapping | None):
                 msg = f"`{name}` is {getattr(self, name)!r}; expected names with a label or number each."
@@ -113,7 +120,11 @@ class Guidance:
     @property
     def is_plain(self) -> bool:
         """Whether this is the model as learnt."""
-        return all(scale == 1 for scale in self.scales) and self.composition == "joint" and not self.targets
+        return (
+            all(scale == 1 for scale in self.scales)
+            and self.composition == "joint"
+            and not (self.targets or self.guides)
+        )
 
     @property
     def targets(self) -> list[tuple[str, Any, bool]]:
@@ -128,7 +139,9 @@ class Guidance:
             for argument, targets in (("toward", self.toward), ("away", self.away))
         }
         scale = dict(self.scale) if isinstance(self.scale, Mapping) else self.scale
-        return {"scale": scale, **described, "interval": list(self.interval), "composition": self.composition}
+        return {"scale": scale, **described, "interval": list(self.interval), "composition": self.composition} | (
+            {"guides": {name: dict(one) for name, one in self.guides.items()}} if self.guides else {}
+        )
 
 
 def split_target(name: str, target: object, argument: str) -> tuple[Any, float]:
