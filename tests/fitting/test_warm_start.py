@@ -160,6 +160,7 @@ def test_too_few_shared_genes_are_refused(simulated: ad.AnnData, fitted: CellGen
     adata = simulated.copy()
     adata.var_names = [f"new-{at}" for at in range(21)] + list(adata.var_names[21:])
     with pytest.raises(
-        GenesError, match=r"^4 of the 25 genes .* that the model of `init_from` knows; expected at least"
+        GenesError,
+        match=r"^4 of the 25 genes of the data are among the 25 of the model of `init_from`; expected at least",
     ):
         CellGenerator(adata, config=small).fit(init_from=fitted)

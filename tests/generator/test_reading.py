@@ -91,5 +91,5 @@ def test_several_files_say_what_genes_they_share(simulated: ad.AnnData, small: M
 
 
 def test_shards_carry_no_embedding(shards: Path) -> None:
-    with pytest.raises(SettingError, match=r"cannot give; expected an AnnData or one `\.h5ad` file"):
+    with pytest.raises(SettingError, match=r"does not have; expected an AnnData or one `\.h5ad` file"):
         CellGenerator(shards, latent=Embedding("X_pca"))
