@@ -168,7 +168,7 @@ def thread_environment(n_threads: int) -> dict[str, str]:
 
 
 def machine() -> str:
-    """Describe the machine in words: processor, cores, memory, system."""
+    """Describe the machine in words: CPU, cores, memory, system."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     n_cores = len(os.sched_getaffinity(0))
     return f"{_processor()}, {n_cores} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
@@ -196,7 +196,7 @@ def _processor() -> str:
         for line in cpuinfo.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    return platform.processor() or "unknown processor"
+    return platform.processor() or "unknown CPU"
 
 
 def _cpu_seconds() -> float:

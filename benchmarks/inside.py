@@ -9,7 +9,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import anndata
 import numpy as np
@@ -20,9 +20,12 @@ from scipy import sparse
 from scdiffuse._core.processes import Processes, joined
 from scdiffuse._core.random import Draws, cell_keys, cell_normals, generator
 from scdiffuse.autoencoder import AutoencoderTask, CountAutoencoder
-from scdiffuse.autoencoder._thinning import thin
-from scdiffuse.cells import H5adWriter, build_anndata, open_source, plan_conditions
-from scdiffuse.diffusion import Euler, Multistep, condition_tensors, sample, solver_named
+from scdiffuse.autoencoder._thinning import binomial_thinning
+from scdiffuse.cells import H5adWriter, build_anndata, open_source
+from scdiffuse.diffusion import condition_tensors, sample
+from scdiffuse.model import FittedModel, Networks
+from scdiffuse.model import decode as decode_latents
+from scdiffuse.sampling import Guidance, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,9 +52,9 @@ __all__ = [
 _BLOCK = 128
 
 
-def networks(model: CellGenerator) -> Any:  # noqa: ANN401 - a private class
+def networks(model: CellGenerator) -> Networks:
     """Return the networks of a fitted model, and the mean and deviation of its latents."""
-    return model._fitted("measure")
+    return _fitted(model).networks
 
 
 def autoencoder_of(model: CellGenerator) -> CountAutoencoder:
@@ -69,11 +72,16 @@ def elbo_of(model: CellGenerator, cells: AnnData) -> float:
 
 def decode(model: CellGenerator, latents: NDArray[np.float32], *, like: AnnData, seed: int) -> AnnData:
     """Draw counts for standardised latents, shape ``(N, D)``, with the library sizes of given cells."""
-    parts = networks(model)
-    codes = torch.from_numpy(np.asarray(latents, dtype=np.float32)) * parts.latent_std[:-1] + parts.latent_mean[:-1]
+    codes = torch.from_numpy(np.asarray(latents, dtype=np.float32))
     sizes = np.asarray(like[:, model.genes].X.sum(axis=1)).ravel().astype(np.int64)
-    keys = cell_keys(seed, "benchmark counts", np.arange(len(sizes)))
-    counts = parts.autoencoder.decode(codes, np.maximum(sizes, 1), keys)
+    counts = decode_latents(
+        networks(model),
+        torch.cat([codes, codes.new_zeros(len(codes), 1)], dim=1),
+        seed=seed,
+        stream="benchmark counts",
+        noise_ids=np.arange(len(sizes)),
+        library_sizes=np.maximum(sizes, 1),
+    )
     return anndata.AnnData(counts, obs=like.obs.copy(), var=pd.DataFrame(index=model.genes))
 
 
@@ -91,41 +99,48 @@ def posterior_latents(model: CellGenerator, real: AnnData) -> NDArray[np.float32
     """Draw latents of real cells from their posterior, as the diffusion learnt them, shape ``(N, D + 1)``."""
     parts = networks(model)
     counts = sparse.csr_matrix(real[:, model.genes].X).astype(np.float32)
-    mean, std = parts.from_posterior(parts.autoencoder.encode(counts), np.asarray(counts.sum(axis=1)).ravel())
+    mean, std = parts.standardise(parts.autoencoder.encode(counts), np.asarray(counts.sum(axis=1)).ravel())
     return np.asarray(mean + std * torch.from_numpy(cell_normals(0, "posterior", np.arange(len(mean)), mean.shape[1])))
 
 
 def generated_latents(
-    model: CellGenerator, types: pd.DataFrame, *, steps: int, seed: int, student: bool = False
+    model: CellGenerator, types: pd.DataFrame, *, solver_steps: int, seed: int
 ) -> tuple[NDArray[np.float32], AnnData]:
     """Generate latents and the cells drawn from them, one for each row of `types`."""
-    parts = networks(model)
-    noise = torch.from_numpy(cell_normals(seed, "latent", np.arange(len(types)), len(parts.latent_mean)))
-    conditions = condition_tensors(model.conditions.encode(types))
-    taught = model._student
-    network, solver = (taught.network, Euler()) if student and taught else (parts.denoiser, Multistep())
-    latents = sample(network, noise, conditions, solver=solver, n_steps=steps).numpy()
-    name: Literal["student", "multistep"] = "student" if student else "multistep"
-    return latents, model.generate(where=types, steps=steps, solver=name, seed=seed, progress=False)
+    fitted, cells = _fitted(model), np.arange(len(types))
+    plan = Request(where=types, guidance=Guidance(), seed=seed, solver_steps=solver_steps).plan(fitted)
+    table = plan.conditions_plan.table(cells)
+    width = len(fitted.networks.latent_mean)
+    noise = torch.from_numpy(cell_normals(seed, "latent", plan.noise_ids(table, cells), width))
+    latents = sample(
+        plan.denoiser, noise, condition_tensors(table), solver=plan.solver, solver_steps=plan.solver_steps
+    ).numpy()
+    made = model.generate(where=types, solver_steps=solver_steps, seed=seed, progress=False)
+    assert isinstance(made, anndata.AnnData)
+    return latents, made
 
 
 def time_parts(model: CellGenerator, n_cells: int, seed: int) -> Iterator[tuple[str, float]]:
     """Generate cells part by part, from noise to a file; yields the CPU seconds of each part."""
-    parts, settings, cells, var = networks(model), model.config.diffusion, np.arange(n_cells), model._known.var
-    plan = plan_conditions(model.conditions, parts.trained_on, n=n_cells, where=None, seed=seed)
-    noise, spent = _timed(lambda: torch.from_numpy(cell_normals(seed, "latent", cells, len(parts.latent_mean))))
+    fitted, cells = _fitted(model), np.arange(n_cells)
+    parts, autoencoder, var = fitted.networks, autoencoder_of(model), fitted.metadata.var
+    plan = Request(n_cells=n_cells, guidance=Guidance(), seed=seed).plan(fitted)
+    table = plan.conditions_plan.table(cells)
+    ids = plan.noise_ids(table, cells)
+    noise, spent = _timed(lambda: torch.from_numpy(cell_normals(seed, "latent", ids, len(parts.latent_mean))))
     yield "noise", spent
-    table, solver = plan.table(cells), solver_named(settings.solver)
     latents, spent = _timed(
-        lambda: sample(parts.denoiser, noise, condition_tensors(table), solver=solver, n_steps=settings.n_steps)
+        lambda: sample(
+            plan.denoiser, noise, condition_tensors(table), solver=plan.solver, solver_steps=plan.solver_steps
+        )
     )
-    yield f"solver, {settings.n_steps} steps", spent
-    codes, sizes = parts.to_latent(latents)
-    keys, blocks, spent_on = cell_keys(seed, "counts", cells), [], {"expression fractions": 0.0, "counts": 0.0}
+    yield f"solver, {plan.solver_steps} steps", spent
+    codes, sizes = parts.split(latents)
+    keys, blocks, spent_on = cell_keys(seed, "counts", ids), [], {"expression fractions": 0.0, "counts": 0.0}
     for rows in (slice(begin, begin + _BLOCK) for begin in range(0, n_cells, _BLOCK)):
-        fractions, spent = _timed(partial(parts.autoencoder.shares, codes[rows]))
+        fractions, spent = _timed(partial(autoencoder.fractions, codes[rows]))
         spent_on["expression fractions"] += spent
-        made, spent = _timed(partial(parts.autoencoder.likelihood.sample, fractions, sizes[rows], keys[rows]))
+        made, spent = _timed(partial(autoencoder.likelihood.sample, fractions, sizes[rows], keys[rows]))
         spent_on["counts"] += spent
         blocks.append(made)
     yield from spent_on.items()
@@ -144,8 +159,12 @@ def time_assembling(cells: AnnData, batch: int, n_steps: int) -> float:
     before = time.process_time()
     for step in range(n_steps):
         rows = source.rows(rng.integers(cells.n_obs, size=batch))
-        thin(rows, 0.6, draws=Draws.of(generator(0, "noise", step), batch))
+        binomial_thinning(rows, 0.6, draws=Draws.of(generator(0, "noise", step), batch))
     return (time.process_time() - before) / (n_steps * batch)
+
+
+def _fitted(model: CellGenerator) -> FittedModel:
+    return model._fitted("measure")
 
 
 def _timed(call: Callable[[], Any]) -> tuple[Any, float]:

@@ -74,7 +74,7 @@ def work_of_steps(model: CellGenerator, *, found: int, batch: int) -> dict[str, 
     config, network, n_genes = model.config.autoencoder, autoencoder_of(model), len(model.genes)
     weights = _count(network)
     dense = _count(network.encoder) - config.n_hidden * n_genes + _count(network.decoder.body)
-    operations = 6 * (config.n_latent + config.n_bends) * n_genes + 4 * found * config.n_hidden + 6 * dense
+    operations = 6 * (config.n_latent + config.n_nonlinear) * n_genes + 4 * found * config.n_hidden + 6 * dense
     n_bytes = _PASSES_OF_LOGITS * batch * n_genes + _PASSES_OF_WEIGHTS * weights
     denoiser = _count(networks(model).denoiser)
     return {

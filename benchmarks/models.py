@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from scdiffuse import CellGenerator
 
 LABEL = "cell_type"
-WAYS: dict[str, dict[str, Any]] = {
-    "partial noising": {"via": "noising", "keep": 0.3},
-    "ODE inversion": {"via": "inversion", "keep": 0.7},
+METHODS: dict[str, dict[str, Any]] = {
+    "partial noising": {"method": "partial_noising", "keep": 0.3},
+    "ODE inversion": {"method": "inversion", "keep": 0.7},
 }
 """How trajectories keep their start, with the noise level of each."""
 SECONDS_FILE = "fit_seconds.txt"
@@ -115,6 +115,6 @@ def open_model(name: str, context: Context, *, max_cells: int | None = None) -> 
     return scdiffuse.load(folder)
 
 
-def ways_in_words() -> str:
+def methods_in_words() -> str:
     """Say what each kind of trajectory keeps of the start."""
-    return ", ".join(f"{way} with `keep` {settings['keep']}" for way, settings in WAYS.items())
+    return ", ".join(f"{method} with `keep` {settings['keep']}" for method, settings in METHODS.items())

@@ -200,7 +200,7 @@ def values_of(run: Run, settings: Settings) -> Values | None:
     ]
     if not (folder / SCORES_FILE).exists():
         return about | {"status": NOT_SCORED, "metrics": rows}
-    known = ("group", "better", "value", "low", "high", "floor", "skill")
+    known = ("group", "better", "value", "low", "high", "reference", "normalised")
     scores = json.loads((folder / SCORES_FILE).read_text(encoding="utf-8"))["metrics"]
     rows += [{"metric": metric, **{name: one.get(name) for name in known}} for metric, one in scores.items()]
     return about | {"status": "done", "metrics": rows}
@@ -223,18 +223,19 @@ def values_of_baselines(run: Run, settings: Settings) -> Iterator[tuple[str, Val
         for metric, one in scores.items():
             value = one["baselines"].get(entry.baseline)
             if value is not None:
-                known = {name: one[name] for name in ("group", "better", "floor")}
-                rows.append({"metric": metric, **known, "value": value, "skill": _skill(metric, one, value)})
+                known = {name: one[name] for name in ("group", "better", "reference")}
+                rows.append({"metric": metric, **known, "value": value, "normalised": _normalised(metric, one, value)})
         yield entry.name, _about(found) | {"status": BASELINE, "metrics": rows}
 
 
-def _skill(metric: str, one: dict[str, Any], value: float) -> float | None:
+def _normalised(metric: str, one: dict[str, Any], value: float) -> float | None:
     """Place a baseline on the scale of the run, where the metric has one."""
     from scdiffuse.metrics import get_metric
 
-    if one["skill"] is None:
+    if one["normalised"] is None:
         return None
-    return get_metric(metric).skill(value, floor=one["floor"], trivial=one["baselines"][one["trivial"]])
+    trivial = one["baselines"][one["trivial"]]
+    return get_metric(metric).normalise(value, reference=one["reference"], trivial=trivial)
 
 
 def _about(found: dict[str, Any]) -> Values:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Array = Any
 _TARGET_SUM = 1e4
 _MOST_VARIABLE = 2_000
-_LEAST = 2e-5  # share that is added to each gene before logs are taken
+_LEAST = 2e-5  # fraction that is added to each gene before logs are taken
 
 
 def log_normalise(adata: AnnData, genes: Sequence[str] | NDArray[np.str_] | None = None) -> Array:
@@ -34,7 +34,7 @@ class Components:
     """Principal components of the most variable genes of real cells."""
 
     genes: NDArray[np.int64]
-    centre: Array
+    mean: Array
     axes: Array
 
     @classmethod
@@ -50,7 +50,7 @@ class Components:
 
     def __call__(self, cells: Array) -> Array:
         """Project cells, shape ``(N, G)`` to ``(N, n)``."""
-        return (cells[:, self.genes] - self.centre) @ self.axes.T
+        return (cells[:, self.genes] - self.mean) @ self.axes.T
 
 
 def classifier(features: Array, labels: Array, *, seed: int = 0) -> Any:  # noqa: ANN401 - a scikit-learn pipeline
@@ -59,8 +59,8 @@ def classifier(features: Array, labels: Array, *, seed: int = 0) -> Any:  # noqa
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    judge = LogisticRegression(max_iter=2_000, C=0.1, class_weight="balanced", random_state=seed)
-    return make_pipeline(StandardScaler(), judge).fit(features, labels)
+    model = LogisticRegression(max_iter=2_000, C=0.1, class_weight="balanced", random_state=seed)
+    return make_pipeline(StandardScaler(), model).fit(features, labels)
 
 
 def halves(labels: Array, *, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -39,17 +39,17 @@ _WIDTH = 128
 _N_STEPS = 1000
 _BATCH = 128
 _TIME_WIDTH = 256
-_SHARES = {"autoencoder": 0.4, "denoiser": 0.4, "classifiers": 0.2}
+_PARTS_OF_BUDGET = {"autoencoder": 0.4, "denoiser": 0.4, "classifiers": 0.2}
 
 
 class OriginalRecipe:
     """Autoencoder, denoising diffusion and classifiers, trained one after the other within CPU ``seconds``."""
 
-    def __init__(self, *, seconds: float = 90.0, strength: float = 2.0, max_steps: int = 100_000) -> None:
-        self._seconds, self._strength, self._max_steps = seconds, strength, max_steps
+    def __init__(self, *, seconds: float = 90.0, scale: float = 2.0, max_steps: int = 100_000) -> None:
+        self._seconds, self._scale, self._max_steps = seconds, scale, max_steps
 
     def fit(self, adata: AnnData, *, condition_keys: Sequence[str], seed: int) -> None:
-        """Train the three parts, each for its share of the budget."""
+        """Train the three parts, each for its part of the budget."""
         torch.manual_seed(seed)
         self._keys, self._template = list(condition_keys), adata[:0].copy()
         counts = sparse.csr_matrix(adata.X)
@@ -84,7 +84,7 @@ class OriginalRecipe:
     def _train(self, model: nn.Module, loss: Callable[[Tensor], Tensor], *, part: str, rate: float) -> None:
         model.train()
         optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-4)
-        end = time.process_time() + self._seconds * _SHARES[part]
+        end = time.process_time() + self._seconds * _PARTS_OF_BUDGET[part]
         for _ in range(self._max_steps):
             optimiser.zero_grad()
             loss(torch.randint(self._n_cells, (min(_BATCH, self._n_cells),))).backward()
@@ -131,12 +131,12 @@ class OriginalRecipe:
         beta = 1.0 - kept / before
         with torch.no_grad():
             noise = self._denoiser(z_t, steps)
-        # Codes lie on the unit sphere, so no entry of an estimate can leave [-1, 1].
+        # Codes lie on the unit sphere, so no entry of the denoised mean can leave [-1, 1].
         z = ((z_t - (1.0 - kept) ** 0.5 * noise) / kept**0.5).clamp(-1.0, 1.0)
         mean = (before**0.5 * beta * z + (1.0 - beta) ** 0.5 * (1.0 - before) * z_t) / (1.0 - kept)
         moved = z_t.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(self._log_likelihood(moved, steps, targets).sum(), moved)
-        mean = mean + self._strength * beta * gradient
+        mean = mean + self._scale * beta * gradient
         if step == 0:
             return mean
         variance = beta * (1.0 - before) / (1.0 - kept)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Ours:
-    """The package's own generator with its default settings, or with a share of its steps."""
+    """The package's own generator with its default settings, or with a fraction of its steps."""
 
     def __init__(self, *, effort: float = 1.0) -> None:
         self._effort = effort

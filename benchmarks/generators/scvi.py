@@ -49,10 +49,10 @@ class _Best(Callback):
         self.seconds = 0.0
 
     def on_validation_epoch_end(self, trainer: Trainer, *_: object) -> None:
-        """Compare the bound of this epoch with the best so far."""
-        bound = float(trainer.callback_metrics.get("elbo_validation", math.inf))
-        if bound < self._lowest:
-            self._lowest, self.seconds = bound, time.process_time() - self._start
+        """Compare the ELBO of this epoch with the best so far."""
+        loss = float(trainer.callback_metrics.get("elbo_validation", math.inf))
+        if loss < self._lowest:
+            self._lowest, self.seconds = loss, time.process_time() - self._start
 
 
 class _Scvi:
@@ -127,10 +127,10 @@ class ScviPrior(_Scvi):
         with torch.inference_mode():
             for start in range(0, len(rows), 512):
                 cells = self._training[rows[start : start + 512]]
-                depth = torch.tensor(np.asarray(cells.X.sum(axis=1)), dtype=torch.float32).reshape(-1, 1)
+                sizes = torch.tensor(np.asarray(cells.X.sum(axis=1)), dtype=torch.float32).reshape(-1, 1)
                 codes = torch.tensor(cells.obs["_scvi_batch"].to_numpy(), dtype=torch.long).reshape(-1, 1)
                 latents = torch.randn(cells.n_obs, module.n_latent)
-                decoded = module.generative(z=latents, library=torch.log(depth), batch_index=codes)
+                decoded = module.generative(z=latents, library=torch.log(sizes), batch_index=codes)
                 blocks.append(sparse.csr_matrix(decoded["px"].sample().numpy()))
         return pack(sparse.vstack(blocks, format="csr"), obs, self._training)
 

@@ -13,6 +13,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
         "comparison",
         "realism_by_size",
         "pretraining",
+        "corrections",
         "evaluation",
         "agreement",
     ),
@@ -39,6 +40,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
     "Robustness": (
         "kills",
         "shuffling",
+        "digests",
     ),
 }
 """Chapters of the page, and the modules of their studies."""

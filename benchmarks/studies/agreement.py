@@ -166,7 +166,7 @@ def _scvi_models() -> Iterator[tuple[str, Any, ad.AnnData, str | None]]:
 def _compare_scvi(model: Any, adata: ad.AnnData, path: Path, *, batch: str | None) -> tuple[float, float]:  # noqa: ANN401
     """Return the largest differences of latent means, and of rates relative to the largest rate."""
     from scdiffuse.autoencoder import AutoencoderConfig
-    from scdiffuse.cells import open_cells
+    from scdiffuse.cells import open_source
     from scdiffuse.foundation import ScviModel, build_latent
 
     theirs = model.get_latent_representation(adata)
@@ -178,13 +178,13 @@ def _compare_scvi(model: Any, adata: ad.AnnData, path: Path, *, batch: str | Non
             y=torch.zeros(_SCVI_CELLS, 1),
         )["px"]  # fmt: skip
     rates = (made.rate if hasattr(made, "rate") and not hasattr(made, "mu") else made.mu).numpy()
-    source = open_cells(adata)
+    source = open_source(adata)
     saved = ScviModel(path, batch=batch)
-    latent = build_latent(saved.describe(source), shares=torch.ones(_SCVI_GENES), config=AutoencoderConfig())
+    latent = build_latent(saved.describe(source), fractions=torch.ones(_SCVI_GENES), config=AutoencoderConfig())
     saved.fill(latent, adata.var)
     ours = latent.encode(source.rows(np.arange(_SCVI_CELLS))).mean.numpy()
-    shares = latent.shares(torch.from_numpy(theirs))
-    return float(np.abs(ours - theirs).max()), float(np.abs(shares * totals - rates).max() / rates.max())
+    fractions = latent.fractions(torch.from_numpy(theirs))
+    return float(np.abs(ours - theirs).max()), float(np.abs(fractions * totals - rates).max() / rates.max())
 
 
 def _scimilarity_cells() -> ad.AnnData:
@@ -230,14 +230,14 @@ def _theirs(path: Path, adata: ad.AnnData) -> np.ndarray:
 
 def _ours(path: Path, adata: ad.AnnData) -> np.ndarray:
     from scdiffuse.autoencoder import AutoencoderConfig
-    from scdiffuse.cells import open_cells
+    from scdiffuse.cells import open_source
     from scdiffuse.foundation import SCimilarity, build_latent
 
-    source = open_cells(adata)
+    source = open_source(adata)
     saved = SCimilarity(path)
     described = saved.describe(source)
-    shares, config = torch.ones(_SCIMILARITY_GENES), AutoencoderConfig(n_latent=described["width"])
-    latent = build_latent(described, shares=shares, config=config)
+    fractions, config = torch.ones(_SCIMILARITY_GENES), AutoencoderConfig(n_latent=described["width"])
+    latent = build_latent(described, fractions=fractions, config=config)
     saved.fill(latent, adata.var)
     return latent.encode(source.rows(np.arange(_SCIMILARITY_CELLS))).mean.numpy()
 
@@ -247,14 +247,14 @@ def lines(records: Sequence[Record]) -> list[str]:
     found, parts = rows_of(records), []
     mixing = only(found, package="lisi")
     if mixing:
-        rows = [
+        numbers = [
             (one["cells"], f"{one['theirs']:.7f}", f"{one['ours']:.7f}", f"{abs(one['theirs'] - one['ours']):.0e}")
             for one in mixing
         ]
         parts += [
             f"Mean LISI less 1 by scib-metrics {mixing[0]['scib_metrics']} (JAX {mixing[0]['jax']}, single precision) "
             "and by `scdiffuse.metrics.lisi`, on the same cells.",
-            grid(["cells", "scib-metrics", "scdiffuse", "difference"], rows),
+            grid(["cells", "scib-metrics", "scdiffuse", "difference"], numbers),
         ]
     others = [row for row in found if row["package"] != "lisi"]
     if others:

@@ -31,12 +31,12 @@ unit = ("seed",)
 
 Array = Any
 DATA_SET = "kang_ifnb"
-SETS = (("condition", "cell_type"), ("condition", "cell_type", "depth"))
+SETS = (("condition", "cell_type"), ("condition", "cell_type", "library_size"))
 SCALES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 OURS = "guided"
 N_CELLS = 50
 FIGURE = "classifiers.png"
-_DEPTHS = ["shallow", "middle", "deep"]
+_LIBRARY_SIZES = ["small", "middle", "large"]
 _FEWEST = 20
 
 
@@ -44,7 +44,9 @@ def labelled(context: Context) -> AnnData:
     """Read the cells, with a third label: the thirds of their library sizes."""
     adata = read(DATA_SET, context).copy()
     sizes = np.asarray(adata.X.sum(axis=1)).ravel()
-    adata.obs["depth"] = pd.Categorical(pd.qcut(sizes, 3, labels=_DEPTHS).astype(str), categories=_DEPTHS)
+    adata.obs["library_size"] = pd.Categorical(
+        pd.qcut(sizes, 3, labels=_LIBRARY_SIZES).astype(str), categories=_LIBRARY_SIZES
+    )
     return adata
 
 
@@ -59,8 +61,8 @@ def marks(obs: pd.DataFrame, keys: Sequence[str], labels: Sequence[str]) -> Arra
     return np.logical_and.reduce([(obs[key] == label).to_numpy() for key, label in zip(keys, labels, strict=True)])
 
 
-class Judges:
-    """Half of the real cells trains one classifier a label; the other half is what is to be met."""
+class Targets:
+    """Half of the real cells trains one classifier a label; generated cells are compared with the other half."""
 
     def __init__(self, adata: AnnData, genes: Array, keys: Sequence[str]) -> None:
         self.obs, self.keys = adata.obs, tuple(keys)
@@ -70,21 +72,23 @@ class Judges:
         self.components = spaces.Components.of(self.logs[self.train])
         features = self._features(self.logs[self.train], self.sizes[self.train])
         truth = adata.obs.iloc[self.train]
-        self.judges = {key: spaces.classifier(features, truth[key].astype(str).to_numpy()) for key in keys}
+        self.classifiers = {key: spaces.classifier(features, truth[key].astype(str).to_numpy()) for key in keys}
 
     def _features(self, logs: Array, sizes: Array) -> Array:
         return np.column_stack([self.components(logs), sizes])
 
     def score(self, labels: Sequence[str], made: tuple[Array, Array] | None) -> dict[str, float]:
-        """Judge cells meant to have these labels; real held-out ones if none are given."""
+        """Score cells meant to have these labels; real held-out ones if none are given."""
         rows = np.flatnonzero(marks(self.obs, self.keys, labels))
         held_out, seen = np.intersect1d(rows, self.test), np.intersect1d(rows, self.train)
         logs, sizes = (self.logs[held_out], self.sizes[held_out]) if made is None else made
         features = self._features(logs, sizes)
-        right = {key: self.judges[key].predict(features) == label for key, label in zip(self.keys, labels, strict=True)}
+        right = {
+            key: self.classifiers[key].predict(features) == label for key, label in zip(self.keys, labels, strict=True)
+        }
         compared = self.components(self.logs[seen]) if made is None else features[:, :-1]
-        numbers = {f"recognised_{key}": float(values.mean()) for key, values in right.items()}
-        numbers["recognised"] = float(np.logical_and.reduce(list(right.values())).mean())
+        numbers = {f"accuracy_{key}": float(values.mean()) for key, values in right.items()}
+        numbers["accuracy"] = float(np.logical_and.reduce(list(right.values())).mean())
         numbers["energy"] = spaces.energy(compared, self.components(self.logs[held_out]))
         return numbers
 
@@ -102,22 +106,25 @@ def run(context: Context) -> Iterator[Record]:
 
 def measure(context: Context, seed: int) -> list[dict[str, Any]]:
     """Score all guidance scales, two and three classifiers at once."""
+    from scdiffuse import Guidance
+
     model = model_of(Fit(name="no_conditions", data_set=DATA_SET, seed=seed), context)
     adata, found = labelled(context), []
     for key in SETS[-1]:
-        reads_depth = key == "depth"  # the other labels are no matter of library size
-        model.add_classifier(key, adata, obs_key=key, library_size=reads_depth, seed=seed, progress=False)
+        reads_library_size = key == "library_size"  # the other labels are no matter of library size
+        model.add_classifier(key, adata, obs_key=key, library_size=reads_library_size, seed=seed, progress=False)
     for keys in SETS:
-        judges, combos = Judges(adata, model.genes, keys), combinations(adata, keys)
-        about = {"data_set": DATA_SET, "classifiers": " + ".join(keys)}
-        found.append(about | {"answer": REAL, "scale": None, **_mean([judges.score(at, None) for at in combos])})
+        targets, combos = Targets(adata, model.genes, keys), combinations(adata, keys)
+        about: dict[str, Any] = {"data_set": DATA_SET, "classifiers": " + ".join(keys)}
+        found.append(about | {"answer": REAL, "scale": None, **_mean([targets.score(at, None) for at in combos])})
         for scale in SCALES:
             scores = []
             for labels in combos:
-                guide = {key: (label, scale) for key, label in zip(keys, labels, strict=True)}
-                made = model.generate(N_CELLS, guide=guide if scale else None, seed=seed, progress=False)
+                toward = {key: (label, scale) for key, label in zip(keys, labels, strict=True)}
+                guidance = Guidance(toward=toward if scale else None)
+                made = model.generate(N_CELLS, guidance=guidance, seed=seed, progress=False)
                 cells = (spaces.log_normalise(made, model.genes), _log_sizes(made, model.genes))
-                scores.append(judges.score(labels, cells))
+                scores.append(targets.score(labels, cells))
             found.append(about | {"answer": OURS, "scale": scale, **_mean(scores)})
     return found
 
@@ -128,7 +135,7 @@ def draw(records: Sequence[Record], folder: Path) -> None:
     figure, axes = axes_of(1, 2, size=(9.0, 3.8))
     for marker, keys in zip("os", SETS, strict=True):
         mine = only(found, classifiers=" + ".join(keys))
-        for axis, measure in zip(axes, ("recognised", "energy"), strict=True):
+        for axis, measure in zip(axes, ("accuracy", "energy"), strict=True):
             by_scale = [mean(only(mine, scale=scale), measure) for scale in SCALES]
             label = f"{len(keys)} classifiers"
             axis.plot(range(len(SCALES)), by_scale, marker=marker, color="black", linewidth=1, label=label)
@@ -158,8 +165,8 @@ def lines(records: Sequence[Record]) -> list[str]:
         for scale in (*SCALES, None):
             at = only(mine, scale=scale)
             word = REAL if scale is None else f"{scale:g}"
-            each = ", ".join(f"{mean(at, f'recognised_{key}'):.2f}" for key in keys)
-            rows.append([" + ".join(keys), word, mean(at, "recognised"), each, mean(at, "energy")])
+            each = ", ".join(f"{mean(at, f'accuracy_{key}'):.2f}" for key in keys)
+            rows.append([" + ".join(keys), word, mean(at, "accuracy"), each, mean(at, "energy")])
     about = (
         f"`{DATA_SET}`: a model fitted without any condition, and classifiers attached afterwards; scale 0 is no "
         "guidance. Means over all combinations that real cells have."

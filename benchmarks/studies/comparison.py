@@ -50,26 +50,38 @@ BIOLOGY = {
     "membership_distance": "membership AUC",
 }
 """The same: what the cells are good for, and what they give away."""
-PAPER = {
+LUO2024 = {
     "scc": "SCC",
     "pcc": "PCC",
     "mmd5": "MMD, 5 kernels",
     "ilisi": "LISI",
     "forest_auc_depth5": "forest AUC, tree depth 5",
     "knn_auc": "KNN AUC",
-    "label_recognition": "right cell type",
+    "label_accuracy": "right cell type",
 }
 """The same: metrics of Luo et al. 2024."""
-PAGE = REALISM | BIOLOGY | PAPER
+PAGE = REALISM | BIOLOGY | LUO2024
 MAIN = "forest_genes_auc"
 """The metric of the figures."""
 FIGURES = {
-    "discriminator.png": f"{PAGE[MAIN]}, held-out cells against generated ones: one mark a seed, dashed the "
+    "two_sample.png": f"{PAGE[MAIN]}, held-out cells against generated ones: one mark a seed, dashed the "
     "real-vs-real reference. Left is better.",
     "cost.png": f"{PAGE[MAIN]} against CPU time of fitting and generating; mean over data sets and seeds. Baselines "
     "cost next to nothing and are left out.",
 }
-COLUMNS = (*unit, "n_fit", "n_held_out", "n_genes", "group", "metric", "better", "value", "floor", "skill", "status")
+COLUMNS = (
+    *unit,
+    "n_fit",
+    "n_held_out",
+    "n_genes",
+    "group",
+    "metric",
+    "better",
+    "value",
+    "reference",
+    "normalised",
+    "status",
+)
 _REFERENCE = "*real-vs-real reference*"
 _OURS = "ours"
 _COSTS = {
@@ -158,7 +170,7 @@ def table_of(records: Iterable[Record]) -> pd.DataFrame:
         shared |= {key: value for key, value in record.values.items() if key != "metrics"}
         rows += [shared | one for one in record.values["metrics"] or [{}]]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    for column in ("value", "floor", "skill"):
+    for column in ("value", "reference", "normalised"):
         table[column] = pd.to_numeric(table[column])
     order = {key: place for place, key in enumerate((*DATA_SETS, *GENERATORS))}
     ordered = table.sort_values(list(unit), kind="stable", key=lambda keys: keys.map(lambda key: order.get(key, key)))
@@ -202,10 +214,10 @@ def _generators() -> list[str]:
 
 def _overview(table: pd.DataFrame) -> list[str]:
     """Median score by group of metrics, over all data sets, metrics and seeds."""
-    scored = table[table["skill"].notna()]
+    scored = table[table["normalised"].notna()]
     if scored.empty:
         return []
-    medians = scored.groupby(["generator", "group"])["skill"].median().unstack()
+    medians = scored.groupby(["generator", "group"])["normalised"].median().unstack()
     medians = medians.loc[_in_order(medians.index)]
     rows = [[f"`{one}`", *map(_number, medians.loc[one])] for one in medians.index]
     words = (
@@ -220,15 +232,15 @@ def _data_set(table: pd.DataFrame) -> list[str]:
     first = table.iloc[0]
     sizes = f"{first['n_fit']:,} cells to fit, {first['n_held_out']:,} held out, {first['n_genes']:,} genes."
     held = set(table["metric"])
-    chosen = [{one: word for one, word in columns.items() if one in held} for columns in (REALISM, BIOLOGY, PAPER)]
+    chosen = [{one: word for one, word in columns.items() if one in held} for columns in (REALISM, BIOLOGY, LUO2024)]
     grids = [_scores(table, columns) for columns in chosen if columns]
     return [f"#### {first['data_set']}", sizes, *grids] if grids else []
 
 
 def _scores(table: pd.DataFrame, columns: dict[str, str]) -> str:
     """Lay out some metrics of one data set, the real-vs-real reference above all generators."""
-    floors = table.drop_duplicates(["seed", "metric"]).groupby("metric")["floor"].agg(["mean", "std"])
-    rows = [[_REFERENCE, *(_spread(floors, metric) for metric in columns)]]
+    references = table.drop_duplicates(["seed", "metric"]).groupby("metric")["reference"].agg(["mean", "std"])
+    rows = [[_REFERENCE, *(_spread(references, metric) for metric in columns)]]
     for generator in _in_order(table["generator"].unique()):
         values = table[table["generator"] == generator].groupby("metric")["value"].agg(["mean", "std"])
         if values.index.isin(list(columns)).any():
@@ -282,7 +294,7 @@ def draw(records: Sequence[Record], folder: Path) -> None:
     table = table_of(records)
     scored = table[table["metric"] == MAIN]
     if not scored.empty:
-        _draw_scores(scored, folder / "discriminator.png")
+        _draw_scores(scored, folder / "two_sample.png")
         _draw_costs(table, scored, folder / "cost.png")
 
 
@@ -296,7 +308,7 @@ def _draw_scores(scored: pd.DataFrame, path: Path) -> None:
         for place, one in enumerate(names):
             values = rows.loc[rows["generator"] == one, "value"]
             axis.plot(values, [place] * len(values), **_mark(one))
-        axis.axvline(float(rows["floor"].mean()), linestyle="--", color="grey", linewidth=1)
+        axis.axvline(float(rows["reference"].mean()), linestyle="--", color="grey", linewidth=1)
         axis.set(title=data_set, yticks=range(len(names)), yticklabels=names, ylim=(-0.6, len(names) - 0.4))
         axis.set_xlim(min(0.4, rows["value"].min() - 0.02), 1.02)
     for axis in axes[len(data_sets) :]:
@@ -314,7 +326,7 @@ def _draw_costs(table: pd.DataFrame, scored: pd.DataFrame, path: Path) -> None:
         position = (max(float(spent[one]), 1e-2), float(quality[one]))
         axis.plot(*position, **_mark(one))
         axis.annotate(one, position, xytext=(6, 4), textcoords="offset points", fontsize=8)
-    axis.axhline(float(scored["floor"].mean()), linestyle="--", color="grey", linewidth=1)
+    axis.axhline(float(scored["reference"].mean()), linestyle="--", color="grey", linewidth=1)
     axis.set(xscale="log", xlabel="CPU seconds, fit and generate", ylabel=PAGE[MAIN])
     save(figure, path)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks import spaces
 from benchmarks.data import DATA_SETS, load
-from benchmarks.layout import distinct, grid, only
+from benchmarks.layout import distinct, grid, mean, only
 from benchmarks.records import rows_of
 
 if TYPE_CHECKING:
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from anndata import AnnData
+    from numpy.typing import NDArray
 
     from benchmarks.records import Record
     from benchmarks.study import Context
+    from scdiffuse import ModelConfig
 
 name = "corrections"
 title = "Corrections, one switched off at a time"
@@ -27,10 +29,15 @@ summary = "What each correction of the model gains, on four data sets and three 
 unit = ("data_set", "seed", "off")
 
 Array = Any
+Row = dict[str, Any]
 N_GENES = 1_500
 N_COMBINATION = 200
+NOTHING = "nothing"
+_TO_FIT = 0.6
 _RARE = 100
+_FEWEST = 5
 _FOLDS = 5
+_CHANGES = 200
 
 
 class Case(NamedTuple):
@@ -48,8 +55,8 @@ CASES: dict[str, Case] = {
 }
 """A combination that is not named is the largest whose labels other combinations have."""
 
-OFF: dict[str, dict[str, Any]] = {
-    "nothing": {},
+OFF: dict[str, Row] = {
+    NOTHING: {},
     "expected expression": {"calibration": {"expected_expression": False}},
     "gene factors of rare combinations": {"calibration": {"rare_combinations": False}},
     "pairwise interactions": {
@@ -88,8 +95,7 @@ def held_out_combination(adata: AnnData, case: Case) -> tuple[str, ...] | None:
     if case.held_out is not None or len(case.conditions) == 1:
         return case.held_out
     labels = adata.obs[list(case.conditions)].astype(str)
-    numbers = labels.value_counts()
-    for combination in numbers.index:
+    for combination in labels.value_counts().index:
         others = labels[(labels != list(combination)).any(axis=1)]
         if all((others[key] == label).sum() >= _RARE for key, label in zip(case.conditions, combination, strict=True)):
             return tuple(combination)
@@ -100,23 +106,23 @@ def divide(adata: AnnData, case: Case, *, seed: int) -> tuple[AnnData, AnnData, 
     """Divide cells to fit, cells to compare with, and those of the combination that is held out."""
     labels = adata.obs[list(case.conditions)].astype(str)
     combination = held_out_combination(adata, case)
-    is_held = np.zeros(adata.n_obs, bool) if combination is None else (labels == list(combination)).all(axis=1).to_numpy()
-    seen = np.flatnonzero(~is_held)
-    order = np.random.default_rng(seed).permutation(seen)
-    to_fit, to_compare = np.sort(order[: round(0.6 * len(order))]), np.sort(order[round(0.6 * len(order)) :])
-    kept = labels.iloc[to_fit]
-    known = np.ones(len(to_compare), bool)
+    is_held = np.zeros(adata.n_obs, dtype=bool)
+    if combination is not None:
+        is_held = (labels == list(combination)).all(axis=1).to_numpy()
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(~is_held))
+    n = round(_TO_FIT * len(order))
+    to_fit, to_compare = np.sort(order[:n]), np.sort(order[n:])
+    known = np.ones(len(to_compare), dtype=bool)
+    kept = np.ones(len(to_fit), dtype=bool)
     for key in case.conditions:
-        enough = kept[key].value_counts()
-        known &= labels[key].iloc[to_compare].isin(enough.index[enough >= 2]).to_numpy()
-    fit = adata[to_fit].copy()
-    for key in case.conditions:
-        numbers = labels[key].iloc[to_fit].map(labels[key].iloc[to_fit].value_counts())
-        fit = fit[(numbers.loc[fit.obs_names] >= 2).to_numpy()].copy()
-    return fit, adata[to_compare[known]].copy(), adata[is_held].copy() if is_held.any() else None
+        numbers = labels[key].iloc[to_fit].value_counts()
+        enough = numbers.index[numbers >= 2]
+        known &= labels[key].iloc[to_compare].isin(enough).to_numpy()
+        kept &= labels[key].iloc[to_fit].isin(enough).to_numpy()
+    return adata[to_fit[kept]].copy(), adata[to_compare[known]].copy(), adata[is_held].copy() if is_held.any() else None
 
 
-def library_features(counts: Array) -> Array:
+def library_features(counts: Array) -> NDArray[np.float64]:
     """Describe the counts of cells without naming genes: library size, genes found, ones, twos, largest count."""
     found = np.diff(counts.indptr)
     rows = np.repeat(np.arange(counts.shape[0]), found)
@@ -127,13 +133,14 @@ def library_features(counts: Array) -> Array:
 
 
 def auc(real: Array, made: Array, classifier: object) -> float:
-    """Score how well a classifier tells generated cells from real ones, over folds."""
+    """Score how well a classifier separates generated cells from real ones, over folds."""
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     values, labels = np.concatenate([real, made]), np.repeat([0, 1], [len(real), len(made)])
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
-    return float(roc_auc_score(labels, cross_val_predict(classifier, values, labels, cv=folds, method="predict_proba")[:, 1]))
+    found = cross_val_predict(classifier, values, labels, cv=folds, method="predict_proba")
+    return float(roc_auc_score(labels, found[:, 1]))
 
 
 def two_sample(held: AnnData, made: AnnData) -> dict[str, float]:
@@ -144,14 +151,14 @@ def two_sample(held: AnnData, made: AnnData) -> dict[str, float]:
     from sklearn.preprocessing import StandardScaler
 
     genes = made.var_names.to_numpy()
-    logs = [spaces.log_normalise(cells, genes) for cells in (held, made)]
+    real_logs, made_logs = (spaces.log_normalise(cells, genes) for cells in (held, made))
     logistic = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
     forest = RandomForestClassifier(200, min_samples_leaf=3, n_jobs=1, random_state=0)
-    features = [library_features(cells[:, genes].X.tocsr()) for cells in (held, made)]
+    real_sizes, made_sizes = (library_features(cells[:, genes].X.tocsr()) for cells in (held, made))
     return {
-        "forest": abs(auc(*logs, forest) - 0.5),
-        "logistic": abs(auc(*logs, logistic) - 0.5),
-        "library": abs(auc(*features, forest) - 0.5),
+        "forest": abs(auc(real_logs, made_logs, forest) - 0.5),
+        "logistic": abs(auc(real_logs, made_logs, logistic) - 0.5),
+        "library": abs(auc(real_sizes, made_sizes, forest) - 0.5),
     }
 
 
@@ -163,61 +170,60 @@ def rare_error(fit: AnnData, held: AnnData, made: AnnData, *, case: Case) -> flo
     errors = []
     for label in numbers.index[numbers < _RARE]:
         real, ours = (np.flatnonzero(one == label) for one in names[1:])
-        if min(len(real), len(ours)) >= 5:
-            means = [spaces.log_normalise(cells[rows], genes).mean(axis=0) for cells, rows in ((held, real), (made, ours))]
+        if min(len(real), len(ours)) >= _FEWEST:
+            pairs = ((held, real), (made, ours))
+            means = [spaces.log_normalise(cells[rows], genes).mean(axis=0) for cells, rows in pairs]
             errors.append(float(np.square(means[0] - means[1]).mean()))
     return float(np.mean(errors)) if errors else None
 
 
 def combination_errors(fit: AnnData, truth: AnnData, made: AnnData, *, case: Case) -> dict[str, float]:
     """Compare generated cells of the held-out combination with its real cells."""
-    genes = made.var_names.to_numpy()
-    base_key = case.conditions[1]
-    same = (fit.obs[case.conditions[0]].astype(str) == str(truth.obs[case.conditions[0]].iloc[0])).to_numpy()
+    genes, key = made.var_names.to_numpy(), case.conditions[0]
+    same = (fit.obs[key].astype(str) == str(truth.obs[key].iloc[0])).to_numpy()
     base = spaces.log_normalise(fit[same], genes).mean(axis=0)
     logs = [spaces.log_normalise(cells, genes) for cells in (truth, made)]
     components = spaces.Components.of(logs[0])
     change, ours = (one.mean(axis=0) - base for one in logs)
-    top = np.argsort(-np.abs(change))[:200]
+    top = np.argsort(-np.abs(change))[:_CHANGES]
     slope = float(change[top] @ ours[top] / (change[top] @ change[top]))
-    return {
-        "held_out": spaces.energy(components(logs[1]), components(logs[0])),
-        "slope": abs(1.0 - slope),
-        "base": base_key,  # type: ignore[dict-item]
-    }
+    return {"held_out": spaces.energy(components(logs[1]), components(logs[0])), "slope": abs(1.0 - slope)}
 
 
-def settings_without(off: str) -> Any:  # noqa: ANN401 - a `ModelConfig`, whose package is imported late
+def settings_without(off: str) -> ModelConfig:
     """Build the settings with one correction switched off."""
-    import scdiffuse as scd
+    from scdiffuse import ModelConfig
 
-    tree = scd.ModelConfig().to_dict()
+    tree = ModelConfig().to_dict()
     for part, changed in OFF[off].items():
         tree[part] = tree[part] | changed if isinstance(changed, dict) else changed
-    return scd.ModelConfig.from_dict(tree)
+    return ModelConfig.from_dict(tree)
 
 
-def measure(context: Context, data_set: str, seed: int, *, off: str) -> dict[str, Any]:
+def measure(context: Context, data_set: str, seed: int, *, off: str) -> Row:
     """Fit without one correction, and compare generated cells with real ones."""
     import warnings
 
-    import scdiffuse as scd
+    import anndata
+
+    from scdiffuse import CellGenerator
 
     warnings.simplefilter("ignore")
     case, adata = CASES[data_set], cells_of(data_set, context)
+    keys = list(case.conditions)
     fit, held, truth = divide(adata, case, seed=seed)
-    model = scd.CellGenerator(fit, conditions=list(case.conditions), config=settings_without(off), progress=False)
+    model = CellGenerator(fit, conditions=keys, config=settings_without(off), progress=False)
     model.fit(seed=seed, progress=False)
     held = held[:, model.genes].copy()
     held = held[np.asarray(held.X.sum(axis=1)).ravel() > 0].copy()
-    made = model.generate(where=held.obs[list(case.conditions)].astype(str), seed=seed, progress=False)
-    found: dict[str, Any] = two_sample(held, made)
-    found["rare"] = rare_error(fit, held, made, case=case)
+    made = model.generate(where=held.obs[keys].astype(str), seed=seed, progress=False)
+    assert isinstance(made, anndata.AnnData)
+    found: Row = {**two_sample(held, made), "rare": rare_error(fit, held, made, case=case)}
     if truth is not None:
-        labels = truth.obs[list(case.conditions)].astype(str).iloc[0]
+        labels = truth.obs[keys].astype(str).iloc[0]
         cells = model.generate(N_COMBINATION, where=dict(labels), seed=seed, progress=False)
+        assert isinstance(cells, anndata.AnnData)
         found |= combination_errors(fit, truth[:, model.genes].copy(), cells, case=case)
-        found.pop("base")
     return found | {"n_fit": fit.n_obs, "n_held_out": held.n_obs}
 
 
@@ -242,29 +248,24 @@ def lines(records: Sequence[Record]) -> list[str]:
     rows = rows_of(records)
     if not rows:
         return []
-    table = []
-    for off in [one for one in distinct(rows, "off") if one != "nothing"]:
-        cells: list[object] = [off]
-        for measure_name in MEASURES:
-            lost = []
-            for row in only(rows, off=off):
-                whole = only(rows, off="nothing", data_set=row["data_set"], seed=row["seed"])
-                if whole and row.get(measure_name) is not None and whole[0].get(measure_name) is not None:
-                    lost.append(row[measure_name] - whole[0][measure_name])
-            worse = sum(one > 0 for one in lost)
-            cells.append(f"{np.mean(lost):+.3f} ({worse} of {len(lost)})" if lost else "")
-        table.append(cells)
-    base = [["nothing", *(_mean(only(rows, off="nothing"), one) for one in MEASURES)]]
+    table: list[list[object]] = [[NOTHING, *(mean(only(rows, off=NOTHING), one) for one in MEASURES)]]
+    others = [one for one in distinct(rows, "off") if one != NOTHING]
+    table += [[off, *(_lost(rows, off, one) for one in MEASURES)] for off in others]
     about = (
-        f"Fits to 60 % of the cells with the {N_GENES:,} genes found most, one correction switched off, against the fit "
-        "with all of them on the same data and seed. Of an AUC the distance from .5 stands here; the error of rare "
-        f"combinations (below {_RARE} training cells) is the mean square of mean log expression against held-out cells. "
-        "First row: all corrections on. Other rows: mean change, and in how many fits it is worse without the correction; "
-        "a correction that gains raises the numbers when it is off."
+        f"Fits to {_TO_FIT:.0%} of the cells with the {N_GENES:,} genes found most, one correction switched off, "
+        "against the fit with all of them on the same data and seed. Of an AUC the distance from .5 stands here. The "
+        f"error of rare combinations (below {_RARE} training cells) is the mean square of mean log expression against "
+        "held-out cells. First row: all corrections on. Other rows: mean change, and in how many fits it is worse "
+        "without the correction. A correction that gains raises the numbers when it is off."
     )
-    return [about, grid(["off", *MEASURES.values()], base + table)]
+    return [about, grid(["off", *MEASURES.values()], table)]
 
 
-def _mean(rows: list[dict[str, Any]], measure_name: str) -> str:
-    values = [row[measure_name] for row in rows if row.get(measure_name) is not None]
-    return f"{np.mean(values):.3f}" if values else ""
+def _lost(rows: list[Row], off: str, measure_name: str) -> str:
+    """Compare fits without a correction with those that have all, on the same cells and seed."""
+    lost = []
+    for row in only(rows, off=off):
+        whole = only(rows, off=NOTHING, data_set=row["data_set"], seed=row["seed"])
+        if whole and row.get(measure_name) is not None and whole[0].get(measure_name) is not None:
+            lost.append(row[measure_name] - whole[0][measure_name])
+    return f"{np.mean(lost):+.3f} ({sum(one > 0 for one in lost)} of {len(lost)})" if lost else ""

@@ -138,7 +138,7 @@ def measure(size: Size) -> dict[str, Any]:
     about: dict[str, Any] = {"genes": size.genes, "found": size.found, "batch": size.batch}
     rates = measure_rates()
     for stage, work in work_of_steps(model, found=size.found, batch=size.batch).items():
-        about[f"{stage}_floor"] = work.seconds(rates)
+        about[f"{stage}_least"] = work.seconds(rates)
     return about | per_step | {"generate": generated, "assemble": time_assembling(cells, size.batch, _N_STEPS)}
 
 
@@ -168,7 +168,7 @@ def predict_fit(grid_rows: list[Row], fitted: Fitted) -> float:
     from scdiffuse.model import ModelConfig
 
     config = ModelConfig()
-    n = round((1 - config.validation_share) * fitted.cells)
+    n = round((1 - config.validation_fraction) * fitted.cells)
     first, second = config.autoencoder_training, config.diffusion_training
     size = {"genes": fitted.genes, "found": fitted.found, "batch": first.n_batch(n)}
     batches = np.array([one["batch"] for one in grid_rows], float)
@@ -185,12 +185,16 @@ def _fit(cells: AnnData, size: Size) -> CellGenerator:
     config = ModelConfig()
     short = {
         name: replace(
-            getattr(config, name), batch_size=size.batch, max_steps=_N_STEPS, n_validations=1, largest_share=1.0
+            getattr(config, name),
+            batch_size=size.batch,
+            max_steps=_N_STEPS,
+            n_validations=1,
+            largest_batch_fraction=1.0,
         )
         for name in ("autoencoder_training", "diffusion_training")
     }
     model = scdiffuse.CellGenerator(
-        cells, conditions=["label"], min_cells=1, config=replace(config, validation_share=0.02, **short)
+        cells, conditions=["label"], min_cells=1, config=replace(config, validation_fraction=0.02, **short)
     )
     return model.fit(progress=False)
 
@@ -234,7 +238,7 @@ def _least_times(found: list[Row]) -> list[str]:
     for one in sorted(found, key=lambda one: (one["genes"], one["found"], one["batch"])):
         row: list[object] = [one[key] for key in ("genes", "found", "batch")]
         for stage in STAGES:
-            row += [f"{1e3 * one[f'{stage}_floor']:.1f}", f"{one[f'{stage}_floor'] / one[stage]:.0%}"]
+            row += [f"{1e3 * one[f'{stage}_least']:.1f}", f"{one[f'{stage}_least'] / one[stage]:.0%}"]
         rows.append(row)
     said = (
         "The least time of a step, its products at the rate of a large one and its bytes at that of a large copy on "

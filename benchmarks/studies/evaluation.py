@@ -61,7 +61,7 @@ class Planter:
         """Return cells with one fault; ``"none"`` gives them as they are."""
         stream = np.random.default_rng(_SEED)
         if fault == "shuffled genes":
-            return baselines.shuffled_genes(self._train, by=self._by, n=self._spare.n_obs, seed=_SEED)
+            return baselines.shuffled_genes(self._train, by=self._by, n_cells=self._spare.n_obs, seed=_SEED)
         if fault == "missing type":
             return self._spare[self._types != self._order[-1]].copy()
         if fault == "swapped labels":
@@ -208,7 +208,7 @@ def make_samples(n_cells: int, n_genes: int) -> dict[str, AnnData]:
     names = [f"{gene}-{copy}" for copy in range(n_copies) for gene in source.var_names][:n_genes]
     wide = anndata.AnnData(counts, obs=source.obs[[_BY]], var=pd.DataFrame(index=names))
     roles = ("real", "reference", "train", "generated")
-    return {role: baselines.independent_nb(wide, by=_BY, n=n_cells, seed=seed) for seed, role in enumerate(roles)}
+    return {role: baselines.independent_nb(wide, by=_BY, n_cells=n_cells, seed=seed) for seed, role in enumerate(roles)}
 
 
 def measure_cost(suite: Literal["quick", "full"], *, n_cells: int, n_genes: int) -> dict[str, object]:

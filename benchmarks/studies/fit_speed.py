@@ -77,7 +77,7 @@ def entries(seconds: float) -> list[Entry]:
     return ours + peers
 
 
-class Judge:
+class Measures:
     """Measures of generated cells against held-out ones."""
 
     def __init__(self, held_out: AnnData, reference: AnnData) -> None:
@@ -96,10 +96,10 @@ class Judge:
         return self._measure(log_normalise(generated))
 
     def _measure(self, logs: np.ndarray) -> dict[str, float]:
-        from scdiffuse.metrics import discriminator_auc, energy_distance
+        from scdiffuse.metrics import energy_distance, two_sample_auc
 
         n = min(len(logs), len(self._held))
-        aucs = [discriminator_auc(logs[:n], self._held[:n], folds=3, seed=seed, n_jobs=1).auc for seed in range(3)]
+        aucs = [two_sample_auc(logs[:n], self._held[:n], folds=3, seed=seed, n_jobs=1).auc for seed in range(3)]
         found = energy_distance(self._components.transform(logs), self._components.transform(self._held))
         return {"forest": float(np.mean(aucs)), "energy": float(found)}
 
@@ -113,9 +113,9 @@ def equal_quality(ours: Sequence[Row], peer: Row) -> Row | None:
 def measure(context: Context, data_set: str, *, seed: int, seconds: float) -> list[Row]:
     """Carry out all fits on one data set and compare their cells with held-out ones."""
     parts = read_parts(data_set, context)
-    judge = Judge(parts["held_out"], parts["reference"])
+    measures = Measures(parts["held_out"], parts["reference"])
     settings = runs.Settings(work=context.work, data=context.data, timeout=7200.0)
-    found: list[Row] = [{"fit": REFERENCE, "cpu_seconds": None} | judge.reference()]
+    found: list[Row] = [{"fit": REFERENCE, "cpu_seconds": None} | measures.reference()]
     for entry in entries(seconds):
         run = runs.Run(DATA_SETS[data_set], entry, seed)
         say(f"{run}: {runs.carry_out(run, settings)}")
@@ -125,7 +125,7 @@ def measure(context: Context, data_set: str, *, seed: int, seconds: float) -> li
             continue
         cost = done["cost"]
         spent = cost["notes"].get("cpu_seconds_to_best", cost["fit"]["cpu_seconds"])
-        found.append({"fit": entry.name, "cpu_seconds": spent} | judge(anndata.read_h5ad(folder / runs.CELLS_FILE)))
+        found.append({"fit": entry.name, "cpu_seconds": spent} | measures(anndata.read_h5ad(folder / runs.CELLS_FILE)))
     ours = [one for one in found if one["fit"].startswith("ours")]
     for one in found:
         if one["fit"].startswith(tuple(GOALS)) and (match := equal_quality(ours, one)) is not None:

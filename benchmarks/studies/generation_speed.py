@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add data sets, peers and sizes."""
     parser.add_argument("--sets", nargs="+", default=list(CELLS), choices=list(CELLS))
     parser.add_argument("--n-threads", type=int, nargs="+", default=[1, 2], help="threads of generation, in turn")
-    parser.add_argument("--n", type=int, help="cells of a call, for a trial")
+    parser.add_argument("--n-cells", type=int, help="cells of a call, for a trial")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--seconds", type=float, default=30.0, help="CPU seconds of the fit of a peer")
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> Iterator[Record]:
     """Measure each data set."""
-    names = ("n_threads", "n", "repeats", "peers", "seconds")
+    names = ("n_threads", "n_cells", "repeats", "peers", "seconds")
     for data_set in context.options.sets:
         about = {"data_set": data_set} | {key: getattr(context.options, key) for key in names}
         yield from context.measure(about, partial(measure_set, context, data_set))
@@ -76,26 +76,26 @@ def measure_set(context: Context, data_set: str) -> list[Row]:
 def measure_here(context: Context, *, data_set: str, parts: bool) -> list[Row]:
     """Measure ours in this process, which its environment holds to its threads."""
     model, repeats = open_model(data_set, context), context.options.repeats
-    found = measure(model, cells=context.options.n or CELLS[data_set], repeats=repeats)
+    found = measure(model, cells=context.options.n_cells or CELLS[data_set], repeats=repeats)
     return found + (measure_parts(model, repeats=repeats) if parts else [])
 
 
 def measure(model: CellGenerator, *, cells: int, repeats: int) -> list[Row]:
     """Time whole calls of `generate`: by default, with fewer solver steps, and by a distilled sampler."""
-    # Hardly taught: the time of a distilled sampler does not depend on how good it is.
-    model.distill(n_steps=_FEW, n_paths=512, max_epochs=1, progress=False)
-    ways: list[tuple[str, dict[str, Any]]] = [
-        (_WHOLE, {}),
-        (f"{_WHOLE}, {2 * _FEW} steps", {"steps": 2 * _FEW}),
-        (f"{_WHOLE}, distilled to {_FEW} steps", {"solver": "student"}),
+    # Hardly trained: the time of a distilled sampler does not depend on how good it is.
+    distilled = model.distill(solver_steps=_FEW, n_paths=512, max_epochs=1, progress=False)
+    calls: list[tuple[str, CellGenerator, dict[str, Any]]] = [
+        (_WHOLE, model, {}),
+        (f"{_WHOLE}, {2 * _FEW} steps", model, {"solver_steps": 2 * _FEW}),
+        (f"{_WHOLE}, distilled to {_FEW} steps", distilled, {}),
     ]
     found = []
-    for what, options in ways:
-        model.generate(1024, seed=0, progress=False, **options)
+    for what, sampler, options in calls:
+        sampler.generate(1024, seed=0, progress=False, **options)
         costs = []
         for seed in range(repeats):
             with Meter() as meter:
-                model.generate(cells, seed=seed, progress=False, **options)
+                sampler.generate(cells, seed=seed, progress=False, **options)
             costs.append(meter.cost)
         seconds, cpu = (median(getattr(one, name) for one in costs) for name in ("seconds", "cpu_seconds"))
         found.append({"what": what, "cells": cells, "per_second": cells / seconds, "per_cpu_second": cells / cpu})
@@ -113,7 +113,7 @@ def measure_parts(model: CellGenerator, *, repeats: int) -> list[Row]:
     medians = {what: median(spent[1:]) for what, spent in seconds.items()}  # the first run warms up
     total = sum(medians.values())
     return [
-        {"what": what, "cells": _PARTS_OF, "per_cpu_second": _PARTS_OF / spent, "share": spent / total}
+        {"what": what, "cells": _PARTS_OF, "per_cpu_second": _PARTS_OF / spent, "fraction": spent / total}
         for what, spent in medians.items()
     ]
 
@@ -142,14 +142,14 @@ def lines(records: Sequence[Record]) -> list[str]:
     """Write all rates, and those with a goal."""
     found = rows_of(records)
     header = ("data set", "genes", "what", "threads", "cells", "cells a second", "cells a CPU second", "fraction")
-    keys = ("data_set", "genes", "what", "threads", "cells", "per_second", "per_cpu_second", "share")
+    keys = ("data_set", "genes", "what", "threads", "cells", "per_second", "per_cpu_second", "fraction")
     rows = [[one.get(key) for key in keys] for one in found]
     said = []
     for data_set in distinct(found, "data_set"):
         ours = {one["threads"]: one for one in only(found, data_set=data_set, what=_WHOLE)}
         if 2 in ours:
-            rate, goal = ours[2]["per_second"], GOALS[data_set]
-            said.append(f"- {data_set}: {rate:,.0f} cells a second on two threads; goal {goal:,}.")
+            rate = ours[2]["per_second"]
+            said.append(f"- {data_set}: {rate:,.0f} cells a second on two threads; goal {GOALS[data_set]:,}.")
         for peer, goal in PEERS.items():
             theirs = only(found, data_set=data_set, what=peer)
             if theirs and 1 in ours:

@@ -111,15 +111,17 @@ def _stronger_in_all(question: Question) -> AnnData:
 
 
 def _additive(question: Question) -> AnnData:
+    from scdiffuse import Guidance
+
     return question.model.generate(
-        N_CELLS, where=question.where, composition="additive", seed=question.seed, progress=False
+        N_CELLS, where=question.where, guidance=Guidance(composition="additive"), seed=question.seed, progress=False
     )
 
 
 def _predicted(question: Question) -> AnnData:
     base = question.rows(question.design.base).copy()
     asked = {question.design.key: question.design.target}
-    return question.model.transfer(base, where=asked, seed=question.seed, progress=False)
+    return question.model.predict(base, asked, seed=question.seed, progress=False)
 
 
 def _latent_arithmetic(question: Question) -> AnnData:
@@ -198,8 +200,8 @@ def mean_shift(question: Question, genes: list[str]) -> Array:
     )
 
 
-class Judges:
-    """Real cells in halves: one half trains classifiers and components, the other is what is to be met."""
+class Targets:
+    """Real cells in halves: one trains classifiers and components, and generated cells are compared with the other."""
 
     def __init__(self, design: Design, adata: AnnData, genes: list[str]) -> None:
         self.design = design
@@ -213,11 +215,11 @@ class Judges:
     def _train(self, train: Array, test: Array) -> tuple[Array, Array, Any, Any, Any]:
         components = spaces.Components.of(self.logs[train])
         features = components(self.logs[train])
-        judges = [spaces.classifier(features, labels[train]) for labels in (self.levels, self.labels)]
-        return train, test, components, *judges
+        classifiers = [spaces.classifier(features, labels[train]) for labels in (self.levels, self.labels)]
+        return train, test, components, *classifiers
 
     def score(self, label: str, cells: Array | None) -> dict[str, float]:
-        """Judge cells meant for a type at the target level; real held-out ones if none are given."""
+        """Score cells meant for a type at the target level; real held-out ones if none are given."""
         found = [self._score(part, label, cells) for part in self.parts]
         numbers = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
         if cells is not None:
@@ -230,18 +232,18 @@ class Judges:
         return np.flatnonzero((self.levels == level) & (self.labels == label))
 
     def _score(self, part: tuple[Array, Array, Any, Any, Any], label: str, cells: Array | None) -> dict[str, float]:
-        train, test, components, level_judge, label_judge = part
+        train, test, components, level_classifier, label_classifier = part
         target = self._rows(self.design.target, label)
         held_out = self.logs[np.intersect1d(target, test)]
         made = held_out if cells is None else cells
         features = components(made)
-        of_level = level_judge.predict(features) == self.design.target
-        of_label = label_judge.predict(features) == label
+        of_level = level_classifier.predict(features) == self.design.target
+        of_label = label_classifier.predict(features) == label
         seen = components(self.logs[np.intersect1d(target, train)]) if cells is None else features
         numbers = {
-            "recognised": float((of_level & of_label).mean()),
-            "recognised_level": float(of_level.mean()),
-            "recognised_type": float(of_label.mean()),
+            "accuracy": float((of_level & of_label).mean()),
+            "accuracy_level": float(of_level.mean()),
+            "accuracy_type": float(of_label.mean()),
             "energy": spaces.energy(seen, components(held_out)),
         }
         if cells is None:
@@ -272,11 +274,11 @@ def measure(context: Context, seed: int) -> list[Row]:
         adata = read(design.data_set, context)
         models = {label: model_of(fit_of(design, label, seed), context) for label in types_of(design, adata)}
         genes = sorted(set.intersection(*(set(model.genes.tolist()) for model in models.values())))
-        judges = Judges(design, adata, genes)
+        targets = Targets(design, adata, genes)
         for label, model in models.items():
             question = Question(design, label, adata, model, seed)
-            scores = {REAL: judges.score(label, None)}
-            scores |= {one: judges.score(label, cells) for one, cells in answers(question, genes)}
+            scores = {REAL: targets.score(label, None)}
+            scores |= {one: targets.score(label, cells) for one, cells in answers(question, genes)}
             about = {"data_set": design.data_set, "type": label}
             rows += [about | {"answer": one, **numbers} for one, numbers in scores.items()]
     return rows
@@ -284,7 +286,7 @@ def measure(context: Context, seed: int) -> list[Row]:
 
 def lines(records: Sequence[Record]) -> list[str]:
     """Write answers, goals, and energy distances by type, for each design."""
-    measures = ("recognised", "recognised_level", "recognised_type", "energy", "pearson", "slope")
+    measures = ("accuracy", "accuracy_level", "accuracy_type", "energy", "pearson", "slope")
     header = ["answer", "both right", "level", "type", "energy distance", "Pearson of 200 changes", "slope"]
     parts = [
         "*Autoencoder alone* decodes the encoded real cells. The *average effect* of the other types is added to log "
@@ -307,7 +309,7 @@ def lines(records: Sequence[Record]) -> list[str]:
 
 def _goals(mine: list[Row]) -> str:
     ours, real = only(mine, answer="ours"), only(mine, answer=REAL)
-    share = mean(ours, "recognised") / mean(real, "recognised")
+    fraction = mean(ours, "accuracy") / mean(real, "accuracy")
     trivial = {one: mean(only(mine, answer=one), "energy") for one in TRIVIAL}
     best = min(trivial, key=lambda one: trivial[one])
     ratio = mean(ours, "energy") / trivial[best]
@@ -315,7 +317,7 @@ def _goals(mine: list[Row]) -> str:
     oracle = number(mean(ours, "energy") / mean(only(mine, answer=ORACLE), "energy"))
     return "\n".join(
         [
-            goal("both labels right, as a fraction of real cells (goal .95)", value=share, met=share >= 0.95),
+            goal("both labels right, as a fraction of real cells (goal .95)", value=fraction, met=fraction >= 0.95),
             goal(f"energy distance over that of *{best}* (goal .5)", value=ratio, met=ratio <= 0.5),
             f"- energy distance over that of the *{ORACLE}*: {oracle}.",
             goal("Pearson of changes (goal .9)", value=pearson, met=pearson >= 0.9),

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import spaces
 from benchmarks.layout import REAL, goal, grid, mean, only
-from benchmarks.models import WAYS, Fit, model_of, read, ways_in_words
+from benchmarks.models import METHODS, Fit, methods_in_words, model_of, read
 from benchmarks.records import rows_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ DATA_SET = "embryo_deng"
 START, END = "4cell", "lateblast"
 STAGES = ("4cell", "8cell", "16cell", "earlyblast", "midblast", "lateblast")
 HELD_OUT = (("8cell",), ("16cell", "midblast"))
-N_STEPS = 11
+N_STATES = 11
 
 
 def fit_of(adata: AnnData, held_out: tuple[str, ...], seed: int) -> Fit:
@@ -44,16 +44,16 @@ def fit_of(adata: AnnData, held_out: tuple[str, ...], seed: int) -> Fit:
 
 
 def in_order(passed: Sequence[int], must: Sequence[int]) -> bool:
-    """Tell whether stages never go back along the steps, and those that must be passed are among them."""
+    """Tell whether stages never go back along the states, and those that must be passed are among them."""
     return all(now <= after for now, after in pairwise(passed)) and set(must) <= set(passed)
 
 
-def nearest_stages(cells: Array, steps: Array, *, real: Array, stages: Array) -> list[int]:
-    """Find for each step the stage whose centre lies nearest to the mean cell."""
+def nearest_stages(cells: Array, states: Array, *, real: Array, stages: Array) -> list[int]:
+    """Find for each state the stage whose mean cell lies nearest to the mean cell."""
     known = np.unique(stages)
-    centres = np.stack([real[stages == stage].mean(axis=0) for stage in known])
-    means = np.stack([cells[steps == step].mean(axis=0) for step in np.unique(steps)])
-    nearest = np.linalg.norm(means[:, None] - centres[None], axis=2).argmin(axis=1)
+    stage_means = np.stack([real[stages == stage].mean(axis=0) for stage in known])
+    means = np.stack([cells[states == state].mean(axis=0) for state in np.unique(states)])
+    nearest = np.linalg.norm(means[:, None] - stage_means[None], axis=2).argmin(axis=1)
     return [int(known[place]) for place in nearest]
 
 
@@ -61,9 +61,9 @@ def interpolate(starts: Array, ends: Array, *, seed: int) -> tuple[Array, Array]
     """Interpolate on straight lines from each start to a random end."""
     rng = np.random.default_rng(seed)
     chosen = ends[rng.integers(len(ends), size=len(starts))]
-    steps = np.repeat(np.arange(N_STEPS), len(starts))
-    share = (steps / (N_STEPS - 1))[:, None]
-    return (1 - share) * np.tile(starts, (N_STEPS, 1)) + share * np.tile(chosen, (N_STEPS, 1)), steps
+    states = np.repeat(np.arange(N_STATES), len(starts))
+    fraction = (states / (N_STATES - 1))[:, None]
+    return (1 - fraction) * np.tile(starts, (N_STATES, 1)) + fraction * np.tile(chosen, (N_STATES, 1)), states
 
 
 def pseudotime(cells: Array, real: Array, *, root: int) -> Array:
@@ -81,20 +81,20 @@ def pseudotime(cells: Array, real: Array, *, root: int) -> Array:
     return joint.obs["dpt_pseudotime"].to_numpy()[len(real) if len(cells) else 0 :]
 
 
-def score(cells: Array, steps: Array, *, real: Array, stages: Array, must: Sequence[int]) -> dict[str, Any]:
-    """Judge one way: the stages it passes, and how it runs along diffusion pseudotime."""
+def score(cells: Array, states: Array, *, real: Array, stages: Array, must: Sequence[int]) -> dict[str, Any]:
+    """Score one method: the stages it passes, and how it runs along diffusion pseudotime."""
     from scipy.stats import spearmanr
 
-    passed = nearest_stages(cells, steps, real=real, stages=stages)
+    passed = nearest_stages(cells, states, real=real, stages=stages)
     root = int(np.flatnonzero(stages == stages.min())[0])
     times = pseudotime(cells[:0] if cells is real else cells, real, root=root)
     finite = np.isfinite(times)
-    mean_times = [float(times[(steps == step) & finite].mean()) for step in np.unique(steps)]
+    mean_times = [float(times[(states == state) & finite].mean()) for state in np.unique(states)]
     return {
         "passed": " ".join(STAGES[stage] for stage in dict.fromkeys(passed)),
         "in_order": in_order(passed, must),
-        "spearman": float(spearmanr(steps[finite], times[finite]).statistic),
-        "spearman_of_means": float(spearmanr(np.unique(steps), mean_times).statistic),
+        "spearman": float(spearmanr(states[finite], times[finite]).statistic),
+        "spearman_of_means": float(spearmanr(np.unique(states), mean_times).statistic),
     }
 
 
@@ -121,13 +121,13 @@ def measure(context: Context, seed: int) -> list[dict[str, Any]]:
         real, must = components(logs), [STAGES.index(stage) for stage in held_out]
         starts = adata[stages == STAGES.index(START)].copy()
         end = {"time": float(adata.obs.loc[adata.obs["cell_type"] == END, "time"].iloc[0])}
-        walked = {
-            way: model.trajectory(starts, end, n_steps=N_STEPS, seed=seed, progress=False, **settings)
-            for way, settings in WAYS.items()
+        trajectories = {
+            method: model.trajectory(starts, end, n_states=N_STATES, seed=seed, progress=False, **settings)
+            for method, settings in METHODS.items()
         }
-        ways = {
-            way: (components(spaces.log_normalise(made, model.genes)), made.obs["step"].to_numpy(dtype=int))
-            for way, made in walked.items()
+        methods = {
+            method: (components(spaces.log_normalise(made, model.genes)), made.obs["state"].to_numpy(dtype=int))
+            for method, made in trajectories.items()
         } | {
             "straight lines": interpolate(
                 real[stages == STAGES.index(START)], real[stages == STAGES.index(END)], seed=seed
@@ -135,8 +135,8 @@ def measure(context: Context, seed: int) -> list[dict[str, Any]]:
             REAL: (real, stages),
         }
         about = {"data_set": DATA_SET, "without": " + ".join(held_out)}
-        for one, (cells, steps) in ways.items():
-            numbers = score(cells, steps, real=real, stages=stages, must=must)
+        for one, (cells, states) in methods.items():
+            numbers = score(cells, states, real=real, stages=stages, must=must)
             found.append(about | {"answer": one, **numbers})
     return found
 
@@ -150,15 +150,15 @@ def lines(records: Sequence[Record]) -> list[str]:
         named = [one["without"], one["seed"], one["answer"], one["passed"].replace(" ", " - ")]
         rows.append([*named, "yes" if one["in_order"] else "no", one["spearman"], one["spearman_of_means"]])
     goals = []
-    for way in WAYS:
-        ours = only(found, answer=way)
+    for method in METHODS:
+        ours = only(found, answer=method)
         order, spearman = mean(ours, "in_order"), mean(ours, "spearman")
         goals += [
-            goal(f"{way}: fraction in order through the held-out stages (goal 1)", value=order, met=order == 1.0),
-            goal(f"{way}: Spearman of state and pseudotime (goal .95)", value=spearman, met=spearman >= 0.95),
+            goal(f"{method}: fraction in order through the held-out stages (goal 1)", value=order, met=order == 1.0),
+            goal(f"{method}: Spearman of state and pseudotime (goal .95)", value=spearman, met=spearman >= 0.95),
         ]
     about = (
-        f"`{DATA_SET}`: from real 4-cell cells to the time of the late blastocyst; {ways_in_words()}. Diffusion "
+        f"`{DATA_SET}`: from real 4-cell cells to the time of the late blastocyst; {methods_in_words()}. Diffusion "
         "pseudotime is that of all real cells together with those of the method. The row *real cells* has the stage in "
         "place of the state, and the pseudotime of real cells alone: what it is worth on these few."
     )

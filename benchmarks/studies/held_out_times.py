@@ -50,14 +50,14 @@ def neighbours(times: Array, hour: float, held_out: tuple[float, ...]) -> tuple[
     return low, high, (hour - low) / (high - low)
 
 
-def mix(low: Array, high: Array, share: float, *, n: int, seed: int) -> Array:
+def mix(low: Array, high: Array, fraction: float, *, n: int, seed: int) -> Array:
     """Draw cells of two hours, the nearer one more often."""
     rng = np.random.default_rng(seed)
-    n_high = round(share * n)
+    n_high = round(fraction * n)
     return np.concatenate([low[rng.integers(len(low), size=n - n_high)], high[rng.integers(len(high), size=n_high)]])
 
 
-def displace(low: Array, high: Array, share: float, *, coordinates: tuple[Array, Array], n: int, seed: int) -> Array:
+def displace(low: Array, high: Array, fraction: float, *, coordinates: tuple[Array, Array], n: int, seed: int) -> Array:
     """Move cells along the optimal transport from one hour to the other, matched in given coordinates."""
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial.distance import cdist
@@ -67,21 +67,21 @@ def displace(low: Array, high: Array, share: float, *, coordinates: tuple[Array,
     rows = [rng.choice(len(cells), n, replace=False) for cells in (low, high)]
     costs = cdist(coordinates[0][rows[0]], coordinates[1][rows[1]], "sqeuclidean")
     of_low, of_high = linear_sum_assignment(costs)
-    return (1 - share) * low[rows[0][of_low]] + share * high[rows[1][of_high]]
+    return (1 - fraction) * low[rows[0][of_low]] + fraction * high[rows[1][of_high]]
 
 
 def answers(adata: AnnData, made: AnnData, *, hour: int, held_out: tuple[int, ...], seed: int) -> dict[str, Array]:
     """Collect the cells of every way to fill in an hour, log-normalised."""
     genes = made.var_names.to_numpy()
     times = adata.obs["time"].to_numpy(dtype=float)
-    low, high, share = neighbours(times, hour, held_out)
+    low, high, fraction = neighbours(times, hour, held_out)
     ends = [spaces.log_normalise(adata[times == end], genes) for end in (low, high)]
     components = spaces.Components.of(np.concatenate(ends))
     projected = (components(ends[0]), components(ends[1]))
     return {
         "ours": spaces.log_normalise(made, genes),
-        "mix of neighbours": mix(ends[0], ends[1], share, n=N_CELLS, seed=seed),
-        "optimal transport": displace(ends[0], ends[1], share, coordinates=projected, n=N_CELLS, seed=seed),
+        "mix of neighbours": mix(ends[0], ends[1], fraction, n=N_CELLS, seed=seed),
+        "optimal transport": displace(ends[0], ends[1], fraction, coordinates=projected, n=N_CELLS, seed=seed),
     }
 
 
@@ -101,8 +101,8 @@ def score(adata: AnnData, made: dict[str, Array], *, hour: int, genes: Array) ->
             cells = {name: components(values) for name, values in made.items()}
             cells[REAL] = components(logs[train][times[train] == hour])
             for name, values in cells.items():
-                judged = target if name == REAL else values
-                numbers = {"energy": spaces.energy(values, target), "hour": float(clock.predict(judged).mean())}
+                compared = target if name == REAL else values
+                numbers = {"energy": spaces.energy(values, target), "hour": float(clock.predict(compared).mean())}
                 parts.setdefault(name, []).append(numbers)
     return {
         name: {measure: float(np.mean([one[measure] for one in of_name])) for measure in ("energy", "hour")}

@@ -131,7 +131,7 @@ def _where(folder: Path) -> tuple[str, int]:
             fit = json.loads(file.metadata()["fit"])
     except FileNotFoundError:
         return ("finished" if (folder / "weights.safetensors").exists() else "begin"), 0
-    return fit["stage"], int(fit["facts"]["step"])
+    return fit["stage"], int(fit["progress"]["step"])
 
 
 def weights_of(folder: Path) -> dict[str, np.ndarray]:
@@ -238,8 +238,8 @@ def _kill_machines(at: int, fit: Sequence[str], place: Path, *, wait: float) -> 
     for one in running:
         one.wait()
     noticed = time.monotonic() - begin
-    held = json.loads((folder / "config.json").read_text(encoding="utf-8")) if folder.exists() else {}
-    words = [*fit, "-o", str(folder), *(["--resume"] if held else [])]
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8")) if folder.exists() else {}
+    words = [*fit, "-o", str(folder), *(["--resume"] if settings else [])]
     end_both(start_both(port + 1, words, log), log)
     difference = _difference(folder, place / "both")
     say(f"killed {len(killed)} machines after {wait:.1f} s: differs by {difference}")
@@ -247,7 +247,7 @@ def _kill_machines(at: int, fit: Sequence[str], place: Path, *, wait: float) -> 
         "machines": len(killed),
         "seconds": round(wait, 1),
         "seconds_to_notice": round(noticed, 1),
-        "had_begun": bool(held),
+        "had_begun": bool(settings),
         "difference": difference,
     }
 

@@ -94,7 +94,7 @@ def lines(records: Sequence[Record]) -> list[str]:
     header += ["nearest over second nearest", "held-out cells", "nearer to a training cell", "null"]
     near = sum(one["ratio_high"] < one["ratio_null"] for one in found)
     memorised = sum(one["record_low"] > one["record_null"] for one in found)
-    about = (
+    said = (
         f"{_N_GENERATED} generated cells of each type with fewer than {FEWER_THAN} training cells. The ratio is the "
         f"{_QUANTILE:.0%} quantile of the distance to the nearest training cell of the type over that to the second "
         "nearest, beside that of held-out cells; memorised cells have a ratio near 0. The fraction of cells that lie "
@@ -104,4 +104,4 @@ def lines(records: Sequence[Record]) -> list[str]:
         f"- Types whose generated cells lie nearer to training than to held-out cells: {memorised} of {len(found)}.\n"
         f"- Types of which they crowd about single training cells more than held-out ones do: {near} of {len(found)}."
     )
-    return [about, grid(header, rows), goals]
+    return [said, grid(header, rows), goals]

@@ -48,7 +48,7 @@ unit = ("phase", "cells", "genes")
 
 Row = dict[str, float]
 PHASES = ("learn", "generate", "shard", "read", "fit")
-GOALS = {("generate", "peak_mib"): "1536", ("fit", "peak_mib"): "2048", ("read", "share_of_sequential_cold"): "0.6"}
+GOALS = {("generate", "peak_mib"): "1536", ("fit", "peak_mib"): "2048", ("read", "fraction_of_sequential_cold"): "0.6"}
 """The goal of measures that begin with a name."""
 _BY = "cell_type"
 _REPEATS = 3
@@ -109,7 +109,7 @@ def generate(context: Context) -> Row:
 
     model = load_model(_place(context) / "model")
     with Meter() as meter:
-        model.generate(context.options.cells, to=_place(context) / "cells.h5ad", overwrite=True, progress=False)
+        model.generate(context.options.cells, path=_place(context) / "cells.h5ad", overwrite=True, progress=False)
     return _cost(meter, context.options.cells) | {"gib": (_place(context) / "cells.h5ad").stat().st_size / 2**30}
 
 
@@ -144,10 +144,10 @@ def read(context: Context) -> Row:
                 found |= {f"{key}_{cache}_rows_per_second": wall, f"{key}_{cache}_rows_per_cpu_second": cpu}
     for cache in ("cold", "warm"):
         epoch = found[f"epoch_{cache}_rows_per_second"]
-        found[f"share_of_sequential_{cache}"] = epoch / found[f"sequential_{cache}_rows_per_second"]
-        found[f"share_of_bytes_{cache}"] = epoch / found[f"bytes_{cache}_rows_per_second"]
+        found[f"fraction_of_sequential_{cache}"] = epoch / found[f"sequential_{cache}_rows_per_second"]
+        found[f"fraction_of_bytes_{cache}"] = epoch / found[f"bytes_{cache}_rows_per_second"]
         cpu = found[f"epoch_{cache}_rows_per_cpu_second"] / found[f"sequential_{cache}_rows_per_cpu_second"]
-        found[f"share_of_sequential_{cache}_by_cpu"] = cpu
+        found[f"fraction_of_sequential_{cache}_by_cpu"] = cpu
     return found | {"peak_mib": meter.cost.peak_mib}
 
 
@@ -175,31 +175,31 @@ def lines(records: Sequence[Record]) -> list[str]:
             phase = record.settings["phase"]
             goal = next((goal for (at, what), goal in GOALS.items() if at == phase and measure.startswith(what)), "")
             rows.append([*about, phase, measure, f"{value:,.4g}", goal, record.date])
-    about = (
+    said = (
         "One thread. Cells are made by the generator itself. `epoch` is an epoch of shuffled batches, `sequential` the "
         "same rows from the first to the last, `bytes` the same files with nothing done to them; cold is after the "
         "files were dropped from the cache. `peak_mib` is resident memory with interpreter and libraries, in MiB."
     )
-    return [about, grid(["cells", "genes", "phase", "measure", "value", "goal", "date"], rows)]
+    return [said, grid(["cells", "genes", "phase", "measure", "value", "goal", "date"], rows)]
 
 
 def _epoch(source: Source) -> Iterator[None]:
     """Take every batch of an epoch as a fit does."""
-    from scdiffuse.cells import Batches, ReadAhead, plan_blocks
+    from scdiffuse.cells import Batches, Prefetch, plan_blocks
 
     rows = np.arange(source.n_cells)
     batches = Batches(len(rows), _BATCH, seed=0, blocks=plan_blocks(source, rows))
-    with ReadAhead(source, batches.buffers(0, batches.steps_per_epoch)) as ahead:
+    with Prefetch(source, batches.buffers(0, batches.steps_per_epoch)) as prefetch:
         for step in range(batches.steps_per_epoch):
-            ahead.rows(batches.at(step))
+            prefetch.rows(batches.at(step))
             yield
 
 
 def _read_bytes(files: Sequence[Path]) -> None:
-    room = bytearray(1 << 23)
+    buffer = bytearray(1 << 23)
     for file in files:
         with file.open("rb", buffering=0) as stream:
-            while stream.readinto(room):
+            while stream.readinto(buffer):
                 pass
 
 

@@ -164,7 +164,7 @@ def _time_steps(record: Path, factor: int, many: AnnData) -> None:
     for stage in STAGES:
         part = tree[f"{stage}_training"]
         part |= {"batch_size": part["batch_size"] * factor, "max_steps": _N_STEPS, "n_validations": 1}
-        part |= {"largest_share": 1.0}
+        part |= {"largest_batch_fraction": 1.0}
         sizes[stage] = part["batch_size"]
     with joined("cpu"), clocked() as taken:
         CellGenerator(many, conditions=["cell_type"], config=ModelConfig.from_dict(tree)).fit(progress=False)
@@ -230,11 +230,11 @@ def _lines_of_steps(found: list[Row]) -> list[str]:
 
 def _lines_of_jobs(found: list[Row]) -> list[str]:
     alone, together = found[-2], found[-1]
-    share = together["seconds"] / (together["jobs"] * alone["seconds"])
+    fraction = together["seconds"] / (together["jobs"] * alone["seconds"])
     about = (
         f"Fits of the command line to {CELLS_OF_JOB} cells, with the threads that they choose themselves. Together "
-        f"they take {share:.2f} of the time that they take one after the other; above 1 they would be in each other's "
-        "way."
+        f"they take {fraction:.2f} of the time that they take one after the other; above 1 they would be in "
+        "each other's way."
     )
     rows = [(one["what"], one["seconds"], one["seconds"] / one["jobs"]) for one in found]
     return ["#### Many small fits", about, grid(("what", "s", "s a job"), rows)]

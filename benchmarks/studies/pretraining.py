@@ -60,8 +60,8 @@ def measure(context: Context, *, n: int, seed: int) -> list[Row]:
     learnt = model_of(Fit(name="all", data_set=LEARNT, conditions=("cell_type",)), context)
     fit, reference, held = scdiffuse.split(whole, by="cell_type", fractions=(0.6, 0.2, 0.2), seed=0)
     genes = np.asarray((fit.X > 0).mean(axis=0)).ravel() >= FRACTION_OF_CELLS
-    rows = np.sort(np.random.default_rng([seed, n]).choice(fit.n_obs, n, replace=False))
-    cells, reference, held = fit[rows, genes].copy(), reference[:, genes].copy(), held[:, genes].copy()
+    chosen = np.sort(np.random.default_rng([seed, n]).choice(fit.n_obs, n, replace=False))
+    cells, reference, held = fit[chosen, genes].copy(), reference[:, genes].copy(), held[:, genes].copy()
     labels = cells.obs["cell_type"].astype(object)
     cells.obs["cell_type"] = labels.where(labels.map(labels.value_counts()) > 1)
     again = cells[np.random.default_rng(seed).choice(n, held.n_obs)]
@@ -82,11 +82,11 @@ def measure(context: Context, *, n: int, seed: int) -> list[Row]:
 
 
 def _auc(x: AnnData, y: AnnData, *, seed: int) -> float:
-    from scdiffuse.metrics import discriminator_auc
+    from scdiffuse.metrics import two_sample_auc
 
     logs = [np.log1p(one.X.toarray() / np.maximum(one.X.sum(axis=1), 1) * 1e4) for one in (x, y)]
     n = min(len(one) for one in logs)
-    return float(discriminator_auc(*(np.asarray(one[:n]) for one in logs), seed=seed, folds=3, n_jobs=1).auc)
+    return float(two_sample_auc(*(np.asarray(one[:n]) for one in logs), seed=seed, folds=3, n_jobs=1).auc)
 
 
 def lines(records: Sequence[Record]) -> list[str]:

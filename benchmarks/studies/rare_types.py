@@ -159,7 +159,7 @@ def generated(model: CellGenerator, training: Training, genes: Array) -> tuple[A
     import pandas as pd
 
     missing = {label: n for label, n in training.missing().items() if n}
-    where = pd.DataFrame({"cell_type": list(missing), "n": list(missing.values())})
+    where = pd.DataFrame({"cell_type": list(missing), "n_cells": list(missing.values())})
     made = model.generate(where=where, seed=training.seed, progress=False)
     assert isinstance(made, anndata.AnnData)
     cells = spaces.log_normalise(made)[:, genes]
@@ -207,7 +207,7 @@ def drawn_by_scvi(
     return training.with_more(logs, np.asarray(labels))
 
 
-def judge(
+def score_training(
     training: tuple[Array, Array],
     test: tuple[Array, Array],
     setting: Setting,
@@ -247,13 +247,13 @@ def score(setting: Setting, adata: AnnData, model: CellGenerator, *, work: Path)
     )
     test = (logs["test"][:, genes], labels[setting.test])
     scores = {
-        method: judge(make(training), test, setting, project=components, weigh=method == "class weights")
+        method: score_training(make(training), test, setting, project=components, weigh=method == "class weights")
         for method, make in METHODS.items()
     }
-    scores[OURS] = judge(generated(model, training, genes), test, setting, project=components, weigh=False)
+    scores[OURS] = score_training(generated(model, training, genes), test, setting, project=components, weigh=False)
     drawn = drawn_by_scvi(training, setting, adata, genes=model.genes[genes].tolist(), work=work)
     if drawn is not None:
-        scores[SCVI] = judge(drawn, test, setting, project=components, weigh=False)
+        scores[SCVI] = score_training(drawn, test, setting, project=components, weigh=False)
     return scores
 
 

@@ -76,7 +76,7 @@ def measure(context: Context, *, along: str, size: int, seed: int) -> list[Row]:
     begin = time.process_time()
     model = CellGenerator(fit, conditions=[KEY]).fit(seed=seed, device=context.options.device, progress=False)
     common: Row = {"n_cells": fit.n_obs, "n_genes": len(model.genes), "seconds": time.process_time() - begin}
-    judge = Benchmark(
+    benchmark = Benchmark(
         held_out, reference=reference, train=fit, by=KEY, metrics=list(METRICS), seed=seed, progress=False
     )
     known = held_out.obs[KEY].isin(model.conditions.categorical[KEY])
@@ -85,7 +85,7 @@ def measure(context: Context, *, along: str, size: int, seed: int) -> list[Row]:
         GENERATED: model.generate(where=obs, seed=seed, progress=False),
         RECONSTRUCTED: reconstruct(model, fit, obs, seed=seed),
     }
-    return [common | {"cells": origin} | scores(judge, cells) for origin, cells in made.items()]
+    return [common | {"cells": origin} | scores(benchmark, cells) for origin, cells in made.items()]
 
 
 def fewer_cells(fit: AnnData, size: int, *, seed: int) -> AnnData:
@@ -111,12 +111,12 @@ def reconstruct(model: CellGenerator, fit: AnnData, obs: pd.DataFrame, *, seed: 
     return anndata.AnnData(drawn, obs=obs.set_axis(obs.index.astype(str)), var=fit[:, model.genes].var[[]])
 
 
-def scores(judge: Benchmark, cells: AnnData) -> Row:
+def scores(benchmark: Benchmark, cells: AnnData) -> Row:
     """Score cells; the real-vs-real reference goes with each value."""
-    found = judge.score(cells).metrics
+    found = benchmark.score(cells).metrics
     values: Row = {}
     for one in METRICS:
-        values |= {one: float(found[one]["value"]), f"{one}_floor": float(found[one]["floor"])}
+        values |= {one: float(found[one]["value"]), f"{one}_reference": float(found[one]["reference"])}
     return values
 
 
@@ -125,7 +125,7 @@ def lines(records: Sequence[Record]) -> list[str]:
     header = ["data set", "cells", "genes", "seed", "cells come from", *METRICS.values(), "fit, CPU s"]
     rows = []
     for one in rows_of(records):
-        values = [f"{one[metric]:.3f} ({one[f'{metric}_floor']:.3f})" for metric in METRICS]
+        values = [f"{one[metric]:.3f} ({one[f'{metric}_reference']:.3f})" for metric in METRICS]
         sizes = [one["data_set"], f"{one['n_cells']:,}", f"{one['n_genes']:,}", one["seed"], one["cells"]]
         rows.append([*sizes, *values, f"{one['seconds']:.0f}"])
     about = (
@@ -143,7 +143,8 @@ def draw(records: Sequence[Record], folder: Path) -> None:
     for axis, (along, (data_set, _)) in zip(axes, ALONG.items(), strict=True):
         for kind, marker in ((GENERATED, "o"), (RECONSTRUCTED, "^")):
             rows = sorted(
-                (one[f"n_{along}"], one[metric], one[f"{metric}_floor"]) for one in only(found, along=along, cells=kind)
+                (one[f"n_{along}"], one[metric], one[f"{metric}_reference"])
+                for one in only(found, along=along, cells=kind)
             )
             axis.plot([row[0] for row in rows], [row[1] for row in rows], marker=marker, label=kind)
             if kind == GENERATED:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Record
     from benchmarks.study import Context
-    from scdiffuse.cells import Blocks, Cells
+    from scdiffuse.cells import Blocks, CellData
 
 name = "shuffling"
 title = "Mixing cells from disk"
@@ -80,7 +80,7 @@ def compare(cells: AnnData, *, epochs: int, seed: int) -> list[dict[str, Any]]:
         file, shards = Path(folder) / "sorted.h5ad", Path(folder) / "shards"
         ordered.write_h5ad(file)
         scdiffuse.shard(file, shards, progress=False)
-        places: dict[str, Cells] = {"memory": ordered, "shards": shards}
+        places: dict[str, CellData] = {"memory": ordered, "shards": shards}
         for way, lengths in WAYS.items():
             blocks = None if lengths is None else Blocks(*lengths)
             nats = trained_nats(places.get(way, file), held_out, blocks=blocks, epochs=epochs, seed=seed)
@@ -88,7 +88,7 @@ def compare(cells: AnnData, *, epochs: int, seed: int) -> list[dict[str, Any]]:
     return found
 
 
-def trained_nats(cells: Cells, held_out: AnnData, *, blocks: Blocks | None, epochs: int, seed: int) -> float:
+def trained_nats(cells: CellData, held_out: AnnData, *, blocks: Blocks | None, epochs: int, seed: int) -> float:
     """Train an autoencoder and return minus the ELBO of held-out cells, in nats a cell."""
     import torch
 
@@ -106,12 +106,12 @@ def trained_nats(cells: Cells, held_out: AnnData, *, blocks: Blocks | None, epoc
             torch.from_numpy((fractions / fractions.sum()).astype(np.float32)), config.autoencoder
         )
     rows = np.arange(source.n_cells)
-    is_held = rows % _VALIDATION == 0
-    task = AutoencoderTask(network, source, training=rows[~is_held], validation=rows[is_held])
+    is_validation = rows % _VALIDATION == 0
+    task = AutoencoderTask(network, source, training=rows[~is_validation], validation=rows[is_validation])
     settings = config.autoencoder_training
     n_steps = settings.n_steps(task.n_cells, epochs)
     stage = Run(stage="autoencoder", config=settings, n_steps=n_steps, seed=seed, blocks=blocks, progress=False)
-    train(TrainState.start(task, decay=settings.decay), stage)
+    train(TrainState.start(task, settings), stage)
     unseen = open_source(held_out)
     every = np.arange(unseen.n_cells)
     return AutoencoderTask(network, unseen, training=every, validation=every).validate()

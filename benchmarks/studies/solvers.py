@@ -77,7 +77,7 @@ def run(context: Context) -> Iterator[Record]:
         yield from context.measure(about, partial(measure_solvers, context, "pbmc3k"))
 
 
-class Judge:
+class Measures:
     """Measures of generated cells against real ones."""
 
     def __init__(self, model: CellGenerator, real: AnnData) -> None:
@@ -94,12 +94,12 @@ class Judge:
 
     def __call__(self, latents: np.ndarray, cells: AnnData) -> dict[str, float]:
         """Measure latents, shape ``(N, D + 1)``, and the counts drawn from them; `most` must be known."""
-        from scdiffuse.metrics import discriminator_auc, energy_distance
+        from scdiffuse.metrics import energy_distance, two_sample_auc
 
         assert self.most is not None
         logs = log_normalise(cells)
         n = min(len(logs), len(self._logs))
-        forests = [discriminator_auc(self._logs[:n], logs[:n], folds=3, seed=seed).auc for seed in range(_FORESTS)]
+        forests = [two_sample_auc(self._logs[:n], logs[:n], folds=3, seed=seed).auc for seed in range(_FORESTS)]
         drawn, real = (self._components.transform(one) for one in (logs, self._logs))
         types = cells.obs[LABEL].astype(str).to_numpy()
         apart = [logs[types == one].mean(axis=0) - self._logs[self._types == one].mean(axis=0) for one in set(types)]
@@ -118,18 +118,19 @@ def measure_steps(context: Context, data_set: str, *, seeds: list[int], distille
 
     model, bundled = open_model(data_set, context), DATA_SETS[data_set].bundled
     real = load(DATA_SETS[data_set], None) if bundled else read_parts(data_set, context)["held_out"]
-    types, judge, found = real.obs[[LABEL]].reset_index(drop=True), Judge(model, real), []
+    types, measures, found = real.obs[[LABEL]].reset_index(drop=True), Measures(model, real), []
     ways = [(steps, False) for steps in sorted(STEPS, reverse=True)] + [(steps, True) for steps in distilled]
     most: dict[int, np.ndarray] = {}
     for steps, is_distilled in ways:
-        if is_distilled:
-            model.distill(n_steps=steps, progress=False)
+        sampler = model.distill(solver_steps=steps, progress=False) if is_distilled else model
         for seed in seeds:
-            latents, cells = generated_latents(model, types, steps=steps, seed=seed, student=is_distilled)
-            judge.most = most.setdefault(seed, latents)
-            shared = {"seed": seed, "steps": steps, "cells": len(types)}
+            latents, cells = generated_latents(sampler, types, solver_steps=steps, seed=seed)
+            measures.most = most.setdefault(seed, latents)
+            shared: Row = {"seed": seed, "steps": steps, "cells": len(types)}
             shared["solver"] = DISTILLED if is_distilled else MULTISTEP
-            found += [{**shared, "metric": metric, "value": value} for metric, value in judge(latents, cells).items()]
+            found += [
+                {**shared, "metric": metric, "value": value} for metric, value in measures(latents, cells).items()
+            ]
             say(f"{found[-1]}")
     return found
 
@@ -144,7 +145,7 @@ def measure_solvers(context: Context, data_set: str) -> list[Row]:
     found: list[Row] = []
     for solver, steps in product(SOLVERS, CALLED_STEPS):
         start = time.perf_counter()
-        cells = model.generate(where=where, seed=1, solver=solver, steps=steps, progress=False)
+        cells = model.generate(where=where, seed=1, solver=solver, solver_steps=steps, progress=False)
         seconds = time.perf_counter() - start
         report = scdiffuse.evaluate(
             parts["held_out"],
@@ -158,7 +159,7 @@ def measure_solvers(context: Context, data_set: str) -> list[Row]:
         shared = {"solver": solver, "steps": steps, "calls": steps * SOLVERS[solver].n_calls, "seconds": seconds}
         for metric in CALLED_METRICS:
             score = report.to_json()["metrics"][metric]
-            found.append(shared | {"metric": metric, "value": score["value"], "floor": score["floor"]})
+            found.append(shared | {"metric": metric, "value": score["value"], "reference": score["reference"]})
     return found
 
 
@@ -168,7 +169,7 @@ def lines(records: Sequence[Record]) -> list[str]:
     steps, called = only(found, part=STEPS_PART), only(found, part=SOLVERS_PART)
     parts = _lines_of_steps(pd.DataFrame(steps)) if steps else []
     if called:
-        rows = [[*(one[key] for key in ("solver", "steps", "calls", "metric", "value", "floor"))] for one in called]
+        rows = [[*(one[key] for key in ("solver", "steps", "calls", "metric", "value", "reference"))] for one in called]
         parts.append(grid(["solver", "steps", "denoiser calls", "metric", "value", "real-vs-real reference"], rows))
     shown = (["solvers.png"] if called else []) + (["steps.png"] if steps else [])
     return parts + [figure_of(file, FIGURES[file]) for file in shown]
@@ -217,7 +218,7 @@ def _draw_calls(called: list[Row], path: Path) -> None:
         for marker, solver in zip("osD^vP", sorted(distinct(points, "solver")), strict=False):
             of_solver = sorted((point["calls"], point["value"]) for point in only(points, solver=solver))
             axis.plot(*zip(*of_solver, strict=True), marker=marker, label=solver, linewidth=1)
-        axis.axhline(points[0]["floor"], linestyle="--", color="grey", linewidth=1)
+        axis.axhline(points[0]["reference"], linestyle="--", color="grey", linewidth=1)
         axis.set_xscale("log", base=2)
         axis.set(xlabel="denoiser calls a cell", ylabel=metric)
         axis.legend(frameon=False)

@@ -33,7 +33,7 @@ KEEPS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 TYPES = ("B", "CD14+Mono", "CD4T", "FCGR3A+Mono")
 N_STARTS = 100
 SLOT = "X_scdiffuse"
-VIAS: dict[str, Any] = {"partial noising": "noising", "ODE inversion": "inversion"}
+METHODS: dict[str, Any] = {"partial noising": "partial_noising", "ODE inversion": "inversion"}
 FIGURE = "start_cell.png"
 
 
@@ -51,7 +51,7 @@ def ranks(made: Array, starts: Array) -> Array:
 
 
 def retrieval(made: Array, starts: Array) -> dict[str, float]:
-    """Summarise ranks: share found first, and mean share of the other starts that lie farther (chance .5)."""
+    """Summarise ranks: fraction found first, and mean fraction of the other starts that lie farther (chance .5)."""
     found = ranks(made, starts)
     return {"first": float((found < 0.5).mean()), "ahead_of": float(1 - found.mean() / (len(starts) - 1))}
 
@@ -74,7 +74,7 @@ def measure(context: Context, seed: int) -> list[dict[str, Any]]:
     adata, rng = read(DATA_SET, context), np.random.default_rng(seed)
     logs = spaces.log_normalise(adata, model.genes)
     components = spaces.Components.of(logs)
-    judges = [
+    classifiers = [
         spaces.classifier(components(logs), adata.obs[key].astype(str).to_numpy()) for key in ("condition", "cell_type")
     ]
     found = []
@@ -82,18 +82,18 @@ def measure(context: Context, seed: int) -> list[dict[str, Any]]:
         pool = np.flatnonzero(((adata.obs["condition"] == "control") & (adata.obs["cell_type"] == label)).to_numpy())
         starts = adata[rng.choice(pool, N_STARTS, replace=False)].copy()
         known = model.encode(starts), components(spaces.log_normalise(starts, model.genes))
-        for (way, via), keep in product(VIAS.items(), KEEPS):
-            made = model.trajectory(starts, TARGET, n_steps=2, keep=keep, via=via, seed=seed, progress=False)
-            last = made[made.obs["step"].to_numpy() == 1].copy()
+        for (name_of_method, method), keep in product(METHODS.items(), KEEPS):
+            made = model.trajectory(starts, TARGET, n_states=2, keep=keep, method=method, seed=seed, progress=False)
+            last = made[made.obs["state"].to_numpy() == 1].copy()
             cells = components(spaces.log_normalise(last, model.genes))
             numbers = retrieval(last.obsm[SLOT][:, : known[0].shape[1]], known[0])
             numbers |= {f"{one}_counts": value for one, value in retrieval(model.encode(last), known[0]).items()}
             numbers |= {f"{one}_genes": value for one, value in retrieval(cells, known[1]).items()}
-            numbers["arrived"] = float((judges[0].predict(cells) == TARGET["condition"]).mean())
-            numbers["same_type"] = float((judges[1].predict(cells) == label).mean())
-            found.append({"data_set": DATA_SET, "type": label, "keep": keep, "answer": way, **numbers})
+            numbers["arrived"] = float((classifiers[0].predict(cells) == TARGET["condition"]).mean())
+            numbers["same_type"] = float((classifiers[1].predict(cells) == label).mean())
+            found.append({"data_set": DATA_SET, "type": label, "keep": keep, "answer": name_of_method, **numbers})
         real = components(logs[pool])
-        kept = float((judges[1].predict(real) == label).mean())
+        kept = float((classifiers[1].predict(real) == label).mean())
         found.append({"data_set": DATA_SET, "type": label, "keep": None, "answer": REAL, "same_type": kept})
     return found
 
@@ -108,10 +108,12 @@ def draw(records: Sequence[Record], folder: Path) -> None:
         (axes[1], "same_type", "type of the start"),
         (axes[1], "arrived", "stimulated"),
     )
-    for (number, (axis, measure, label)), (style, via) in product(enumerate(lines), zip(("-", ":"), VIAS, strict=True)):
-        along = [mean(only(found, answer=via, keep=keep), measure) for keep in KEEPS]
-        marks = {"marker": "os^D"[number], "color": "black", "linewidth": 1, "markersize": 4}
-        axis.plot(KEEPS, along, style, label=f"{label}, {via}", **marks)
+    for (number, (axis, measure, label)), (style, method) in product(
+        enumerate(lines), zip(("-", ":"), METHODS, strict=True)
+    ):
+        along = [mean(only(found, answer=method, keep=keep), measure) for keep in KEEPS]
+        marks: dict[str, Any] = {"marker": "os^D"[number], "color": "black", "linewidth": 1, "markersize": 4}
+        axis.plot(KEEPS, along, style, label=f"{label}, {method}", **marks)
     axes[0].axhline(1 / N_STARTS, linestyle="--", color="grey", linewidth=1, label="chance of first")
     axes[0].axhline(0.5, linestyle=":", color="grey", linewidth=1, label="chance of nearer")
     for axis, word in zip(axes, ("true start among 100 of its type, latents", "classified as"), strict=True):
@@ -127,16 +129,16 @@ def lines(records: Sequence[Record]) -> list[str]:
     header = ["method", "keep", "first, latents", "nearer, latents", "first, counts", "nearer, counts"]
     rows: list[list[Any]] = []
     goals = []
-    for via in VIAS:
-        table = [[mean(only(found, answer=via, keep=keep), measure) for measure in measures] for keep in KEEPS]
-        rows += [[via, keep, *row] for keep, row in zip(KEEPS, table, strict=True)]
+    for method in METHODS:
+        table = [[mean(only(found, answer=method, keep=keep), measure) for measure in measures] for keep in KEEPS]
+        rows += [[method, keep, *row] for keep, row in zip(KEEPS, table, strict=True)]
         first, nearer = ([row[place] for row in table] for place in (0, 1))
         monotone = all(now <= after + 0.02 for along in (first, nearer) for now, after in pairwise(along))
         goals += [
-            goal(f"{via}: found first at `keep` 1 (goal .9)", value=first[-1], met=first[-1] > 0.9),
-            goal(f"{via}: nearer than others at `keep` 1 (goal .9)", value=nearer[-1], met=nearer[-1] > 0.9),
-            goal(f"{via}: nearer at `keep` 0 (chance .5)", value=nearer[0], met=abs(nearer[0] - 0.5) <= 0.1),
-            goal(f"{via}: neither falls by more than .02 along `keep`", value=float(monotone), met=monotone),
+            goal(f"{method}: found first at `keep` 1 (goal .9)", value=first[-1], met=first[-1] > 0.9),
+            goal(f"{method}: nearer than others at `keep` 1 (goal .9)", value=nearer[-1], met=nearer[-1] > 0.9),
+            goal(f"{method}: nearer at `keep` 0 (chance .5)", value=nearer[0], met=abs(nearer[0] - 0.5) <= 0.1),
+            goal(f"{method}: neither falls by more than .02 along `keep`", value=float(monotone), met=monotone),
         ]
     rows.append(["chance", "", 1 / N_STARTS, 0.5, 1 / N_STARTS, 0.5, 0.5, "", ""])
     rows.append([REAL, *[""] * 6, mean(only(found, answer=REAL), "same_type"), ""])

@@ -32,7 +32,7 @@ def test_the_rank_counts_the_starts_that_lie_nearer() -> None:
     assert start_cell.ranks(made, starts).tolist() == [2.0, 0.0, 2.0, 0.0]
 
 
-def test_starts_that_cannot_be_told_apart_are_found_by_chance() -> None:
+def test_starts_at_one_place_are_found_by_chance() -> None:
     assert start_cell.retrieval(np.zeros((5, 2)), np.ones((5, 2))) == {"first": 0.0, "ahead_of": 0.5}
 
 
@@ -54,7 +54,7 @@ def test_straight_lines_end_at_real_ends() -> None:
     cells, steps = stages.interpolate(np.zeros((3, 2)), np.full((4, 2), 5.0), seed=0)
     assert (cells[steps == 0] == 0).all()
     assert (cells[steps == steps.max()] == 5).all()
-    assert cells[steps == (stages.N_STEPS - 1) // 2] == pytest.approx(2.5)
+    assert cells[steps == (stages.N_STATES - 1) // 2] == pytest.approx(2.5)
 
 
 def test_neighbours_are_the_nearest_hours_with_enough_cells() -> None:

@@ -19,7 +19,7 @@ def test_the_law_finds_the_costs_it_is_made_of() -> None:
     assert terms(records).shape == (len(GRID), len(COSTS))
 
 
-def test_a_size_is_simulated_as_told() -> None:
+def test_a_size_is_simulated_as_asked() -> None:
     size = UNSEEN[0]
     cells = simulate(size, n_cells=7)
     assert cells.shape == (7, size.genes)

@@ -33,8 +33,8 @@ def test_an_epoch_is_read_beside_rows_in_order(tmp_path: Path) -> None:
     options = argparse.Namespace(cells=300, genes=20)
     found = on_disk.read(Context(options=options, store=Store(tmp_path, "on_disk", ()), work=tmp_path))
     assert found["values_a_cell"] == cells.X.nnz / 300
-    share = found["epoch_warm_rows_per_second"] / found["sequential_warm_rows_per_second"]
-    assert found["share_of_sequential_warm"] == share
+    fraction = found["epoch_warm_rows_per_second"] / found["sequential_warm_rows_per_second"]
+    assert found["fraction_of_sequential_warm"] == fraction
 
 
 def test_measures_stand_beside_their_goals_by_size() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def scored(generator: str, seed: int, value: float) -> Record:
-    metric = {"group": "discriminators", "metric": comparison.MAIN, "better": "lower", "value": value, "floor": 0.5}
+    metric = {"group": "two_sample", "metric": comparison.MAIN, "better": "lower", "value": value, "reference": 0.5}
     values = {"n_fit": 60, "n_held_out": 20, "n_genes": 9, "status": "done", "metrics": [metric]}
     return record("comparison", values, data_set="pbmc3k", generator=generator, seed=seed)
 
@@ -54,7 +54,7 @@ def test_a_page_has_the_sections_that_were_measured_and_where(tmp_path: Path) ->
     assert "### Generators compared" in text
     assert "`python -m benchmarks comparison`, on a machine, 2026-01-01, at aaaaaaaaaaaa." in text
     assert "### Shuffling" not in text
-    assert (tmp_path / "discriminator.png").exists()
+    assert (tmp_path / "two_sample.png").exists()
 
 
 def test_no_records_make_a_page_without_sections(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_no_records_make_a_page_without_sections(tmp_path: Path) -> None:
     assert "##" not in (tmp_path / "RESULTS.md").read_text(encoding="utf-8").replace("# Benchmark", "", 1)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [one for one in NAMES if (HERE / "results" / f"{one}.json").exists()])
 def test_every_study_writes_its_section_from_the_records_that_are_kept(name: str) -> None:
     study = study_named(name)
     records = Store(HERE / "results", study.name, study.unit).read()

@@ -16,7 +16,7 @@ def test_rates_stand_beside_their_goals_and_peers() -> None:
     rows = [
         {"what": "generate", "threads": 1, "per_second": 900.0, "per_cpu_second": 1000.0},
         {"what": "generate", "threads": 2, "per_second": 1800.0, "per_cpu_second": 950.0},
-        {"what": "counts", "threads": 1, "per_cpu_second": 4000.0, "share": 0.25},
+        {"what": "counts", "threads": 1, "per_cpu_second": 4000.0, "fraction": 0.25},
         {"what": "original", "threads": 1, "per_second": 0.5, "per_cpu_second": 0.5},
     ]
     values = [{"genes": 9, "cells": 100, **row} for row in rows]

@@ -44,11 +44,11 @@ def run(settings: runs.Settings, monkeypatch: pytest.MonkeyPatch) -> runs.Run:
 def write_scores(run: runs.Run, settings: runs.Settings) -> None:
     """Put scores in the place of those that take long."""
     numbers = {
-        "group": "discriminators",
+        "group": "two_sample",
         "better": "lower",
         "value": 0.7,
-        "floor": 0.5,
-        "skill": 0.5,
+        "reference": 0.5,
+        "normalised": 0.5,
         "baselines": {"independent_nb": 0.9, "resampled": 0.5},
         "trivial": "independent_nb",
     }
@@ -146,11 +146,11 @@ def test_a_study_keeps_runs_and_baselines_once(
     table = comparison.table_of(context.store.read())
     scored = table[table["metric"] == comparison.MAIN].set_index("generator")
     assert scored["value"].to_dict() == {"independent-nb": 0.9, "resampled": 0.5, GENERATOR: 0.7}
-    assert scored["skill"].to_dict() == pytest.approx({"independent-nb": 0.0, "resampled": 1.0, GENERATOR: 0.5})
+    assert scored["normalised"].to_dict() == pytest.approx({"independent-nb": 0.0, "resampled": 1.0, GENERATOR: 0.5})
     assert not list(comparison.run(context))
     assert "1 of them already done" in capsys.readouterr().out
     text = "\n".join(page.section(study_named("comparison"), settings.work / "results"))
     assert "| *real-vs-real reference* | 0.500 |" in text
     assert "| `pca-mixture` | 0.700 |" in text
     assert "| `independent-nb` | 0.900 |" in text
-    assert "results/discriminator.png" in text
+    assert "results/two_sample.png" in text
