@@ -223,7 +223,10 @@ def test_between_two_times_genes_are_interpolated_and_at_measured_ones_left(time
     days = pd.DataFrame({"day": [0.5, 0.75, 0.51, 1.0, 3.0, np.nan]})
     gene_factors = factor_table.of(timed.conditions.encode(days))
     assert gene_factors is not None
-    assert gene_factors.row.tolist() == [-1, 0, -1, -1, -1, -1]
+    assert gene_factors.row.tolist() == [-1, 1, 0, -1, -1, -1]
+    nearest = factor_table._find((9,))
+    assert nearest is not None
+    np.testing.assert_allclose(np.log(gene_factors.factors[0]), 0.16 * np.log(nearest), atol=1e-5)
     logs = factor_table.expected(np.array([[1], [2]]))[0].double().numpy()
     between = factor_table._find((12,))
     assert between is not None

@@ -43,9 +43,17 @@ def test_a_number_of_many_values_has_no_grid() -> None:
     assert ConditionGrid.of([], few, CalibrationConfig(most_grid_values=3)) is None
 
 
-def test_places_are_labels_and_eighths_between_grid_values(grid: ConditionGrid) -> None:
+def test_positions_are_labels_and_steps_between_grid_values(grid: ConditionGrid) -> None:
     asked = rows_of([[0], [1], [0], [1], [0], [-1]], [[1.0], [0.5], [2.0], [3.5], [np.nan], [0.0]])
-    assert grid.place(asked).tolist() == [[0, 8], [1, 4], [0, 12], [1, -1], [0, -1], [-1, 0]]
+    assert grid.positions(asked).tolist() == [[0, 1.0], [1, 0.5], [0, 1.5], [1, -1], [0, -1], [-1, 0]]
+    assert grid.encode(asked).tolist() == [[0, 1], [1, -1], [0, -1], [1, -1], [0, -1], [-1, 0]]
+
+
+def test_places_around_a_position_interpolate_between_them(grid: ConditionGrid) -> None:
+    assert grid.places(np.array([1.0, 0.5])) == [((1, 4), 1.0)]
+    (low, first), (high, second) = grid.places(np.array([0.0, 1.3]))
+    assert (low, high) == ((0, 10), (0, 11))
+    assert (first, second) == (pytest.approx(0.6), pytest.approx(0.4))
 
 
 def test_corners_are_the_grid_values_on_both_sides_or_the_one_that_is_met(grid: ConditionGrid) -> None:
@@ -67,7 +75,7 @@ def test_a_place_is_written_as_conditions_again(grid: ConditionGrid) -> None:
     asked = grid.conditions((1, 12))
     assert asked.codes.tolist() == [[1]]
     assert asked.values.tolist() == [[2.0]]
-    assert grid.place(asked).tolist() == [[1, 12]]
+    assert grid.positions(asked).tolist() == [[1, 1.5]]
 
 
 def _uneven(**settings: int) -> ConditionGrid:

@@ -27,7 +27,8 @@ class GeneFactorTable:
     weight :math:`w\, s^2 / (s^2 + v_g)`, with :math:`w` `expected_weight`, :math:`s^2` `expected_variance` and
     :math:`v_g` the sampling variance that the counts of the labels leave: a rare label and a rare gene move little.
     Between two grid values of a number, logs are interpolated, and the weight falls to 0 at values that were trained.
-    Factors are found once for each place, when its first cell is made, and depend on the model alone.
+    Factors are found once for each place of the grid, when its first cell is made, and depend on the model alone;
+    between places their logs are interpolated linearly.
     """
 
     expected: ExpectedExpression
@@ -50,9 +51,9 @@ class GeneFactorTable:
         -------
         Factors, or `None` if no cell needs any.
         """
-        places, which = np.unique(self.expected.grid.place(table), axis=0, return_inverse=True)
+        positions, which = np.unique(self.expected.grid.positions(table), axis=0, return_inverse=True)
         with self._lock:
-            factors = [self._factors(tuple(place.tolist())) for place in places]
+            factors = [self._interpolated(position) for position in positions]
         asked = [one for one in factors if one is not None]
         if not asked:
             return None
@@ -88,9 +89,19 @@ class GeneFactorTable:
                 self.expected.rare_factors[at] = torch.from_numpy(factors.astype(np.float32))
                 bar.advance()
 
+    def _interpolated(self, position: NDArray[np.float64]) -> NDArray[np.float32] | None:
+        """Find the factors at a position; none where a condition is missing or no place around it has any."""
+        if min(position) < 0:
+            return None
+        places = [(self._factors(place), weight) for place, weight in self.expected.grid.places(position)]
+        if len(places) == 1:
+            return places[0][0]
+        found = [weight * np.log(factors) for factors, weight in places if factors is not None]
+        return np.exp(np.sum(found, axis=0)).astype(np.float32) if found else None
+
     def _factors(self, place: tuple[int, ...]) -> NDArray[np.float32] | None:
         if place not in self._found:
-            found = self._find(place) if min(place) >= 0 else None
+            found = self._find(place)
             self._found[place] = None if found is None else found**self.power
         return self._found[place]
 

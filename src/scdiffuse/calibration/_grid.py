@@ -17,6 +17,7 @@ from scdiffuse.cells import ConditionTable
 __all__ = ["ConditionGrid", "Corners"]
 
 _BETWEEN = 8  # steps from one grid value to the next, at which gene factors are found
+_ON_GRID = 1e-5  # of a step: what float32 makes of a number
 
 
 class Corners(NamedTuple):
@@ -110,13 +111,11 @@ class ConditionGrid:
 
     def encode(self, table: ConditionTable) -> NDArray[np.int64]:
         """Write numbers as grid values behind the labels, shape ``(N, C)``; -1 is missing or not on the grid."""
-        place = self.place(table)
-        numbers = place[:, table.codes.shape[1] :]
-        numbers[:] = np.where(numbers % _BETWEEN == 0, numbers // _BETWEEN, -1)
-        return place
+        positions = self.positions(table)
+        return np.where(np.abs(positions - np.rint(positions)) < _ON_GRID, np.rint(positions), -1).astype(np.int64)
 
-    def place(self, table: ConditionTable) -> NDArray[np.int64]:
-        """Find where conditions lie: labels, then for each number eighths of the way between grid values, from 0.
+    def positions(self, table: ConditionTable) -> NDArray[np.float64]:
+        """Find where conditions lie: labels, then each number in steps from grid value to grid value, from 0.
 
         Parameters
         ----------
@@ -127,12 +126,35 @@ class ConditionGrid:
         -------
         Shape ``(N, C)``; -1 is missing or outside of what was measured.
         """
-        columns = [table.codes]
+        columns = [table.codes.astype(np.float64)]
         for column, grid in zip(table.values.T, self.values, strict=True):
             at = np.interp(column, grid, np.arange(len(grid)), left=-1.0, right=-1.0) if len(grid) else -1.0
-            eighths = np.where(np.isnan(column) | (at < 0), -1.0, np.round(np.asarray(at) * _BETWEEN))
-            columns.append(eighths.astype(np.int64)[:, None])
+            columns.append(np.where(np.isnan(column), -1.0, at)[:, None])
         return np.concatenate(columns, axis=1)
+
+    def places(self, position: NDArray[np.float64]) -> list[tuple[tuple[int, ...], float]]:
+        """Find the places around a position, with weights that interpolate between them linearly.
+
+        Places lie at grid values and at seven values between each two of them; labels are as they are.
+
+        Parameters
+        ----------
+        position
+            One row of what `positions` returned, nothing missing.
+
+        Returns
+        -------
+        Places, whose numbers count eighths of a step, with weights that sum to 1; a position on a place has that alone.
+        """
+        n = len(position) - len(self.values)
+        sides: list[list[tuple[int, float]]] = [[(int(code), 1.0)] for code in position[:n]]
+        for at in position[n:] * _BETWEEN:
+            low = int(np.rint(at)) if abs(at - np.rint(at)) < _ON_GRID else int(np.floor(at))
+            share = float(at - low) if at - low > _ON_GRID else 0.0
+            sides.append([(low, 1.0 - share), *([(low + 1, share)] if share else [])])
+        return [
+            (tuple(at for at, _ in corner), math.prod(weight for _, weight in corner)) for corner in product(*sides)
+        ]
 
     def place_of(self, row: int) -> list[int]:
         """Return the place of a combination, a row of `seen`."""
@@ -140,7 +162,7 @@ class ConditionGrid:
         return [*self.seen[row, :n].tolist(), *(_BETWEEN * self.seen[row, n:]).tolist()]
 
     def corners(self, place: Sequence[int]) -> Corners:
-        """Find the combinations around a place, one of those that `place` returned."""
+        """Find the combinations around a place, one of those that `places` returned."""
         n = len(place) - len(self.values)
         sides: list[list[tuple[int, float]]] = [[(code, 1.0)] for code in place[:n]]
         shares = [at % _BETWEEN / _BETWEEN for at in place[n:]]
