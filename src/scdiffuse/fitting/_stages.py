@@ -16,7 +16,7 @@ from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
 from scdiffuse.autoencoder import AutoencoderTask, CellConditions, CountAutoencoder
-from scdiffuse.cells import Batches, Blocks, SourceWithEmbedding, Prefetch, Source
+from scdiffuse.cells import Batches, Blocks, Prefetch, Source, SourceWithEmbedding
 from scdiffuse.diffusion import LatentTask, condition_tensors
 from scdiffuse.fitting._data import TrainingData
 from scdiffuse.fitting._log import FitLog
