@@ -287,8 +287,6 @@ def test_without_a_compiler_a_compiled_fit_leaves_nothing(
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     config = replace(small, diffusion_training=replace(small.diffusion_training, compiled=True))
-    with pytest.raises(
-        SettingError, match=r"`compiled` is True, and no compiler is installed for .cpu.; expected a C.. compiler"
-    ):
+    with pytest.raises(SettingError, match=r"`compiled` is True, and no compiler is installed for .cpu."):
         CellGenerator(simulated, config=config).fit(tmp_path / "model", progress=False)
     assert not (tmp_path / "model").exists()
