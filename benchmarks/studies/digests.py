@@ -231,7 +231,7 @@ def variants(found: Digests, fit: ad.AnnData, held: ad.AnnData, *, work: Path) -
         model = call(new(cells, **asked).fit, max_epochs=7, seed=2)
         found.weights(f"blood, {name}", model)
         found.each(f"blood, {name}", model.generate, {"some": {"n_cells": 60, "seed": 2}})
-        if "labels" in asked:
+        if "conditions" in asked:
             found.each(f"blood, {name}", model.predict, {"moved": {"to": {ONE: "CD19+ B"}}}, fit[:40])
     found.weights("blood, resumed", interrupted(lambda: new(fit, **labels), work / "stopped", max_epochs=7, seed=2))
     found.lap("blood, variants")

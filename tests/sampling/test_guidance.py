@@ -310,5 +310,5 @@ def test_a_guide_of_the_registry_is_asked_for_by_name(telling: CellGenerator, mo
     assert halved.uns["scdiffuse"]["settings"]["guidance"]["guides"]["halved"]["factor"] == 0.5
     with pytest.raises(UnknownNameError, match=r"'halvd' is not a guide; expected one of .* Did you mean 'halved'"):
         made(telling, guidance=Guidance(guides={"halvd": {}}))
-    with pytest.raises(SettingError, match=r"`guides` is 'halved'; expected names of guides with their settings"):
+    with pytest.raises(SettingError, match=r"`guides` is 'halved'; expected names with settings each"):
         Guidance(guides="halved")  # type: ignore[arg-type]

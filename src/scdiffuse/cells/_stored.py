@@ -31,10 +31,10 @@ class ReadBuffer:
 
     def take(self, name: str, n: int, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
         """Return memory for `n` values; earlier values of the same name are overwritten."""
-        held = self._memory.get(name)
-        if held is None or len(held) < n or held.dtype != dtype:
-            held = self._memory[name] = np.empty(n + n // 16, dtype=dtype)
-        return held[:n]
+        memory = self._memory.get(name)
+        if memory is None or len(memory) < n or memory.dtype != dtype:
+            memory = self._memory[name] = np.empty(n + n // 16, dtype=dtype)
+        return memory[:n]
 
 
 class LoadedRows(NamedTuple):
@@ -199,11 +199,11 @@ class DenseSource(StoredSource):
 
     def load(self, rows: NDArray[np.int64], buffer: ReadBuffer) -> LoadedRows:
         """Read rows into memory, neighbours together."""
-        held = np.sort(rows)
-        spans = self._spans(held)
-        mine = np.split(held, np.searchsorted(held, [span.stop for span in spans[:-1]]))
+        ascending = np.sort(rows)
+        spans = self._spans(ascending)
+        mine = np.split(ascending, np.searchsorted(ascending, [span.stop for span in spans[:-1]]))
         parts = [sparse_rows(self._element[span])[rows - span.start] for span, rows in zip(spans, mine, strict=True)]
-        found = sp.vstack(parts, format="csr")[np.searchsorted(held, rows)]
+        found = sp.vstack(parts, format="csr")[np.searchsorted(ascending, rows)]
         return LoadedRows(rows, found.data, found.indices, found.indptr, self._finish)
 
     def _read(self, span: slice) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]]:
@@ -239,8 +239,8 @@ class SparseRows(StoredSource, ABC):
         lengths = self._starts[rows + 1] - self._starts[rows]
         places = np.concatenate([[0], np.cumsum(lengths)])
         order = np.argsort(rows)
-        held, done = rows[order], 0
-        spans = self._spans(held)
+        ascending, done = rows[order], 0
+        spans = self._spans(ascending)
         most = max(map(self._n_values, spans))
         whole = [buffer.take(f"whole {at}", places[-1], dtype) for at, dtype in enumerate(self._types)]
         piece = [buffer.take(f"piece {at}", most, dtype) for at, dtype in enumerate(self._types)]
@@ -249,8 +249,8 @@ class SparseRows(StoredSource, ABC):
                 self._expect(coming)
             stored = [values[: self._n_values(span)] for values in piece]
             self._fill(int(self._starts[span.start]), *stored)
-            end = int(np.searchsorted(held, span.stop))
-            mine, begins = order[done:end], self._starts[held[done:end]] - self._starts[span.start]
+            end = int(np.searchsorted(ascending, span.stop))
+            mine, begins = order[done:end], self._starts[ascending[done:end]] - self._starts[span.start]
             for values, out in zip(stored, whole, strict=True):
                 scatter_rows(values, begins, lengths[mine], places[mine], out)
             done = end

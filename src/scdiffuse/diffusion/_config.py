@@ -21,7 +21,7 @@ class DiffusionConfig:
     embedding_width: int = 64
     """Width of the embeddings of time and conditions."""
     pairwise_interactions: bool = True
-    """Off-switch: the conditional mean of latents knows what pairs of conditions do beyond their sum."""
+    """Off-switch: the conditional mean of latents has pairwise interactions of conditions beside their sum."""
     drop_each: float = 0.1
     """Probability with which each condition of a training cell is hidden, on its own."""
     drop_all: float = 0.1

@@ -16,8 +16,8 @@ Guide = Callable[..., Denoiser]
 """Class whose first argument is the denoiser to guide, followed by settings; it is a `Denoiser` itself."""
 
 GUIDES: dict[str, Guide] = {"classifier_free": ClassifierFreeGuide}
-"""Guides by name that need nothing but a denoiser and settings. `ClassifierGuide` and `GradientInterpolation` read
-targets and weights beside the conditions of each cell, and are built where these are known."""
+"""Guides by name that need only a denoiser and settings. `ClassifierGuide` and `GradientInterpolation` also read
+targets and weights of each cell; `scdiffuse.sampling` builds them."""
 
 
 def wrap_in_guides(denoiser: Denoiser, guides: Mapping[str, Mapping[str, Any]]) -> Denoiser:

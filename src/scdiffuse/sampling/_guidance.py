@@ -78,13 +78,11 @@ class Guidance:
         if self.composition not in {"joint", "additive"}:
             msg = f"`composition` must be 'joint' or 'additive', got {self.composition!r}."
             raise SettingError(msg + " 'joint' is the model as learnt.")
-        if not isinstance(self.guides, Mapping | None):
-            msg = f"`guides` is {self.guides!r}; expected names of guides with their settings."
-            raise SettingError(msg + " Write it as `guides={'name': {'setting': 1.0}}`.")
-        for name in ("toward", "away"):
+        written = {"toward": "a label or number", "away": "a label or number", "guides": "settings"}
+        for name, expected in written.items():
             if not isinstance(getattr(self, name), Mapping | None):
-                msg = f"`{name}` is {getattr(self, name)!r}; expected names with a label or number each."
-                raise SettingError(msg + f" Write it as `{name}={{'cell_type': 'B cell'}}`.")
+                msg = f"`{name}` is {getattr(self, name)!r}; expected names with {expected} each."
+                raise SettingError(msg + f" Write it as `{name}={{'cell_type': 'B cell'}}`." * (name != "guides"))
         if isinstance(self.scale, Mapping):
             for name, one in self.scale.items():
                 require_scale(one, f"`guidance` of {name!r}")

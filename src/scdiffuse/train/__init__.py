@@ -2,7 +2,7 @@
 
 A `Task` is what a stage minimises. `train` takes the steps of a `Run` on a `TrainState` by the settings of a
 `TrainConfig`: it updates weights and their average, validates, saves checkpoints and stops early. Several processes
-divide each step into slices of cells, and each updates its shard of the weights; results do not depend on their number
+divide each step into slices of cells and sum their gradients; results do not depend on the number of processes
 but for rounding.
 """
 

@@ -46,7 +46,7 @@ class WeightUpdater:
         self._summed = torch.zeros(n_numbers, device=state.parameters[0].device)
         self._gradients: list[Tensor] = []
         if processes.size > 1:
-            views = self._summed[: sum(sizes)].split(sizes)
+            views = torch.split(self._summed[: sum(sizes)], sizes)
             self._gradients = [view.view_as(weight) for view, weight in zip(views, state.parameters, strict=True)]
 
     def reduce(self, loss: float, *, stop: bool, save: bool) -> ReducedStep:
@@ -66,15 +66,13 @@ class WeightUpdater:
         requests = ReducedStep(loss, stop, save)
         if self._processes.size == 1:
             return requests
-        pairs = [
-            (view, weight) for view, weight in zip(self._gradients, self.state.parameters, strict=True)
-            if weight.grad is not None
-        ]  # fmt: skip
-        torch._foreach_copy_([view for view, _ in pairs], [weight.grad for _, weight in pairs])
+        gradients = [weight.grad for weight in self.state.parameters]
+        pairs = [(view, own) for view, own in zip(self._gradients, gradients, strict=True) if own is not None]
+        torch._foreach_copy_([view for view, _ in pairs], [own for _, own in pairs])
         self._summed[-len(requests) :] = torch.tensor([float(number) for number in requests])
         self._processes.all_reduce(self._summed)
-        for view, weight in pairs:
-            weight.grad = view
+        for weight, view in zip(self.state.parameters, self._gradients, strict=True):
+            weight.grad = None if weight.grad is None else view
         loss, n_stopped, n_due = self._summed[-len(requests) :].tolist()
         return ReducedStep(loss, n_stopped > 0, n_due > 0)
 
