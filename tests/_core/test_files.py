@@ -75,13 +75,13 @@ def test_a_folder_of_other_things_is_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").exists()
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"Cannot write '.*cells.h5ad': the disk is full. Free some space"):
         write_half(tmp_path / "cells.h5ad", OSError(errno.ENOSPC, "No space left on device"))
     assert names(tmp_path) == []
 
 
-def test_missing_permission_is_told(tmp_path: Path) -> None:
+def test_missing_permission_is_reported(tmp_path: Path) -> None:
     with (
         pytest.raises(StorageError, match=r"no permission to write there. Choose a folder that you may write to"),
         storage_errors(tmp_path),
@@ -89,7 +89,7 @@ def test_missing_permission_is_told(tmp_path: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
 
-def test_a_file_where_a_folder_is_needed_is_told(tmp_path: Path) -> None:
+def test_a_file_where_a_folder_is_needed_is_reported(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with (
         pytest.raises(StorageError, match=r"a file stands where a folder is needed"),

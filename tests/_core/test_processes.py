@@ -51,7 +51,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
     assert not is_main_process()
 
 
-def test_a_process_that_is_gone_is_told_with_what_to_do() -> None:
+def test_a_process_that_is_gone_is_reported_with_what_to_do() -> None:
     words = r"Process 1 of 2 lost the others \(Connection closed\).*`--resume`"
     with pytest.raises(LostProcessError, match=words), _report_lost_process(Part(1, 2)):
         raise RuntimeError(*["Connection closed"])

@@ -10,12 +10,12 @@ from scdiffuse._core.errors import OutOfMemoryError, SettingError
 from scdiffuse._core.resources import explain_memory, require_device
 
 
-def test_memory_that_numpy_cannot_get_is_told() -> None:
+def test_memory_that_numpy_cannot_get_is_reported() -> None:
     with pytest.raises(OutOfMemoryError, match=r"The machine ran out of memory. Do less."), explain_memory("Do less."):
         np.empty(2**55)
 
 
-def test_memory_that_torch_cannot_get_is_told() -> None:
+def test_memory_that_torch_cannot_get_is_reported() -> None:
     with pytest.raises(OutOfMemoryError, match=r"ran out of memory. Do less."), explain_memory("Do less."):
         torch.empty(2**60)
 

@@ -35,7 +35,7 @@ def test_other_contents_are_refused() -> None:
         datasets._recover_counts(sp.csr_matrix(np.log1p([[1.0, 2.4]])))
 
 
-def test_missing_scanpy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_scanpy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"are part of the package `scanpy`, .* `pip install scanpy`"):
         datasets.pbmc68k()
@@ -46,7 +46,7 @@ def test_an_unknown_set_is_refused() -> None:
         datasets.fetch("pbmc3")
 
 
-def test_a_missing_downloader_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_downloader_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(MissingExtraError, match=r"needs the package `pooch`. Run `pip install scdiffuse\[datasets\]`"):
         datasets.fetch("pbmc3k")

@@ -31,7 +31,7 @@ def test_an_exact_name_comes_before_one_without_version() -> None:
     assert match_genes(var, ["ENSG00000000003"]).tolist() == [-1, 0]
 
 
-def test_none_shared_is_refused_whatever_is_asked_for() -> None:
+def test_none_shared_is_refused_whatever_is_requested() -> None:
     var = pd.DataFrame(index=["A"])
     with pytest.raises(GenesError, match="0 of the 1 genes"):
         require_shared(np.array([-1]), var=var, genes=["B"], name="it", least=0.0)

@@ -87,7 +87,7 @@ def test_a_zarr_store_is_read_as_a_file_is(adata: ad.AnnData, tmp_path: Path, *,
     assert check_counts(tmp_path / "cells.zarr").obs["donor"].iloc[5] == 11
 
 
-def test_a_folder_of_something_else_is_told(tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataFileError, match="is a folder of something else; expected cells"):
         open_source(tmp_path)
     (tmp_path / "config.json").write_text("{}")

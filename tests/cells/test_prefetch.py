@@ -73,7 +73,7 @@ def test_rows_that_were_not_announced_are_read_all_the_same(watched: Watched, co
     assert next(prefetch.blocks(7))[1].shape == (7, 30)
 
 
-def test_an_error_of_reading_is_told(watched: Watched) -> None:
+def test_an_error_of_reading_is_reported(watched: Watched) -> None:
     with pytest.raises(IndexError), Prefetch(watched, iter([np.array([1000])])) as prefetch:
         prefetch.rows(np.array([0]))
 

@@ -182,7 +182,7 @@ def test_ctrl_c_leaves_nothing(file: Path, tmp_path: Path, monkeypatch: pytest.M
     assert [path.name for path in tmp_path.iterdir()] == ["cells.h5ad"]
 
 
-def test_mistakes_are_told(file: Path, adata: ad.AnnData, tmp_path: Path) -> None:
+def test_mistakes_are_reported(file: Path, adata: ad.AnnData, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     with pytest.raises(SettingError, match="No file is given; expected at least one"):
         shard([], out)
@@ -209,7 +209,7 @@ def test_mistakes_are_told(file: Path, adata: ad.AnnData, tmp_path: Path) -> Non
         (lambda folder: (folder / "shards.json").write_text('{"format": 9, "shards": [1]}'), "are of format 9"),
     ],
 )
-def test_damaged_shards_are_told(file: Path, tmp_path: Path, *, harm: object, words: str) -> None:
+def test_damaged_shards_are_reported(file: Path, tmp_path: Path, *, harm: object, words: str) -> None:
     shard(file, tmp_path / "shards", progress=False)
     assert callable(harm)
     harm(tmp_path / "shards")
@@ -217,7 +217,7 @@ def test_damaged_shards_are_told(file: Path, tmp_path: Path, *, harm: object, wo
         open_source(tmp_path / "shards")
 
 
-def test_a_shard_that_was_compressed_later_is_told(file: Path, tmp_path: Path) -> None:
+def test_a_shard_that_was_compressed_later_is_reported(file: Path, tmp_path: Path) -> None:
     shard(file, tmp_path / "shards", progress=False)
     path = tmp_path / "shards" / "shard-00000.h5ad"
     ad.read_h5ad(path).write_h5ad(path, compression="gzip")

@@ -137,19 +137,19 @@ def test_an_expected_gene_that_is_not_unique_is_refused(adata: ad.AnnData) -> No
     assert open_source(adata, genes=["gene-9"]).rows(np.array([0])).toarray()[0, 0] == adata.X[0, 9]
 
 
-def test_a_missing_file_is_told_with_its_neighbour(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_its_neighbour(tmp_path: Path) -> None:
     (tmp_path / "pbmc.h5ad").write_bytes(b"")
     with pytest.raises(DataFileError, match=r"pbmcs.h5ad' is not a file; .* Did you mean 'pbmc.h5ad'"):
         open_source(tmp_path / "pbmcs.h5ad")
 
 
-def test_a_file_of_another_kind_is_told(tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_reported(tmp_path: Path) -> None:
     (tmp_path / "cells.h5ad").write_text("gene,cell\n")
     with pytest.raises(DataFileError, match=r"is not a `.h5ad` file. Read it with the tool that wrote it"):
         open_source(tmp_path / "cells.h5ad")
 
 
-def test_a_truncated_file_is_told(adata: ad.AnnData, tmp_path: Path) -> None:
+def test_a_truncated_file_is_reported(adata: ad.AnnData, tmp_path: Path) -> None:
     adata.write_h5ad(tmp_path / "cells.h5ad")
     whole = (tmp_path / "cells.h5ad").read_bytes()
     (tmp_path / "cells.h5ad").write_bytes(whole[: len(whole) // 2])
@@ -157,14 +157,14 @@ def test_a_truncated_file_is_told(adata: ad.AnnData, tmp_path: Path) -> None:
         open_source(tmp_path / "cells.h5ad")
 
 
-def test_hdf5_without_cells_is_told(tmp_path: Path) -> None:
+def test_hdf5_without_cells_is_reported(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["matrix"] = np.ones(3)
     with pytest.raises(DataFileError, match=r"is an HDF5 file without `obs` and `var`; expected a `.h5ad` file"):
         open_source(tmp_path / "other.h5")
 
 
-def test_a_damaged_table_is_told(adata: ad.AnnData, tmp_path: Path) -> None:
+def test_a_damaged_table_is_reported(adata: ad.AnnData, tmp_path: Path) -> None:
     adata.write_h5ad(tmp_path / "cells.h5ad")
     with h5py.File(tmp_path / "cells.h5ad", "a") as file:
         del file["obs/donor"]
@@ -172,7 +172,7 @@ def test_a_damaged_table_is_told(adata: ad.AnnData, tmp_path: Path) -> None:
         open_source(tmp_path / "cells.h5ad")
 
 
-def test_a_table_that_is_none_is_told(adata: ad.AnnData, tmp_path: Path) -> None:
+def test_a_table_that_is_none_is_reported(adata: ad.AnnData, tmp_path: Path) -> None:
     adata.write_h5ad(tmp_path / "cells.h5ad")
     with h5py.File(tmp_path / "cells.h5ad", "a") as file:
         del file["var"]
@@ -181,7 +181,7 @@ def test_a_table_that_is_none_is_told(adata: ad.AnnData, tmp_path: Path) -> None
         open_source(tmp_path / "cells.h5ad")
 
 
-def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_read_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cells.h5ad").write_bytes(b"")
 
     def refuse(*_: object) -> None:

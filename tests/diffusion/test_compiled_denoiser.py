@@ -51,7 +51,7 @@ def test_a_cell_ignores_the_conditions_of_its_batch_mates(network: LatentDenoise
         assert torch.equal(sample(network, noise[cells], conditions.rows(cells), solver_steps=2), whole[cells])
 
 
-def test_gradients_pass_where_they_are_asked_for(network: LatentDenoiser) -> None:
+def test_gradients_pass_where_they_are_requested(network: LatentDenoiser) -> None:
     z_t = torch.randn(3, 41, requires_grad=True)
     network.condition_on(conditions_of(network, 3))(z_t, T).sum().backward()  # type: ignore[no-untyped-call]
     assert z_t.grad is not None

@@ -78,20 +78,20 @@ def test_counts_alone_cannot_be_encoded(embedded: ad.AnnData) -> None:
         latent.encode(open_source(embedded, obsm_key="X_pca").rows(np.arange(2)))
 
 
-def test_a_missing_embedding_is_told_with_those_that_are_there(embedded: ad.AnnData) -> None:
+def test_a_missing_embedding_is_reported_with_those_that_are_there(embedded: ad.AnnData) -> None:
     with pytest.raises(
         UnknownNameError, match=r"has no 'X_pac', .* it has \['X_pca'\]. Compute .* Did you mean 'X_pca'"
     ):
         open_source(embedded, obsm_key="X_pac")
 
 
-def test_gaps_in_an_embedding_are_told(embedded: ad.AnnData) -> None:
+def test_gaps_in_an_embedding_are_reported(embedded: ad.AnnData) -> None:
     embedded.obsm["X_pca"][[3, 9], 1] = [np.nan, np.inf]
     with pytest.raises(SettingError, match=r"holds NaN or infinite values in 2 of 60 cells; expected finite .* Leave"):
         open_source(embedded, obsm_key="X_pca")
 
 
-def test_an_embedding_without_columns_is_told(embedded: ad.AnnData) -> None:
+def test_an_embedding_without_columns_is_reported(embedded: ad.AnnData) -> None:
     embedded.obsm["none"] = np.empty((60, 0))
     with pytest.raises(SettingError, match=r"has shape \(60, 0\) .*; expected numbers, .* Choose another"):
         open_source(embedded, obsm_key="none")

@@ -90,7 +90,7 @@ def test_the_decoder_learns_what_latents_say_of_counts(model: CellGenerator, emb
     assert ((observed - fractions) ** 2).sum() < 0.9 * constant
 
 
-def test_generated_cells_have_the_genes_of_the_training_cells_and_the_sizes_asked_for(model: CellGenerator) -> None:
+def test_generated_cells_have_the_genes_of_the_training_cells_and_the_sizes_requested(model: CellGenerator) -> None:
     made = _generated(model)
     assert list(made.var_names) == list(model.genes)
     sized = model.generate(5, library_size=77, progress=False)

@@ -113,7 +113,7 @@ def test_a_missing_file_is_named(similarity_folder: Path, name: str) -> None:
         SCimilarity(similarity_folder)
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(
         ModelFolderError, match=r"is not a folder; expected one written by SCimilarity.* Check the path"
     ):
@@ -169,7 +169,7 @@ def _list_of_sizes(folder: Path) -> None:
         (_list_of_sizes, "`layer_sizes.json` holds a list"),
     ],
 )
-def test_another_layout_is_told(similarity_folder: Path, change: Callable[[Path], None], words: str) -> None:
+def test_another_layout_is_reported(similarity_folder: Path, change: Callable[[Path], None], words: str) -> None:
     change(similarity_folder)
     with pytest.raises(ModelFolderError, match=rf"{words}.*; expected the layout.* Copy the whole folder"):
         SCimilarity(similarity_folder)
@@ -194,13 +194,13 @@ def test_code_in_a_checkpoint_is_not_run(similarity_folder: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("held", [b"", b"junk", b"PK\x03\x04"])
-def test_a_damaged_checkpoint_is_told(similarity_folder: Path, held: bytes) -> None:
+def test_a_damaged_checkpoint_is_reported(similarity_folder: Path, held: bytes) -> None:
     (similarity_folder / "encoder.ckpt").write_bytes(held)
     with pytest.raises(ModelFolderError, match=r"cannot be read as weights .* Copy it again, or write it anew"):
         SCimilarity(similarity_folder)
 
 
-def test_a_checkpoint_of_something_else_is_told(similarity_folder: Path) -> None:
+def test_a_checkpoint_of_something_else_is_reported(similarity_folder: Path) -> None:
     torch.save([1, 2], similarity_folder / "encoder.ckpt")
     with pytest.raises(ModelFolderError, match=r"`encoder.ckpt` in .* holds a list; expected the weights"):
         SCimilarity(similarity_folder)

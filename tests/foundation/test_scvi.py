@@ -140,7 +140,7 @@ def test_models_that_cannot_be_read_are_refused(save_scvi: Saver, settings: dict
         ScviModel(folder)
 
 
-def test_other_covariates_are_told(save_scvi: Saver) -> None:
+def test_other_covariates_are_reported(save_scvi: Saver) -> None:
     folder, _ = save_scvi(("x", "y"))
     held = torch.load(folder / "model.pt", weights_only=False)
     key = "decoder.px_decoder.fc_layers.Layer 0.0.weight"
@@ -156,7 +156,7 @@ def test_a_batch_that_is_not_there_gets_a_guess(save_scvi: Saver) -> None:
         ScviModel(folder, batch="donor1")
 
 
-def test_an_incomplete_file_is_told(save_scvi: Saver) -> None:
+def test_an_incomplete_file_is_reported(save_scvi: Saver) -> None:
     folder, _ = save_scvi()
     torch.save({"model_state_dict": {}}, folder / "model.pt")
     with pytest.raises(ModelFolderError, match=r"`model.pt` lacks 'attr_dict'; expected"):

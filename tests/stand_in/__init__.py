@@ -23,7 +23,7 @@ def pytest_configure() -> None:
         cpp_extension.load(NAME, [str(Path(__file__).parent / "device.cpp")], extra_cflags=["-O1"])
     torch.utils.rename_privateuse1_backend(NAME)  # type: ignore[attr-defined]
     device = ModuleType(f"torch.{NAME}")
-    told = {
+    functions = {
         "is_available": lambda: True,
         "is_initialized": lambda: True,
         "is_bf16_supported": lambda: True,
@@ -34,7 +34,7 @@ def pytest_configure() -> None:
         "get_amp_supported_dtype": lambda: [torch.bfloat16],
         "manual_seed_all": lambda _seed: None,
     }
-    for name, call in told.items():
+    for name, call in functions.items():
         setattr(device, name, call)
     torch._register_device_module(NAME, device)  # type: ignore[no-untyped-call]
     torch.utils.generate_methods_for_privateuse1_backend()  # type: ignore[attr-defined]
