@@ -135,7 +135,7 @@ def test_the_methods_of_a_generator_take_these_arguments(method: str) -> None:
 
 
 def test_guidance_takes_these_arguments() -> None:
-    assert _names(scdiffuse.Guidance) == ["scale", "toward", "away", "interval", "composition"]
+    assert _names(scdiffuse.Guidance) == ["scale", "toward", "away", "interval", "composition", "guides"]
 
 
 @pytest.mark.parametrize("name", scdiffuse.__all__)

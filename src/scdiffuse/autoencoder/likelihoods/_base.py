@@ -66,10 +66,12 @@ class CountLikelihood(nn.Module, ABC):
 
         Parameters
         ----------
-        logits, cells, outliers
+        logits, cells
             As in `nll_per_cell`.
         weights
             Weight of each cell, shape ``(B,)``, not differentiable.
+        outliers
+            As in `nll_per_cell`.
 
         Returns
         -------

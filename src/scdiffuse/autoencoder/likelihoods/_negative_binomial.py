@@ -79,10 +79,12 @@ class NegativeBinomial(CountLikelihood):
 
         Parameters
         ----------
-        logits, cells, outliers
+        logits, cells
             As in `nll_per_cell`.
         weights
             Weight of each cell, shape ``(B,)``, not differentiable.
+        outliers
+            As in `nll_per_cell`.
 
         Returns
         -------
