@@ -46,7 +46,7 @@ def test_an_existing_file_is_refused_before_work(tmp_path: Path) -> None:
         pytest.fail("the block ran")
 
 
-def test_a_folder_replaces_a_saved_model_only_when_told(tmp_path: Path) -> None:
+def test_a_folder_replaces_a_saved_model_only_on_request(tmp_path: Path) -> None:
     for word in ("first", "second"):
         with atomic_folder(tmp_path / "model", overwrite=True) as partial:
             (partial / "config.json").write_text(word)

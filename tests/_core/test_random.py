@@ -95,7 +95,7 @@ def test_generators_of_cells_are_uniform_across_cells() -> None:
     assert stats.kstest(firsts, "uniform").pvalue > 0.01
 
 
-def test_cells_are_apart_where_they_shall_be_different_things() -> None:
+def test_cells_of_different_requests_have_different_noise() -> None:
     cells, nothing = np.arange(50), np.full((50, 2), np.nan)
     np.testing.assert_array_equal(noise_ids_of(cells, nothing), cells)
     asked = [(0.0, np.nan), (1.0, np.nan), (np.nan, 0.0), (np.nan, 1.0), (0.0, 1.0), (1.0, 0.0), (0.5, -3.25)]

@@ -160,7 +160,7 @@ def test_counts_elsewhere_are_found_by_layer(adata: ad.AnnData, tmp_path: Path) 
         open_source(tmp_path / "shards", layer="counts")
 
 
-def test_what_is_there_is_replaced_only_when_asked_and_only_if_it_is_shards(file: Path, tmp_path: Path) -> None:
+def test_only_shards_are_overwritten_and_only_on_request(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     shard(file, out, progress=False)
     with pytest.raises(OutputExistsError, match="already exists"):

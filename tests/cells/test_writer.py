@@ -118,7 +118,7 @@ def test_a_folder_that_may_not_be_written_is_reported(tmp_path: Path, monkeypatc
         H5adWriter(tmp_path / "x.h5ad", VAR).__enter__()
 
 
-def test_an_existing_file_is_kept_unless_told(tmp_path: Path) -> None:
+def test_an_existing_file_is_kept_unless_overwritten(tmp_path: Path) -> None:
     (tmp_path / "x.h5ad").write_text("precious")
     with pytest.raises(OutputExistsError, match=r"already exists"):
         H5adWriter(tmp_path / "x.h5ad", VAR).__enter__()

@@ -36,7 +36,7 @@ SHAPES: list[tuple[tuple[str, ...], bool]] = [(("x",), True), (("x", "y"), True)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_latents_and_shares_are_those_of_the_saved_networks(
+def test_latents_and_fractions_are_those_of_the_saved_networks(
     save_scvi: Saver, adata: ad.AnnData, known_counts: Tensor, shape: tuple[tuple[str, ...], bool]
 ) -> None:
     batches, norm = shape
@@ -52,7 +52,7 @@ def test_latents_and_shares_are_those_of_the_saved_networks(
     np.testing.assert_allclose(latent.likelihood.log_inverse_dispersion, network.px_r.detach(), rtol=1e-6)
 
 
-def test_without_a_choice_shares_are_the_mean_over_batches(save_scvi: Saver, adata: ad.AnnData) -> None:
+def test_without_a_choice_fractions_are_the_mean_over_batches(save_scvi: Saver, adata: ad.AnnData) -> None:
     folder, network = save_scvi(("x", "y"))
     latent, _ = _opened(ScviModel(folder), adata)
     z = torch.randn(7, 3, generator=torch.Generator().manual_seed(0))

@@ -102,7 +102,7 @@ def test_pure_noise_leaves_the_fractions(classifier: LabelClassifier) -> None:
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-def test_the_slope_in_pure_noise_leads_to_the_centre_of_the_label(classifier: LabelClassifier) -> None:
+def test_the_gradient_in_pure_noise_leads_to_the_mean_of_the_label(classifier: LabelClassifier) -> None:
     """There the exact slope by u is the centre of the label less that of all cells."""
     u = torch.zeros(3, 3).double().requires_grad_()
     theta = torch.tensor(math.pi / 2).double()
