@@ -11,6 +11,7 @@ import math
 import signal
 import tempfile
 import time
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,7 @@ MORE_SCORES = [
     "ilisi", "membership_density", "centroid_distance", "centroid_cosine", "knn_auc",
 ]  # fmt: skip
 """Beside those that are measured unasked."""
+DETAILS = ("numbers", "tensors")
 _GUIDANCE = frozenset(one.name for one in fields(scd.Guidance))
 
 
@@ -189,6 +191,22 @@ class Digests:
         if key in self.digests:
             raise KeyError(key)
         self.digests[key] = _hash(*parts)
+
+
+def differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """List the keys whose digests differ, with what helps to see why."""
+    ours, theirs, found = now["digests"], before["digests"], []
+    for key in sorted(ours.keys() | theirs.keys()):
+        if ours.get(key) == theirs.get(key):
+            continue
+        found.append(f"{key}: {theirs.get(key, 'missing')} before, {ours.get(key, 'missing')} now")
+        for part in DETAILS:
+            one, other = (tree.get(part, {}).get(key, {}) for tree in (now, before))
+            new_parts, old_parts = (Counter(held.values() if isinstance(held, dict) else held) for held in (one, other))
+            if one and other and new_parts != old_parts:
+                lost, gained = list(old_parts - new_parts)[:6], list(new_parts - old_parts)[:6]
+                found.append(f"    {part}: {lost} before, {gained} now")
+    return found
 
 
 def _hash(*parts: str | bytes) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from benchmarks.digests import Digests, call
+from benchmarks.digests import Digests, call, differences
 from benchmarks.records import Store
 from benchmarks.studies import digests
 from benchmarks.study import Context
@@ -31,8 +31,8 @@ def of_cells(*, change: bool = False) -> dict[str, Any]:
 
 
 def test_equal_cells_have_equal_digests_and_a_count_more_changes_one() -> None:
-    assert digests.differences(of_cells(), of_cells()) == []
-    lines = digests.differences(of_cells(change=True), of_cells())
+    assert differences(of_cells(), of_cells()) == []
+    lines = differences(of_cells(change=True), of_cells())
     assert [line.split(": ")[:2] for line in lines if not line.startswith(" ")] == [
         ["scores", lines[0].split(": ")[1]],
         ["toy", "counts"],
@@ -41,7 +41,7 @@ def test_equal_cells_have_equal_digests_and_a_count_more_changes_one() -> None:
 
 
 def test_a_key_that_is_missing_is_a_difference() -> None:
-    assert digests.differences({"digests": {}}, {"digests": {"a": "1"}}) == ["a: 1 before, missing now"]
+    assert differences({"digests": {}}, {"digests": {"a": "1"}}) == ["a: 1 before, missing now"]
 
 
 def test_parts_of_guidance_become_one_argument() -> None:
