@@ -196,10 +196,11 @@ def test_guidance_on_a_number_moves_between_its_neighbours(telling: CellGenerato
             SettingError,
             "`toward` gives 'organ' 2 values for 5 cells; give one value",
         ),
-        (
+        pytest.param(
             {"toward": {"organ": {"B", "T"}}},
             ConditionError,
             "`toward` gives 'organ' several values; expected one label",
+            id="several labels in a set",  # whose order would change the name
         ),
         ({"toward": {"organ": ("B", -1.0)}}, SettingError, "`toward` 'organ' must be 0 or more, got -1.0"),
         ({"toward": {"organ": ("B", float("inf"))}}, SettingError, "`toward` 'organ' must be 0 or more, got inf"),
