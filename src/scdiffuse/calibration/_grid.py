@@ -147,14 +147,11 @@ class ConditionGrid:
         Places, whose numbers count eighths of a step, with weights that sum to 1; a position on a place has that alone.
         """
         n = len(position) - len(self.values)
-        sides: list[list[tuple[int, float]]] = [[(int(code), 1.0)] for code in position[:n]]
+        numbers = []
         for at in position[n:] * _BETWEEN:
             low = int(np.rint(at)) if abs(at - np.rint(at)) < _ON_GRID else int(np.floor(at))
-            share = float(at - low) if at - low > _ON_GRID else 0.0
-            sides.append([(low, 1.0 - share), *([(low + 1, share)] if share else [])])
-        return [
-            (tuple(at for at, _ in corner), math.prod(weight for _, weight in corner)) for corner in product(*sides)
-        ]
+            numbers.append((low, float(at - low) if at - low > _ON_GRID else 0.0))
+        return _around([int(code) for code in position[:n]], numbers)
 
     def place_of(self, row: int) -> list[int]:
         """Return the place of a combination, a row of `seen`."""
@@ -164,15 +161,11 @@ class ConditionGrid:
     def corners(self, place: Sequence[int]) -> Corners:
         """Find the combinations around a place, one of those that `places` returned."""
         n = len(place) - len(self.values)
-        sides: list[list[tuple[int, float]]] = [[(code, 1.0)] for code in place[:n]]
-        shares = [at % _BETWEEN / _BETWEEN for at in place[n:]]
-        for at, share in zip(place[n:], shares, strict=True):
-            low = at // _BETWEEN
-            sides.append([(low, 1.0 - share), *([(low + 1, share)] if share else [])])
-        found = list(product(*sides))
-        codes = np.array([[code for code, _ in corner] for corner in found], dtype=np.int64)
-        weights = np.array([math.prod(share for _, share in corner) for corner in found])
-        return Corners(codes, weights, max((4 * share * (1 - share) for share in shares), default=0.0))
+        numbers = [(at // _BETWEEN, at % _BETWEEN / _BETWEEN) for at in place[n:]]
+        found = _around(place[:n], numbers)
+        codes = np.array([corner for corner, _ in found], dtype=np.int64)
+        weights = np.array([weight for _, weight in found])
+        return Corners(codes, weights, max((4 * share * (1 - share) for _, share in numbers), default=0.0))
 
     def find(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Find combinations, shape ``(U, C)``, among those `seen`; -1 where they were not trained."""
@@ -187,3 +180,10 @@ class ConditionGrid:
             for at, grid in zip(place[n:], self.values, strict=True)
         ]
         return ConditionTable(np.array([place[:n]], dtype=np.int64), np.array([values], dtype=np.float32))
+
+
+def _around(labels: Sequence[int], numbers: Sequence[tuple[int, float]]) -> list[tuple[tuple[int, ...], float]]:
+    """List the points around a position with weights that sum to 1, given the point below each number and the rest."""
+    sides: list[list[tuple[int, float]]] = [[(code, 1.0)] for code in labels]
+    sides += [[(low, 1.0 - rest), *([(low + 1, rest)] if rest else [])] for low, rest in numbers]
+    return [(tuple(at for at, _ in corner), math.prod(weight for _, weight in corner)) for corner in product(*sides)]

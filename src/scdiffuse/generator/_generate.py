@@ -14,6 +14,7 @@ from scdiffuse._core.processes import Processes
 from scdiffuse._core.resources import explain_memory
 from scdiffuse.diffusion import SolverName
 from scdiffuse.generator._base import GeneratorBase
+from scdiffuse.generator._checks import require_batch_size
 from scdiffuse.sampling import Guidance, LibrarySize, Request, Scale, gather, write_together
 
 __all__ = ["GenerateMixin"]
@@ -93,6 +94,7 @@ class GenerateMixin(GeneratorBase):
             A number lies outside of what was measured.
         """
         model = self._fitted("generate")
+        require_batch_size(batch_size)
         request = Request(
             n_cells=n_cells,
             where=where,

@@ -35,11 +35,6 @@ class Request:
     solver: SolverName | None = None
     batch_size: int = 4096
 
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            msg = f"`batch_size` must be at least 1, got {self.batch_size}; 4096 suits most machines."
-            raise SettingError(msg)
-
     def plan(self, model: FittedModel) -> GenerationPlan:
         """Check the request and decide what it leaves open.
 
