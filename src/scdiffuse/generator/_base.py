@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,15 @@ class GeneratorBase:
         self._model = model
         self._max_epochs: int | None = None
         self._scores: Json | None = None
+
+    @classmethod
+    def _from_model(cls, model: FittedModel, *, history: History, was_stopped: bool, max_epochs: int | None) -> Self:
+        """Build a generator without cells to fit, past the constructor of `CellGenerator`, which reads cells."""
+        generator = cls.__new__(cls)
+        GeneratorBase.__init__(generator, model.metadata, model=model)
+        generator.history, generator.was_stopped = history, was_stopped
+        generator.seed, generator._max_epochs = model.seed, max_epochs
+        return generator
 
     @property
     def conditions(self) -> Conditions:

@@ -82,7 +82,6 @@ class DistillMixin(GeneratorBase):
                 seed=seed,
                 progress=progress,
             )
-        faster = type(self).__new__(type(self))
         own = FittedModel(
             networks=model.networks,
             metadata=model.metadata,
@@ -90,7 +89,6 @@ class DistillMixin(GeneratorBase):
             classifiers=dict(model.classifiers),
             distilled=sampler,
         )
-        GeneratorBase.__init__(faster, self._metadata, model=own)
-        faster.history, faster.was_stopped = dict(self.history), self.was_stopped
-        faster.seed, faster._max_epochs = self.seed, self._max_epochs
-        return faster
+        return type(self)._from_model(
+            own, history=dict(self.history), was_stopped=self.was_stopped, max_epochs=self._max_epochs
+        )

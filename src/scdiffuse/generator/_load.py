@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from scdiffuse._core.resources import require_device
-from scdiffuse.generator._base import GeneratorBase
 from scdiffuse.generator._generator import CellGenerator
 from scdiffuse.model import read_folder
 
@@ -35,10 +34,11 @@ def load(folder: str | Path, *, device: str = "cpu") -> CellGenerator:
     """
     require_device(device)
     saved = read_folder(Path(folder))
-    generator = CellGenerator.__new__(CellGenerator)  # its constructor reads cells, which a folder does not hold
-    GeneratorBase.__init__(generator, saved.model.metadata, model=saved.model.to(device))
-    generator.history = saved.history
-    generator.was_stopped = bool(saved.config.get("stopped", not saved.config["finished"]))
-    generator.seed, generator._max_epochs = saved.config["seed"], saved.config["max_epochs"]
+    generator = CellGenerator._from_model(
+        saved.model.to(device),
+        history=saved.history,
+        was_stopped=bool(saved.config.get("stopped", not saved.config["finished"])),
+        max_epochs=saved.config["max_epochs"],
+    )
     generator._scores = saved.config.get("scores")
     return generator
