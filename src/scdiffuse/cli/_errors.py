@@ -6,10 +6,8 @@ import errno
 import shlex
 from collections.abc import Callable, Sequence
 
-import typer
-
 from scdiffuse._core.errors import LostProcessError, UserError
-from scdiffuse.cli._messages import show
+from scdiffuse.cli._messages import show, show_failure
 
 __all__ = ["LOST", "STOPPED", "show_error"]
 
@@ -44,8 +42,7 @@ def show_error(
         show("Stopped.")
         return STOPPED
     text, code = _explain(error, less_memory, translate)
-    typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-    typer.echo(text, err=True)
+    show_failure(text)
     if code == _FAULT:
         again = shlex.join(["scdiffuse", "--debug", *words])
         show(f"This is a fault of scdiffuse, not yours. Please report it with the output of:\n  {again}")

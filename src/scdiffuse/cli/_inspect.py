@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scdiffuse._core.errors import DataFileError, SettingError, UserError
-from scdiffuse.cli._messages import show_json
+from scdiffuse._core.text import one_line
+from scdiffuse.cli._messages import show_json, show_result
 from scdiffuse.cli._options import AsJson
 from scdiffuse.cli._where import read_where
 
@@ -56,7 +57,7 @@ def inspect(
     if as_json:
         show_json(found)
     else:
-        typer.echo(text)
+        show_result(text)
 
 
 def inspect_model(path: Path) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def inspect_model(path: Path) -> dict[str, Any]:
 
     model = load(path)
     metadata: dict[str, Any] = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
-    lines = [model.summary(), f"Genes: {', '.join(model.genes[:5])}, ..."]
+    lines = [model.summary(), f"Genes: {', '.join(map(one_line, model.genes[:5]))}, ..."]
     for stage, points in model.history.items():
         if points:
             lines.append(f"Fit of the {stage}: {points[-1][0]:,} steps, validation loss {points[-1][2]:.4g}")
@@ -255,10 +256,10 @@ def _describe(found: dict[str, Any]) -> str:
     if found["conditions"]:
         lines.append("Columns that can be conditions (--condition):")
     for name, labels in found["conditions"].items():
-        lines.append(f"  {name}: {', '.join(f'{label} ({n:,})' for label, n in labels.items())}")
+        lines.append(f"  {one_line(name)}: {', '.join(f'{one_line(label)} ({n:,})' for label, n in labels.items())}")
     if found["continuous"]:
         lines.append("Columns with numbers (--continuous):")
-    lines += [f"  {name}: {low:g} to {high:g}" for name, (low, high) in found["continuous"].items()]
+    lines += [f"  {one_line(name)}: {low:g} to {high:g}" for name, (low, high) in found["continuous"].items()]
     if found["problems"]:
         lines.append("Problems:")
         lines += [f"  - {problem}" for problem in found["problems"]]

@@ -6,9 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from scdiffuse.cli._messages import show, show_json
+from scdiffuse.cli._messages import show, show_json, show_result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +34,7 @@ def show_report(report: Report, output: Path | None, *, as_json: bool, overwrite
         show_json(report.to_json())
     else:
         _show_table(report.table())
-        typer.echo(repr(report))
+        show_result(repr(report))
     if output is not None:
         report.save(output, overwrite=overwrite)
         show(f"Report: {output}")

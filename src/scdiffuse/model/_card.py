@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scdiffuse._core.text import one_line
 from scdiffuse.model._classifier_card import classifier_lines, classifier_table
+from scdiffuse.model._markdown import as_markdown
 from scdiffuse.model._metadata import DistillationRecord, Json, ModelRecord, WarmStartRecord
 
 __all__ = ["write_card", "write_summary"]
@@ -56,10 +58,10 @@ def write_summary(record: ModelRecord) -> str:
     if record["stopped"]:
         lines.append("The fit was stopped early: this is what was learnt until then.")
     for name, labels in data["labels"].items():
-        shown = [f"{label} ({n:,})" for label, n in list(labels.items())[:_MOST_LABELS]]
+        shown = [f"{one_line(label)} ({n:,})" for label, n in list(labels.items())[:_MOST_LABELS]]
         more = f" and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
-        lines.append(f"{name}: {', '.join(shown)}{more}")
-    lines += [f"{name}: {low:g} to {high:g}" for name, (low, high) in data["ranges"].items()]
+        lines.append(f"{one_line(name)}: {', '.join(shown)}{more}")
+    lines += [f"{one_line(name)}: {low:g} to {high:g}" for name, (low, high) in data["ranges"].items()]
     lines += classifier_lines(record["classifiers"]) + _distilled(record["distilled"])
     return "\n".join(lines)
 
@@ -106,7 +108,7 @@ def write_card(record: ModelRecord) -> str:
     record
         What is known of the fitted model.
     """
-    summary = write_summary(record).replace("\n", "\n\n")
+    summary = "\n\n".join(map(as_markdown, write_summary(record).splitlines()))
     curves = "\n\n".join(_curve(stage, points) for stage, points in record["history"].items() if points)
     return _PAGE.format(
         summary=summary,
@@ -118,15 +120,15 @@ def write_card(record: ModelRecord) -> str:
 
 def _curve(stage: str, points: Sequence[Sequence[float]]) -> str:
     rows = "\n".join(f"| {step:.0f} | {train:.4g} | {held:.4g} |" for step, train, held in points)
-    return f"{stage}\n\n| step | training loss | validation loss |\n|---|---|---|\n{rows}"
+    return f"{as_markdown(stage)}\n\n| step | training loss | validation loss |\n|---|---|---|\n{rows}"
 
 
 def _scores(scores: Json | None) -> str:
     if not scores:
         return "Not evaluated. `scdiffuse evaluate` compares generated cells with held-out real ones."
     rows = [
-        f"| {name} | {_number(found.get('value'))} | {_number(found.get('reference'))} | "
-        + ", ".join(f"{other} {_number(value)}" for other, value in (found.get("baselines") or {}).items())
+        f"| {as_markdown(name)} | {_number(found.get('value'))} | {_number(found.get('reference'))} | "
+        + ", ".join(f"{as_markdown(other)} {_number(value)}" for other, value in (found.get("baselines") or {}).items())
         + f" | {_number(found.get('normalised'))} |"
         for name, found in scores["metrics"].items()
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from scdiffuse._core.text import one_line
+from scdiffuse.model._markdown import as_markdown
 from scdiffuse.model._metadata import ClassifierRecord
 
 __all__ = ["classifier_lines", "classifier_table"]
@@ -35,7 +37,8 @@ def classifier_table(classifiers: Mapping[str, ClassifierRecord]) -> str:
     times = list(next(iter(classifiers.values()))["accuracy"])
     head = f"| classifier | measure | {' | '.join(f't = {time}' for time in times)} | chance | held-out cells |"
     rows = [
-        f"| {name} | {_measure(record)} | {' | '.join(f'{value:.2f}' for value in record['accuracy'].values())} | "
+        f"| {as_markdown(name)} | {_measure(record)} | "
+        f"{' | '.join(f'{value:.2f}' for value in record['accuracy'].values())} | "
         f"{record['chance']:.2f} | {record['n_held_out']:,} |"
         for name, record in classifiers.items()
     ]
@@ -54,9 +57,9 @@ def _line(name: str, record: ClassifierRecord) -> str:
     else:
         labels = list(record["labels"])
         more = f" and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
-        known = ", ".join(labels[:_MOST_LABELS]) + more
+        known = ", ".join(map(one_line, labels[:_MOST_LABELS])) + more
     value = record["accuracy"]
     return (
-        f"Classifier {name}: {known}; {record['n_cells']:,} cells; {_measure(record)} {value['0.0']:.2f}"
+        f"Classifier {one_line(name)}: {known}; {record['n_cells']:,} cells; {_measure(record)} {value['0.0']:.2f}"
         f" without noise, {value['0.4']:.2f} at t = 0.4, {value['0.8']:.2f} at 0.8, {record['chance']:.2f} by chance."
     )
