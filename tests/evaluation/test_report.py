@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser import needs_chromium, open_page
 
 from scdiffuse._core.errors import OutputExistsError
 from scdiffuse.evaluation import Report, evaluate
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NAMES = ("boosting_pcs_auc", "energy", "coverage", "variance_error", "within_label_correlation_slope", "composition")
-
-
-WATCH = """<script>addEventListener("load", () => {
-const names = performance.getEntriesByType("resource").map(entry => entry.name);
-const asked = names.filter(name => !name.startsWith("data:"));
-document.body.dataset.asked = JSON.stringify(asked); });</script>"""
-
-
-def open_page(text: str, folder: Path) -> tuple[list[str], str, str]:
-    """Open a page and give what it asked the network for, its DOM, and the browser's log."""
-    watched = folder / "watched.html"
-    watched.write_text(text + WATCH, encoding="utf-8")
-    done = subprocess.run(
-        [
-            str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-            "--host-resolver-rules=MAP * ~NOTFOUND", "--no-first-run", "--enable-logging=stderr",
-            f"--user-data-dir={folder / 'profile'}", "--dump-dom", watched.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    found = re.search(r'data-asked="([^"]*)"', done.stdout)
-    assert found, "the page did not finish loading"
-    return json.loads(html.unescape(found.group(1))), done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -130,17 +104,17 @@ def test_a_page_is_not_overwritten_by_default(report: Report, page: Path) -> Non
         report.save(page)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+@needs_chromium
 def test_chromium_opens_the_page_without_errors_or_requests(page: Path, tmp_path: Path) -> None:
-    asked, dom, log = open_page(page.read_text(encoding="utf-8"), tmp_path)
-    assert asked == []
-    assert "No cell of rare" in dom
-    assert "CONSOLE" not in log
+    opened = open_page(page.read_text(encoding="utf-8"), tmp_path)
+    assert opened.asked == []
+    assert "No cell of rare" in opened.dom
+    assert not opened.complained
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+@needs_chromium
 def test_the_browser_check_would_notice_requests_and_errors(tmp_path: Path) -> None:
     text = '<body><img src="http://example.org/pixel.png"><script>console.error("spoilt")</script></body>'
-    asked, _, log = open_page(text, tmp_path)
-    assert asked == ["http://example.org/pixel.png"]
-    assert "CONSOLE" in log
+    opened = open_page(text, tmp_path)
+    assert opened.asked == ["http://example.org/pixel.png"]
+    assert opened.complained

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["one_line", "printable"]
+__all__ = ["figure_label", "one_line", "printable"]
 
 _UNSAFE = {"Cc", "Cs", "Zl", "Zp"}
 """Categories of Unicode that act on a terminal or break lines, and halves of characters, which no file can hold."""
@@ -30,6 +30,30 @@ def one_line(text: object) -> str:
     T\x1b[31m cell\n
     """
     return _escape(str(text), kept="")
+
+
+def figure_label(name: object, *, most: int = 60) -> str:
+    r"""Write a name for a figure of matplotlib, where it is no formula and never left out of a legend.
+
+    Parameters
+    ----------
+    name
+        A label, or the name of a gene or branch.
+    most
+        Number of characters from which on it is cut.
+
+    Returns
+    -------
+    The name as in `one_line`, with its dollar signs escaped.
+
+    Examples
+    --------
+    >>> print(figure_label("IC$_{50}$ of a long name", most=12))
+    IC\$_{50}\$...
+    """
+    line = one_line(name)
+    short = line if len(line) <= most else line[: most - 3] + "..."
+    return (" " if short.startswith("_") else "") + short.replace("$", r"\$")
 
 
 def printable(text: str) -> str:

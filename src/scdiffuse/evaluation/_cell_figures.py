@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdiffuse._core.text import figure_label
 from scdiffuse.evaluation._embedding import joint_embedding
 from scdiffuse.metrics import SamplePair, gene_profile, log_normalise
 
@@ -188,11 +188,11 @@ def _typed(axes: Axes, places: NDArray[Any], *, labels: NDArray[np.str_], kinds:
         own = places[labels == kind]
         axes.scatter(
             own[:, 0], own[:, 1], s=12, c=_TYPE_COLOURS[number % len(_TYPE_COLOURS)], marker=_TYPE_SHAPES[number],
-            linewidths=0, alpha=0.8, rasterized=True, label=textwrap.shorten(kind, 24, placeholder="..."),
+            linewidths=0, alpha=0.8, rasterized=True, label=figure_label(kind, most=24),
         )  # fmt: skip
         if len(own) >= 15 and number < 8:
             axes.annotate(
-                textwrap.shorten(kind, 18, placeholder="..."), np.median(own, axis=0), fontsize=7, ha="center",
+                figure_label(kind, most=18), np.median(own, axis=0), fontsize=7, ha="center",
                 bbox={"boxstyle": "round,pad=.15", "fc": "white", "ec": "none", "alpha": 0.75},
             )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scdiffuse._core.text import figure_label
 from scdiffuse.evaluation._cell_figures import BLUE, GREEN, GREY, INK, ORANGE, Picture, draw_figure, new_canvas
 from scdiffuse.evaluation._formatting import GROUP_TITLES, format_number
 from scdiffuse.evaluation._report_types import LabelSizes, MetricRecord, MetricRecords
@@ -126,6 +127,7 @@ def _types(content: tuple[Mapping[str, MetricRecords], Mapping[str, LabelSizes]]
     names = sorted({name for scores in tested.values() for name in _two_sample_names(scores)})
     canvas, panels = new_canvas(len(names), height=1.1 + 0.3 * len(tested), width=9.2 if len(names) > 1 else 6.5)
     labels = sorted(tested, key=lambda label: -sizes[label]["real"])
+    shown = [f"{figure_label(label, most=40)} ({sizes[label]['real']})" for label in labels]
     for panel, name in zip(panels, names, strict=True):
         for place, label in enumerate(labels):
             if name in tested[label]:
@@ -138,7 +140,7 @@ def _types(content: tuple[Mapping[str, MetricRecords], Mapping[str, LabelSizes]]
             xlabel="AUC (.5: indistinguishable)",
         )
         panel.set_title(next(scores[name]["title"] for scores in tested.values() if name in scores))
-        panel.set_yticklabels([f"{label} ({sizes[label]['real']})" for label in labels] if panel is panels[0] else [])
+        panel.set_yticklabels(shown if panel is panels[0] else [])
     panels[0].barh([-9], [0], color=BLUE, label="generated")
     panels[0].plot([], [], color=INK, marker="|", ms=11, mew=2.5, ls="", label="other real cells (reference)")
     canvas.legend(loc="outside upper right", ncols=2, fontsize=8.5)

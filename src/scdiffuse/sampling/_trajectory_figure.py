@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.errors import SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.slots import OBSM_LATENT
+from scdiffuse._core.text import figure_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +83,7 @@ def _draw_paths(axes: Axes, latents: NDArray[np.float32], obs: pd.DataFrame) -> 
             axes.plot(path[:, 0], path[:, 1], color=colour, alpha=0.25, linewidth=0.8)
         states = obs["state"].to_numpy()
         means = np.array([plane[mine & (states == state)].mean(axis=0) for state in np.unique(states)])
-        axes.plot(means[:, 0], means[:, 1], color=colour, linewidth=2.2, marker=".", label=str(branch))
+        axes.plot(means[:, 0], means[:, 1], color=colour, linewidth=2.2, marker=".", label=figure_label(branch))
         axes.plot(*means[-1], color=colour, marker="^", markersize=9, markeredgecolor="black")
         axes.plot(*means[0], color="white", marker="o", markersize=8, markeredgecolor="black", zorder=5)
     axes.set(
@@ -103,6 +104,6 @@ def _draw_genes(
         for at, gene in enumerate(genes):
             label = gene if obs["branch"].nunique() == 1 else f"{gene}, {branch}"
             colour, style = _COLOURS[at % len(_COLOURS)], _LINES[line % len(_LINES)]
-            axes.plot(means.index, means[gene], label=label, marker=".", color=colour, linestyle=style)
+            axes.plot(means.index, means[gene], label=figure_label(label), marker=".", color=colour, linestyle=style)
     axes.set(xlabel="weight of the target", ylabel="mean of log(1 + counts per 10,000)")
     axes.legend(frameon=False)
