@@ -68,3 +68,46 @@ def test_a_download_is_verified_and_says_where_it_is_from(
     assert "10x Genomics" in cells.uns["source"]
     assert str(asked["known_hash"]).startswith("sha256:")
     assert asked["path"] == tmp_path
+
+
+def _log2_ratio(cells: ad.AnnData, marks: np.ndarray, genes: np.ndarray) -> np.ndarray:
+    means = [np.asarray(cells[rows].X[:, genes].mean(axis=0)).ravel() for rows in (marks, ~marks)]
+    return np.log2(means[0] / means[1])
+
+
+@pytest.mark.parametrize(
+    ("column", "label", "others"), [("condition", "stimulated", {}), ("batch", "b2", {}), ("day", 3.0, {1.0, 2.0})]
+)
+def test_planted_effects_have_the_size_that_is_stated(column: str, label: object, others: set[float]) -> None:
+    cells = datasets.pbmc68k_planted()
+    check_counts(cells)
+    cells = cells[~cells.obs[column].isin(others)]
+    truth = cells.var[f"log2_fold_{column}"].to_numpy()
+    measured = _log2_ratio(cells, (cells.obs[column] == label).to_numpy(), np.flatnonzero(truth))
+    planted = truth[truth != 0]
+    assert len(planted) == 60
+    assert np.corrcoef(measured, planted)[0, 1] > 0.95
+    assert np.polyfit(planted, measured, 1)[0] == pytest.approx(1.0, abs=0.08)
+
+
+def test_each_column_changes_genes_of_its_own_and_no_other_counts() -> None:
+    before, after = datasets.pbmc68k(), datasets.pbmc68k_planted()
+    changed = (after.var != 0).sum(axis=1).to_numpy()
+    assert changed.max() == 1
+    assert (before.X[:, changed == 0] != after.X[:, changed == 0]).nnz == 0
+    plain = ((after.obs["condition"] == "control") & (after.obs["day"] == 0) & (after.obs["batch"] == "b1")).to_numpy()
+    assert plain.sum() > 30
+    assert (before.X[plain] != after.X[plain]).nnz == 0
+
+
+def test_planted_effects_follow_from_the_seed() -> None:
+    first, again, other = (datasets.pbmc68k_planted(seed=seed) for seed in (0, 0, 1))
+    assert (first.X != again.X).nnz == 0
+    assert not (first.obs["batch"] == other.obs["batch"]).all()
+
+
+def test_assignments_are_even_within_types() -> None:
+    obs = datasets.pbmc68k_planted().obs
+    sizes = obs[obs["cell_type"] == "Dendritic"].value_counts(["condition", "day", "batch"])
+    assert len(sizes) == 16
+    assert sizes.max() - sizes.min() <= 1

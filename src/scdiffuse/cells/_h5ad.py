@@ -9,8 +9,9 @@ import pandas as pd
 
 from scdiffuse._core.errors import CountsError, DataFileError, UnknownNameError, did_you_mean
 from scdiffuse.cells._rows import Stored
+from scdiffuse.cells._structure import reading
 
-__all__ = ["label", "matrix_element", "open_h5ad", "read_frame"]
+__all__ = ["label", "list_layers", "matrix_element", "open_h5ad", "read_frame"]
 
 
 def label(element: h5py.Group | h5py.Dataset, kind: str, version: str) -> None:
@@ -50,9 +51,10 @@ def open_h5ad(path: Path) -> h5py.File:
         raise DataFileError(msg + did_you_mean(path.name, others))
     try:
         file = h5py.File(path, "r")
-    except OSError as error:
+    except (OSError, RuntimeError, KeyError) as error:  # h5py reports damaged headers as any of these
         raise DataFileError(_unreadable(path, error)) from error
-    missing = [name for name in ("obs", "var") if name not in file]
+    with reading(f"{str(path)!r}"):
+        missing = [name for name in ("obs", "var") if name not in file]
     if missing:
         file.close()
         msg = (
@@ -84,16 +86,24 @@ def matrix_element(file: Stored, layer: str | None) -> Stored:
     CountsError
         The file has no `X`.
     """
-    known = sorted(file["layers"]) if "layers" in file else []
+    known = list_layers(file)
     if layer is None and "X" in file:
-        return file["X"]
+        with reading(f"`X` of {_where(file)!r}"):
+            return file["X"]
     if layer is None:
         msg = f"{_where(file)!r} has no `X`; expected raw counts. Name one of the layers {known} as `layer`."
         raise CountsError(msg)
     if layer not in known:
         msg = f"`layer` {layer!r} is not a layer of the data; expected one of {known} or none for `X`."
         raise UnknownNameError(msg + did_you_mean(layer, known))
-    return file["layers"][layer]
+    with reading(f"Layer {layer!r} of {_where(file)!r}"):
+        return file["layers"][layer]
+
+
+def list_layers(file: Stored) -> list[str]:
+    """List the names of the layers of an open file, sorted."""
+    layers = file["layers"] if "layers" in file else {}
+    return sorted(layers) if hasattr(layers, "keys") else []
 
 
 def read_frame(file: Stored, name: str) -> pd.DataFrame:
@@ -117,14 +127,13 @@ def read_frame(file: Stored, name: str) -> pd.DataFrame:
     """
     import anndata as ad
 
-    try:
+    with reading(f"`{name}` of {_where(file)!r}"):
         frame = ad.io.read_elem(file[name])
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        msg = f"`{name}` of {_where(file)!r} cannot be read; expected a whole `.h5ad` file. Copy or write it again."
-        raise DataFileError(msg) from error
     if not isinstance(frame, pd.DataFrame):
         msg = f"`{name}` of {_where(file)!r} is not a table; expected cells. Save them with `adata.write_h5ad`."
         raise DataFileError(msg)
+    if not all(isinstance(one, str) for one in frame.index):
+        frame.index = frame.index.astype(str)
     return frame
 
 
@@ -132,7 +141,7 @@ def _where(file: Stored) -> str:
     return str(getattr(file, "filename", getattr(file, "store", file)))
 
 
-def _unreadable(path: Path, error: OSError) -> str:
+def _unreadable(path: Path, error: Exception) -> str:
     """Describe why a file cannot be read: truncated, no permission, or another format."""
     reason = str(error)
     if "truncated" in reason:

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import CountsError, GenesError
+from scdiffuse.cells._structure import require_whole, value_type
 
 __all__ = ["Matrix", "MemorySource", "NamedSource", "Source", "Stored", "WrappedSource", "slices", "sparse_rows"]
 
@@ -38,11 +39,14 @@ def sparse_rows(matrix: Matrix) -> sp.csr_matrix:
         The values are not numbers.
     """
     dtype = getattr(matrix, "dtype", None)
-    if dtype is None or dtype.kind not in "biuf":
-        msg = f"The count matrix holds {dtype or type(matrix).__name__} values, not numbers; expected raw counts."
+    if dtype is None:
+        msg = f"The count matrix is a {type(matrix).__name__}, not numbers; expected raw counts."
         raise CountsError(msg + " Convert it to a numeric dtype first.")
+    read_as = value_type(dtype)
     if not sp.issparse(matrix):
         matrix = np.asarray(matrix)
+    if read_as != dtype:  # scipy has no matrices of half precision, nor of the other byte order
+        matrix = matrix.astype(read_as)
     rows = sp.csr_matrix(matrix).astype(np.float32, copy=False)
     if not rows.has_canonical_format:
         rows = rows.copy()
@@ -147,6 +151,8 @@ class MemorySource(NamedSource):
 
     def __init__(self, matrix: Matrix, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Sequence[str] | None) -> None:
         super().__init__(obs, var, genes)
+        if sp.issparse(matrix):
+            require_whole(matrix, name="The matrix")
         self._counts = self.select(sparse_rows(matrix))
 
     def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:

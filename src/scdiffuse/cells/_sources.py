@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import anndata as ad
-import h5py
+import numpy as np
 import pandas as pd
 
 from scdiffuse._core.errors import CountsError, SettingError, UnknownNameError, did_you_mean
@@ -18,6 +18,7 @@ from scdiffuse.cells._joined import JoinedSource, join_var, name_places
 from scdiffuse.cells._rows import Matrix, MemorySource, Source, Stored
 from scdiffuse.cells._shards import is_shards, open_shards
 from scdiffuse.cells._stored import DenseSource, SparseSource
+from scdiffuse.cells._structure import is_array, reading, require_columns, require_matrix
 from scdiffuse.cells._zarr import list_datasets, open_zarr
 
 __all__ = ["CellData", "open_source"]
@@ -76,7 +77,7 @@ def open_source(
     if not isinstance(data, Place):
         return _join(data, layer=layer, genes=genes)
     if isinstance(data, ad.AnnData):
-        return _source(_matrix_of(data, layer), data.obs, data.var, genes=genes)
+        return _source(_matrix_of(data, layer), data.obs, data.var, genes=genes, name=_name(layer))
     return _open_path(Path(data), layer=layer, genes=genes)
 
 
@@ -88,30 +89,48 @@ def _open_path(path: Path, *, layer: str | None, genes: Sequence[str] | None) ->
     parts = [_read(part, layer=layer, genes=genes) for part in list_datasets(file)]
     if parts:
         return JoinedSource(parts, [str(at) for at in range(len(parts))])
-    if isinstance(file["obs"], h5py.Dataset):  # written by anndata before 0.7: tables cannot be read alone
-        return open_source(ad.read_h5ad(path), layer=layer, genes=genes)
-    return _read(file, layer=layer, genes=genes)
+    with reading(f"`obs` of {str(path)!r}"):
+        is_old = bool(getattr(file["obs"], "dtype", np.dtype("f")).names)  # before anndata 0.7: no tables on their own
+    if not is_old:
+        return _read(file, layer=layer, genes=genes)
+    with reading(f"{str(path)!r}"):
+        whole = ad.read_h5ad(path)
+    return open_source(whole, layer=layer, genes=genes)
 
 
 def _read(file: Stored, *, layer: str | None, genes: Sequence[str] | None) -> Source:
     """Read the labels of an open file, and choose how to read its matrix."""
-    return _source(matrix_element(file, layer), read_frame(file, "obs"), read_frame(file, "var"), genes=genes)
+    obs, var = read_frame(file, "obs"), read_frame(file, "var")
+    return _source(matrix_element(file, layer), obs, var, genes=genes, name=_name(layer))
 
 
-def _source(element: Matrix, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Sequence[str] | None) -> Source:
+def _source(element: Matrix, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Sequence[str] | None, name: str) -> Source:
     """Choose how to read a matrix."""
-    if isinstance(element, h5py.Dataset):
+    if not hasattr(element, "attrs"):
+        return MemorySource(element, obs, var, genes=genes)
+    if "h5sparse_format" in element.attrs:  # written by anndata before 0.7
+        with reading(name):
+            whole = ad.io.read_elem(element)
+        return MemorySource(whole, obs, var, genes=genes)
+    require_matrix(element, (len(obs), len(var)), name=name)
+    if is_array(element):
         return DenseSource(element, obs, var, genes=genes)
-    kind = getattr(element, "attrs", {}).get("encoding-type")
-    if kind == "csr_matrix":
+    if element.attrs["encoding-type"] == "csr_matrix":
         return SparseSource(element, obs, var, genes=genes)
-    if kind == "array":
-        return DenseSource(element, obs, var, genes=genes)
-    return MemorySource(element if kind is None else ad.io.read_elem(element), obs, var, genes=genes)
+    require_columns(element["indices"][:], len(obs), name=name)
+    with reading(name):
+        whole = ad.io.read_elem(element)
+    return MemorySource(whole, obs, var, genes=genes)
+
+
+def _name(layer: str | None) -> str:
+    return "`X`" if layer is None else f"Layer {layer!r}"
 
 
 def _join(data: Sequence[Place], *, layer: str | None, genes: Sequence[str] | None) -> Source:
     """Open several files or objects with the genes that all have."""
+    if len(data) == 1:
+        return open_source(data[0], layer=layer, genes=genes)
     if not data:
         msg = "The list of cells is empty; expected at least one file."
         raise SettingError(msg)

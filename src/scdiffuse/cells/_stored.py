@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scdiffuse.cells._kernels import scatter_rows
 from scdiffuse.cells._rows import NamedSource, Stored, slices, sparse_rows
+from scdiffuse.cells._structure import reading, require_columns, value_type
 
 __all__ = ["DenseSource", "LoadedRows", "ReadBuffer", "SparseRows", "SparseSource", "StoredSource", "unchecked"]
 
@@ -142,14 +143,20 @@ class StoredSource(NamedSource, ABC):
         if wanted.size == 0:
             return sp.csr_matrix((0, self.n_genes), dtype=np.float32)
         distinct = np.unique(wanted)
-        found = self.load(wanted if len(distinct) == len(wanted) else distinct, ReadBuffer()).find(wanted)
+        with reading("The matrix"):
+            loaded = self.load(wanted if len(distinct) == len(wanted) else distinct, ReadBuffer())
+        require_columns(loaded.columns, self._width, name="The matrix")
+        found = loaded.find(wanted)
         assert found is not None
         return found
 
     def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
         """Iterate over all cells in order."""
         for where in slices(self.n_cells, n_rows):
-            yield where, self._finish(*self._read(where))
+            with reading("The matrix"):
+                data, columns, starts = self._read(where)
+            require_columns(columns, self._width, name="The matrix")
+            yield where, self._finish(data, columns, starts)
 
     def _spans(self, rows: NDArray[np.int64]) -> list[slice]:
         """Find spans to read for ascending rows, with gaps that are faster to read than to skip."""
@@ -285,7 +292,7 @@ class SparseSource(SparseRows):
     """
 
     def __init__(self, element: Stored, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Sequence[str] | None) -> None:
-        types = tuple(element[name].dtype.newbyteorder("=") for name in ("data", "indices"))
+        types = value_type(element["data"].dtype), element["indices"].dtype.newbyteorder("=")
         super().__init__(types, obs, var, starts=element["indptr"][:].astype(np.int64), genes=genes)
         self._data, self._indices = element["data"], element["indices"]
 

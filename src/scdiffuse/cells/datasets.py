@@ -13,8 +13,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from scdiffuse._core.errors import CountsError, MissingExtraError, UnknownNameError, did_you_mean
+from scdiffuse.cells._planted import plant_effects
 
-__all__ = ["fetch", "pbmc68k"]
+__all__ = ["fetch", "pbmc68k", "pbmc68k_planted"]
 
 _ROUNDING = 0.2  # the file keeps values in low precision: a count of 260 comes out wrong by 0.1
 
@@ -82,6 +83,37 @@ def pbmc68k() -> ad.AnnData:
             "shipped with scanpy as 10x_pbmc68k_reduced.h5ad; counts recovered from log values"
         },
     )
+
+
+def pbmc68k_planted(*, seed: int = 0) -> ad.AnnData:
+    """Load the bundled blood cells with planted effects of a condition, a time and a batch, whose truth is known.
+
+    The 700 cells of `pbmc68k` are assigned at random to control or stimulated, to days 0 to 3 and to two batches,
+    evenly within each cell type. Each assignment changes 60 genes of its own by the same factor in all types: counts
+    that fall are thinned, counts that rise get Poisson counts on top. Nothing but these effects distinguishes the
+    groups, so that predictions can be compared with the truth. The effects are artificial: no biology follows from them.
+
+    Parameters
+    ----------
+    seed
+        The same seed gives the same cells.
+
+    Returns
+    -------
+    Raw counts in `X` (CSR ``float32``, ``(700, 765)``); ``cell_type``, ``condition``, ``day`` and ``batch`` in `obs`;
+    the planted log2 fold changes of stimulated over control, of day 3 over day 0 (linear in between) and of batch b2
+    over b1 in ``var['log2_fold_condition']``, ``var['log2_fold_day']`` and ``var['log2_fold_batch']``; the origin in
+    ``uns['source']``.
+
+    Examples
+    --------
+    >>> import scdiffuse as scd
+    >>> sorted(scd.datasets.pbmc68k_planted().obs)
+    ['batch', 'cell_type', 'condition', 'day']
+    """
+    planted = plant_effects(pbmc68k(), by="cell_type", seed=seed)
+    planted.uns["source"] += "; effects of `condition`, `day` and `batch` planted by scdiffuse"
+    return planted
 
 
 def fetch(name: str, *, folder: str | Path | None = None) -> ad.AnnData:
