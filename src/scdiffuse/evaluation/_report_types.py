@@ -34,6 +34,12 @@ class MetricRecord(TypedDict):
     """Distance from the reference in standard errors."""
     n_cells: int
     """Cells a side."""
+    p: float | None
+    """Probability of as bad a value by chance, where the metric brings its own test."""
+    doubt: str
+    """Why the metric cannot tell, such as too few cells; empty where it can."""
+    sizes: dict[str, int]
+    """What the number was counted on, such as members and non-members."""
     features: list[list[str | float | None]]
     """The features that differ most, with their importance."""
     seeds: list[float]

@@ -45,6 +45,12 @@ class Estimate(NamedTuple):
     high: float = math.nan
     error: float = math.nan
     features: tuple[tuple[str, float], ...] = ()
+    p: float | None = None
+    """Of the metric's own test, where it has one."""
+    doubt: str = ""
+    """Why the metric cannot tell."""
+    sizes: tuple[tuple[str, int], ...] = ()
+    """What the number was counted on."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,6 +134,9 @@ class ScoredMetric:
             "flagged": self.flagged,
             "errors_off": _plain(_errors_off(metric, self.model, self.reference)),
             "n_cells": self.n_cells,
+            "p": self.model.p,
+            "doubt": self.model.doubt,
+            "sizes": dict(self.model.sizes),
             "features": [[name, _plain(weight)] for name, weight in self.model.features],
             "seeds": [float(value) for value in self.seeds],
             "source": metric.source,
@@ -245,12 +254,13 @@ def measure(metric: Metric, pair: SamplePair, *, intervals: bool = True, seed: i
     Shao & Wu 1989, https://doi.org/10.1214/aos/1176347263.
     """
     found = _compute(metric, pair)
+    tested = found.p, found.doubt, found.sizes
     if found.low is not None and found.high is not None:
         error = (found.high - found.low) / (2 * _INTERVAL)
-        return Estimate(found.value, found.low, found.high, error, found.features)
+        return Estimate(found.value, found.low, found.high, error, found.features, *tested)
     error = _half_sample_error(metric, pair, seed=seed) if intervals else math.nan
     spread = _INTERVAL * error
-    return Estimate(found.value, found.value - spread, found.value + spread, error, found.features)
+    return Estimate(found.value, found.value - spread, found.value + spread, error, found.features, *tested)
 
 
 def _compute(metric: Metric, pair: SamplePair) -> Score:
@@ -283,8 +293,11 @@ def _average(estimates: Sequence[Estimate]) -> Estimate:
     values = np.array([one.value for one in estimates])
     within = float(np.mean([one.error for one in estimates]))
     error = max(within, float(values.std(ddof=1))) if math.isfinite(within) else float(values.std(ddof=1))
-    middle = float(values.mean())
-    return Estimate(middle, middle - _INTERVAL * error, middle + _INTERVAL * error, error, estimates[0].features)
+    middle, first = float(values.mean()), estimates[0]
+    p_values = [one.p for one in estimates if one.p is not None]
+    p = min(2 * float(np.median(p_values)), 1.0) if p_values else None  # twice the median is valid whatever they share
+    bounds = middle - _INTERVAL * error, middle + _INTERVAL * error
+    return Estimate(middle, *bounds, error, first.features, p, first.doubt, first.sizes)
 
 
 def _mean(metric: Metric, pairs: Sequence[SamplePair]) -> float:
@@ -317,6 +330,8 @@ def _normalised(metric: Metric, model: Estimate, reference: Estimate, *, trivial
 
 
 def _is_flagged(metric: Metric, model: Estimate, reference: Estimate, *, normalised: float | None) -> bool:
+    if model.p is not None:
+        return not model.doubt and model.p < metric.alpha
     excess = metric.loss(model.value) - metric.loss(reference.value)
     if excess <= 0:
         return False

@@ -22,6 +22,14 @@ class Score(NamedTuple):
     high: float | None = None
     features: tuple[tuple[str, float], ...] = ()
     """Named features with their importance; they carry meaning only when the interval excludes the target."""
+    p: float | None = None
+    """Probability of as bad a value by chance, where the metric brings its own test; the test then decides the flag."""
+    null: float | None = None
+    """Value by chance, where the metric brings its own test."""
+    doubt: str = ""
+    """Why the metric cannot tell, such as too few cells; empty where it can. It then flags nothing."""
+    sizes: tuple[tuple[str, int], ...] = ()
+    """What the number was counted on, such as members and non-members."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +61,8 @@ class Metric:
     """Of ``labels``, ``train``, ``reference``, ``donors``, ``train or reference``: what the pair has to hold."""
     by_label: bool = False
     """Whether the metric makes sense within the cells of one label."""
+    alpha: float = 0.001
+    """Level of the metric's own test, where it has one; 0 never flags, because the number only explains others."""
 
     def missing(self, pair: SamplePair) -> tuple[str, ...]:
         """List what this metric needs and the pair lacks.
