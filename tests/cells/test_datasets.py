@@ -72,7 +72,7 @@ def test_a_download_is_verified_and_says_where_it_is_from(
 
 def _log2_ratio(cells: ad.AnnData, marks: np.ndarray, genes: np.ndarray) -> np.ndarray:
     means = [np.asarray(cells[rows].X[:, genes].mean(axis=0)).ravel() for rows in (marks, ~marks)]
-    return np.log2(means[0] / means[1])
+    return np.asarray(np.log2(means[0] / means[1]))
 
 
 @pytest.mark.parametrize(

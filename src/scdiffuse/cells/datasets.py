@@ -91,7 +91,7 @@ def pbmc68k_planted(*, seed: int = 0) -> ad.AnnData:
     The 700 cells of `pbmc68k` are assigned at random to control or stimulated, to days 0 to 3 and to two batches,
     evenly within each cell type. Each assignment changes 60 genes of its own by the same factor in all types: counts
     that fall are thinned, counts that rise get Poisson counts on top. Nothing but these effects distinguishes the
-    groups, so that predictions can be compared with the truth. The effects are artificial: no biology follows from them.
+    groups, so predictions can be compared with the truth. The effects are artificial: no biology follows from them.
 
     Parameters
     ----------

@@ -1,0 +1,1 @@
+"""Figures of the README and the pages, each made by one script from data sets and records."""

@@ -1,0 +1,205 @@
+"""The figure of the README: ``python -m benchmarks.figures.overview --data FOLDER``.
+
+Three panels. A: held-out and generated cells of `pbmc3k`, equal numbers, on one UMAP. B: AUC of a classifier two-sample
+test for six generators on the same cells, from the records of the study `comparison`. C: predicted against true log
+fold changes of a cell type of `kang_ifnb` whose stimulated cells no fit saw. A and C need one fit each; what they show
+is kept in `overview.npz`, so that ``--draw`` needs neither data nor fits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.data import DATA_SETS, DATA_VARIABLE, PARTS, prepare
+from benchmarks.records import Store
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PICTURE = ROOT / "docs/images/overview.png"
+NUMBERS = HERE / "overview.npz"
+RESULTS = HERE.parent / "results"
+METRIC = "forest_genes_auc"
+TOOLS = {
+    "ours": "scdiffuse",
+    "pca-mixture": "PCA + mixture",
+    "scdesigner": "scDesign3",
+    "scvi-posterior": "scVI, posterior",
+    "scvi-prior": "scVI, prior",
+    "original": "scDiffusion recipe",
+}
+HELD_OUT = {"condition": "stimulated", "cell_type": "B"}
+BASE = "control"
+REAL, GENERATED, QUIET = "#3b6ea5", "#e07b39", "0.65"
+N_TOP = 200
+Array = Any
+
+
+def measure(data: Path, work: Path) -> dict[str, Array]:
+    """Fit both models, and return the numbers behind panels A and C."""
+    return _umap(data, work) | _fold_changes(data)
+
+
+def _umap(data: Path, work: Path) -> dict[str, Array]:
+    import anndata as ad
+    import umap
+
+    import scdiffuse as scd
+    from benchmarks.spaces import Components, log_normalise
+
+    split = prepare(DATA_SETS["pbmc3k"], folder=data, work=work, max_cells=None)
+    fit, reference, held_out = (ad.read_h5ad(split / f"{part}.h5ad") for part in PARTS)
+    model = scd.CellGenerator(fit, conditions=["cell_type"]).fit(seed=0, progress=False)
+    made = model.generate(where=held_out.obs[["cell_type"]].reset_index(drop=True), seed=0, progress=False)
+    genes = model.genes
+    project = Components.of(log_normalise(reference, genes), seed=0)
+    points = np.vstack([project(log_normalise(cells, genes)) for cells in (held_out, made)])
+    positions = umap.UMAP(n_neighbors=20, min_dist=0.4, random_state=0).fit_transform(points)
+    return {
+        "positions": positions.astype(np.float32),
+        "is_generated": np.repeat([False, True], [held_out.n_obs, made.n_obs]),
+        "cell_type": np.concatenate([held_out.obs["cell_type"].astype(str), made.obs["cell_type"].astype(str)]),
+        "n_fit": np.array(fit.n_obs),
+    }
+
+
+def _fold_changes(data: Path) -> dict[str, Array]:
+    import anndata as ad
+
+    import scdiffuse as scd
+    from benchmarks.spaces import log_fold_change, log_normalise
+
+    adata = ad.read_h5ad(data / "kang_ifnb.h5ad")
+    of_type = (adata.obs["cell_type"] == HELD_OUT["cell_type"]).to_numpy()
+    stimulated = (adata.obs["condition"] == HELD_OUT["condition"]).to_numpy()
+    training = adata[~(of_type & stimulated)].copy()
+    model = scd.CellGenerator(training, conditions=["condition", "cell_type"]).fit(seed=0, progress=False)
+    control, truth = adata[of_type & ~stimulated].copy(), adata[of_type & stimulated]
+    predicted = model.predict(control, to={"condition": HELD_OUT["condition"]}, seed=0, progress=False)
+    base, true, made = (log_normalise(cells, model.genes) for cells in (control, truth, predicted))
+    return {
+        "true_change": log_fold_change(true, base).astype(np.float32),
+        "predicted_change": log_fold_change(made, base).astype(np.float32),
+        "genes": np.array(model.genes),
+        "n_true": np.array(truth.n_obs),
+        "n_control": np.array(control.n_obs),
+        "n_fit_perturbation": np.array(training.n_obs),
+    }
+
+
+def draw(numbers: dict[str, Array], path: Path) -> None:
+    """Draw the three panels."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12.6, 4.1), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr]
+    first, second, third = figure.subplots(1, 3, width_ratios=[1.05, 1, 1])
+    _draw_umap(first, numbers)
+    _draw_auc(second)
+    _draw_changes(third, numbers)
+    for letter, ax in zip("ABC", (first, second, third), strict=True):
+        ax.set_title(f"{letter}  {ax.get_title()}", loc="left", fontsize=11, fontweight="bold")
+        ax.set_title("")
+        ax.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130, metadata={"Software": None})
+
+
+def _draw_umap(ax: Axes, numbers: dict[str, Array]) -> None:
+    made = numbers["is_generated"]
+    order = np.random.default_rng(0).permutation(len(made))
+    colours = np.where(made, GENERATED, REAL)[order]
+    ax.scatter(*numbers["positions"][order].T, s=7, c=colours, linewidths=0, alpha=0.75)
+    for label in np.unique(numbers["cell_type"]):
+        rows = numbers["positions"][(numbers["cell_type"] == label) & ~made]
+        if label != "unlabelled" and len(rows) > 20:
+            ax.text(*np.median(rows, axis=0), label, fontsize=7.5, ha="center", bbox=_BOX)
+    for colour, name, n in ((REAL, "real, held out", (~made).sum()), (GENERATED, "generated", made.sum())):
+        ax.scatter([], [], c=colour, s=25, label=f"{name} ({n} cells)")
+    ax.legend(frameon=False, fontsize=8.5, loc="upper left", bbox_to_anchor=(-0.02, 1.02), handletextpad=0.1)
+    ax.margins(y=0.14)
+    ax.set(title="Real and generated blood cells", xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[])
+
+
+_BOX = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "edgecolor": "none"}
+
+
+def auc_of_tools() -> tuple[dict[str, float], float, int]:
+    """Read the mean AUC of each tool over seeds, that of real against real cells, and the number of cells a side."""
+    rows = [
+        {**record.settings, **record.values, **metric}
+        for record in Store(RESULTS, "comparison", ("data_set", "generator", "seed")).read()
+        if record.settings["data_set"] == "pbmc3k"
+        for metric in record.values["metrics"]
+        if metric["metric"] == METRIC
+    ]
+    values = {tool: float(np.mean([row["value"] for row in rows if row["generator"] == tool])) for tool in TOOLS}
+    reference = float(np.mean([row["reference"] for row in rows if row["generator"] in TOOLS]))
+    return values, reference, int(rows[0]["n_held_out"])
+
+
+def _draw_auc(ax: Axes) -> None:
+    values, reference, n_cells = auc_of_tools()
+    tools = sorted(TOOLS, key=values.__getitem__, reverse=True)
+    ax.barh(
+        [TOOLS[tool] for tool in tools],
+        [values[tool] - 0.4 for tool in tools],
+        left=0.4,
+        color=[GENERATED if tool == "ours" else QUIET for tool in tools],
+        height=0.62,
+    )
+    for at, tool in enumerate(tools):
+        ax.text(values[tool] + 0.008, at, f"{values[tool]:.2f}", va="center", fontsize=9)
+    ax.axvline(reference, color=REAL, linestyle="--", linewidth=1.5)
+    ax.text(reference + 0.008, -0.78, "real vs real", color=REAL, fontsize=8.5, va="center")
+    ax.set(title=f"Told from real cells? ({n_cells} a side)", xlim=(0.4, 1.06), ylim=(-1.05, len(tools) - 0.5))
+    ax.set_xlabel("two-sample AUC, random forest on genes\n(0.5: indistinguishable at this number of cells)")
+
+
+def _draw_changes(ax: Axes, numbers: dict[str, Array]) -> None:
+    true, made, genes = numbers["true_change"], numbers["predicted_change"], numbers["genes"]
+    top = np.argsort(-np.abs(true), kind="stable")[:N_TOP]
+    ends = np.array([min(true.min(), made.min()), max(true.max(), made.max())])
+    ax.plot(ends, ends, color="0.6", linewidth=1, linestyle="--")
+    ax.scatter(true, made, s=5, color="0.8", linewidths=0, label=f"all {len(true):,} genes")
+    r = float(np.corrcoef(true[top], made[top])[0, 1])
+    ax.scatter(
+        true[top], made[top], s=9, color=GENERATED, linewidths=0, label=f"{N_TOP} genes that change most, r = {r:.2f}"
+    )
+    for at in top[:6]:
+        ax.annotate(
+            genes[at], (true[at], made[at]), xytext=(-4, 4), textcoords="offset points", fontsize=7.5, ha="right"
+        )
+    ax.legend(frameon=False, fontsize=8.5, loc="upper left", bbox_to_anchor=(-0.02, 1.02), handletextpad=0.1)
+    ax.margins(y=0.14)
+    ax.set(
+        title=f"Stimulated {HELD_OUT['cell_type']} cells, never seen",
+        xlabel=f"true log2 fold change (IFN-beta, {numbers['n_true']} real cells)",
+        ylabel=f"predicted from {numbers['n_control']} control cells",
+    )
+
+
+def main() -> None:
+    """Measure unless told to draw only, then draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=os.environ.get(DATA_VARIABLE), help=f"else ${DATA_VARIABLE}")
+    parser.add_argument("--work", type=Path, default=Path("benchmark-work"), help="folder for splits")
+    parser.add_argument("--draw", action="store_true", help="draw the numbers of `overview.npz` again")
+    options = parser.parse_args()
+    if not options.draw:
+        if options.data is None:
+            parser.error(f"pass `--data FOLDER` or set `{DATA_VARIABLE}`")
+        np.savez_compressed(NUMBERS, **measure(Path(options.data), options.work))
+    with np.load(NUMBERS) as stored:
+        draw(dict(stored), PICTURE)
+
+
+if __name__ == "__main__":
+    main()
