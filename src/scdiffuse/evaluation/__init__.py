@@ -12,7 +12,8 @@ from __future__ import annotations
 from scdiffuse.evaluation import baselines
 from scdiffuse.evaluation._audit import audit
 from scdiffuse.evaluation._benchmark import Benchmark, evaluate
+from scdiffuse.evaluation._power import power_curve, power_summary
 from scdiffuse.evaluation._report import Report
 from scdiffuse.evaluation._verdicts import Verdict
 
-__all__ = ["Benchmark", "Report", "Verdict", "audit", "baselines", "evaluate"]
+__all__ = ["Benchmark", "Report", "Verdict", "audit", "baselines", "evaluate", "power_curve", "power_summary"]

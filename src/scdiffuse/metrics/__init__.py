@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from scdiffuse.metrics._classifiers import ClassifierKind
+from scdiffuse.metrics._depth import DEPTH_NAMES, depth_features
 from scdiffuse.metrics._distances import (
     energy_distance,
     frechet_distance,
@@ -28,6 +30,7 @@ from scdiffuse.metrics._genes import (
     variance_error,
     zero_error,
 )
+from scdiffuse.metrics._grouped_folds import count_hashes
 from scdiffuse.metrics._labelled_cells import LabelledCells, LabelScores
 from scdiffuse.metrics._labels import (
     FoldChanges,
@@ -36,6 +39,7 @@ from scdiffuse.metrics._labels import (
     log_fold_changes,
     marker_recovery,
 )
+from scdiffuse.metrics._learning_curve import CurvePoint, cells_needed, learning_curve
 from scdiffuse.metrics._line_fit import LineFit, fit_line
 from scdiffuse.metrics._luo2024 import (
     centroid_cosine,
@@ -74,10 +78,13 @@ from scdiffuse.metrics._two_sample import (
 from scdiffuse.metrics._utility import UtilityScore, label_accuracy_by_label, rare_gain, train_on_generated
 
 __all__ = [
+    "DEPTH_NAMES",
     "METRICS",
     "PRDC",
     "AucInterval",
     "CellFeatures",
+    "ClassifierKind",
+    "CurvePoint",
     "FoldChanges",
     "GeneProfile",
     "LabelScores",
@@ -89,11 +96,14 @@ __all__ = [
     "Score",
     "TwoSampleScore",
     "UtilityScore",
+    "cells_needed",
     "centroid_cosine",
     "centroid_distance",
     "cluster_recovery_ari",
     "composition_distance",
+    "count_hashes",
     "delong_interval",
+    "depth_features",
     "distance_to_closest_record",
     "energy_distance",
     "fit_line",
@@ -107,6 +117,7 @@ __all__ = [
     "knn_auc",
     "label_accuracy",
     "label_accuracy_by_label",
+    "learning_curve",
     "lisi",
     "log_fold_changes",
     "log_normalise",

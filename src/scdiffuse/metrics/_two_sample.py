@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse._core.random import generator
+from scdiffuse.metrics._classifiers import (
+    BinaryClassifier,
+    ClassifierKind,
+    ClassifierSettings,
+    build_classifier,
+    check_kind,
+    fit_classifier,
+    usable_features,
+)
 from scdiffuse.metrics._feature_matrices import Array, paired, subsample
+from scdiffuse.metrics._grouped_folds import grouped_folds, row_hashes
 
-__all__ = ["AucInterval", "BinaryClassifier", "ClassifierKind", "TwoSampleScore", "delong_interval", "two_sample_auc"]
+__all__ = ["AucInterval", "ClassifierKind", "TwoSampleScore", "delong_interval", "two_sample_auc"]
 
-ClassifierKind = Literal["forest", "boosting", "logistic", "network"]
 _N_TOP = 10
 _N_SHUFFLED = 30
-_N_BOOSTED = 500
-
-
-class BinaryClassifier(Protocol):
-    """A binary classifier with the interface of scikit-learn."""
-
-    def fit(self, X: Array, y: Array) -> object:
-        """Fit cells and whether each of them is generated."""
-
-    def predict_proba(self, X: Array) -> Array:
-        """Predict the probability of each class, shape ``(N, 2)``."""
-
-
-class ClassifierSettings(NamedTuple):
-    """Settings that a classifier is built with."""
-
-    seed: int
-    n_jobs: int
-    n_trees: int
 
 
 class AucInterval(NamedTuple):
@@ -117,6 +107,7 @@ def two_sample_auc(  # noqa: PLR0913 - one flat call is what users write
     kind: ClassifierKind = "forest",
     folds: int = 5,
     names: Sequence[str] | None = None,
+    copies: tuple[Array, Array] | None = None,
     max_cells: int = 5000,
     n_trees: int = 100,
     seed: int = 0,
@@ -136,6 +127,10 @@ def two_sample_auc(  # noqa: PLR0913 - one flat call is what users write
         Number of stratified folds, at least 2.
     names
         Names of the features, ``F`` of them; without names they are numbered.
+    copies
+        A key for each cell of both sides, shapes ``(N,)`` and ``(M,)``, the same for copies of one cell; they stay in
+        one fold, because a classifier that learns a copy recognises the other. Without keys, cells with the same
+        features are copies.
     max_cells
         At most this many cells of each side, drawn at random.
     n_trees
@@ -161,13 +156,12 @@ def two_sample_auc(  # noqa: PLR0913 - one flat call is what users write
     Lopez-Paz and Oquab 2017, https://arxiv.org/abs/1610.06545 (classifier two-sample test); the area instead of the
     accuracy as in Zinati et al. 2024, https://doi.org/10.1038/s41467-024-48516-6.
     """
-    if kind not in _CLASSIFIERS or folds < 2:
-        msg = (
-            f"Got `kind` {kind!r} and `folds` {folds}; expected one of {', '.join(_CLASSIFIERS)} and at least 2 folds."
-        )
+    check_kind(kind)
+    if folds < 2:
+        msg = f"Got `folds` {folds}, expected at least 2 folds. The default is 5."
         raise SettingError(msg)
-    x, y = (cells[subsample(len(cells), max_cells, seed=seed, stream=f"judged {k}")] for k, cells in enumerate((x, y)))
-    x, y = paired(x, y, least=folds)
+    rows = [subsample(len(cells), max_cells, seed=seed, stream=f"judged {k}") for k, cells in enumerate((x, y))]
+    x, y = paired(x[rows[0]], y[rows[1]], least=folds)
     features = np.concatenate([x, y]).astype(np.float32)
     named = [str(name) for name in (range(features.shape[1]) if names is None else names)]
     if len(named) != features.shape[1]:
@@ -175,43 +169,42 @@ def two_sample_auc(  # noqa: PLR0913 - one flat call is what users write
         raise SettingError(msg)
     is_generated = np.arange(len(features)) >= len(x)
     settings = ClassifierSettings(seed, n_jobs, n_trees)
-    seen = _most_detected(features) if kind == "boosting" else np.arange(features.shape[1])
+    keys = row_hashes(features) if copies is None else np.concatenate([copies[k][rows[k]] for k in (0, 1)])
+    seen = usable_features(kind, features)
     features = features[:, seen]
     scores, importance = _held_out_scores(
-        features, is_generated, lambda: _CLASSIFIERS[kind](settings, features.shape), folds=folds, seed=seed
+        features,
+        is_generated,
+        partial(build_classifier, kind, settings, features.shape),
+        fold=grouped_folds(is_generated, keys, folds=folds, seed=seed),
+        seed=seed,
     )
     order = np.argsort(-importance, kind="stable")[:_N_TOP]
     top = tuple((named[seen[i]], float(importance[i])) for i in order if importance[i] > 0)
     return TwoSampleScore(*delong_interval(is_generated, scores), top)
 
 
-def _most_detected(features: Array) -> NDArray[np.int64]:
-    """Choose the columns that are least often 0, which limits the time of boosting, without using the labels."""
-    detected = np.count_nonzero(features, axis=0)
-    return np.sort(np.argsort(-detected, kind="stable")[:_N_BOOSTED])
-
-
 def _held_out_scores(
-    features: Array, is_generated: NDArray[np.bool_], build: Callable[[], BinaryClassifier], *, folds: int, seed: int
+    features: Array,
+    is_generated: NDArray[np.bool_],
+    build: Callable[[], BinaryClassifier],
+    *,
+    fold: NDArray[np.int64],
+    seed: int,
 ) -> tuple[Array, Array]:
     """Pool each cell's probability from the fold that held it out; average the features' importance."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.model_selection import StratifiedKFold
-
     scores = np.empty(len(features))
     importance = np.zeros(features.shape[1])
-    splits = StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, is_generated)
-    for fold, (fit, held_out) in enumerate(splits):
+    n_folds = int(fold.max()) + 1
+    for number in range(n_folds):
+        held_out = fold == number
         model = build()
-        with warnings.catch_warnings():
-            # A classifier that stops early is still scored on held-out cells only.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(features[fit], is_generated[fit])
+        fit_classifier(model, features[~held_out], is_generated[~held_out])
         scores[held_out] = model.predict_proba(features[held_out])[:, 1]
         own = _own_importance(model)
         if own is not None:
-            importance += own / folds
-        elif fold == 0:
+            importance += own / n_folds
+        elif number == 0:
             importance = _shuffled_importance(model, features[held_out], is_generated[held_out], seed=seed)
     return scores, importance
 
@@ -242,69 +235,3 @@ def _shuffled_importance(model: BinaryClassifier, features: Array, truth: NDArra
         after = delong_interval(truth, model.predict_proba(shuffled)[:, 1]).auc
         importance[column] = max(before - after, 0.0)
     return importance
-
-
-def _forest(settings: ClassifierSettings, shape: tuple[int, ...]) -> BinaryClassifier:
-    """Build the forest of full-depth trees."""
-    from sklearn.ensemble import RandomForestClassifier
-
-    del shape
-    classifier: BinaryClassifier = RandomForestClassifier(
-        n_estimators=settings.n_trees, random_state=settings.seed, n_jobs=settings.n_jobs
-    )
-    return classifier
-
-
-def _boosting(settings: ClassifierSettings, shape: tuple[int, ...]) -> BinaryClassifier:
-    """Build gradient boosting with small trees."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    del shape
-    classifier: BinaryClassifier = HistGradientBoostingClassifier(
-        max_iter=60,
-        learning_rate=0.15,
-        max_leaf_nodes=8,
-        max_bins=31,
-        early_stopping=False,
-        random_state=settings.seed,
-    )
-    return classifier
-
-
-def _logistic(settings: ClassifierSettings, shape: tuple[int, ...]) -> BinaryClassifier:
-    """Build ridge logistic regression on standardised features."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    # The penalty grows with the number of features, so that wide data do not separate by chance alone.
-    regression = LogisticRegression(C=1 / (1 + shape[1] / 20), max_iter=200, random_state=settings.seed)
-    classifier: BinaryClassifier = make_pipeline(StandardScaler(), regression)
-    return classifier
-
-
-def _network(settings: ClassifierSettings, shape: tuple[int, ...]) -> BinaryClassifier:
-    """Build a small network on standardised features, with early stopping on a part of its training cells."""
-    from sklearn.neural_network import MLPClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    layers = MLPClassifier(
-        hidden_layer_sizes=(64,),
-        alpha=1e-3,
-        batch_size=min(128, max(8, shape[0] // 20)),
-        early_stopping=True,
-        n_iter_no_change=5,
-        max_iter=40,
-        random_state=settings.seed,
-    )
-    classifier: BinaryClassifier = make_pipeline(StandardScaler(), layers)
-    return classifier
-
-
-_CLASSIFIERS: dict[str, Callable[[ClassifierSettings, tuple[int, ...]], BinaryClassifier]] = {
-    "forest": _forest,
-    "boosting": _boosting,
-    "logistic": _logistic,
-    "network": _network,
-}
