@@ -96,3 +96,21 @@ def test_names_that_stand_twice_are_refused(adata: ad.AnnData) -> None:
     twice.obs_names = ["cell-1", *adata.obs_names[1:]]
     with pytest.raises(CountsError, match=r"1 of `obs_names` repeat .* `adata.obs_names_make_unique\(\)`"):
         check_counts(twice)
+
+
+@pytest.mark.parametrize("value", [2.0**24, 1e12])
+def test_a_count_that_no_gene_has_is_refused(adata: ad.AnnData, value: float) -> None:
+    adata.X.data[100] = value
+    with pytest.raises(CountsError, match=r"holds a count of .*; expected at most 16,777,215 .* column of totals"):
+        check_counts(adata)
+
+
+def test_a_cell_that_is_too_deep_is_refused(adata: ad.AnnData) -> None:
+    adata.X.data[:] = 2**23
+    with pytest.raises(CountsError, match=r"holds a cell of [0-9.]+e\+08 counts; expected at most 100,000,000"):
+        check_counts(adata)
+
+
+def test_the_deepest_cells_pass(adata: ad.AnnData) -> None:
+    adata.X.data[100] = 2**24 - 1
+    assert check_counts(adata).n_cells == 60

@@ -153,9 +153,10 @@ def test_text_in_a_continuous_condition_is_refused(obs: pd.DataFrame) -> None:
         Conditions.from_obs(obs, [], ["day"])
 
 
-def test_infinite_numbers_are_refused(obs: pd.DataFrame) -> None:
-    obs.loc[obs.index[0], "day"] = np.inf
-    with pytest.raises(ConditionError, match=r"'day' holds infinite numbers"):
+@pytest.mark.parametrize("number", [np.inf, 1e300, -1e31])
+def test_numbers_beyond_measure_are_refused(obs: pd.DataFrame, number: float) -> None:
+    obs.loc[obs.index[0], "day"] = number
+    with pytest.raises(ConditionError, match=r"'day' holds (inf|1e\+300|-1e\+31); expected numbers up to 1e\+30"):
         Conditions.from_obs(obs, [], ["day"])
 
 
@@ -187,3 +188,28 @@ def test_the_column_of_generated_cells_is_refused(obs: pd.DataFrame) -> None:
 def test_an_untrained_condition_is_refused(conditions: Conditions) -> None:
     with pytest.raises(UnknownNameError, match=r"'days' is not a condition of this model; .* Did you mean 'day'"):
         conditions.require("days")
+
+
+def test_a_number_far_from_the_training_cells_is_refused(conditions: Conditions) -> None:
+    with pytest.raises(ConditionError, match=r"'day' = 1e\+29 is more than a million .* around 0 to 4"):
+        conditions.encode(pd.DataFrame({"day": [1e29]}), partial=True)
+
+
+@pytest.mark.parametrize("name", ["/abs", "a/b", "", " ", ".", "..", "_index", "a\nb", "unseen", "source", "x" * 300])
+def test_names_that_no_file_can_hold_are_refused(obs: pd.DataFrame, name: str) -> None:
+    frame = obs.rename(columns={"note": name})
+    with pytest.raises(ConditionError, match=r"Rename the column"):
+        Conditions.from_obs(frame, [name])
+
+
+@pytest.mark.parametrize("name", ["a=b", "cell type", "\u03b2-cell", "n_cells", "a.b"])
+def test_unusual_names_are_fine(obs: pd.DataFrame, name: str) -> None:
+    assert Conditions.from_obs(obs.rename(columns={"note": name}), [name]).names == (name,)
+
+
+def test_empty_text_counts_as_missing(conditions: Conditions) -> None:
+    assert conditions.encode(pd.DataFrame({"cell_type": ["", " ", "B"]}), partial=True).codes[:, 0].tolist() == [
+        -1,
+        -1,
+        2,
+    ]

@@ -17,6 +17,7 @@ __all__ = [
     "NotFittedError",
     "OutOfMemoryError",
     "OutputExistsError",
+    "ScdiffuseWarning",
     "SettingError",
     "StorageError",
     "UnknownNameError",
@@ -85,7 +86,11 @@ class LostProcessError(UserError, RuntimeError):
     """One of several processes ended or does not answer; the command line ends with exit code 3."""
 
 
-class ExtrapolationWarning(UserWarning):
+class ScdiffuseWarning(UserWarning):
+    """Something that the user may want to know; the command line shows it as one line."""
+
+
+class ExtrapolationWarning(ScdiffuseWarning):
     """A request lies outside of the range of the training cells."""
 
 
@@ -110,6 +115,6 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
     >>> did_you_mean("q", ["cell_type", "donor"])
     ''
     """
-    by_lowercase = {str(one).lower(): one for one in known}
+    by_lowercase = {str(one).lower(): one for one in known if str(one) != str(name)}
     close = difflib.get_close_matches(str(name).lower(), list(by_lowercase), n=1, cutoff=0.6)
     return f" Did you mean {by_lowercase[close[0]]!r}?" if close else ""

@@ -21,6 +21,7 @@ from scdiffuse.cells._genes import MIN_CELLS as MIN_CELLS
 from scdiffuse.cells._genes import GeneSelection as GeneSelection
 from scdiffuse.cells._joined import GeneChoice as GeneChoice
 from scdiffuse.cells._joined import JoinedSource as JoinedSource
+from scdiffuse.cells._labels import mask_labels as mask_labels
 from scdiffuse.cells._plan import ConditionPlan as ConditionPlan
 from scdiffuse.cells._plan import plan_conditions as plan_conditions
 from scdiffuse.cells._prefetch import Prefetch as Prefetch

@@ -17,6 +17,10 @@ from scdiffuse.cells._sources import CellData, open_source
 
 __all__ = ["check_counts", "check_names", "require_counts"]
 
+MAX_COUNT = (1 << 24) - 1
+"""Largest count of a gene in a cell; ``float32``, in which counts are read, holds all whole numbers up to it."""
+MAX_CELL_COUNTS = 100_000_000
+"""Most counts of a cell; the deepest cells have some million."""
 _ROWS_FOR_A_HINT = 1024
 
 
@@ -76,6 +80,10 @@ def require_counts(block: sp.csr_matrix, name: str, data: Source | CellData) -> 
     if trouble:
         msg = f"{name} {trouble}; expected raw counts: whole numbers, not negative. {_advice(data)}"
         raise CountsError(msg)
+    excess = _excess(block)
+    if excess:
+        msg = f"{name} {excess}. Look for a column of totals or ids among the genes, and leave it out."
+        raise CountsError(msg)
 
 
 def check_names(source: Source) -> None:
@@ -115,6 +123,18 @@ def _trouble(block: sp.csr_matrix) -> str:
     if fractions.size:
         kind = "log-normalised" if values.max() < 30 else "normalised"
         return f"looks {kind}: it holds fractions such as {fractions[0]:.4g}"
+    return ""
+
+
+def _excess(block: sp.csr_matrix) -> str:
+    """Describe counts that no cell has, which would take minutes to draw from; empty for others."""
+    largest = float(block.data.max(initial=0))
+    if largest > MAX_COUNT:
+        return f"holds a count of {largest:.4g}; expected at most {MAX_COUNT:,} of a gene in a cell"
+    if largest * np.diff(block.indptr).max(initial=0) > MAX_CELL_COUNTS:
+        deepest = float(block.sum(axis=1, dtype=np.float64).max())
+        if deepest > MAX_CELL_COUNTS:
+            return f"holds a cell of {deepest:.4g} counts; expected at most {MAX_CELL_COUNTS:,}"
     return ""
 
 

@@ -13,9 +13,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameError, did_you_mean
-from scdiffuse._core.slots import OBS_SOURCE
+from scdiffuse._core.slots import OBS_SOURCE, OBS_UNSEEN
+from scdiffuse.cells._labels import is_blank
 
 __all__ = ["ConditionRange", "ConditionTable", "Conditions", "Label"]
+
+_MOST_NAME = 200  # characters; HDF5 takes more, file names made of them do not
+_LARGEST = 1e30  # of a continuous condition: its square still is a number
+_FURTHEST = 1e6  # training standard deviations from the mean that a number asked for may be
 
 Label = str | int | float | bool
 """Label of a categorical condition, as the user writes it."""
@@ -130,7 +135,7 @@ class Conditions:
         Parameters
         ----------
         obs
-            One row a cell; other columns are ignored. Missing values stay missing.
+            One row a cell; other columns are ignored. Missing values stay missing, and so does empty text.
         partial
             Treat an absent column as missing values.
 
@@ -155,7 +160,7 @@ class Conditions:
                 codes[:, at] = _codes(obs[name], labels, name)
         for at, (name, seen) in enumerate(self.continuous.items()):
             if name in obs:
-                values[:, at] = (_numbers(obs[name], name) - seen.mean) / seen.std
+                values[:, at] = _standardised(_numbers(obs[name], name), seen, name)
         return ConditionTable(codes, values)
 
     def decode(self, table: ConditionTable) -> pd.DataFrame:
@@ -224,9 +229,21 @@ def _require_column(name: str, obs: pd.DataFrame) -> None:
         known = [str(column) for column in obs.columns]
         msg = f"{name!r} is not a column of `adata.obs`; expected one of {known}."
         raise UnknownNameError(msg + did_you_mean(name, known))
-    if name == OBS_SOURCE:
+    _require_name(name)
+
+
+def _require_name(name: str) -> None:
+    """Check that a column of generated cells can have a name, in memory and in a file."""
+    if name in {OBS_SOURCE, OBS_UNSEEN}:
         msg = f"The column {name!r} marks generated cells; expected another name. Rename the column."
         raise ConditionError(msg)
+    shown = name if len(name) <= _MOST_NAME else f"{name[:20]}..."
+    if not name.strip() or name in {".", "..", "_index"} or "/" in name or not name.isprintable():
+        msg = f"The column {shown!r} cannot be a condition: no `.h5ad` file can hold it; expected a name without `/`."
+        raise ConditionError(msg + " Rename the column.")
+    if len(name) > _MOST_NAME:
+        msg = f"The column {shown!r} has a name of {len(name)} characters; expected at most {_MOST_NAME}."
+        raise ConditionError(msg + " Rename the column.")
 
 
 def _labels(column: pd.Series[Any], name: str) -> tuple[Label, ...]:
@@ -277,10 +294,21 @@ def _numbers(column: pd.Series[Any] | ArrayLike, name: str) -> NDArray[np.float6
         msg = f"The continuous condition {name!r} holds {text[0]!r}; expected numbers. Convert the column with"
         raise ConditionError(msg + " `pd.to_numeric`, or name it among the categorical conditions.")
     numbers: NDArray[np.float64] = np.asarray(series.astype("Float64").to_numpy(na_value=np.nan), dtype=np.float64)
-    if np.isinf(numbers).any():
-        msg = f"The continuous condition {name!r} holds infinite numbers; expected finite ones, or NaN for missing."
-        raise ConditionError(msg + " Replace them.")
+    if (np.abs(numbers) > _LARGEST).any():
+        largest = numbers[np.nanargmax(np.abs(numbers))]
+        msg = f"The continuous condition {name!r} holds {largest:g}; expected numbers up to {_LARGEST:g}, or NaN for"
+        raise ConditionError(msg + " missing. Replace them.")
     return numbers
+
+
+def _standardised(numbers: NDArray[np.float64], seen: ConditionRange, name: str) -> NDArray[np.float64]:
+    """Put numbers in units of the training cells, where they are not so far away that nothing is known of them."""
+    values: NDArray[np.float64] = (numbers - seen.mean) / seen.std
+    far = np.abs(values) > _FURTHEST
+    if far.any():
+        msg = f"{name!r} = {numbers[far][0]:g} is more than a million standard deviations from the training cells;"
+        raise ConditionError(msg + f" expected numbers around {seen.min:g} to {seen.max:g}. Ask for one within.")
+    return values
 
 
 def _codes(column: pd.Series[Any], labels: tuple[Label, ...], name: str) -> NDArray[np.int64]:
@@ -290,6 +318,8 @@ def _codes(column: pd.Series[Any], labels: tuple[Label, ...], name: str) -> NDAr
     codes = np.full(len(distinct) + 1, -1, dtype=np.int64)  # the last entry is for code -1
     for at, given in enumerate(distinct):
         label = _plain(given)
+        if is_blank(label) and label not in position:
+            continue
         found = position.get(label, position.get(str(label)))
         if found is None:
             known = ", ".join(repr(one) for one in labels)

@@ -102,7 +102,7 @@ def matrix_element(file: Stored, layer: str | None) -> Stored:
 
 def list_layers(file: Stored) -> list[str]:
     """List the names of the layers of an open file, sorted."""
-    layers = file["layers"] if "layers" in file else {}
+    layers = file.get("layers", {})
     return sorted(layers) if hasattr(layers, "keys") else []
 
 

@@ -16,6 +16,7 @@ from scdiffuse.cells._conditions import Conditions, ConditionTable
 
 __all__ = ["ConditionPlan", "plan_conditions"]
 
+_MOST_CELLS = 1_000_000_000  # of one call, some terabytes of counts
 _NEAR = 0.1  # training standard deviations within which a training cell matches a requested number
 
 
@@ -164,11 +165,13 @@ def _cell_numbers(frame: pd.DataFrame, n_cells: int | None, conditions: Conditio
     if n_cells is not None and n_cells < 1:
         msg = f"`n_cells` must be at least 1, got {n_cells}."
         raise SettingError(msg)
+    _require_bounded(float(n_cells or 0))
     if "n_cells" in frame and "n_cells" not in conditions.names:
         numbers = pd.to_numeric(frame["n_cells"], errors="coerce")
         if numbers.isna().any() or (numbers < 0).any() or (numbers % 1 != 0).any() or numbers.sum() < 1:
             msg = "The column `n_cells` of `where` must hold whole numbers of cells, not negative and not all 0."
             raise SettingError(msg)
+        _require_bounded(float(numbers.sum()))
         counts = numbers.to_numpy().astype(np.int64)
     elif len(frame) == 1:
         if n_cells is None:
@@ -183,6 +186,12 @@ def _cell_numbers(frame: pd.DataFrame, n_cells: int | None, conditions: Conditio
         msg = f"`n_cells` is {n_cells}, but the table `where` has {counts.sum()} cells;"
         raise SettingError(msg + " leave `n_cells` out or make them agree.")
     return counts
+
+
+def _require_bounded(n: float) -> None:
+    if n > _MOST_CELLS:
+        msg = f"{n:.10g} cells are asked for; expected at most {_MOST_CELLS:,} in one call. Lower `n_cells`, or call"
+        raise SettingError(msg + " several times with other seeds.")
 
 
 def _pool(training: ConditionTable, codes: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.intp]:

@@ -11,7 +11,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from scdiffuse._core.errors import CountsError, SettingError, UnknownNameError, did_you_mean
+from scdiffuse._core.errors import CountsError, ScdiffuseWarning, SettingError, UnknownNameError, did_you_mean
 from scdiffuse.cells._embedding import SourceWithEmbedding, read_obsm
 from scdiffuse.cells._h5ad import matrix_element, open_h5ad, read_frame
 from scdiffuse.cells._joined import JoinedSource, join_var, name_places
@@ -142,7 +142,7 @@ def _join(data: Sequence[Place], *, layer: str | None, genes: Sequence[str] | No
         if any(left.values()):
             lost = ", ".join(f"{n:,} of {name!r}" for name, n in left.items() if n)
             msg = f"{len(data)} files share {len(genes):,} genes; genes that others lack are left out: {lost}."
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            warnings.warn(msg, ScdiffuseWarning, stacklevel=3)
     return JoinedSource([open_source(one, layer=layer, genes=genes) for one in data], names)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scdiffuse._core.errors import CountsError, GenesError, SettingError, did_you_mean
+from scdiffuse._core.errors import CountsError, GenesError, ScdiffuseWarning, SettingError, did_you_mean
 from scdiffuse._core.progress import Progress
 from scdiffuse.cells._checks import check_names, require_counts
 from scdiffuse.cells._genes import MIN_CELLS, GeneSelection
@@ -179,4 +179,4 @@ def _report_empty(filled: NDArray[np.bool_]) -> None:
         raise CountsError(msg)
     if n_empty:
         msg = f"{n_empty} of {filled.size} cells have no count in a kept gene and are left out."
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warnings.warn(msg, ScdiffuseWarning, stacklevel=4)

@@ -108,7 +108,7 @@ def require_matrix(element: Any, shape: tuple[int, int], *, name: str) -> None: 
     kind = element.attrs.get("encoding-type")
     if kind not in _FORMATS:
         raise damaged(name, f"is of the unknown encoding {kind!r}")
-    parts = [element[part] if part in element else None for part in ("data", "indices", "indptr")]
+    parts = [element.get(part) for part in ("data", "indices", "indptr")]
     if any(part is None or not is_array(part) or len(part.shape) != 1 for part in parts):
         raise damaged(name, "lacks one of the arrays `data`, `indices` and `indptr`")
     data, indices, indptr = parts
@@ -121,9 +121,7 @@ def require_matrix(element: Any, shape: tuple[int, int], *, name: str) -> None: 
     require_sparse(indptr[:], data.shape[0], indices.shape[0], n=shape[kind == "csc_matrix"], name=name)
 
 
-def require_sparse(  # noqa: PLR0917 - the parts in scipy's order
-    starts: NDArray[np.integer], n_data: int, n_indices: int, *, n: int, name: str
-) -> None:
+def require_sparse(starts: NDArray[np.integer], n_data: int, n_indices: int, *, n: int, name: str) -> None:
     """Check that the starts of rows divide the stored values.
 
     Parameters

@@ -10,6 +10,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from scdiffuse._core.errors import ScdiffuseWarning
 from scdiffuse.cli._add_classifier import add_classifier
 from scdiffuse.cli._arguments import as_typed, option_names
 from scdiffuse.cli._audit import audit
@@ -116,7 +117,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = show_here
         warnings.simplefilter("always" if debug else "ignore")
-        warnings.filterwarnings("default", category=UserWarning, module="scdiffuse")
+        warnings.filterwarnings("always", category=ScdiffuseWarning)
         try:
             app(args=words, prog_name="scdiffuse", obj=["--debug", *words] if debug else words)
         except SystemExit as stop:

@@ -41,7 +41,7 @@ To = Annotated[
 
 Layer = Annotated[str | None, typer.Option(help="Layer that holds the raw counts; without it, X.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Seed = Annotated[int, typer.Option(max=2**63 - 1, min=-(2**63), help="The same seed gives the same result.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress bars.")]
 MaxEpochs = Annotated[
     int | None,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scdiffuse._core.errors import ConditionError
+from scdiffuse._core.errors import ConditionError, ScdiffuseWarning
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
 from scdiffuse.autoencoder import Posterior
@@ -194,7 +194,7 @@ def _has_counts(source: Source, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     n_empty = int((wanted & ~filled).sum())
     if n_empty:
         msg = f"{n_empty} of {int(wanted.sum())} labelled cells have no count in the model's genes and are left out."
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warnings.warn(msg, ScdiffuseWarning, stacklevel=4)
     return filled
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scdiffuse._core.errors import CountsError
+from scdiffuse._core.errors import CountsError, ScdiffuseWarning
 from scdiffuse.calibration import CalibrationConfig, ConditionGrid, Pseudobulk
 from scdiffuse.cells import (
     CellData,
@@ -20,6 +21,7 @@ from scdiffuse.cells import (
     JoinedSource,
     Source,
     collect_statistics,
+    mask_labels,
     open_source,
 )
 from scdiffuse.foundation import Foundation
@@ -113,7 +115,10 @@ def read_data(
     names = [_listed(conditions), _listed(continuous)]
     whole = open_source(adata, layer=layer)
     genes = latent.choose_genes(whole.var) if latent else None
-    known = Conditions.from_obs(whole.obs, *names)
+    obs, messages = mask_labels(whole.obs, names[0])
+    for message in messages:
+        warnings.warn(message, ScdiffuseWarning, stacklevel=4)
+    known = Conditions.from_obs(obs, *names)
     _require_cells(whole.n_cells)
 
     def read(groups: tuple[NDArray[np.int64], int] | None) -> CountStatistics:
@@ -121,14 +126,15 @@ def read_data(
             whole, data=adata, layer=layer, min_cells=min_cells, genes=genes, groups=groups, progress=progress
         )
 
-    grid, table = _grid(known, whole.obs, calibration)
+    grid, table = _grid(known, obs, calibration)
     statistics = read(grid.groups(table) if grid else None)
     selection = statistics.selection
     cells = np.flatnonzero(selection.cells_keep).astype(np.int64)
     if len(cells) < whole.n_cells:
         _require_cells(len(cells))
-        known, before = Conditions.from_obs(whole.obs.iloc[cells], *names), grid
-        grid, kept = _grid(known, whole.obs.iloc[cells], calibration)
+        obs, before = mask_labels(obs.iloc[cells], names[0]).obs, grid
+        known = Conditions.from_obs(obs, *names)
+        grid, kept = _grid(known, obs, calibration)
         if grid is not None and not _have_same_groups(grid, before):
             groups = np.full(whole.n_cells, len(grid.pooled), dtype=np.int64)
             groups[cells], n_groups = grid.groups(kept)
@@ -144,7 +150,7 @@ def read_data(
         source=source,
         cells=cells,
         conditions=known,
-        table=known.encode(source.obs.iloc[cells]),
+        table=known.encode(obs),
         var=whole.var[selection.keep].copy(),
         genes_report=" ".join([*([whole.report] if isinstance(whole, JoinedSource) else []), selection.report()]),
         library_sizes=statistics.library_sizes[cells],

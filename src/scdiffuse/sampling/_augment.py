@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameError, did_you_mean
+from scdiffuse._core.errors import ConditionError, ScdiffuseWarning, SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.slots import OBS_SOURCE, OBS_UNSEEN
 from scdiffuse.cells import Conditions, Label, Source
 
@@ -116,7 +116,7 @@ def combine(real: Source, made: ad.AnnData | None, *, uns: Mapping[str, object],
     """
     if n_left_out:
         msg = f"{n_left_out} genes of the cells are not known to the model and are left out of the augmented cells."
-        warnings.warn(msg + " Measure and fit them, or go on without.", stacklevel=4)
+        warnings.warn(msg + " Measure and fit them, or go on without.", ScdiffuseWarning, stacklevel=4)
     blocks = [block for _, block in real.blocks()]
     tables = [real.obs.assign(**{OBS_SOURCE: "real"})]
     if made is not None:

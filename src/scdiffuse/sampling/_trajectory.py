@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scdiffuse._core.errors import SettingError
+from scdiffuse._core.errors import ScdiffuseWarning, SettingError
 from scdiffuse._core.progress import Progress
 from scdiffuse.cells import ConditionPlan, ConditionTable
 from scdiffuse.diffusion import add_noise, scales
@@ -275,7 +275,7 @@ def _warn_unless_arrived(name: str, branch: Branch, *, start: GivenCells, path: 
     if covered < _ARRIVED:
         msg = f"The paths of branch {name!r} cover {covered:.0%} of the change between the mean cells of start and"
         msg += " target, so they do not arrive; expected at least 75 %. Take `method='inversion'`, or lower `keep`."
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warnings.warn(msg, ScdiffuseWarning, stacklevel=4)
 
 
 def _obs(

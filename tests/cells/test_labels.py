@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scdiffuse._core.errors import ConditionError
+from scdiffuse.cells import mask_labels
+
+
+def test_good_labels_stay_the_same_table(obs: pd.DataFrame) -> None:
+    masked = mask_labels(obs, ["cell_type", "donor", "treated", "absent"])
+    assert masked.obs is obs
+    assert masked.messages == ()
+
+
+@pytest.mark.parametrize("dtype", ["object", "category"])
+def test_labels_of_one_cell_become_missing(dtype: str) -> None:
+    obs = pd.DataFrame({"x": pd.Series(["a", "a", "b", "c", "a", None], dtype=dtype)})
+    masked = mask_labels(obs, ["x"])
+    assert masked.obs["x"].isna().tolist() == [False, False, True, True, False, True]
+    assert masked.messages == ("2 cells have a label of 'x' of their own ('b', 'c'); their labels count as missing.",)
+    assert obs["x"].isna().sum() == 1
+
+
+def test_numbers_of_one_cell_become_missing_too() -> None:
+    masked = mask_labels(pd.DataFrame({"x": [1, 1, 2, 3, 3]}), ["x"])
+    assert masked.obs["x"].dropna().tolist() == [1, 1, 3, 3]
+    assert masked.messages == ("1 cell has a label of 'x' of its own (2); its label counts as missing.",)
+
+
+def test_empty_text_becomes_missing() -> None:
+    masked = mask_labels(pd.DataFrame({"x": ["a", "", "a", " ", np.nan]}), ["x"])
+    assert masked.obs["x"].isna().tolist() == [False, True, False, True, True]
+    assert masked.messages == ("2 cells have no text in 'x'; their labels count as missing.",)
+
+
+def test_a_column_that_names_cells_is_refused() -> None:
+    obs = pd.DataFrame({"x": ["a", "b", "c", "d", "d"], "day": [0.0, 1.0, 2.0, 3.0, 3.0]})
+    with pytest.raises(
+        ConditionError, match=r"3 of the 5 cells with a label in 'x' have one of .* such as 'a'"
+    ):
+        mask_labels(obs, ["x"])
+    with pytest.raises(ConditionError, match=r"such as 0.0; .* Numbers can be `continuous`"):
+        mask_labels(obs, ["day"])
