@@ -52,6 +52,7 @@ from scdiffuse.metrics._luo2024 import (
     pcc,
     scc,
 )
+from scdiffuse.metrics._membership import membership_inference
 from scdiffuse.metrics._metric import Metric, Score
 from scdiffuse.metrics._neighbours import (
     PRDC,
@@ -63,7 +64,6 @@ from scdiffuse.metrics._neighbours import (
 from scdiffuse.metrics._privacy import (
     MemorisationScore,
     distance_to_closest_record,
-    membership_inference,
     memorised_cells,
     nearest_neighbour_ratio,
 )

@@ -1,30 +1,77 @@
-"""Registered privacy metrics: memorised training cells, and membership inference of cells and donors."""
+"""Registered privacy metrics: copies of training cells, and membership inference of cells and donors.
+
+Each brings its own exact test against what held-out cells show, its numbers of cells, and what it cannot tell.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from math import inf
 
+import numpy as np
+
 from scdiffuse._core.errors import ConditionError
-from scdiffuse.metrics import _privacy
+from scdiffuse.metrics import _copies, _exact_tests, _membership, _privacy
+from scdiffuse.metrics._attacks import ATTACKS, Attack
+from scdiffuse.metrics._copies import CopyScore, Fingerprints
 from scdiffuse.metrics._labelled_cells import frequent_labels
 from scdiffuse.metrics._metric import Metric, Score
-from scdiffuse.metrics._privacy import Attack, MemorisationScore
-from scdiffuse.metrics._sample_pair import SamplePair, labelled_cells
+from scdiffuse.metrics._privacy_roles import NO_CONTROLS, cell_scores, donor_scores, find_roles, untrained_scores
+from scdiffuse.metrics._sample_pair import CellFeatures, SamplePair
+from scdiffuse.metrics._two_sample import delong_interval
 
-__all__ = ["PRIVACY"]
+__all__ = ["PRIVACY", "copy_score"]
 
 _TRAIN = frozenset({"train"})
 _UNIT = (0.0, 1.0)
 _OWN = "this package; defined in the function's docstring"
+_ALPHA = 0.001
+_DONOR_ALPHA = 0.01
+_LARGEST_MISSED_AUC = 0.6
+_LARGEST_MISSED_FRACTION = 0.05
+_TOO_FEW = "too few cells to tell"
 
 
-def _memorisation(function: Callable[..., MemorisationScore], pair: SamplePair) -> Score:
-    """Measure memorisation in principal components."""
+def copy_score(found: CopyScore, *, features: tuple[tuple[str, float], ...] = ()) -> Score:
+    """Turn a number of copies into the score of a metric.
+
+    Parameters
+    ----------
+    found
+        Copies among generated and among held-out cells.
+    features
+        Where the copies come from.
+
+    Returns
+    -------
+    The score.
+    """
+    sizes = (("copies", found.n_copies), ("generated cells", found.n_generated))
+    sizes += (("copies among held-out cells", found.n_held_out_copies), ("held-out cells", found.n_held_out))
+    return Score(found.value, found.low, found.high, features, p=found.p, null=found.null, sizes=sizes)
+
+
+def _exact(pair: SamplePair) -> Score:
+    """Compute the fraction of generated cells that equal a training cell."""
     assert pair.train is not None
-    score = function(pair.train.pcs, pair.real.pcs, pair.generated.pcs, seed=pair.seed)
-    return Score(score.value, score.low, score.high)
+    found = _copies.exact_copies(*(_fingerprints(cells) for cells in (pair.train, pair.real, pair.generated)))
+    return copy_score(found)
+
+
+def _fingerprints(cells: CellFeatures) -> Fingerprints:
+    return cells.cached("fingerprints", partial(_copies.fingerprints, cells.counts))
+
+
+def _near(pair: SamplePair) -> Score:
+    """Count near copies."""
+    assert pair.train is not None
+    samples = ((cells.pcs, cells.genes) for cells in (pair.train, pair.real, pair.generated))
+    found = _copies.near_copies(*samples, max_cells=pair.max_cells, seed=pair.seed)
+    score = copy_score(found)
+    least = _exact_tests.least_detectable_excess(found.n_generated, found.n_held_out, alpha=_ALPHA)
+    if found.p < _ALPHA or least <= _LARGEST_MISSED_FRACTION:
+        return score
+    return score._replace(doubt=f"{_TOO_FEW}: {least:.0%} near copies would be missed ({_cells(found.n_held_out)})")
 
 
 def _ratio(pair: SamplePair) -> Score:
@@ -33,72 +80,155 @@ def _ratio(pair: SamplePair) -> Score:
     score = _privacy.nearest_neighbour_ratio(pair.train.pcs, pair.real.pcs, pair.generated.pcs, seed=pair.seed)
     if score.null <= 0:
         return Score(float("nan"))
-    return Score(score.value / score.null, score.low / score.null, score.high / score.null)
+    value, low, high = (one / score.null for one in (score.value, score.low, score.high))
+    sizes = (("generated cells", pair.generated.n_cells), ("held-out cells", pair.real.n_cells))
+    return Score(value, low, high, p=score.p, null=1.0, sizes=sizes)
 
 
-def _exact(pair: SamplePair) -> Score:
-    """Compute the fraction of memorised training cells beyond that among held-out cells."""
+def _closest(pair: SamplePair) -> Score:
+    """Compare distances to training cells with those to held-out cells of the same donors."""
     assert pair.train is not None
-    score = _privacy.memorised_cells(pair.train.counts, pair.real.counts, pair.generated.counts)
-    return Score(score.value - score.null, score.low - score.null, score.high - score.null)
+    roles = find_roles(pair)
+    held_out = pair.real.pcs[roles.others if roles.confounded else roles.controls]
+    score = _privacy.distance_to_closest_record(
+        pair.train.pcs[roles.members], held_out, pair.generated.pcs, seed=pair.seed
+    )
+    sizes = (("training cells", len(held_out)), ("held-out cells", len(held_out)))
+    sizes += (("generated cells", pair.generated.n_cells),)
+    doubt = NO_CONTROLS if roles.confounded else ""
+    return Score(score.value, score.low, score.high, p=score.p, null=0.5, doubt=doubt, sizes=sizes)
 
 
 def _worst_memorisation(pair: SamplePair) -> Score:
-    """Find the label memorised most; intervals are widened for the choice among the labels (Bonferroni)."""
+    """Find the label memorised most; interval and p-value allow for the choice among the labels (Bonferroni)."""
     assert pair.train is not None
     if pair.train.labels is None:
         msg = "The training cells have no labels, expected one a cell. Give `train` the column that `by` names."
         raise ConditionError(msg)
-    sides = [labelled_cells(cells) for cells in (pair.train, pair.real, pair.generated)]
-    shared = set.intersection(*(set(frequent_labels(side.labels, min_cells=10)) for side in sides))
+    roles = find_roles(pair)
+    sides = (pair.train.take_lazily(roles.members), _held_out(pair), pair.generated)
+    labels = [cells.labels for cells in sides]
+    shared = set.intersection(*(set(frequent_labels(side, min_cells=10)) for side in labels if side is not None))
     level = 1 - 0.05 / max(len(shared), 1)
     scores = {}
     for label in sorted(shared):
-        cells = (side.values[side.labels == label] for side in sides)
+        cells = (side.pcs[side.labels == label] for side in sides)
         scores[label] = _privacy.distance_to_closest_record(*cells, level=level, seed=pair.seed)
     if not scores:
         return Score(float("nan"))
-    worst = sorted(scores.items(), key=lambda item: -item[1].low)[:3]
+    worst = sorted(scores.items(), key=lambda item: item[1].p)[:3]
     first = worst[0][1]
-    return Score(first.value, first.low, first.high, tuple((label, score.value) for label, score in worst))
+    features = tuple((label, score.value) for label, score in worst)
+    p, doubt = min(first.p * len(shared), 1.0), NO_CONTROLS if roles.confounded else ""
+    sizes = (("labels", len(shared)), ("held-out cells", sides[1].n_cells), ("generated cells", sides[2].n_cells))
+    return Score(first.value, first.low, first.high, features, p=p, null=0.5, doubt=doubt, sizes=sizes)
 
 
-def _membership(attack: Attack, pair: SamplePair, *, by_donor: bool = False) -> Score:
-    """Infer membership of single cells, or of whole donors."""
-    assert pair.train is not None
-    donors = None
-    if by_donor:
-        assert pair.train.donors is not None
-        assert pair.real.donors is not None
-        donors = (pair.train.donors, pair.real.donors)
+def _held_out(pair: SamplePair) -> CellFeatures:
+    roles = find_roles(pair)
+    return pair.real.take_lazily(roles.others if roles.confounded else roles.controls)
+
+
+def _membership_auc(attack: Attack, pair: SamplePair) -> Score:
+    """Infer membership of single cells."""
+    members, held_out = cell_scores(pair, attack)
+    truth = np.arange(len(members) + len(held_out)) < len(members)
+    auc, low, high = delong_interval(truth, np.concatenate([members, held_out]))
+    m, n = len(members), len(held_out)
+    p, missed = _exact_tests.auc_p_value(auc, m, n), _exact_tests.detectable_auc(m, n, alpha=_ALPHA)
+    doubt = NO_CONTROLS if find_roles(pair).confounded else ""
+    if not doubt and p >= _ALPHA and missed > _LARGEST_MISSED_AUC:
+        doubt = f"{_TOO_FEW}: an AUC below {min(missed, 1.0):.2f} would be missed ({_cells(n)})"
+    return Score(auc, low, high, p=p, null=0.5, doubt=doubt, sizes=_sizes(pair, m, n))
+
+
+def _membership_tail(fpr: float, pair: SamplePair) -> Score:
+    """Take the attack that is surest of some cells; interval and p-value allow for the choice (Bonferroni)."""
+    n_held_out = len(_held_out(pair).pcs)
+    if n_held_out * fpr < 1:
+        doubt = f"{_TOO_FEW}: a false positive rate of {fpr:.1%} takes {1 / fpr:,.0f} held-out cells ({n_held_out:,})"
+        return Score(fpr, 0.0, 1.0, p=1.0, null=fpr, doubt=doubt, sizes=(("held-out cells", n_held_out),))
+    found = {}
+    for attack in ATTACKS:
+        members, held_out = cell_scores(pair, attack)
+        found[attack] = _membership.true_positive_rate(members, held_out, fpr=fpr, level=1 - 0.05 / len(ATTACKS))
+    ranked = sorted(found.items(), key=lambda item: item[1].p)
+    best = ranked[0][1]
+    doubt = NO_CONTROLS if find_roles(pair).confounded else ""
     return Score(
-        *_privacy.membership_inference(
-            pair.train.pcs,
-            pair.real.pcs,
-            pair.generated.pcs,
-            reference=None if pair.reference is None or attack == "distance" else pair.reference.pcs,
-            attack=attack,
-            donors=donors,
-            seed=pair.seed,
-        )
+        best.rate,
+        best.low,
+        best.high,
+        tuple((f"attack by {attack}", rate.rate) for attack, rate in ranked),
+        p=min(best.p * len(ATTACKS), 1.0),
+        null=fpr,
+        doubt=doubt,
+        sizes=_sizes(pair, len(members), len(held_out)),
     )
+
+
+def _donor_difference(pair: SamplePair) -> Score:
+    """Separate two kinds of cells that were not trained on, which only donor difference can do."""
+    own, others = untrained_scores(pair, "classifier")
+    truth = np.arange(len(own) + len(others)) < len(own)
+    auc, low, high = delong_interval(truth, np.concatenate([own, others]))
+    sizes = (("held-out cells of training donors", len(own)), ("cells of other donors", len(others)))
+    return Score(auc, low, high, p=1.0, null=0.5, sizes=sizes)
+
+
+def _donor_auc(attack: Attack, pair: SamplePair, *, n_cells: int | None = None, trained: bool = True) -> Score:
+    """Infer membership of whole donors."""
+    cells = donor_scores(pair, attack, trained=trained)
+    found = _membership.donor_membership(cells, n_cells=n_cells, seed=pair.seed)
+    m, n = found.n_members, found.n_others
+    least = _exact_tests.smallest_permutation_p(m, n)
+    doubt = ""
+    if least > _DONOR_ALPHA:
+        doubt = f"too few donors to tell: p is {least:.2g} at best for {m} training donors against {n} others"
+    sizes = (("training donors", m), ("other donors", n), ("cells", len(cells.scores)))
+    return Score(found.auc, found.low, found.high, p=found.p if trained else 1.0, null=0.5, doubt=doubt, sizes=sizes)
+
+
+def _sizes(pair: SamplePair, n_members: int, n_held_out: int) -> tuple[tuple[str, int], ...]:
+    return (
+        ("training cells", n_members),
+        ("held-out cells", n_held_out),
+        ("generated cells", pair.generated.n_cells),
+    )
+
+
+def _cells(n_held_out: int) -> str:
+    return f"{n_held_out:,} held-out cells"
 
 
 _private = partial(Metric, group="privacy", cost="cheap", space="pcs", needs=_TRAIN, better="lower")
 _attacked = partial(_private, target=0.5, range=_UNIT)
 _DOMIAS = "van Breugel et al. 2023, arXiv:2302.12580, eq. 2"
+_COPULA = "Golob et al. 2026, Privacy vulnerabilities in synthetic single-cell RNA-sequence data"
+_CARLINI = "Carlini et al. 2022, arXiv:2112.03570, section 4"
+_PLATZER = "Platzer and Reutterer 2021, doi:10.3389/fdata.2021.679939, section 3.2"
 _REFERENCED = frozenset({"train", "reference"})
+_donated = partial(_attacked, needs=frozenset({"train", "reference", "donors"}), alpha=_DONOR_ALPHA)
 
 PRIVACY: tuple[Metric, ...] = (
     _private(
         name="memorised_cells",
-        title="cells equal to a training cell, beyond held-out ones",
+        title="cells equal to a training cell",
         target=0.0,
-        range=(-1.0, 1.0),
+        range=_UNIT,
         source=_OWN,
         space="counts",
         suite="quick",
         compute=_exact,
+    ),
+    _private(
+        name="near_copies",
+        title="near copies of a training cell, in the tail where they exceed held-out cells most",
+        target=0.0,
+        range=_UNIT,
+        source=_OWN,
+        space="genes",
+        compute=_near,
     ),
     _private(
         name="nearest_neighbour_ratio",
@@ -113,15 +243,15 @@ PRIVACY: tuple[Metric, ...] = (
     _attacked(
         name="closest_record",
         title="cells closer to training than to held-out cells",
-        source="Platzer and Reutterer 2021, doi:10.3389/fdata.2021.679939, section 3.2",
+        source=_PLATZER,
         suite="quick",
         by_label=True,
-        compute=partial(_memorisation, _privacy.distance_to_closest_record),
+        compute=_closest,
     ),
     _attacked(
         name="worst_label_closest_record",
         title="cells closer to training than to held-out cells, worst label",
-        source="Platzer and Reutterer 2021, doi:10.3389/fdata.2021.679939, section 3.2",
+        source=_PLATZER,
         suite="quick",
         needs=frozenset({"train", "labels"}),
         compute=_worst_memorisation,
@@ -131,14 +261,14 @@ PRIVACY: tuple[Metric, ...] = (
         title="membership inference from the distance to generated cells",
         source="Chen et al. 2020, arXiv:1909.03935",
         suite="quick",
-        compute=partial(_membership, "distance"),
+        compute=partial(_membership_auc, "distance"),
     ),
     _attacked(
         name="membership_density",
         title="membership inference from the density ratio",
         source=_DOMIAS,
         needs=_REFERENCED,
-        compute=partial(_membership, "density"),
+        compute=partial(_membership_auc, "density"),
     ),
     _attacked(
         name="membership_classifier",
@@ -146,20 +276,81 @@ PRIVACY: tuple[Metric, ...] = (
         source=_OWN,
         cost="moderate",
         needs=_REFERENCED,
-        compute=partial(_membership, "classifier"),
+        compute=partial(_membership_auc, "classifier"),
     ),
     _attacked(
+        name="membership_copula",
+        title="membership inference by the likelihood ratio of copulas",
+        source=_COPULA,
+        space="genes",
+        needs=_REFERENCED,
+        compute=partial(_membership_auc, "copula"),
+    ),
+    _private(
+        name="membership_tpr_1",
+        title="true positives of the surest attack at 1 % false positives",
+        target=0.01,
+        range=_UNIT,
+        source=_CARLINI,
+        cost="moderate",
+        needs=_REFERENCED,
+        compute=partial(_membership_tail, 0.01),
+    ),
+    _private(
+        name="membership_tpr_01",
+        title="true positives of the surest attack at .1 % false positives",
+        target=0.001,
+        range=_UNIT,
+        source=_CARLINI,
+        cost="moderate",
+        needs=_REFERENCED,
+        compute=partial(_membership_tail, 0.001),
+    ),
+    _attacked(
+        name="donor_difference",
+        title="held-out cells of training donors against cells of other donors, by a classifier",
+        source=_OWN,
+        cost="moderate",
+        needs=frozenset({"train", "reference", "donors"}),
+        alpha=0.0,
+        compute=_donor_difference,
+    ),
+    _donated(
         name="donor_membership_distance",
         title="donor-level membership inference from the distance to generated cells",
         source="Chen et al. 2020, arXiv:1909.03935, averaged by donor",
         needs=frozenset({"train", "donors"}),
-        compute=partial(_membership, "distance", by_donor=True),
+        compute=partial(_donor_auc, "distance"),
     ),
-    _attacked(
+    _donated(
         name="donor_membership_density",
         title="donor-level membership inference from the density ratio",
         source=f"{_DOMIAS}, averaged by donor",
-        needs=frozenset({"train", "reference", "donors"}),
-        compute=partial(_membership, "density", by_donor=True),
+        compute=partial(_donor_auc, "density"),
+    ),
+    _donated(
+        name="donor_membership_copula",
+        title="donor-level membership inference by copulas",
+        source=f"{_COPULA}, averaged by donor",
+        space="genes",
+        compute=partial(_donor_auc, "copula"),
+    ),
+    *(
+        _donated(
+            name=f"donor_membership_{n_cells}",
+            title=f"donor-level membership inference by copulas, {n_cells} cell{'s' * (n_cells > 1)} of each donor",
+            source=f"{_COPULA}, averaged by donor",
+            space="genes",
+            compute=partial(_donor_auc, "copula", n_cells=n_cells),
+        )
+        for n_cells in (1, 10, 100)
+    ),
+    _donated(
+        name="donor_membership_untrained",
+        title="the same by copulas, from held-out cells of training donors",
+        source=f"{_COPULA}, averaged by donor",
+        space="genes",
+        alpha=0.0,
+        compute=partial(_donor_auc, "copula", trained=False),
     ),
 )
