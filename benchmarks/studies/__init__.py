@@ -39,6 +39,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
     ),
     "Robustness": (
         "kills",
+        "attack",
         "shuffling",
         "digests",
     ),
