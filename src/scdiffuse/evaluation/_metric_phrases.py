@@ -40,14 +40,22 @@ _PHRASES: dict[str, tuple[str, str]] = {
     "rare_gain": ("they augment few real cells less than real cells do", "gain"),
     "label_accuracy": ("cells are not assigned the right cell type", "fraction"),
     "memorised_cells": ("cells equal training cells, count for count", "fraction"),
+    "near_copies": ("cells are near copies of single training cells", "fraction"),
     "nearest_neighbour_ratio": ("cells lie close to single training cells", "ratio"),
     "closest_record": ("cells are closer to training than to held-out cells", "fraction"),
     "worst_label_closest_record": ("in a type, cells are closer to training than to held-out cells", "fraction"),
     "membership_distance": ("distances reveal which cells were trained on", "AUC"),
     "membership_density": ("densities reveal which cells were trained on", "AUC"),
     "membership_classifier": ("a classifier reveals which cells were trained on", "AUC"),
+    "membership_copula": ("correlations of genes reveal which cells were trained on", "AUC"),
+    "membership_tpr_1": ("an attack is sure of some training cells", "true positives at 1 % false positives"),
+    "membership_tpr_01": ("an attack is sure of some training cells", "true positives at .1 % false positives"),
     "donor_membership_distance": ("distances reveal which donors were trained on", "AUC"),
     "donor_membership_density": ("densities reveal which donors were trained on", "AUC"),
+    "donor_membership_copula": ("correlations of genes reveal which donors were trained on", "AUC"),
+    "donor_membership_1": ("a single cell reveals whether its donor was trained on", "AUC"),
+    "donor_membership_10": ("10 cells reveal whether their donor was trained on", "AUC"),
+    "donor_membership_100": ("100 cells reveal whether their donor was trained on", "AUC"),
 }
 """What a metric worse than its reference means, and the short name of its number; others say "... is off"."""
 

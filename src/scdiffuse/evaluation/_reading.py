@@ -32,6 +32,7 @@ __all__ = [
     "clip_invalid_values",
     "count_invalid_values",
     "open_cells",
+    "read_rows",
     "read_sample",
     "shared_genes",
 ]
@@ -139,6 +140,32 @@ def read_sample(table: ad.AnnData, *, role: str, genes: NDArray[np.str_], settin
         donors=_column(table, settings.donor, role=role, rows=rows, notes=notes, optional=True),
         notes=tuple(notes),
     )
+
+
+def read_rows(
+    table: ad.AnnData, rows: NDArray[np.int64], *, role: str, layer: str | None, genes: NDArray[np.str_]
+) -> sparse.csr_matrix:
+    """Read the counts of some cells on the shared genes.
+
+    Parameters
+    ----------
+    table, role, genes
+        As for `read_sample`.
+    rows
+        Cells to read.
+    layer
+        As in `ReadSettings`.
+
+    Returns
+    -------
+    Counts, shape ``(len(rows), G)``; a copy.
+
+    Raises
+    ------
+    CountsError
+        Counts are missing, or real cells hold other values.
+    """
+    return _counts(table, role=role, layer=layer, rows=rows, genes=genes, notes=[])
 
 
 def count_invalid_values(counts: sparse.csr_matrix) -> InvalidValues:

@@ -64,7 +64,7 @@ class LabelSizes(TypedDict):
 class VerdictRecord(TypedDict):
     """The verdict on one group of metrics."""
 
-    level: Literal["passes", "differs", "fails", "unscored"]
+    level: Literal["passes", "too_few", "differs", "fails", "unscored"]
     flagged: bool
     text: str
     evidence: list[str]

@@ -10,15 +10,17 @@ import numpy as np
 
 from scdiffuse.evaluation._formatting import GROUP_TITLES, format_number, format_percent, join_words
 from scdiffuse.evaluation._metric_phrases import describe_metric
+from scdiffuse.evaluation._privacy_verdict import read_privacy
 from scdiffuse.evaluation._reading import InvalidValues
 from scdiffuse.evaluation._report_types import LabelSizes, MetricRecord, MetricRecords, VerdictRecord
 from scdiffuse.evaluation._scoring import VALIDITY
 
 __all__ = ["Verdict", "write_verdicts"]
 
-Level = Literal["passes", "differs", "fails", "unscored"]
+Level = Literal["passes", "too_few", "differs", "fails", "unscored"]
 _LEVELS = {
     "passes": ("\u2713", "as close as real cells"),
+    "too_few": ("\u2248", "too few cells to tell"),
     "differs": ("\u25b2", "differs"),
     "fails": ("\u2715", "fails"),
     "unscored": ("\u25cb", "not scored"),
@@ -35,8 +37,9 @@ class Verdict:
 
     group: str
     level: Level
-    """``passes``: indistinguishable from other real cells. ``differs``: distinguishable, but closer to real cells than
-    to trivial baselines. ``fails``: closer to trivial baselines, or invalid. ``unscored``: not measured."""
+    """``passes``: indistinguishable from other real cells. ``too_few``: too few cells to tell. ``differs``:
+    distinguishable, but closer to real cells than to trivial baselines. ``fails``: closer to trivial baselines, or
+    invalid. ``unscored``: not measured."""
     text: str
     evidence: tuple[str, ...] = ()
     """Names of the flagged metrics."""
@@ -101,6 +104,10 @@ def write_verdicts(
     verdicts = {"validity": _counts_verdict(invalid)}
     for group in list(GROUP_TITLES)[1:]:
         own = _of_group(metrics, group)
+        if group == "privacy" and own:
+            by_label = {label: _of_group(found, group) for label, found in by.items()}
+            verdicts[group] = Verdict(group=group, **read_privacy(own, by=by_label)._asdict())
+            continue
         by_own = {label: _of_group(found, group) for label, found in by.items()}
         absent = _missing_types(sizes) if group == "biology" else []
         if own or any(by_own.values()) or absent:
@@ -155,11 +162,11 @@ def _group_verdict(
 
 
 def _has_failed(flagged: list[str], scores: MetricRecords) -> bool:
-    """Whether the group is closer to trivial baselines than to real cells, or cells are memorised."""
+    """Whether the group is closer to trivial baselines than to real cells."""
     normalised = [one["normalised"] for one in scores.values() if one["normalised"] is not None]
     if not flagged or not normalised:
         return False
-    return "memorised_cells" in flagged or float(np.median(normalised)) < _FAILED_SCORE
+    return float(np.median(normalised)) < _FAILED_SCORE
 
 
 def _ranked(scores: MetricRecords) -> list[str]:
@@ -221,8 +228,6 @@ def _passing_text(group: str, scores: MetricRecords) -> str:
         references = [one["reference"] for one in scores.values()]
         own, other = (f"{format_number(min(side))} to {format_number(max(side))}" for side in (values, references))
         return f"No classifier distinguishes them from real cells: AUC {own}, reference {other}."
-    if group == "privacy":
-        return "No attack does better than on real cells that were not trained on, and no cell is memorised."
     if not scores:
         return "No type differs."
     if len(scores) == 1:
