@@ -11,7 +11,8 @@ import pytest
 import scdiffuse as scd
 
 ROOT = Path(scd.__file__).parents[2]
-PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+FOLDERS = (ROOT / "docs", ROOT / "docs/record", ROOT / "docs/tutorials")
+PAGES = sorted([*(page for folder in FOLDERS for page in folder.glob("*.md")), *ROOT.glob("*.md")])
 PLACE = re.compile(r"`([\w./]+\.py):([\w.]+)`")
 
 
