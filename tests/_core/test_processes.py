@@ -55,3 +55,11 @@ def test_a_process_that_is_gone_is_reported_with_what_to_do() -> None:
     words = r"Process 1 of 2 lost the others \(Connection closed\).*`--resume`"
     with pytest.raises(LostProcessError, match=words), _report_lost_process(Part(1, 2)):
         raise RuntimeError(*["Connection closed"])
+
+
+@pytest.mark.parametrize(("name", "value"), [("WORLD_SIZE", "two"), ("WORLD_SIZE", "0"), ("RANK", "x"), ("RANK", "2")])
+def test_an_environment_that_describes_no_job_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for known, number in {"WORLD_SIZE": "2", "RANK": "0", name: value}.items():
+        monkeypatch.setenv(known, number)
+    with pytest.raises(SettingError, match=f"{name} is '{value}'; expected a whole number"), joined("cpu"):
+        pass

@@ -25,7 +25,7 @@ def test_other_errors_pass_unchanged() -> None:
         raise RuntimeError("shapes differ")  # noqa: EM101
 
 
-@pytest.mark.parametrize("device", ["quantum", "cuda:77"])
+@pytest.mark.parametrize("device", ["quantum", "cuda:77", "meta"])
 def test_a_device_that_is_not_there_is_refused(device: str) -> None:
     with pytest.raises(
         SettingError, match=f"`device` '{device}' cannot be used .*; expected 'cpu'.* Leave `device` out"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,13 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Sequence[BaseException]:
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 2, "Memory ran out."),
         (PermissionError(errno.EACCES, "denied", "out.h5ad"), 2, "No permission for 'out.h5ad'."),
         (OSError(errno.ENOSPC, "full"), 2, "The disk is full. Free some space"),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "x"),
+            2,
+            "Reading or writing 'x' failed (File name too long)",
+        ),
+        (OSError("Can't read data (inflate() failed)"), 2, "a file of this command failed (Can't read data (inflate()"),
+        (FileNotFoundError(errno.ENOENT, "gone", cli.__file__), 1, "Error: FileNotFoundError"),
         (KeyboardInterrupt(), 130, "Stopped."),
         (ZeroDivisionError("by zero"), 1, "Error: ZeroDivisionError: by zero"),
     ],
@@ -81,3 +89,20 @@ def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_command_has_a_help_text(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run([command, "--help"]) == 0
     assert "Usage: scdiffuse" in capsys.readouterr().out
+
+
+def test_a_file_that_a_library_cannot_read_is_named(
+    failing: list[BaseException], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing.append(OSError("Can't read data (inflate() failed)"))
+    (tmp_path / "cells.h5ad").touch()
+    assert cli.run(["inspect", str(tmp_path / "cells.h5ad")]) == 2
+    assert f"Reading or writing '{tmp_path / 'cells.h5ad'}' failed" in capsys.readouterr().err
+
+
+def test_what_a_message_holds_is_shown_and_not_obeyed(
+    failing: list[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing.append(CountsError("The label \x1b[31mred\x07 is odd."))
+    assert cli.run(["inspect", "cells.h5ad"]) == 2
+    assert capsys.readouterr().err == "Error: The label \\x1b[31mred\\x07 is odd.\n"

@@ -198,21 +198,21 @@ def joined(device: str) -> Iterator[None]:
     Raises
     ------
     SettingError
-        A machine has fewer accelerators than processes.
+        A machine has fewer accelerators than processes, or the environment variables do not describe a job.
     LostProcessError
         The other processes cannot be reached.
     """
     import torch
     import torch.distributed as dist
 
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = _number_of("WORLD_SIZE", 1, least=1)
     if size == 1 or "RANK" not in os.environ:
         yield
         return
-    part = Part(int(os.environ["RANK"]), size)
+    part = Part(_number_of("RANK", 0, below=size), size)
     backend = "gloo"
     if device.startswith("cuda"):
-        local = int(os.environ.get("LOCAL_RANK", part.rank))
+        local = _number_of("LOCAL_RANK", part.rank)
         if local >= torch.cuda.device_count():
             msg = f"Process {part.rank} is number {local} on its machine, which has {torch.cuda.device_count()} GPUs;"
             raise SettingError(msg + " expected one GPU for each process. Start fewer processes a machine.")
@@ -222,6 +222,16 @@ def joined(device: str) -> Iterator[None]:
         dist.init_process_group(backend, rank=part.rank, world_size=size, timeout=_PATIENCE)
     yield
     dist.destroy_process_group()
+
+
+def _number_of(name: str, default: int, *, least: int = 0, below: int | None = None) -> int:
+    """Read a whole number from an environment variable."""
+    text = os.environ.get(name, str(default))
+    if text.isdecimal() and int(text) >= least and (below is None or int(text) < below):
+        return int(text)
+    range_ = f"a whole number from {least}" + ("" if below is None else f" to {below - 1}")
+    msg = f"The environment variable {name} is {text!r}; expected {range_}, as `torchrun` sets it. Start the processes"
+    raise SettingError(msg + f" with `torchrun`, or unset {name}.")
 
 
 @contextmanager

@@ -51,8 +51,8 @@ def require_device(device: str) -> None:
         PyTorch cannot use the device.
     """
     try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).item()  # a device without memory, such as `meta`, holds no numbers
+    except (RuntimeError, AssertionError, UnicodeError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         msg = f"`device` {device!r} cannot be used ({reason}); expected 'cpu', or an accelerator that PyTorch finds."
         raise SettingError(msg + " Leave `device` out.") from error

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from scdiffuse._core.errors import LostProcessError, UserError
 from scdiffuse.cli._messages import show, show_failure
@@ -41,7 +43,7 @@ def show_error(
     if isinstance(error, KeyboardInterrupt):
         show("Stopped.")
         return STOPPED
-    text, code = _explain(error, less_memory, translate)
+    text, code = _explain(error, words, less_memory=less_memory, translate=translate)
     show_failure(text)
     if code == _FAULT:
         again = shlex.join(["scdiffuse", "--debug", *words])
@@ -49,7 +51,9 @@ def show_error(
     return code
 
 
-def _explain(error: BaseException, less_memory: str, translate: Callable[[str], str]) -> tuple[str, int]:
+def _explain(
+    error: BaseException, words: Sequence[str], *, less_memory: str, translate: Callable[[str], str]
+) -> tuple[str, int]:
     """Tell mistakes of the user from faults of the program."""
     if isinstance(error, UserError):
         return translate(str(error)), LOST if isinstance(error, LostProcessError) else _MISTAKE
@@ -59,4 +63,29 @@ def _explain(error: BaseException, less_memory: str, translate: Callable[[str], 
         return f"No permission for {error.filename!r}. Choose a place that you may read and write.", _MISTAKE
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return "The disk is full. Free some space or choose a path on another disk.", _MISTAKE
+    if isinstance(error, OSError) and not _is_ours(error.filename):
+        return _refused(error, words), _MISTAKE
     return f"{type(error).__name__}: {error}", _FAULT
+
+
+def _is_ours(path: object) -> bool:
+    """Whether a path belongs to the installed package, which no user has to mend."""
+    return isinstance(path, str | os.PathLike) and Path(os.fsdecode(path)).is_relative_to(Path(__file__).parents[1])
+
+
+def _refused(error: OSError, words: Sequence[str]) -> str:
+    """Say what the system, or the library that reads a file, does not do, and with which of the paths typed."""
+    typed = [word for word in words if _exists(word)]
+    paths = [os.fsdecode(error.filename)] if isinstance(error.filename, str | bytes) else typed
+    reason = (error.strerror or str(error)).splitlines() or [type(error).__name__]
+    given = ", ".join(map(repr, paths)) or "a file of this command"
+    return (
+        f"Reading or writing {given} failed ({reason[0].rstrip('.')}). Check that the path is right and the file whole."
+    )
+
+
+def _exists(word: str) -> bool:
+    try:
+        return Path(word).exists()
+    except (OSError, ValueError):
+        return False

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from scdiffuse._core.errors import UserError
 from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.progress import Progress
 from scdiffuse.cells import Batches, Blocks
@@ -28,8 +29,8 @@ _PRODUCTS_A_THREAD = 1 << 26  # of a weight and a cell; with fewer, threads wait
 _MOST_THREADS = 8
 
 
-class TrainingError(RuntimeError):
-    """The loss is not finite."""
+class TrainingError(UserError, RuntimeError):
+    """The loss is not finite: the learning rate is too high, or counts are extreme."""
 
 
 @dataclass(frozen=True, kw_only=True)
