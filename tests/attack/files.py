@@ -77,9 +77,10 @@ def reading(
         words = ("add-classifier", str(model), str(path), "--name", "made", "--obs-key", chosen, "--max-epochs", "1")
         words, written, named = (*words, "--no-progress"), model, [*named, chosen]
         return Attempt(
-            words=words, named=[str(path), *named], note=note, output=written, replaces=True, root=place.root
+            words=words, named=[str(path), *named], note=note, output=written, replaced=[model], root=place.root
         )
     else:
+        named = [*named, "--real" if command == "evaluate" else "--train"]
         pair = (str(path), valid) if command == "evaluate" else (valid, valid)
         more = () if command == "evaluate" else ("--train", str(path))
         more = (*more, "--by", draw(st.sampled_from(columns))) if columns else more
@@ -103,7 +104,7 @@ def attack_bytes(draw: Draw, place: Place, folder: Path) -> Attempt:
     return reading(draw, place, folder, named=PARTS, note=note)
 
 
-PARTS = ("`X`", "`obs`", "`var`", "`raw`", "`layers`", "obs", "var")
+PARTS = ("`X`", "`obs`", "`var`", "`raw`", "`layers`", "obs", "var", "layer")
 """Parts of a file that a refusal may name beside the file."""
 ENCODINGS = (
     "array",
@@ -304,4 +305,4 @@ def attack_counts(draw: Draw, place: Place, folder: Path) -> Attempt:
             made.var_names = [draw(NAMES.filter(lambda one: "\ud800" not in one)), *made.var_names[1:]]
         made.write_h5ad(folder / "odd.h5ad")
     note = f"{n_cells} x {n_genes} {form} {dtype}, {odd} counts, {names} names"
-    return reading(draw, place, folder, named=[*PARTS, "genes"], note=note)
+    return reading(draw, place, folder, named=[*PARTS, "gene", "cells with counts"], note=note)

@@ -47,8 +47,8 @@ class Attempt:
     """What is odd about the input."""
     output: Path | None = None
     """What the command writes if it succeeds."""
-    replaces: bool = False
-    """Whether the output may be there before, and be another one afterwards."""
+    replaced: Sequence[Path] = ()
+    """Files and folders that may be there before, and be others afterwards, as the command line says."""
     root: Path
     """Folder of all files that are at stake."""
 
@@ -148,18 +148,17 @@ def _snapshot(root: Path) -> Mapping[str, str]:
 
 
 def _of_files(attempt: Attempt, before: Mapping[str, str], after: Mapping[str, str], *, succeeded: bool) -> list[str]:
-    own = "" if attempt.output is None else str(attempt.output.relative_to(attempt.root))
+    def belongs(name: str, to: Sequence[Path]) -> bool:
+        return succeeded and any((attempt.root / name).is_relative_to(path) for path in to)
 
-    def is_own(name: str) -> bool:
-        return bool(own) and (name == own or name.startswith(own + "/"))
-
+    outputs = [*attempt.replaced, *([attempt.output] if attempt.output else [])]
     lost = [name for name, digest in before.items() if after.get(name) != digest]
-    if succeeded and attempt.replaces:
-        lost = [name for name in lost if not is_own(name)]
-    new = [name for name in after if name not in before and not (succeeded and (is_own(name) or own.startswith(name)))]
+    new = [name for name in after if name not in before and not belongs(name, outputs)]
     # A folder that was made for the output may stay; a file may not.
     new = [name for name in new if after[name] != "folder" or name.endswith(".partial")]
-    return [f"changed {name!r}" for name in lost] + [f"left {name!r}" for name in new]
+    return [f"changed {name!r}" for name in lost if not belongs(name, attempt.replaced)] + [
+        f"left {name!r}" for name in new
+    ]
 
 
 def _of_terminal(text: str) -> list[str]:
@@ -177,7 +176,7 @@ def _of_message(attempt: Attempt, text: str) -> list[str]:
     if "fault of scdiffuse" in text or "Traceback" in text:
         broken.append("blames scdiffuse")
     said = _squashed(text)
-    spellings = {_squashed(way(name)) for name in attempt.named if name for way in (str, one_line, repr)}
+    spellings = {_squashed(way(name)) for name in attempt.named for way in (str, one_line, repr)} - {""}
     if not any(spelling in said for spelling in spellings):
         broken.append(f"names none of {list(attempt.named)}")
     return broken

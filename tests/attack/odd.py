@@ -9,8 +9,8 @@ __all__ = ["BYTES", "INTEGERS", "JSON", "NAMES", "NUMBERS", "WORDS"]
 HOSTILE = (
     "", " ", "a=b", "/abs", "../up", "a/b", "a.b", "-x", "--help", "nan", "inf", "None", "n", "source", "unseen",
     "unknown", "<script>alert(1)</script>", "[x](javascript:y)", "# heading", "$\\frac{1}{$", "\x1b[31mred\x1b[0m",
-    "\x9b31m", "two\nlines", "\u202eback", "\ud800", "x" * 300, "caf\u00e9", "cafe\u0301", "\U0001f9ec", "[/red]", "{0}",
-    "%s", "'", '"', "\\", "a,b", "a:b", "=", ":", "1e3", "0", "1.0", "True",
+    "\x9b31m", "two\nlines", "\u202eback", "\ud800", "x" * 300, "caf\u00e9", "cafe\u0301", "\U0001f9ec", "[/red]",
+    "{0}", "%s", "'", '"', "\\", "a,b", "a:b", "=", ":", "1e3", "0", "1.0", "True",
 )  # fmt: skip
 """Names that some part of a program may take for something else."""
 

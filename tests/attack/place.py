@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,7 +63,8 @@ class Place:
     @contextmanager
     def fresh(self) -> Iterator[Path]:
         """Make an empty folder, which is gone afterwards."""
-        folder = Path(tempfile.mkdtemp(dir=self.root, prefix="x"))
+        folder = self.root / "attempt"
+        folder.mkdir()
         try:
             yield folder
         finally:
