@@ -116,7 +116,8 @@ def test_fit_passes_every_option(calls: Calls, tmp_path: Path) -> None:
     }
     assert calls["settings"] == wanted
     assert calls["fit"] == {
-        "folder": tmp_path / "m", "resume": True, "max_epochs": 7, "seed": 5, "device": "cuda", "progress": False,
+        "folder": tmp_path / "m", "resume": True, "overwrite": False, "max_epochs": 7, "seed": 5, "device": "cuda",
+        "progress": False,
     }  # fmt: skip
 
 
@@ -127,16 +128,18 @@ def test_a_stopped_fit_ends_with_130(calls: Calls, tmp_path: Path, capsys: pytes
 
 
 def test_fit_refuses_a_folder_that_is_there(calls: Calls, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text('{"finished": true, "files": {}}')
     assert run(["fit", "a.h5ad", "-o", str(tmp_path)]) == 2
     assert "already exists" in capsys.readouterr().err
     assert "fit" not in calls
 
 
-def test_fit_overwrites_a_model(calls: Calls, tmp_path: Path) -> None:
-    (tmp_path / "config.json").touch()
+def test_fit_leaves_the_model_that_it_overwrites_alone_until_the_new_one_is_done(calls: Calls, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"finished": true, "files": {}}')
     assert run(["fit", "a.h5ad", "-o", str(tmp_path), "--overwrite"]) == 0
     assert calls["fit"]["folder"] == tmp_path
-    assert not tmp_path.exists()
+    assert calls["fit"]["overwrite"]
+    assert (tmp_path / "config.json").exists()
 
 
 def test_fit_never_overwrites_anything_but_a_model(

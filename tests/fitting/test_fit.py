@@ -208,19 +208,57 @@ def test_a_damaged_state_is_told(model: CellGenerator, tmp_path: Path, monkeypat
         load(tmp_path / "run")
 
 
-def test_there_must_be_something_to_resume(model: CellGenerator, tmp_path: Path) -> None:
-    with pytest.raises(ModelFolderError, match="is not a folder"):
-        model.fit(tmp_path / "run", resume=True)
+@pytest.mark.parametrize("left", ["nothing", "folder", "partial"])
+def test_resuming_where_nothing_is_saved_begins(model: CellGenerator, tmp_path: Path, left: str) -> None:
+    if left != "nothing":
+        (tmp_path / "run").mkdir()
+    if left == "partial":
+        (tmp_path / "run" / ".next.0123abcd.partial").mkdir()
+    model.fit(tmp_path / "run", resume=True, max_epochs=1, progress=False)
+    assert not load(tmp_path / "run").was_stopped
+
+
+def test_resuming_needs_a_folder_of_a_model(model: CellGenerator, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ModelFolderError, match=r"has no file `config.json`"):
+        model.fit(tmp_path, resume=True)
     with pytest.raises(SettingError, match="`resume` needs the `folder`"):
         model.fit(resume=True)
 
 
 def test_a_fit_never_overwrites(model: CellGenerator, folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(OutputExistsError, match=r"already exists; expected a new or empty folder.* `resume=True`"):
+    with pytest.raises(
+        OutputExistsError, match=r"already exists; expected a new or empty folder.* `resume=True`.*`overwrite=True`"
+    ):
         model.fit(folder)
     (tmp_path / "empty").mkdir()
     model.fit(tmp_path / "empty", max_epochs=1, progress=False)
     load(tmp_path / "empty")
+
+
+def test_a_fit_that_overwrites_keeps_the_old_model_until_it_is_done(
+    model: CellGenerator, simulated: ad.AnnData, small: ModelConfig, fitted: CellGenerator, folder: Path
+) -> None:
+    (folder / "notes.txt").write_text("mine")
+    with pytest.MonkeyPatch.context() as patch:
+        _press_at("diffusion", 3, patch)
+        model.fit(folder, overwrite=True, seed=1, progress=False)
+    assert model.was_stopped
+    _assert_same_model(load(folder), fitted)
+    assert load(folder / ".fitting").was_stopped
+    model.fit(folder, resume=True, seed=1, progress=False)
+    _assert_same_model(load(folder), CellGenerator(simulated, config=small, **NAMES).fit(seed=1, progress=False))
+    assert not (folder / ".fitting").exists()
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_job_that_overwrites_and_resumes_can_be_started_again_at_any_time(model: CellGenerator, folder: Path) -> None:
+    with pytest.warns(UserWarning, match="was begun with other .* begins anew and replaces it when done"):
+        model.fit(folder, overwrite=True, resume=True, seed=1, max_epochs=1, progress=False)
+    before = (folder / "config.json").read_bytes()
+    model.fit(folder, overwrite=True, resume=True, seed=1, max_epochs=1, progress=False)
+    assert (folder / "config.json").read_bytes() == before
+    assert load(folder).seed == 1
 
 
 def test_a_loaded_model_has_no_cells_to_fit(folder: Path) -> None:

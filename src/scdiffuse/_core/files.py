@@ -1,147 +1,164 @@
-"""Outputs that appear whole or not at all, and storage errors in plain words."""
+"""Files that appear whole or not at all, and storage errors in plain words."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
+import re
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from scdiffuse._core.errors import OutputExistsError, StorageError, UserError
-from scdiffuse._core.slots import CONFIG_FILE, SHARDS_FILE
+from scdiffuse._core.errors import StorageError, UserError
 
-__all__ = ["atomic_file", "atomic_folder", "refuse_existing", "require_replaceable", "sha256", "storage_errors"]
+__all__ = [
+    "flush",
+    "is_partial",
+    "locked",
+    "partial_folder",
+    "replaced_file",
+    "sha256",
+    "storage_errors",
+    "without_links",
+]
 
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
-_KINDS = {CONFIG_FILE: "a saved model", SHARDS_FILE: "shards"}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # how numpy reports that a write failed
+_PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial")
+_LONGEST = 40  # characters of a name that are repeated in that of its partial folder, as names are limited to 255 bytes
 
 
 @contextmanager
-def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Write a file under a temporary name and move it to its place when complete.
+def replaced_file(path: Path) -> Iterator[Path]:
+    """Write a file under a temporary name and move it to its place when complete, whatever is there.
 
     Parameters
     ----------
     path
-        Path of the file; missing parent folders are made.
-    overwrite
-        Replace an existing file.
+        Path of the file; missing parent folders are made. A symbolic link stays, and what it leads to is replaced.
 
     Yields
     ------
-    The path to write to, in the same folder. It is removed when the block fails.
+    The path to write to. It is removed when the block fails.
 
     Raises
     ------
-    OutputExistsError
-        The path exists and `overwrite` is false; raised before anything is written.
     StorageError
         No permission, or the disk is full.
     """
-    path = Path(path)
-    refuse_existing(path, overwrite=overwrite)
-    partial = _partial(path)
     with storage_errors(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        path = without_links(path)
+        with partial_folder(path) as folder:
+            partial = folder / path.name
             yield partial
-            _flush(partial)
+            flush(partial)
             partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+            flush(path.parent)
 
 
-def require_replaceable(folder: Path, *, mark: str = CONFIG_FILE) -> None:
-    """Check that a folder may be replaced: it is empty or of the same kind.
+@contextmanager
+def partial_folder(path: Path) -> Iterator[Path]:
+    """Make a hidden folder beside a path for what is not complete yet, and remove it at the end.
+
+    What processes that were killed left there is removed by the next one that writes to the same path.
+
+    Parameters
+    ----------
+    path
+        Path of what is being written; missing parent folders are made.
+
+    Yields
+    ------
+    An empty folder.
+    """
+    prefix = f".{path.name.lstrip('.')[:_LONGEST]}."
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for old in [one for one in path.parent.iterdir() if one.name.startswith(prefix) and is_partial(one)]:
+        with locked(old, wait=False) as is_abandoned:
+            if is_abandoned:
+                shutil.rmtree(old, ignore_errors=True)
+    while True:
+        folder = path.with_name(f"{prefix}{uuid.uuid4().hex[:8]}.partial")
+        folder.mkdir()
+        with locked(folder):
+            if not folder.exists():  # another process took it for an abandoned one before it was locked
+                continue
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            return
+
+
+def is_partial(path: Path) -> bool:
+    """Return whether a path has the name of a folder of `partial_folder`."""
+    return _PARTIAL.fullmatch(path.name) is not None
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock of a folder, which ends with the process that holds it.
 
     Parameters
     ----------
     folder
         Existing folder.
-    mark
-        File that every folder of this kind has.
-
-    Raises
-    ------
-    OutputExistsError
-        The path is something else.
-    """
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / mark).is_file()):
-        msg = (
-            f"{str(folder)!r} holds something other than {_KINDS[mark]} and is not overwritten. Choose another folder."
-        )
-        raise OutputExistsError(msg)
-
-
-@contextmanager
-def atomic_folder(path: str | Path, *, overwrite: bool = False, mark: str = CONFIG_FILE) -> Iterator[Path]:
-    """Fill a folder under a temporary name and move it to its place when complete.
-
-    Parameters
-    ----------
-    path
-        Path of the folder; missing parent folders are made.
-    overwrite
-        Replace an existing folder of the same kind, or an empty one. A folder that holds anything else is never
-        replaced.
-    mark
-        File that every folder of this kind has: that of a saved model, or of shards.
+    wait
+        Wait for a process that holds it.
 
     Yields
     ------
-    An empty folder to write to. It is removed when the block fails.
+    Whether it is held: not where another process holds it, nor where the file system has no locks.
+    """
+    if sys.platform == "win32":
+        yield False
+        return
+    import fcntl
+
+    held, descriptor = False, -1
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held = True
+    try:
+        yield held
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def flush(path: Path) -> None:
+    """Force a file or a folder to the disk, so that it is whole after a power cut."""
+    if sys.platform == "win32" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # some network file systems have none for folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def without_links(path: Path) -> Path:
+    """Return the absolute path that symbolic links lead to, of something that need not exist.
 
     Raises
     ------
-    OutputExistsError
-        The path exists and `overwrite` is false, or it is a folder of another kind.
     StorageError
-        No permission, or the disk is full.
+        The links lead in a circle.
     """
-    path = Path(path)
-    refuse_existing(path, overwrite=overwrite)
-    if path.exists():
-        require_replaceable(path, mark=mark)
-    partial, old = _partial(path), _partial(path)
-    with storage_errors(path):
-        try:
-            partial.mkdir(parents=True)
-            yield partial
-            for file in partial.rglob("*"):
-                _flush(file)
-            if path.exists():
-                path.rename(old)
-            partial.rename(path)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-            if old.exists() and not path.exists():
-                old.rename(path)
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def refuse_existing(path: str | Path, *, overwrite: bool) -> None:
-    """Stop before costly work if its output exists.
-
-    Parameters
-    ----------
-    path
-        A file or folder about to be written.
-    overwrite
-        Whether the output may be replaced.
-
-    Raises
-    ------
-    OutputExistsError
-        The path exists and `overwrite` is false.
-    """
-    if Path(path).exists() and not overwrite:
-        msg = f"{str(path)!r} already exists; nothing was written. Pass `overwrite=True`, or choose another path."
-        raise OutputExistsError(msg)
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:
+        msg = f"{str(path)!r} cannot be found ({error}); expected a path whose links lead somewhere."
+        raise StorageError(msg + " Choose another path.") from error
 
 
 @contextmanager
@@ -184,25 +201,15 @@ def sha256(path: str | Path) -> str:
 
 def _trouble(error: OSError | RuntimeError) -> str | None:
     """Name what the file system lacks and what to do, or return None for other errors."""
-    code = getattr(error, "errno", None)
-    if code in _FULL or "No space left on device" in str(error):
+    code, text = getattr(error, "errno", None), str(error)
+    if code in _FULL or "No space left on device" in text or "quota exceeded" in text or _SHORT_WRITE.search(text):
         return "the disk is full. Free some space or choose a path on another disk."
-    if code in _FORBIDDEN or "Permission denied" in str(error):
+    if code in _FORBIDDEN or "Permission denied" in text:
         return "no permission to write there. Choose a folder that you may write to."
+    if code == errno.EFBIG or "File too large" in text:
+        return "the file is larger than this file system or account allows. Choose a path on another disk."
+    if code == errno.ENAMETOOLONG or "File name too long" in text:
+        return "the name is too long for the file system. Choose a shorter one."
     if isinstance(error, NotADirectoryError | FileExistsError):
         return "a file stands where a folder is needed. Choose another path."
     return None
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.partial{path.suffix}")
-
-
-def _flush(path: Path) -> None:
-    """Force a file to the disk, so that a renamed file is never an empty one after a power cut."""
-    if path.is_file():
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -26,3 +26,20 @@ TRAINING_FILE: Final = "training.safetensors"
 CARD_FILE: Final = "README.md"
 SHARDS_FILE: Final = "shards.json"
 """List of the shards in a folder of cells."""
+MODEL_FILES: Final = frozenset(
+    {
+        WEIGHTS_FILE,
+        CLASSIFIERS_FILE,
+        DISTILLED_FILE,
+        CONFIG_FILE,
+        GENES_FILE,
+        VOCABULARY_FILE,
+        TRAINING_FILE,
+        CARD_FILE,
+    }
+)
+"""All files that a model folder may have."""
+NEXT_FOLDER: Final = ".next"
+"""Folder inside of a model or of shards: files of a newer version that are on the way to their places."""
+FITTING_FOLDER: Final = ".fitting"
+"""Folder inside of a model: a running fit that replaces the model when it is done."""

@@ -18,7 +18,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse._core.files import atomic_folder, sha256
+from scdiffuse._core.files import sha256
+from scdiffuse._core.folders import SHARDS
+from scdiffuse._core.outputs import atomic_folder
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
 from scdiffuse._core.slots import SHARDS_FILE
@@ -107,7 +109,7 @@ def shard(
     """
     places = [files] if isinstance(files, str | Path) else list(files)
     _check(places, genes=genes, cells_per_shard=cells_per_shard)
-    with atomic_folder(output, overwrite=overwrite, mark=SHARDS_FILE) as folder:
+    with atomic_folder(output, kind=SHARDS, overwrite=overwrite) as folder:
         sources = [open_source(place, layer=layer) for place in places]
         for source in sources:
             check_names(source)

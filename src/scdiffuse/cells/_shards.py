@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.errors import DataFileError, UnknownNameError
 from scdiffuse._core.files import sha256
+from scdiffuse._core.folders import current
 from scdiffuse._core.slots import SHARDS_FILE
 from scdiffuse.cells._h5ad import open_h5ad, read_frame
 from scdiffuse.cells._joined import join_obs
@@ -110,7 +111,7 @@ def _read_into(file: io.RawIOBase, offset: int, values: NDArray[np.generic]) -> 
 
 def is_shards(path: Path) -> bool:
     """Return whether a path is a folder of shards."""
-    return (path / SHARDS_FILE).is_file()
+    return current(path, SHARDS_FILE).is_file()
 
 
 def open_shards(folder: Path, *, layer: str | None = None, genes: Sequence[str] | None = None) -> ShardSource:
@@ -145,7 +146,7 @@ def open_shards(folder: Path, *, layer: str | None = None, genes: Sequence[str] 
     parts, frames, starts, var = [], [], [np.zeros(1, dtype=np.int64)], pd.DataFrame()
     n_values = 0
     for entry in index["shards"]:
-        path = folder / entry["file"]
+        path = current(folder, entry["file"])
         with _open_part(path, entry) as file:
             data, indices = file["X"]["data"], file["X"]["indices"]
             begins = data.id.get_offset(), indices.id.get_offset()
@@ -179,7 +180,7 @@ def damaged_shards(folder: Path) -> list[str]:
     """
     wrong = []
     for entry in _read_index(folder)["shards"]:
-        path = folder / entry["file"]
+        path = current(folder, entry["file"])
         with _open_part(path, entry):
             if sha256(path) != entry["sha256"]:
                 wrong.append(str(_damaged(path, "has another checksum")))
@@ -192,7 +193,7 @@ def _below(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _read_index(folder: Path) -> dict[str, Any]:
     """Read the list of shards."""
-    path = folder / SHARDS_FILE
+    path = current(folder, SHARDS_FILE)
     try:
         index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version, _ = index["format"], index["shards"][0]

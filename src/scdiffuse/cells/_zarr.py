@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scdiffuse._core.errors import DataFileError, MissingExtraError
+from scdiffuse._core.folders import current
 from scdiffuse._core.slots import CONFIG_FILE
 from scdiffuse.cells._rows import Stored
 
@@ -34,7 +35,7 @@ def open_zarr(path: Path) -> Stored:
         The package that reads it is not installed.
     """
     if not any((path / mark).is_file() for mark in _MARKS):
-        what = "a saved model" if (path / CONFIG_FILE).is_file() else "a folder of something else"
+        what = "a saved model" if current(path, CONFIG_FILE).is_file() else "a folder of something else"
         msg = f"{str(path)!r} is {what}; expected cells: a `.h5ad` file, a `.zarr` store, or shards."
         raise DataFileError(msg + " Check the path; shards are made with `scdiffuse shard`.")
     try:

@@ -32,10 +32,10 @@ def audit(
 ) -> None:
     """Test whether generated cells reveal which cells the model was fitted to (membership inference)."""
     from scdiffuse import evaluation
-    from scdiffuse._core.files import refuse_existing
+    from scdiffuse._core.outputs import require_output
 
     if output is not None:
-        refuse_existing(output, overwrite=overwrite)
+        require_output(output, overwrite=overwrite, inputs=[train, held_out, generated])
     report = evaluation.audit(
         train,
         held_out,

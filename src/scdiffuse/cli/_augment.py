@@ -41,10 +41,10 @@ def augment(
     no_progress: NoProgress = False,
 ) -> None:
     """Add generated cells to real ones until each label has enough (rare cell type augmentation)."""
-    from scdiffuse._core.files import atomic_file, refuse_existing
+    from scdiffuse._core.outputs import atomic_file, require_output
     from scdiffuse.generator import load
 
-    refuse_existing(path, overwrite=overwrite)
+    require_output(path, overwrite=overwrite, inputs=[model, cells])
     fitted = load(model)
     augmented = fitted.augment(
         cells,

@@ -32,7 +32,7 @@ def demo(
     """Fit, generate and evaluate on bundled example data: 700 real blood cells."""
     import anndata as ad
 
-    from scdiffuse._core.files import refuse_existing
+    from scdiffuse._core.outputs import require_output
     from scdiffuse.cells import datasets, split
     from scdiffuse.cli._demo_figure import draw
     from scdiffuse.cli._report import show_report
@@ -41,7 +41,7 @@ def demo(
 
     files = {name: output / name for name in _FILES}
     for path in files.values():
-        refuse_existing(path, overwrite=overwrite)
+        require_output(path, overwrite=overwrite)
     output.mkdir(parents=True, exist_ok=True)
     adata = datasets.pbmc68k()
     parts = split(adata, by="cell_type", seed=seed)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from scdiffuse._core.errors import SettingError
 from scdiffuse.cli._messages import show
 from scdiffuse.cli._options import MaxEpochs, Model, NoProgress, Overwrite, Seed
 
@@ -29,15 +28,11 @@ def distill(
 
     MODEL stays as it is. No cells are needed.
     """
-    from scdiffuse._core.files import refuse_existing
+    from scdiffuse._core.folders import MODEL
+    from scdiffuse._core.outputs import require_folder
     from scdiffuse.generator import load
 
-    if output.resolve() == model.resolve():
-        msg = (
-            f"`--output` {str(output)!r} is the folder of the model itself; expected another folder. Choose a new one."
-        )
-        raise SettingError(msg)
-    refuse_existing(output, overwrite=overwrite)
+    require_folder(output, kind=MODEL, overwrite=overwrite, inputs=[model])
     fast = load(model).distill(
         solver_steps=solver_steps, n_paths=n_paths, max_epochs=max_epochs, seed=seed, progress=not no_progress
     )

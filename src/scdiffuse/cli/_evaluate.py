@@ -45,10 +45,10 @@ def evaluate(
 ) -> None:
     """Compare generated cells with real ones, next to a real-vs-real reference and baselines."""
     from scdiffuse import evaluation
-    from scdiffuse._core.files import refuse_existing
+    from scdiffuse._core.outputs import require_output
 
     if output is not None:
-        refuse_existing(output, overwrite=overwrite)
+        require_output(output, overwrite=overwrite, inputs=[real, generated, reference, train])
     report = evaluation.evaluate(
         real,
         generated,

@@ -55,14 +55,17 @@ def fit(
     """Fit a model to the raw counts of cells in one file, several files or a folder of shards.
 
     Ctrl-C stops the fit early with exit code 130 and saves what the model has learnt.
-    The folder can be used, and --resume continues the fit.
+    The folder can be used, and --resume continues the fit. With --overwrite, the model that is there is
+    replaced when the new one is done.
     """
-    from scdiffuse._core.files import refuse_existing
-    from scdiffuse._core.processes import Processes, joined
+    from scdiffuse._core.folders import MODEL, is_free
+    from scdiffuse._core.outputs import require_folder
+    from scdiffuse._core.processes import joined
     from scdiffuse._core.slots import TRAINING_FILE
+    from scdiffuse.fitting import state_folder
     from scdiffuse.generator import CellGenerator
 
-    refuse_existing(output, overwrite=overwrite or resume)
+    require_folder(output, kind=MODEL, overwrite=overwrite or resume, inputs=cells)
     spread(context, devices)
     with joined(device):
         model = CellGenerator(
@@ -73,15 +76,21 @@ def fit(
             min_cells=min_cells,
             config=read_settings(settings or []),
         )
-        processes = Processes.present()
-        if processes.is_first and output.exists() and not resume:
-            _clear(output)
-        processes.barrier()
         show(model.summary())
+        if resume and is_free(output):
+            show(f"Nothing is saved in {output} yet; the fit begins.")
         try:
-            model.fit(output, resume=resume, max_epochs=max_epochs, seed=seed, device=device, progress=not no_progress)
+            model.fit(
+                output,
+                resume=resume,
+                overwrite=overwrite,
+                max_epochs=max_epochs,
+                seed=seed,
+                device=device,
+                progress=not no_progress,
+            )
         except KeyboardInterrupt:  # pressed twice, or between two stages
-            stopped, is_saved = True, (output / TRAINING_FILE).is_file()
+            stopped, is_saved = True, (state_folder(output) / TRAINING_FILE).is_file()
         else:
             stopped, is_saved = model.was_stopped, True
             show(model.summary())
@@ -89,15 +98,7 @@ def fit(
         show(f"Model: {output}")
         return
     if is_saved:
-        show(f"The fit was stopped early. {output} can be used; to continue, run the same command with --resume.")
+        place = state_folder(output)
+        kept = "" if place == output else f" {output} is as it was."
+        show(f"The fit was stopped early. {place} can be used; to continue, run the same command with --resume.{kept}")
     raise typer.Exit(STOPPED)
-
-
-def _clear(folder: Path) -> None:
-    """Remove a model that will be replaced; anything that is not a model stays."""
-    import shutil
-
-    from scdiffuse._core.files import require_replaceable
-
-    require_replaceable(folder)
-    shutil.rmtree(folder)

@@ -78,14 +78,14 @@ def generate(
 ) -> None:
     """Generate cells with integer counts, of given conditions or in the proportions of the training cells."""
     from scdiffuse._core.errors import SettingError
-    from scdiffuse._core.files import refuse_existing
+    from scdiffuse._core.outputs import require_output
     from scdiffuse._core.processes import Processes, joined
     from scdiffuse.generator import load
 
     if where and where_table:
         msg = "`--where` and `--where-table` are both given; expected one of them. Put all conditions into the table."
         raise SettingError(msg)
-    refuse_existing(path, overwrite=overwrite)
+    require_output(path, overwrite=overwrite, inputs=[model, where_table])
     spread(context, devices)
     with joined(device):
         fitted = load(model, device=Processes.present().place(device))

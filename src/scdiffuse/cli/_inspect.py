@@ -80,11 +80,12 @@ def inspect_model(path: Path) -> dict[str, Any]:
     """
     import json
 
+    from scdiffuse._core.folders import current
     from scdiffuse._core.slots import CARD_FILE, CONFIG_FILE
     from scdiffuse.generator import load
 
     model = load(path)
-    metadata: dict[str, Any] = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
+    metadata: dict[str, Any] = json.loads(current(path, CONFIG_FILE).read_text(encoding="utf-8"))
     lines = [model.summary(), f"Genes: {', '.join(map(one_line, model.genes[:5]))}, ..."]
     for stage, points in model.history.items():
         if points:
@@ -189,11 +190,12 @@ def inspect_data(path: Path) -> dict[str, Any]:
 
 def _is_data(path: Path) -> bool:
     """Whether a path holds cells, and not a model."""
+    from scdiffuse._core.folders import current
     from scdiffuse._core.slots import CONFIG_FILE
     from scdiffuse.cells import is_shards
 
     if path.is_dir():
-        return is_shards(path) or (path.suffix == ".zarr" and not (path / CONFIG_FILE).is_file())
+        return is_shards(path) or (path.suffix == ".zarr" and not current(path, CONFIG_FILE).is_file())
     return True
 
 

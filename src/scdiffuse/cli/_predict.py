@@ -56,10 +56,10 @@ def predict(
     no_progress: NoProgress = False,
 ) -> None:
     """Predict given cells under other conditions, such as a perturbation (counterfactual prediction)."""
-    from scdiffuse._core.files import atomic_file, refuse_existing
+    from scdiffuse._core.outputs import atomic_file, require_output
     from scdiffuse.generator import load
 
-    refuse_existing(path, overwrite=overwrite)
+    require_output(path, overwrite=overwrite, inputs=[model, cells])
     fitted = load(model)
     predicted = fitted.predict(
         cells,

@@ -40,8 +40,11 @@ def shard(
 
     The commands fit and inspect take the folder in place of a file.
     """
+    from scdiffuse._core.folders import SHARDS
+    from scdiffuse._core.outputs import require_folder
     from scdiffuse.cells import shard as write_shards
 
+    require_folder(output, kind=SHARDS, overwrite=overwrite, inputs=cells)
     shards = write_shards(
         cells,
         output,

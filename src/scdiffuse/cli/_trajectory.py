@@ -15,6 +15,7 @@ from scdiffuse.cli._options import (
     BatchSize,
     CellsPath,
     Composition,
+    Figure,
     Guidance,
     GuidanceInterval,
     Layer,
@@ -65,9 +66,7 @@ def trajectory(
     composition: Composition = "joint",
     solver_steps: SolverSteps = None,
     batch_size: BatchSize = 4096,
-    figure: Annotated[
-        Path | None, typer.Option(help="Draw the trajectory into this file (.png, .svg or .pdf).")
-    ] = None,
+    figure: Figure = None,
     gene: Annotated[list[str] | None, typer.Option(help="Gene to show in the figure; repeat for more.")] = None,
     layer: Layer = None,
     seed: Seed = 0,
@@ -75,7 +74,7 @@ def trajectory(
     no_progress: NoProgress = False,
 ) -> None:
     """Generate the states between two conditions, such as two time points, for each start cell."""
-    from scdiffuse._core.files import atomic_file, refuse_existing
+    from scdiffuse._core.outputs import atomic_file, require_output
     from scdiffuse.generator import load
     from scdiffuse.sampling import plot_trajectory
 
@@ -84,7 +83,7 @@ def trajectory(
         raise SettingError(msg + " Name a file with start cells, or conditions to generate them with.")
     for output in (path, figure):
         if output is not None:
-            refuse_existing(output, overwrite=overwrite)
+            require_output(output, overwrite=overwrite, inputs=[model, start])
     fitted = load(model)
     states = fitted.trajectory(
         start if start is not None else read_where("--from", start_where or [], fitted.conditions),

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scdiffuse._core.files import atomic_file, refuse_existing
+from scdiffuse._core.outputs import atomic_file, require_output
 from scdiffuse.evaluation._cell_figures import Drawing, Picture, draw_cells
 from scdiffuse.evaluation._page import render_fragment, render_page
 from scdiffuse.evaluation._report_types import MetricRecord, ReportJson, ReportSettings
@@ -131,7 +131,7 @@ class Report:
             The file cannot be written: no permission or no space.
         """
         path = Path(path)
-        refuse_existing(path, overwrite=overwrite)
+        require_output(path, overwrite=overwrite)
         page = render_page(self, overview=self._overview, types=self._types, pictures=self._pictures(umap=umap))
         _write(path, page, overwrite=overwrite)
         return path

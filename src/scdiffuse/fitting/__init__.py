@@ -15,6 +15,7 @@ from scdiffuse.fitting._data import read_data as read_data
 from scdiffuse.fitting._distillation import distill_sampler as distill_sampler
 from scdiffuse.fitting._fit import FitOptions as FitOptions
 from scdiffuse.fitting._fit import fit_model as fit_model
-from scdiffuse.fitting._fit import require_startable as require_startable
+from scdiffuse.fitting._place import require_startable as require_startable
+from scdiffuse.fitting._place import state_folder as state_folder
 from scdiffuse.fitting._warm_start import Origin as Origin
 from scdiffuse.fitting._warm_start import compare_models as compare_models

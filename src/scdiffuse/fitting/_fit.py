@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -11,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from scdiffuse._core.errors import ModelFolderError, OutputExistsError, SettingError
 from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.random import generator
 from scdiffuse.autoencoder import CountAutoencoder
 from scdiffuse.cells import plan_blocks
 from scdiffuse.fitting._data import TrainingData
 from scdiffuse.fitting._log import FitLog
+from scdiffuse.fitting._place import find_place
 from scdiffuse.fitting._stages import FitContext, encode_cells, fit_autoencoder, fit_diffusion, set_latent_scale
 from scdiffuse.fitting._warm_start import Origin, inherit
 from scdiffuse.model import (
@@ -25,15 +24,12 @@ from scdiffuse.model import (
     History,
     Json,
     ModelMetadata,
-    ModelRecord,
     Networks,
-    SavedModel,
     gene_factor_table,
-    read_folder,
     read_training,
 )
 
-__all__ = ["FitOptions", "FitResult", "fit_model", "require_startable"]
+__all__ = ["FitOptions", "FitResult", "fit_model"]
 
 _INITIALISING = Lock()  # torch's modules draw their first weights from a generator that all threads share
 
@@ -44,6 +40,7 @@ class FitOptions:
 
     folder: Path | None = None
     resume: bool = False
+    overwrite: bool = False
     origin: Origin | None = None
     """The model to begin with."""
     max_epochs: int | None = None
@@ -80,14 +77,15 @@ def fit_model(data: TrainingData, metadata: ModelMetadata, options: FitOptions) 
         There is nothing in the folder to go on with, or it belongs to other data or settings.
     """
     record = metadata.record(seed=options.seed, max_epochs=options.max_epochs)
-    saved = _read_interrupted(options, metadata, record)
+    place, saved = find_place(options.folder, metadata, record, resume=options.resume, overwrite=options.overwrite)
+    options.processes.barrier()  # all have looked before the first of them writes
     if saved is not None and saved.config["finished"]:
         scores = saved.config.get("scores")
         return FitResult(saved.model.to(options.device), saved.history, was_stopped=False, scores=scores)
-    checkpoint = read_training(options.folder) if saved is not None and options.folder is not None else None
+    checkpoint = read_training(place) if saved is not None and place is not None else None
 
     networks = _new_networks(data, metadata, options)
-    folder = options.folder if options.processes.is_first else None
+    folder = place if options.processes.is_first else None
     fit = FitContext(
         networks=networks.to(options.device),
         data=data,
@@ -120,32 +118,6 @@ def fit_model(data: TrainingData, metadata: ModelMetadata, options: FitOptions) 
     return FitResult(model, fit.history, was_stopped=was_stopped, scores=None)
 
 
-def require_startable(folder: Path | None, *, resume: bool, max_epochs: int | None) -> None:
-    """Refuse a fit that cannot begin, before anything costly.
-
-    Parameters
-    ----------
-    folder, resume, max_epochs
-        As in `CellGenerator.fit`.
-
-    Raises
-    ------
-    SettingError
-        `max_epochs` is below 1, or `resume` has no `folder`.
-    OutputExistsError
-        `folder` holds something and `resume` is false.
-    """
-    if max_epochs is not None and max_epochs < 1:
-        msg = f"`max_epochs` must be at least 1, got {max_epochs}; leave it out to let the fit stop by itself."
-        raise SettingError(msg)
-    if resume and folder is None:
-        msg = "`resume` needs the `folder` of the interrupted fit, got None. Pass the folder given to `fit` then."
-        raise SettingError(msg)
-    if folder is not None and not resume and folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        msg = f"{str(folder)!r} already exists; expected a new or empty folder. Choose another one, or pass"
-        raise OutputExistsError(msg + " `resume=True` to go on with the fit that is in it.")
-
-
 def _new_networks(data: TrainingData, metadata: ModelMetadata, options: FitOptions) -> Networks:
     """Build networks with random weights, and start them from what the pass over the counts found."""
     with _INITIALISING, torch.random.fork_rng(devices=[]):
@@ -165,30 +137,3 @@ def _new_networks(data: TrainingData, metadata: ModelMetadata, options: FitOptio
     if options.origin is not None:
         inherit(networks, options.origin, metadata)
     return networks
-
-
-def _read_interrupted(options: FitOptions, metadata: ModelMetadata, record: ModelRecord) -> SavedModel | None:
-    """Read the fit in the folder, if it is to be resumed and is this one."""
-    if not options.resume or options.folder is None:
-        return None
-    folder = options.folder
-    saved = read_folder(folder)
-    if saved.model.metadata.config != metadata.config:  # as read: settings newer than the folder have their defaults
-        raise _other(folder, "settings")
-    given: Json = json.loads(json.dumps(record))
-    kept: Json = dict(saved.config)
-    words = {"data": "data", "seed": "`seed`", "max_epochs": "`max_epochs`", "started_from": "`init_from`"}
-    for name, word in words.items():
-        if kept.get(name) != given[name]:
-            raise _other(folder, word)
-    if saved.model.metadata.texts() != metadata.texts():
-        raise _other(folder, "genes or labels")
-    if saved.config["finished"] and saved.config["stopped"]:
-        msg = f"The fit in {str(folder)!r} was stopped and then saved without its state; expected one to go on with."
-        raise ModelFolderError(msg + " Fit into another folder.")
-    return saved
-
-
-def _other(folder: Path, name: str) -> ModelFolderError:
-    msg = f"The fit in {str(folder)!r} was begun with other {name} than are given now; expected the same."
-    return ModelFolderError(msg + " Give the data, settings and seed of then, or choose another folder.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from scdiffuse._core.slots import FITTING_FOLDER
 from scdiffuse.model import (
     Checkpoint,
     History,
@@ -49,7 +50,8 @@ class FitLog:
         if self.begun:
             write_training(self.folder, checkpoint, weights)
         else:
-            write_start(self.folder, checkpoint, weights, record=self.record, metadata=self.metadata)
+            inside = self.folder.name == FITTING_FOLDER
+            write_start(self.folder, checkpoint, weights, record=self.record, metadata=self.metadata, overwrite=inside)
             self.begun = True
 
     def keep_stopped(self) -> None:

@@ -9,8 +9,10 @@ from typing import Self
 import torch
 
 from scdiffuse._core.errors import NotFittedError
+from scdiffuse._core.folders import MODEL, discard_folder
 from scdiffuse._core.processes import Processes
 from scdiffuse._core.resources import explain_memory, require_device
+from scdiffuse._core.slots import FITTING_FOLDER
 from scdiffuse.fitting import FitOptions, Origin, compare_models, fit_model, require_startable
 from scdiffuse.generator._base import GeneratorBase
 from scdiffuse.model import read_folder
@@ -27,6 +29,7 @@ class FitMixin(GeneratorBase):
         folder: str | Path | None = None,
         *,
         resume: bool = False,
+        overwrite: bool = False,
         init_from: GeneratorBase | str | Path | None = None,
         max_epochs: int | None = None,
         seed: int = 0,
@@ -43,7 +46,12 @@ class FitMixin(GeneratorBase):
         folder
             Where to save the model, and its state every 20 seconds on the way; it loads even when the fit was killed.
         resume
-            Go on where the fit in `folder` stopped; the result is that of a fit never interrupted.
+            Go on where the fit in `folder` stopped; the result is that of a fit never interrupted. Where nothing has
+            been saved yet, the fit begins.
+        overwrite
+            Replace the model in `folder` when the new one is done, and no sooner; the state on the way is in its
+            subfolder ``.fitting``. Other files in the folder stay. With `resume`, what is there is continued if it is
+            this fit.
         init_from
             A fitted model, or its folder, to begin with: what it has learnt of genes and labels of the same names, and
             all that belongs to neither, is carried over. To resume such a fit, give it again.
@@ -65,9 +73,10 @@ class FitMixin(GeneratorBase):
         NotFittedError
             The model was loaded from a folder and holds no cells to fit.
         OutputExistsError
-            `folder` holds something and `resume` is false.
+            `folder` holds something and neither `resume` nor `overwrite` is true, or it holds other things than a
+            model.
         ModelFolderError
-            There is nothing in `folder` to go on with, or it belongs to other data or settings.
+            What is in `folder` cannot be continued, or it belongs to other data or settings.
         SettingError
             `max_epochs` is below 1, there is no such `device`, `resume` is without a `folder`, or the networks of
             `init_from` are of other widths.
@@ -80,7 +89,7 @@ class FitMixin(GeneratorBase):
             msg = "This model was loaded or distilled and holds no training cells. To go on with a fit, build"
             raise NotFittedError(msg + " `CellGenerator(adata, ...)` as before and call `fit(folder, resume=True)`.")
         place = Path(folder) if folder is not None else None
-        require_startable(place, resume=resume, max_epochs=max_epochs)
+        require_startable(place, resume=resume, overwrite=overwrite, max_epochs=max_epochs)
         processes = Processes.present()
         device = processes.place(device)
         require_device(device)
@@ -93,6 +102,7 @@ class FitMixin(GeneratorBase):
         options = FitOptions(
             folder=place,
             resume=resume,
+            overwrite=overwrite,
             origin=origin,
             max_epochs=max_epochs,
             seed=seed,
@@ -107,6 +117,7 @@ class FitMixin(GeneratorBase):
         self.seed, self._max_epochs = seed, max_epochs
         if place is not None and not self.was_stopped and processes.is_first:
             self.save(place, overwrite=True)
+            discard_folder(place / FITTING_FOLDER, kind=MODEL)
         processes.barrier()
         return self
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import NotRequired, cast
 
 import safetensors
 from safetensors.torch import save_file
@@ -14,13 +14,15 @@ from torch import Tensor
 
 from scdiffuse._core.errors import ModelFolderError
 from scdiffuse._core.files import sha256
-from scdiffuse._core.slots import CONFIG_FILE, TRAINING_FILE
+from scdiffuse._core.folders import current
+from scdiffuse._core.slots import CARD_FILE, CONFIG_FILE, TRAINING_FILE
 from scdiffuse.model._metadata import Json, ModelRecord
 
 __all__ = [
     "COPY_AGAIN",
     "FORMAT",
     "ConfigFile",
+    "card_checksum",
     "check_files",
     "read_config",
     "read_state",
@@ -42,6 +44,8 @@ class ConfigFile(ModelRecord):
     finished: bool
     files: dict[str, str]
     """Checksums of the other files by name."""
+    card: NotRequired[str]
+    """Checksum of the model card as it was written; whoever edits it harms nothing."""
 
 
 def read_config(folder: Path) -> ConfigFile:
@@ -62,7 +66,7 @@ def read_config(folder: Path) -> ConfigFile:
         raise ModelFolderError(msg)
     _require(folder, CONFIG_FILE)
     try:
-        tree: Json = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        tree: Json = json.loads(current(folder, CONFIG_FILE).read_text(encoding="utf-8"))
         version = int(tree["format"])
         checksum = tree.pop("checksum", "")
     except (ValueError, KeyError, TypeError) as error:
@@ -95,8 +99,24 @@ def write_config(folder: Path, record: ModelRecord, *, finished: bool, files: tu
     """
     checksums = {name: sha256(folder / name) for name in files}
     tree: Json = {"format": FORMAT, **record, "finished": finished, "files": checksums}
+    if (folder / CARD_FILE).is_file():
+        tree["card"] = sha256(folder / CARD_FILE)
     tree["checksum"] = _checksum(tree)
     (folder / CONFIG_FILE).write_text(json.dumps(tree, indent=1), encoding="utf-8")
+
+
+def card_checksum(folder: Path) -> str | None:
+    """Return the checksum of the model card as it was written, if that is known.
+
+    Parameters
+    ----------
+    folder
+        A model folder, or any other.
+    """
+    try:
+        return read_config(folder).get("card")
+    except ModelFolderError:
+        return None
 
 
 def check_files(folder: Path, files: Mapping[str, str]) -> None:
@@ -116,7 +136,7 @@ def check_files(folder: Path, files: Mapping[str, str]) -> None:
     """
     for name, expected in files.items():
         _require(folder, name)
-        if sha256(folder / name) != expected:
+        if sha256(current(folder, name)) != expected:
             raise _altered(folder, name)
 
 
@@ -135,7 +155,7 @@ def read_state(folder: Path) -> tuple[dict[str, Tensor], Json]:
     """
     _require(folder, TRAINING_FILE)
     try:
-        with safetensors.safe_open(folder / TRAINING_FILE, "pt") as file:
+        with safetensors.safe_open(current(folder, TRAINING_FILE), "pt") as file:
             fit: Json = json.loads(file.metadata()["fit"])
             return {name: file.get_tensor(name) for name in file.keys()}, fit  # noqa: SIM118 - not a mapping
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -181,7 +201,7 @@ def _altered(folder: Path, name: str) -> ModelFolderError:
 
 
 def _require(folder: Path, name: str) -> None:
-    if not (folder / name).is_file():
+    if not current(folder, name).is_file():
         msg = f"{str(folder)!r} has no file `{name}`; expected a folder written by `save` or `fit`, with all its files."
         raise ModelFolderError(msg + COPY_AGAIN)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -12,7 +14,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from scdiffuse._core.errors import ModelFolderError
-from scdiffuse._core.files import atomic_file, atomic_folder
+from scdiffuse._core.files import replaced_file, sha256
+from scdiffuse._core.folders import MODEL, current, finish_replacing
+from scdiffuse._core.outputs import atomic_folder
 from scdiffuse._core.slots import (
     CARD_FILE,
     CLASSIFIERS_FILE,
@@ -31,6 +35,7 @@ from scdiffuse.model._distilled import DistilledSampler
 from scdiffuse.model._files import (
     COPY_AGAIN,
     ConfigFile,
+    card_checksum,
     check_files,
     read_config,
     read_state,
@@ -77,9 +82,10 @@ def write_finished(folder: Path, model: FittedModel, *, record: ModelRecord, ove
         Replace the model that is there.
     """
     texts = model.metadata.texts()
-    with atomic_folder(folder, overwrite=overwrite) as partial:
+    with atomic_folder(folder, kind=MODEL, overwrite=overwrite) as partial:
         write_tensors(model.networks.copies(), partial / WEIGHTS_FILE)
         write_texts(partial, {**texts, CARD_FILE: write_card(record)})
+        _keep_edited_card(folder, partial)
         files = (WEIGHTS_FILE, *texts)
         if model.classifiers:
             write_tensors(join_tensors(model.classifiers), partial / CLASSIFIERS_FILE)
@@ -97,22 +103,25 @@ def write_start(
     *,
     record: ModelRecord,
     metadata: ModelMetadata,
+    overwrite: bool = False,
 ) -> None:
     """Begin the folder of a fit, which loads from its first moment on.
 
     Parameters
     ----------
     folder
-        Where to write it; must not exist, or be empty.
+        Where to write it.
     checkpoint, weights
         As in `write_training`.
     record
         What goes into ``config.json`` beside the checksums.
     metadata
         Genes and vocabulary.
+    overwrite
+        Replace the model that is there, finished or not.
     """
     texts = metadata.texts()
-    with atomic_folder(folder, overwrite=folder.is_dir() and not any(folder.iterdir())) as partial:
+    with atomic_folder(folder, kind=MODEL, overwrite=overwrite) as partial:
         write_texts(partial, texts)
         write_config(partial, record, finished=False, files=tuple(texts))
         write_training(partial, checkpoint, weights)
@@ -133,7 +142,8 @@ def write_training(folder: Path, checkpoint: Checkpoint, weights: Mapping[str, T
     tensors = {f"state.{name}": tensor.detach().cpu().clone() for name, tensor in checkpoint.tensors.items()}
     tensors |= {f"model.{name}": tensor for name, tensor in weights.items()}
     fit = {"stage": checkpoint.stage, "progress": checkpoint.progress, "history": checkpoint.history}
-    with atomic_file(folder / TRAINING_FILE, overwrite=True) as partial:
+    finish_replacing(folder, kind=MODEL, wait=True)
+    with replaced_file(folder / TRAINING_FILE) as partial:
         write_tensors(tensors, partial, {"fit": json.dumps(fit)})
 
 
@@ -172,18 +182,19 @@ def read_folder(folder: Path) -> SavedModel:
     ModelFolderError
         A file is missing, altered or damaged, or was written by a newer version.
     """
+    finish_replacing(folder, kind=MODEL)
     config = read_config(folder)
     check_files(folder, config["files"])
     try:
         metadata = ModelMetadata(
             config=ModelConfig.from_dict(config["settings"]),
-            conditions=Conditions.from_json((folder / VOCABULARY_FILE).read_text(encoding="utf-8")),
-            var=var_from_json((folder / GENES_FILE).read_text(encoding="utf-8")),
+            conditions=Conditions.from_json(current(folder, VOCABULARY_FILE).read_text(encoding="utf-8")),
+            var=var_from_json(current(folder, GENES_FILE).read_text(encoding="utf-8")),
             data=config["data"],
             started_from=config["started_from"],
         )
         if config["finished"]:
-            tensors, curves = load_file(folder / WEIGHTS_FILE), config["history"]
+            tensors, curves = load_file(current(folder, WEIGHTS_FILE)), config["history"]
         else:
             state, fit = read_state(folder)
             tensors, curves = _under("model.", state), {**fit["history"], fit["stage"]: fit["progress"]["history"]}
@@ -219,12 +230,22 @@ def read_classifiers(folder: Path) -> dict[str, AttachedClassifier]:
 
 def _classifiers(folder: Path, config: ConfigFile) -> dict[str, AttachedClassifier]:
     saved = config.get("classifiers", {})  # a fit that has not ended has none
-    return split_tensors(load_file(folder / CLASSIFIERS_FILE), saved) if saved else {}
+    return split_tensors(load_file(current(folder, CLASSIFIERS_FILE)), saved) if saved else {}
 
 
 def _distilled(folder: Path, config: ConfigFile, networks: Networks) -> DistilledSampler | None:
     record = config.get("distilled")
-    return DistilledSampler.restore(record, load_file(folder / DISTILLED_FILE), networks) if record else None
+    return DistilledSampler.restore(record, load_file(current(folder, DISTILLED_FILE)), networks) if record else None
+
+
+def _keep_edited_card(folder: Path, partial: Path) -> None:
+    """Keep a model card that is not as it was written, under another name beside the new one."""
+    card = current(folder, CARD_FILE)
+    if not card.is_file() or sha256(card) in {card_checksum(folder), sha256(partial / CARD_FILE)}:
+        return
+    stem, suffix = Path(CARD_FILE).stem, Path(CARD_FILE).suffix
+    names = (f"{stem}.kept{at or ''}{suffix}" for at in count())
+    shutil.copyfile(card, partial / next(name for name in names if not (folder / name).exists()))
 
 
 def _history(curves: History) -> History:
