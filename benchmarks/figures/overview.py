@@ -30,7 +30,7 @@ METRIC = "forest_genes_auc"
 TOOLS = {
     "ours": "scdiffuse",
     "pca-mixture": "PCA + mixture",
-    "scdesigner": "scDesign3",
+    "scdesigner": "scDesign3 (Python)",
     "scvi-posterior": "scVI, posterior",
     "scvi-prior": "scVI, prior",
     "original": "scDiffusion recipe",
@@ -38,7 +38,7 @@ TOOLS = {
 HELD_OUT = {"condition": "stimulated", "cell_type": "B"}
 BASE = "control"
 REAL, GENERATED, QUIET = "#3b6ea5", "#e07b39", "0.65"
-N_TOP = 200
+N_TOP, N_NAMED = 200, 3
 Array = Any
 
 
@@ -65,7 +65,7 @@ def _umap(data: Path, work: Path) -> dict[str, Array]:
     return {
         "positions": positions.astype(np.float32),
         "is_generated": np.repeat([False, True], [held_out.n_obs, made.n_obs]),
-        "cell_type": np.concatenate([held_out.obs["cell_type"].astype(str), made.obs["cell_type"].astype(str)]),
+        "cell_type": np.concatenate([cells.obs["cell_type"].to_numpy(dtype=str) for cells in (held_out, made)]),
         "n_fit": np.array(fit.n_obs),
     }
 
@@ -87,7 +87,7 @@ def _fold_changes(data: Path) -> dict[str, Array]:
     return {
         "true_change": log_fold_change(true, base).astype(np.float32),
         "predicted_change": log_fold_change(made, base).astype(np.float32),
-        "genes": np.array(model.genes),
+        "genes": np.array(model.genes, dtype=str),
         "n_true": np.array(truth.n_obs),
         "n_control": np.array(control.n_obs),
         "n_fit_perturbation": np.array(training.n_obs),
@@ -159,8 +159,8 @@ def _draw_auc(ax: Axes) -> None:
         ax.text(values[tool] + 0.008, at, f"{values[tool]:.2f}", va="center", fontsize=9)
     ax.axvline(reference, color=REAL, linestyle="--", linewidth=1.5)
     ax.text(reference + 0.008, -0.78, "real vs real", color=REAL, fontsize=8.5, va="center")
-    ax.set(title=f"Told from real cells? ({n_cells} a side)", xlim=(0.4, 1.06), ylim=(-1.05, len(tools) - 0.5))
-    ax.set_xlabel("two-sample AUC, random forest on genes\n(0.5: indistinguishable at this number of cells)")
+    ax.set(title=f"Two-sample test, {n_cells} cells a side", xlim=(0.4, 1.06), ylim=(-1.05, len(tools) - 0.5))
+    ax.set_xlabel("AUC of a random forest on genes\n(0.5: indistinguishable with this number of cells)")
 
 
 def _draw_changes(ax: Axes, numbers: dict[str, Array]) -> None:
@@ -171,12 +171,13 @@ def _draw_changes(ax: Axes, numbers: dict[str, Array]) -> None:
     ax.scatter(true, made, s=5, color="0.8", linewidths=0, label=f"all {len(true):,} genes")
     r = float(np.corrcoef(true[top], made[top])[0, 1])
     ax.scatter(
-        true[top], made[top], s=9, color=GENERATED, linewidths=0, label=f"{N_TOP} genes that change most, r = {r:.2f}"
+        true[top], made[top], s=9, color=GENERATED, linewidths=0, label=f"the {N_TOP} that change most, r = {r:.2f}"
     )
-    for at in top[:6]:
-        ax.annotate(
-            genes[at], (true[at], made[at]), xytext=(-4, 4), textcoords="offset points", fontsize=7.5, ha="right"
-        )
+    shown = sorted(top[:N_NAMED], key=made.__getitem__)
+    for at, height in zip(shown, np.linspace(0.66, 0.78, len(shown)), strict=True):
+        line = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.6}
+        place = {"xytext": (0.58, height), "textcoords": "axes fraction", "ha": "right", "va": "center"}
+        ax.annotate(genes[at], (true[at], made[at]), fontsize=7.5, arrowprops=line, **place)
     ax.legend(frameon=False, fontsize=8.5, loc="upper left", bbox_to_anchor=(-0.02, 1.02), handletextpad=0.1)
     ax.margins(y=0.14)
     ax.set(
