@@ -1,8 +1,8 @@
 """The one law of every command: it does what was asked, or says which input it refuses, and touches nothing else.
 
 Exit code 0 with a valid output, or 2 with one message that names what was given. Never another code, never a file that
-was there changed or a part of one left behind, never control characters on the terminal, never much more time or memory
-than a valid input of that size takes.
+was there changed or a part of one left behind, never control characters on the terminal, never a connection or another
+program, never much more time or memory than a valid input of that size takes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import io
 import json
 import re
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,13 +28,37 @@ import scipy.sparse as sp
 from scdiffuse._core.text import one_line
 from scdiffuse.cli import run
 
-__all__ = ["Attempt", "Verdict", "judge"]
+__all__ = ["Attempt", "Verdict", "judge", "watched"]
 
 MOST_SECONDS = 10.0
 """CPU time of one command; on valid cells of this size each takes less than one."""
 MOST_MIB = 400.0
 """Growth of the memory of the process, as for the seconds."""
 _BORDERS = re.compile(r"[\s\u2500-\u257f]")
+
+
+_EVENTS = {"socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"}
+"""What the interpreter reports of connections and other programs."""
+_watching: list[list[str]] = []
+
+
+def _on_event(event: str, details: tuple[object, ...]) -> None:
+    if event in _EVENTS and _watching:
+        _watching[-1].append(f"{event} {details!r}"[:200])
+
+
+sys.addaudithook(_on_event)
+
+
+@contextmanager
+def watched() -> Iterator[list[str]]:
+    """List the connections and programs that a block opens."""
+    events: list[str] = []
+    _watching.append(events)
+    try:
+        yield events
+    finally:
+        _watching.remove(events)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +103,11 @@ def judge(attempt: Attempt) -> Verdict:
     verdict = Verdict(words=attempt.words, note=attempt.note)
     before = _snapshot(attempt.root)
     out, err = io.StringIO(), io.StringIO()
+    events: list[str] = []
     low, began = _start_of_memory(), time.process_time()
     try:
         with ExitStack() as stack:
+            events = stack.enter_context(watched())
             for entered in (_limited_time(), redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings()):
                 stack.enter_context(entered)
             verdict.code = run(list(attempt.words))
@@ -90,6 +117,7 @@ def judge(attempt: Attempt) -> Verdict:
     if grown > MOST_MIB:
         verdict.broken.append(f"took {grown:,.0f} MiB")
     verdict.message = err.getvalue()[-2000:]
+    verdict.broken += events
     verdict.broken += _of_terminal(out.getvalue() + err.getvalue())
     verdict.broken += _of_files(attempt, before, _snapshot(attempt.root), succeeded=verdict.code == 0)
     if verdict.code == 0:

@@ -6,16 +6,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.attack.law import judge
-from tests.attack.place import Place, make_place
+from tests.attack.place import Place
 from tests.attack.table import FAMILIES, Family
 
 N_INPUTS = 120
 """Of all families together."""
-
-
-@pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return make_place(tmp_path_factory.mktemp("attack"))
 
 
 @pytest.mark.filterwarnings("ignore")
