@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 # Idle OpenMP threads sleep instead of spinning: without it a busy machine can be ten times slower.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test lint docs wheel bench clean
 help:
 	@echo "make demo   fit, generate and evaluate on bundled example cells; writes demo/report.html"
 	@echo "make test   run the tests"
 	@echo "make lint   style, types, import layers"
-	@echo "make docs   build the documentation into docs/_build"
+	@echo "make docs   build the documentation into docs/_build, with every tutorial executed"
+	@echo "make wheel  build wheel and sdist into dist, and try the wheel in an empty environment"
 	@echo "make bench  run the benchmarks (long; SCDIFFUSE_DATA=folder with the data sets)"
 
 $(BIN)/python:
@@ -46,11 +47,15 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.installed-docs
-	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 \
+	  $(BIN)/python -m sphinx -q -W --keep-going -j 2 -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+wheel: $(BIN)/python
+	PYTHON=$(BIN)/python PIP_ARGS="$(PIP_ARGS)" .ci/wheel
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) demo docs/_build
+	rm -rf $(VENV) demo dist docs/_build docs/api

@@ -1,4 +1,4 @@
-"""Check what wheel and sdist hold: ``python .ci/check_dist.py dist``; ``--oldest`` prints the oldest allowed versions."""
+"""Check what wheel and sdist hold: ``python .ci/check_dist.py dist``; ``--oldest`` prints the lower bounds instead."""
 
 from __future__ import annotations
 
