@@ -52,6 +52,12 @@ def test_the_walks_through_the_code_name_places() -> None:
     assert len(_places(ROOT / "docs/architecture.md")) >= 9
 
 
+def test_each_guarantee_names_a_test_that_holds_it() -> None:
+    rows = [line for line in (ROOT / "docs/guarantees.md").read_text().splitlines() if line.startswith("| **")]
+    assert len(rows) >= 10
+    assert [row for row in rows if not re.search(r"`tests/[\w/]+\.py:test_\w+`", row)] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_pages_link_to_exist(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+\.(?:md|png))(?:#[\w-]+)?\)", page.read_text())
