@@ -32,7 +32,9 @@ _LARGEST_MISSED_FRACTION = 0.05
 _TOO_FEW = "too few cells to tell"
 
 
-def copy_score(found: CopyScore, *, features: tuple[tuple[str, float], ...] = ()) -> Score:
+def copy_score(
+    found: CopyScore, *, features: tuple[tuple[str, float], ...] = (), null: str = "held-out cells"
+) -> Score:
     """Turn a number of copies into the score of a metric.
 
     Parameters
@@ -41,13 +43,15 @@ def copy_score(found: CopyScore, *, features: tuple[tuple[str, float], ...] = ()
         Copies among generated and among held-out cells.
     features
         Where the copies come from.
+    null
+        The real cells that the copies are compared with.
 
     Returns
     -------
     The score.
     """
     sizes = (("copies", found.n_copies), ("generated cells", found.n_generated))
-    sizes += (("copies among held-out cells", found.n_held_out_copies), ("held-out cells", found.n_held_out))
+    sizes += ((f"copies among {null}", found.n_held_out_copies), (null, found.n_held_out))
     return Score(found.value, found.low, found.high, features, p=found.p, null=found.null, sizes=sizes)
 
 
@@ -67,11 +71,13 @@ def _near(pair: SamplePair) -> Score:
     assert pair.train is not None
     samples = ((cells.pcs, cells.genes) for cells in (pair.train, pair.real, pair.generated))
     found = _copies.near_copies(*samples, max_cells=pair.max_cells, seed=pair.seed)
-    score = copy_score(found)
+    score = copy_score(found, null="other real cells")
     least = _exact_tests.least_detectable_excess(found.n_generated, found.n_held_out, alpha=_ALPHA)
     if found.p < _ALPHA or least <= _LARGEST_MISSED_FRACTION:
         return score
-    return score._replace(doubt=f"{_TOO_FEW}: {least:.0%} near copies would be missed ({_cells(found.n_held_out)})")
+    return score._replace(
+        doubt=f"{_TOO_FEW}: {least:.0%} near copies would be missed ({found.n_held_out:,} real cells)"
+    )
 
 
 def _ratio(pair: SamplePair) -> Score:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scdiffuse._core.errors import SettingError
 from scdiffuse.metrics._exact_tests import clopper_pearson, excess_p_value, tail_excess
 from scdiffuse.metrics._feature_matrices import Array, Counts, as_csr, paired, subsample
-from scdiffuse.metrics._grouped_folds import count_hashes
+from scdiffuse.metrics._grouped_folds import count_hashes, row_hashes
 from scdiffuse.metrics._neighbours import nearest
 
 __all__ = ["CopyScore", "Fingerprints", "exact_copies", "fingerprints", "near_copies"]
@@ -138,48 +138,62 @@ def near_copies(
 
     The ten training cells nearest to a cell in components are compared with it over all genes, by their cosine. The
     distance to the nearest over that to the second nearest is near 1 for an independent cell, because many genes hold
-    many independent counts, and small for a copy with some counts changed. The lowest tail is tested against held-out
-    cells.
+    many independent counts, and small for a copy with some counts changed. The lowest tail is tested against that of
+    other real cells: held-out ones, and training cells beside the other training cells. Of equal training cells one is
+    kept.
 
     Parameters
     ----------
     train, held_out, generated
         Principal components and log-normalised genes of each sample, shapes ``(N, P)`` and ``(N, G)``.
     max_cells
-        At most this many held-out and generated cells are used; the training cells are all searched.
+        At most this many cells of each sample are asked about; the training cells are all searched.
     seed
         Chooses the cells where there are more.
 
     Returns
     -------
-    The cells in the tail where they exceed held-out cells most significantly; none where they do not.
+    The cells in the tail where they exceed other real cells most significantly, none where they do not; its numbers of
+    held-out cells count these other real cells.
 
     Raises
     ------
     SettingError
         If there are fewer than two cells of a sample.
     """
-    ratios, sources = [], []
-    for name, (pcs, genes) in (("generated", generated), ("held out", held_out)):
-        paired(train[0], pcs)
-        rows = subsample(len(pcs), max_cells, seed=seed, stream=name)
-        ratio, source = _gene_ratios(train, (pcs[rows], genes[rows]))
-        ratios.append(ratio)
-        sources.append(source)
-    found = tail_excess(*ratios)
-    sizes = len(ratios[0]), len(ratios[1])
-    low, high = clopper_pearson(found.n_beyond, sizes[0])
-    copies = np.argsort(ratios[0], kind="stable")[: found.n_beyond]
+    paired(train[0], held_out[0])
+    paired(train[0], generated[0])
+    once = np.sort(np.unique(row_hashes(train[1]), return_index=True)[1])
+    pcs, genes = train[0][once], train[1][once]
+    asked, null, own = (
+        subsample(size, max_cells, seed=seed, stream=name)
+        for name, size in (("generated", len(generated[0])), ("held out", len(held_out[0])), ("train", len(once)))
+    )
+    ratios, sources = _gene_ratios(genes, generated[1][asked], _candidates(pcs, generated[0][asked]))
+    null_ratios = np.concatenate(
+        [
+            _gene_ratios(genes, held_out[1][null], _candidates(pcs, held_out[0][null]))[0],
+            _gene_ratios(genes, genes[own], _candidates(pcs, None)[own])[0],
+        ]
+    )
+    found = tail_excess(ratios, null_ratios)
+    low, high = clopper_pearson(found.n_beyond, len(ratios))
+    copies = np.argsort(ratios, kind="stable")[: found.n_beyond]
     return CopyScore(
-        found.n_beyond / sizes[0], found.n_null_beyond / sizes[1], low, high, found.n_beyond, sizes[0],
-        found.n_null_beyond, sizes[1], found.p, sources[0][copies],
+        found.n_beyond / len(ratios), found.n_null_beyond / len(null_ratios), low, high, found.n_beyond, len(ratios),
+        found.n_null_beyond, len(null_ratios), found.p, once[sources[copies]],
     )  # fmt: skip
 
 
-def _gene_ratios(train: tuple[Array, Array], cells: tuple[Array, Array]) -> tuple[Array, NDArray[np.int64]]:
-    """Divide the distance to the nearest by that to the second nearest training cell; the nearest one's row."""
-    near = nearest(cells[0], train[0], k=min(_N_CANDIDATES, len(train[0])), itself=False)[1]
-    known, asked = (_unit_rows(side[1]) for side in (train, cells))
+def _candidates(train: Array, cells: Array | None) -> NDArray[np.int64]:
+    """Find the training cells nearest to each cell; without cells, to each training cell beside itself."""
+    n_others = len(train) - (cells is None)
+    return nearest(train if cells is None else cells, train, k=min(_N_CANDIDATES, n_others), itself=cells is None)[1]
+
+
+def _gene_ratios(train: Array, cells: Array, near: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
+    """Divide the distance to the nearest by that to the second nearest candidate; the nearest one's row."""
+    known, asked = _unit_rows(train), _unit_rows(cells)
     ratios, sources = np.empty(len(near)), np.empty(len(near), dtype=np.int64)
     for start in range(0, len(near), _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)
