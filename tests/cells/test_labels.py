@@ -37,9 +37,7 @@ def test_empty_text_becomes_missing() -> None:
 
 def test_a_column_that_names_cells_is_refused() -> None:
     obs = pd.DataFrame({"x": ["a", "b", "c", "d", "d"], "day": [0.0, 1.0, 2.0, 3.0, 3.0]})
-    with pytest.raises(
-        ConditionError, match=r"3 of the 5 cells with a label in 'x' have one of .* such as 'a'"
-    ):
+    with pytest.raises(ConditionError, match=r"3 of the 5 cells with a label in 'x' have one of .* such as 'a'"):
         mask_labels(obs, ["x"])
     with pytest.raises(ConditionError, match=r"such as 0.0; .* Numbers can be `continuous`"):
         mask_labels(obs, ["day"])

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from scdiffuse._core.errors import OutputExistsError, StorageError
+from scdiffuse._core.errors import OutputExistsError, SettingError, StorageError
 from scdiffuse.cells import Conditions, H5adWriter, build_anndata
 
 VAR = pd.DataFrame({"length": np.arange(30)}, index=[f"gene-{i}" for i in range(30)])
@@ -21,7 +21,7 @@ UNS = {"scdiffuse": {"seed": 3, "version": "0.1", "settings": {"steps": 20}}}
 @pytest.fixture
 def labels(obs: pd.DataFrame) -> pd.DataFrame:
     conditions = Conditions.from_obs(obs, ["cell_type", "donor", "treated"], ["day"])
-    return conditions.decode(conditions.encode(obs))
+    return conditions.decode(conditions.encode(obs)).set_axis([f"generated-{at}" for at in range(len(obs))])
 
 
 def write(path: Path, counts: sp.csr_matrix, labels: pd.DataFrame, *, n_rows: int) -> ad.AnnData:
@@ -138,3 +138,9 @@ def test_memory_does_not_grow_with_the_number_of_cells(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x", "x.h5", "x.h5ad.gz"])
+def test_other_endings_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingError, match=r"`path` .* does not end with `.h5ad`, which is written. Pass "):
+        H5adWriter(tmp_path / name, VAR)

@@ -9,6 +9,7 @@ import pytest
 
 from scdiffuse._core.errors import DataFileError, SettingError, UnknownNameError
 from scdiffuse.cells import Conditions
+from scdiffuse.cli._guidance import read_scale, read_targets
 from scdiffuse.cli._where import read_library_size, read_where, read_where_table
 
 
@@ -97,3 +98,12 @@ def test_a_library_size_is_one_number_or_a_mean_and_a_deviation(
 def test_another_library_size_is_explained(text: str) -> None:
     with pytest.raises(SettingError, match="is not a library size; expected counts a cell such as `2000`"):
         read_library_size(text)
+
+
+def test_a_name_may_hold_the_sign_of_equality() -> None:
+    odd = Conditions.from_obs(
+        pd.DataFrame({"a=b": ["x", "x", "y=z", "y=z"], "a": [0.0, 1.0, 2.0, 3.0]}), ["a=b"], ["a"]
+    )
+    assert read_where("--where", ["a=b=y=z", "a=2"], odd) == {"a=b": "y=z", "a": 2.0}
+    assert read_scale(["a=b=2", "a=3"], odd) == {"a=b": 2.0, "a": 3.0}
+    assert read_targets("--away", ["a=b=y=z:0.5"], {"a=b": ["x", "y=z"]}) == {"a=b": ("y=z", 0.5)}

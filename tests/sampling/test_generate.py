@@ -219,9 +219,13 @@ def test_a_file_is_overwritten_only_when_asked(fitted: CellGenerator, tmp_path: 
     assert ad.read_h5ad(path).n_obs == 7
 
 
-def test_out_of_memory_names_the_setting(fitted: CellGenerator) -> None:
+def test_out_of_memory_names_the_setting(fitted: CellGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("scdiffuse.sampling._generate._make", fill)
     with pytest.raises(OutOfMemoryError, match=r"memory. Lower `batch_size`, or write to a file with `path`"):
-        fitted.generate(10**15, batch_size=10**15, progress=False)
+        fitted.generate(10, progress=False)
 
 
 @pytest.mark.parametrize("names", [{}, {"conditions": "cell_type"}, {"continuous": ["day"]}], ids=str)
@@ -238,3 +242,62 @@ def test_any_set_of_conditions_will_do(
 def test_only_a_fitted_model_generates(simulated: ad.AnnData, small: ModelConfig) -> None:
     with pytest.raises(NotFittedError, match=r"`generate` needs a fitted model.* Call `fit\(\)` first"):
         CellGenerator(simulated, config=small).generate(5)
+
+
+def _names(model: CellGenerator, n_cells: int = 5, **asked: Any) -> list[str]:
+    return list(model.generate(n_cells, progress=False, **asked).obs_names)
+
+
+def test_names_of_cells_are_unique_over_calls(fitted: CellGenerator, bare: CellGenerator) -> None:
+    calls: list[dict[str, Any]] = [
+        {},
+        {"seed": 1},
+        {"where": {"cell_type": "B"}},
+        {"where": {"cell_type": "T"}},
+        {"where": {"cell_type": None}},
+        {"where": {"day": 1.0}},
+        {"guidance": 2.0},
+        {"library_size": 500},
+        {"solver_steps": 3},
+    ]
+    names = [name for asked in calls for name in _names(fitted, **asked)] + _names(bare)
+    assert len(set(names)) == 5 * (len(calls) + 1)
+    assert all(name.startswith("generated-") for name in names)
+
+
+@pytest.mark.parametrize("asked", [{}, {"where": {"cell_type": "B"}}, {"library_size": (500.0, 50.0)}])
+def test_the_first_names_of_a_longer_call_are_the_same(fitted: CellGenerator, asked: dict[str, Any]) -> None:
+    assert _names(fitted, 9, **asked)[:5] == _names(fitted, **asked) == _names(fitted, batch_size=2, **asked)
+
+
+def test_the_first_names_of_a_longer_table_are_the_same(fitted: CellGenerator, tmp_path: Path) -> None:
+    table = pd.DataFrame({"cell_type": ["B", "T", "B", "NK"]})
+    names = list(fitted.generate(where=table, progress=False).obs_names)
+    assert list(fitted.generate(where=table.iloc[:2], progress=False).obs_names) == names[:2]
+    fitted.generate(where=table, path=tmp_path / "cells.h5ad", progress=False)
+    assert list(ad.read_h5ad(tmp_path / "cells.h5ad").obs_names) == names
+
+
+def test_too_many_cells_are_refused_before_anything_is_made(fitted: CellGenerator, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"9.223372037e\+18 cells are asked for; expected at most 1,000,000,000"):
+        fitted.generate(2**63, path=tmp_path / "cells.h5ad")
+    table = pd.DataFrame({"cell_type": ["B", "T"], "n_cells": [1e21, 3]})
+    with pytest.raises(SettingError, match=r"1e\+21 cells are asked for"):
+        fitted.generate(where=table, path=tmp_path / "cells.h5ad")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("seed", [2**64, -(2**64)])
+def test_seeds_that_no_file_keeps_are_refused(fitted: CellGenerator, seed: int) -> None:
+    with pytest.raises(SettingError, match=r"`seed` is -?18446744073709551616; expected a whole number of at most"):
+        fitted.generate(2, seed=seed, progress=False)
+
+
+def test_numbers_beyond_all_measure_are_refused(fitted: CellGenerator) -> None:
+    with pytest.raises(ConditionError, match=r"(up to 1e\+30|more than a million standard deviations)"):
+        fitted.generate(2, where={"day": 1e300}, progress=False)
+
+
+def test_files_with_another_ending_are_refused(fitted: CellGenerator, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"`path` .*x.csv' does not end with `.h5ad`.* Pass .*x.h5ad'"):
+        fitted.generate(2, path=tmp_path / "x.csv", progress=False)

@@ -238,8 +238,9 @@ def _require_name(name: str) -> None:
         msg = f"The column {name!r} marks generated cells; expected another name. Rename the column."
         raise ConditionError(msg)
     shown = name if len(name) <= _MOST_NAME else f"{name[:20]}..."
-    if not name.strip() or name in {".", "..", "_index"} or "/" in name or not name.isprintable():
-        msg = f"The column {shown!r} cannot be a condition: no `.h5ad` file can hold it; expected a name without `/`."
+    steps = {part.strip() for part in name.split("/")}  # HDF5 reads a name as a path
+    if steps & {"", ".", ".."} or name == "_index" or not name.isprintable():
+        msg = f"The column {shown!r} cannot be a condition: no `.h5ad` file can hold it; expected a name of plain text."
         raise ConditionError(msg + " Rename the column.")
     if len(name) > _MOST_NAME:
         msg = f"The column {shown!r} has a name of {len(name)} characters; expected at most {_MOST_NAME}."

@@ -52,7 +52,7 @@ class ConditionPlan:
         -------
         One row for each cell, which depends on its index, the seed and the request, not on `n_cells`.
         """
-        request = np.searchsorted(np.cumsum(self.requests.counts), cells, side="right")
+        request = self.request_of(cells)
         table = self.requests.take(request)
         if not (self.drawn_codes.any() or self.drawn_values.any()):
             return ConditionTable(table.codes, table.values)
@@ -61,6 +61,10 @@ class ConditionPlan:
             np.where(self.drawn_codes, drawn.codes, table.codes),
             np.where(self.drawn_values, drawn.values, table.values),
         )
+
+    def request_of(self, cells: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Return the request that each cell belongs to, shape ``(B,)``."""
+        return np.searchsorted(np.cumsum(self.requests.counts), cells, side="right")
 
     def _draw(self, cells: NDArray[np.integer], pool_of_cell: NDArray[np.intp]) -> NDArray[np.intp]:
         """Draw a training row for each cell, with the frequencies of the training cells."""

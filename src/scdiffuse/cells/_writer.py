@@ -15,7 +15,8 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
-from scdiffuse._core.files import atomic_file
+from scdiffuse._core.endings import CELLS, require_ending
+from scdiffuse._core.outputs import atomic_file
 from scdiffuse._core.slots import OBS_SOURCE
 from scdiffuse.cells._h5ad import label
 
@@ -36,7 +37,7 @@ def build_anndata(  # noqa: PLR0917 - the four slots in AnnData's own order
     counts
         Whole numbers, shape ``(N, G)``.
     obs
-        Conditions, ``N`` rows.
+        Conditions, ``N`` rows; its index names the cells.
     var
         The genes, ``G`` rows.
     uns
@@ -44,10 +45,9 @@ def build_anndata(  # noqa: PLR0917 - the four slots in AnnData's own order
 
     Returns
     -------
-    Cells with ``X`` as CSR ``int32``, the conditions and ``obs['source']`` = ``'generated'``, and unique `obs_names`.
+    Cells with ``X`` as CSR ``int32``, the conditions and ``obs['source']`` = ``'generated'``.
     """
     table = _with_source(obs)
-    table.index = pd.Index(_names(0, len(obs)))
     return ad.AnnData(X=sp.csr_matrix(counts, dtype=np.int32), obs=table, var=var.copy(), uns=dict(uns))
 
 
@@ -64,20 +64,20 @@ class H5adWriter:
         The genes, ``G`` rows.
     overwrite
         Replace an existing file.
-    first
-        Number of the first cell, for the names of cells.
 
     Raises
     ------
     OutputExistsError
         The file exists and `overwrite` is false.
+    SettingError
+        The path does not end with ``.h5ad``.
     StorageError
         No permission, or the disk is full.
     """
 
-    def __init__(self, path: str | Path, var: pd.DataFrame, *, overwrite: bool = False, first: int = 0) -> None:
+    def __init__(self, path: str | Path, var: pd.DataFrame, *, overwrite: bool = False) -> None:
+        require_ending(path, CELLS)
         self.path = Path(path)
-        self._first = first
         self.n_cells = 0
         self._var = var
         self._overwrite = overwrite
@@ -124,7 +124,8 @@ class H5adWriter:
         counts
             Whole numbers, shape ``(B, G)``.
         obs
-            Conditions, ``B`` rows: categories or numbers. Columns and categories are those of the first batch.
+            Conditions, ``B`` rows: categories or numbers. Columns and categories are those of the first batch; the
+            index names the cells.
         """
         rows = sp.csr_matrix(counts)
         rows.sort_indices()
@@ -135,7 +136,7 @@ class H5adWriter:
         if not self._columns:
             self._begin_obs(table)
         for name, column in self._columns.items():
-            values = table[name] if name in table else pd.Series(_names(self._first + self.n_cells, len(obs)))
+            values = table[name] if name in table else pd.Series(table.index)
             _extend(column, values.cat.codes if isinstance(values.dtype, pd.CategoricalDtype) else values)
         self._n_values += rows.nnz
         self.n_cells += rows.shape[0]
@@ -195,11 +196,8 @@ class H5adWriter:
 
 
 def _with_source(obs: pd.DataFrame) -> pd.DataFrame:
-    return obs.assign(**{OBS_SOURCE: pd.Categorical(["generated"] * len(obs), categories=["generated"])})
-
-
-def _names(begin: int, n: int) -> list[str]:
-    return [f"generated-{at}" for at in range(begin, begin + n)]
+    table = obs.assign(**{OBS_SOURCE: pd.Categorical(["generated"] * len(obs), categories=["generated"])})
+    return table.set_axis(obs.index.astype(str))
 
 
 def _growing(group: h5py.Group, name: str, dtype: DTypeLike) -> h5py.Dataset:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from scdiffuse._core.errors import SettingError, UnknownNameError, did_you_mean
+from scdiffuse.cli._where import divide
 
 if TYPE_CHECKING:
     from scdiffuse.cells import Conditions
@@ -87,7 +88,7 @@ def read_scale(words: Sequence[str], conditions: Conditions) -> float | dict[str
         return _number(words[0], "--guidance", words[0])
     scales: dict[str, float] = {}
     for word in words:
-        name, text = _pair("--guidance", word, scales, example="cell_type=2")
+        name, text = _pair("--guidance", word, scales, names=conditions.names, example="cell_type=2")
         conditions.require(name)
         scales[name] = _number(text, "--guidance", word)
     return scales
@@ -120,19 +121,21 @@ def read_targets(
     """
     targets: dict[str, tuple[str | float, float]] = {}
     for word in words:
-        name, _ = _pair(option, word, targets, example="organ=Spleen:2.0")
+        name, text = _pair(option, word, targets, names=known, example="organ=Spleen:2.0")
         if name not in known:
             kind = "a classifier" if option == "--toward" else "a condition or a classifier"
             expected = f"one of {list(known)}" if known else "a model with classifiers"
             msg = f"`{option}` names {name!r}, which is not {kind} of this model; expected {expected}."
             raise UnknownNameError(msg + (did_you_mean(name, known) or " Add it with `scdiffuse add-classifier`."))
-        targets[name] = _target(option, word, known[name])
+        targets[name] = _target(option, name, text, labels=known[name])
     return targets
 
 
-def _pair(option: str, word: str, earlier: Mapping[str, object], *, example: str) -> tuple[str, str]:
+def _pair(
+    option: str, word: str, earlier: Mapping[str, object], *, names: Iterable[str], example: str
+) -> tuple[str, str]:
     """Divide a word into name and value."""
-    name, equals, text = word.partition("=")
+    name, equals, text = divide(word, names)
     if not equals or not text:
         msg = f"`{option}` {word!r} has no name and value; expected `{option} name=value`."
         raise SettingError(msg + f" Write it as `{option} {example}`.")
@@ -142,9 +145,9 @@ def _pair(option: str, word: str, earlier: Mapping[str, object], *, example: str
     return name, text
 
 
-def _target(option: str, word: str, labels: Collection[str] | None) -> tuple[str | float, float]:
+def _target(option: str, name: str, text: str, *, labels: Collection[str] | None) -> tuple[str | float, float]:
     """Divide a value from its guidance scale; a label may hold colons."""
-    name, _, text = word.partition("=")
+    word = f"{name}={text}"
     head, colon, tail = text.rpartition(":")
     if labels is not None and (text in labels or not colon):
         return text, 1.0

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from scdiffuse._core.endings import CELLS, FIGURES, require_ending
+
 __all__ = [
     "AsJson",
     "Away",
@@ -17,6 +19,7 @@ __all__ = [
     "Device",
     "Devices",
     "Donor",
+    "Figure",
     "Guidance",
     "GuidanceInterval",
     "Layer",
@@ -33,7 +36,25 @@ __all__ = [
 ]
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a fitted model.", show_default=False)]
-CellsPath = Annotated[Path, typer.Option("-o", "--path", help="The .h5ad file to write.", show_default=False)]
+
+
+def _h5ad(path: Path) -> Path:
+    require_ending(path, CELLS)
+    return path
+
+
+def _figure(path: Path | None) -> Path | None:
+    if path is not None:
+        require_ending(path, FIGURES, name="figure")
+    return path
+
+
+CellsPath = Annotated[
+    Path, typer.Option("-o", "--path", callback=_h5ad, help="The .h5ad file to write.", show_default=False)
+]
+Figure = Annotated[
+    Path | None, typer.Option(callback=_figure, help="Draw the trajectory into this file (.png, .svg or .pdf).")
+]
 To = Annotated[
     list[str] | None,
     typer.Option(help="name=value of a condition to change; repeat for more. All others stay the cell's own."),

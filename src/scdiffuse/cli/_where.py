@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from scdiffuse.cells import Conditions
 
-__all__ = ["read_library_size", "read_to", "read_where", "read_where_table"]
+__all__ = ["divide", "read_library_size", "read_to", "read_where", "read_where_table"]
 
 
 def read_where(option: str, pairs: Sequence[str], conditions: Conditions) -> dict[str, str | float | None]:
@@ -41,7 +41,7 @@ def read_where(option: str, pairs: Sequence[str], conditions: Conditions) -> dic
     """
     where: dict[str, str | float | None] = {}
     for pair in pairs:
-        name, equals, text = pair.partition("=")
+        name, equals, text = divide(pair, conditions.names)
         if not equals:
             msg = f"`{option}` {pair!r} has no `=`; expected `{option} name=value`, such as `{option} cell_type=B`."
             raise SettingError(msg)
@@ -51,6 +51,25 @@ def read_where(option: str, pairs: Sequence[str], conditions: Conditions) -> dic
         conditions.require(name)
         where[name] = _value(option, name, text, conditions=conditions)
     return where
+
+
+def divide(word: str, names: Iterable[str]) -> tuple[str, str, str]:
+    """Divide ``name=value`` as ``str.partition`` does, after the longest known name, which may hold an ``=`` itself.
+
+    Parameters
+    ----------
+    word
+        As typed.
+    names
+        Known names.
+
+    Examples
+    --------
+    >>> divide("a=b=c", ["a=b", "x"])
+    ('a=b', '=', 'c')
+    """
+    name = max((one for one in names if word.startswith(f"{one}=")), key=len, default=word.partition("=")[0])
+    return name, *word[len(name) :].partition("=")[1:]
 
 
 def read_to(

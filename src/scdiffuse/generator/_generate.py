@@ -10,6 +10,7 @@ from typing import Any
 import anndata as ad
 import pandas as pd
 
+from scdiffuse._core.endings import CELLS, require_ending
 from scdiffuse._core.processes import Processes
 from scdiffuse._core.resources import explain_memory
 from scdiffuse.diffusion import SolverName
@@ -85,8 +86,8 @@ class GenerateMixin(GeneratorBase):
         UnknownNameError
             A condition, label or classifier is not known.
         SettingError
-            A number is out of range, cells are asked to be what they keep away from, or a distilled model is asked for
-            guidance or for other steps than its own.
+            A number is out of range, `path` has another ending, cells are asked to be what they keep away from, or a
+            distilled model is asked for guidance or for other steps than its own.
 
         Warns
         -----
@@ -95,6 +96,8 @@ class GenerateMixin(GeneratorBase):
         """
         model = self._fitted("generate")
         require_batch_size(batch_size)
+        if path is not None:
+            require_ending(path, CELLS)
         request = Request(
             n_cells=n_cells,
             where=where,

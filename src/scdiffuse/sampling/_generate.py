@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,6 +48,8 @@ class GenerationPlan:
     """Where classifiers guide the cells."""
     guided_conditions: NDArray[np.bool_]
     """Which conditions guide the cells, shape ``(C,)``."""
+    call: bytes = b""
+    """What tells the cells of this call from those of others with the same conditions: the model, seed and settings."""
     cells: range | None = None
     """Which of the planned cells to make; all if not given."""
 
@@ -54,6 +57,26 @@ class GenerationPlan:
     def indices(self) -> range:
         """Indices of the cells to make, without gaps."""
         return range(self.conditions_plan.n_cells) if self.cells is None else self.cells
+
+    def names(self, cells: NDArray[np.int64]) -> pd.Index:
+        """Name cells by their index, and by a digest of the call and of the conditions that are asked for.
+
+        The first names of a longer call are those of a shorter one, and other calls give other names.
+
+        Parameters
+        ----------
+        cells
+            Their indices, shape ``(B,)``.
+        """
+        of_cell = self.conditions_plan.request_of(cells)
+        rows, which = np.unique(of_cell, return_inverse=True)
+        asked = self.conditions_plan.requests.take(rows)
+        digests = [
+            hashlib.blake2b(self.call + codes.tobytes() + values.tobytes(), digest_size=4).hexdigest()
+            for codes, values in zip(asked.codes, asked.values, strict=True)
+        ]
+        named = [f"generated-{digests[row]}-{cell}" for row, cell in zip(which.ravel(), cells, strict=True)]
+        return pd.Index(named, dtype=object)
 
     def noise_ids(self, table: ConditionTable, cells: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Name the noise of cells: each index has other noise under other conditions, and for other guides.
@@ -125,7 +148,7 @@ def _make(model: FittedModel, plan: GenerationPlan, cells: NDArray[np.int64]) ->
         library_sizes=lambda own: plan.library_sizes(cells, own),
         gene_factors=plan.factor_table.of(table) if plan.factor_table else None,
     )
-    obs = model.conditions.decode(table)
+    obs = model.conditions.decode(table).set_axis(plan.names(cells))
     return counts, with_unseen(obs, table, conditions=model.conditions, training=model.trained_on)
 
 
@@ -151,7 +174,7 @@ def gather(model: FittedModel, plan: GenerationPlan, *, uns: dict[str, Any], pro
             counts.append(made)
             tables.append(obs)
             bar.advance(len(obs))
-    return build_anndata(sp.vstack(counts, format="csr"), pd.concat(tables, ignore_index=True), model.metadata.var, uns)
+    return build_anndata(sp.vstack(counts, format="csr"), pd.concat(tables), model.metadata.var, uns)
 
 
 def write(
@@ -187,7 +210,7 @@ def write(
     """
     with (
         Progress("generate", len(plan.indices), enabled=progress) as bar,
-        H5adWriter(path, model.metadata.var, overwrite=overwrite, first=plan.indices.start) as writer,
+        H5adWriter(path, model.metadata.var, overwrite=overwrite) as writer,
     ):
         for counts, obs in make_batches(model, plan):
             writer.append(counts, obs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse.cells import plan_conditions
+from scdiffuse.cells import ConditionPlan, plan_conditions
 from scdiffuse.diffusion import Denoiser, Euler, Solver, SolverName, solver_named
 from scdiffuse.model import DistilledSampler, FittedModel, gene_factor_table
 from scdiffuse.sampling._bound_guidance import BoundGuidance
@@ -65,6 +67,7 @@ class Request:
             solver=solver,
             solver_steps=solver_steps,
             seed=self.seed,
+            call=self._call(model, plan, guidance, solver=type(solver).__name__, solver_steps=solver_steps),
             library_sizes=plan_sizes(self.library_size, n=plan.n_cells, seed=self.seed),
             batch_size=self.batch_size,
             factor_table=gene_factor_table(model.networks, seed=model.seed, power=guidance.least_scale),
@@ -91,6 +94,22 @@ class Request:
             "library_size": shorten(self.library_size),
         }
         return provenance(model, seed=self.seed, settings=settings)
+
+    def _call(
+        self, model: FittedModel, plan: ConditionPlan, guidance: BoundGuidance, *, solver: str, solver_steps: int
+    ) -> bytes:
+        """Digest what decides the cells of a call beside their indices and the conditions asked for."""
+        size = self.library_size
+        words = [
+            model.metadata.fingerprint(model.networks),
+            self.seed,
+            guidance.to_uns(),
+            [solver, solver_steps, model.distilled is not None],
+            size if size is None or isinstance(size, int | tuple) else "one a cell",
+            plan.drawn_codes.tolist(),
+            plan.drawn_values.tolist(),
+        ]
+        return hashlib.blake2b(json.dumps(words, default=repr).encode(), digest_size=16).digest()
 
     def _sampler(self, model: FittedModel, guidance: BoundGuidance) -> tuple[Denoiser, Solver, int]:
         """Choose the denoiser, the solver and its steps."""
