@@ -1,0 +1,46 @@
+"""The README stays short, and its numbers are those of the records."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import scdiffuse as scd
+from benchmarks.figures.overview import TOOLS, auc_of_tools
+
+ROOT = Path(scd.__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+FACE = README.partition("<details>")[0]
+MOST_WORDS = 450
+
+
+def test_the_face_is_short() -> None:
+    assert len(FACE.split()) <= MOST_WORDS
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["AnnData", "augmentation", "perturbation", "time course", "trajector", "batch", "donor", "foundation", "covariate"]
+    + ["differential expression", "UMAP", "make demo", "make test", "pip install", "btae518", "CITATION.cff"],
+)
+def test_the_face_has_the_words_that_people_search_for(word: str) -> None:
+    assert word.lower() in FACE.lower()
+
+
+def test_the_numbers_of_the_comparison_are_those_of_the_records() -> None:
+    values, reference, n_cells = auc_of_tools()
+    row = next(line for line in FACE.splitlines() if line.startswith("| AUC"))
+    shown = [float(number) for number in re.findall(r"(?<= )\d?\.\d\d", row)]
+    wanted = [values[tool] for tool in ("ours", "original", "scvi-posterior", "scdesigner")]
+    assert shown == pytest.approx(wanted, abs=0.0051)
+    assert f"{n_cells} cells a side" in FACE
+    assert f"real against real {reference:.2f}".replace("0.", ".") in FACE
+    assert set(TOOLS) >= {"ours", "original", "scvi-posterior", "scdesigner"}
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert f"version-{scd.__version__}-" in FACE
+    assert f"version: {scd.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"## [{scd.__version__}] - " in (ROOT / "CHANGELOG.md").read_text()
