@@ -15,6 +15,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
         "pretraining",
         "corrections",
         "evaluation",
+        "leaks",
         "agreement",
     ),
     "Control": (

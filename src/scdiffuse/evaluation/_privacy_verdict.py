@@ -53,8 +53,9 @@ def read_privacy(scores: MetricRecords, *, by: Mapping[str, MetricRecords]) -> P
     named = [describe_metric(name, scores[name]) for name in flagged if name != _COPIES][:_N_NAMED]
     others = len(flagged) - len(named) - (_COPIES in flagged)
     found = [_sentence(join_words(named) + (f"; {others} more tests flag" if others > 0 else ""))] if named else []
+    donors = [_untrained_text(scores)] if any(name.startswith(_DONOR_ATTACK) for name in flagged) else []
     affected = [f"Affected types: {join_words(labels)}."] if labels else []
-    text = " ".join((*copies, *found, *affected, *doubts))
+    text = " ".join(part for part in (*copies, *found, *donors, *affected, *doubts) if part)
     copied = _COPIES in flagged or any(_COPIES in found and found[_COPIES]["flagged"] for found in by.values())
     return PrivacyReading("fails" if copied else "differs", text, tuple(flagged), tuple(labels))
 
@@ -92,6 +93,15 @@ def _attacks_text(scores: MetricRecords) -> str:
             auc = format_number(best["value"])
             told.append(f"No attack reveals {what}: AUC at most {auc} ({low} to {high}; {counted}).")
     return " ".join(told) or "No test finds memorised training cells."
+
+
+def _untrained_text(scores: MetricRecords) -> str:
+    """Say how much of what reveals donors is membership of cells, from cells that were not trained on."""
+    one = scores.get("donor_membership_untrained")
+    if one is None:
+        return ""
+    auc, low, high = (format_number(one[key]) for key in ("value", "low", "high"))  # type: ignore[literal-required]
+    return f"Cells of the same donors that were not trained on reach AUC {auc} ({low} to {high})."
 
 
 def _tells(one: MetricRecord) -> bool:
