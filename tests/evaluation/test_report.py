@@ -31,6 +31,7 @@ def report(splits: Any) -> Report:
         train=splits.train,
         by="cell_type",
         metrics=NAMES,
+        n_seeds=1,
         progress=False,
     )
 
@@ -44,7 +45,7 @@ def page(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_json_holds_every_number_beside_its_reference_and_baselines(report: Report, tmp_path: Path) -> None:
     plain = report.to_json(tmp_path / "scores.json")
     assert json.loads((tmp_path / "scores.json").read_text(encoding="utf-8")) == plain
-    assert set(plain) == {"metrics", "by", "verdicts", "settings"}
+    assert set(plain) == {"metrics", "by", "verdicts", "settings", "power"}
     energy = plain["metrics"]["energy"]
     assert {"value", "low", "high", "reference", "baselines", "normalised", "better", "group", "n_cells"} <= set(energy)
     assert set(energy["baselines"]) == {"independent_nb", "shuffled_genes", "class_mean_noise", "resampled"}

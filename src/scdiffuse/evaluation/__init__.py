@@ -3,7 +3,8 @@
 1. `evaluate` scores one sample, `Benchmark` several generators on the same real cells, and `audit` privacy alone.
 2. Real cells are split, mapped into feature spaces, and compared at equal numbers of cells.
 3. Each metric is measured for generated cells, for the real-vs-real reference and for the trivial `baselines`.
-4. The normalised score is 0 at the best trivial baseline and 1 at the reference; a `Verdict` sums up each group.
+4. A `Verdict` sums up each group: as close as real cells, differs, or too few cells to tell. `power_curve` says how
+   many cells it takes, and `parametric_bootstrap` what finite training costs by itself.
 5. A `Report` holds all numbers and writes them as a table, JSON, or one self-contained page.
 """
 
@@ -12,8 +13,20 @@ from __future__ import annotations
 from scdiffuse.evaluation import baselines
 from scdiffuse.evaluation._audit import audit
 from scdiffuse.evaluation._benchmark import Benchmark, evaluate
+from scdiffuse.evaluation._bootstrap import Bootstrap, parametric_bootstrap
 from scdiffuse.evaluation._power import power_curve, power_summary
 from scdiffuse.evaluation._report import Report
 from scdiffuse.evaluation._verdicts import Verdict
 
-__all__ = ["Benchmark", "Report", "Verdict", "audit", "baselines", "evaluate", "power_curve", "power_summary"]
+__all__ = [
+    "Benchmark",
+    "Bootstrap",
+    "Report",
+    "Verdict",
+    "audit",
+    "baselines",
+    "evaluate",
+    "parametric_bootstrap",
+    "power_curve",
+    "power_summary",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scdiffuse._core.errors import SettingError
 from scdiffuse.evaluation._evaluator import Evaluator
 from scdiffuse.evaluation._plan import Plan, Suite, check_settings
 from scdiffuse.evaluation._reading import CellsOrPath
@@ -19,13 +20,15 @@ def evaluate(  # noqa: PLR0913 - one flat call is what users write
     *,
     reference: CellsOrPath | None = None,
     train: CellsOrPath | None = None,
+    truth: CellsOrPath | None = None,
+    refitted: CellsOrPath | None = None,
     by: str | None = None,
     donor: str | None = None,
     layer: str | None = None,
     suite: Suite = "quick",
     metrics: Sequence[str] | None = None,
     seed: int = 0,
-    n_seeds: int = 1,
+    n_seeds: int = 3,
     max_cells: int = 5000,
     progress: bool = True,
 ) -> Report:
@@ -46,6 +49,11 @@ def evaluate(  # noqa: PLR0913 - one flat call is what users write
         split at random.
     train
         Cells that the generator was fitted to, for the baselines and to find memorised training cells.
+    truth, refitted
+        A second reference, the parametric bootstrap (see `parametric_bootstrap`): fresh cells of the fitted model, and
+        cells of a model that was fitted to as many cells of the first as that was fitted to real ones. The classifiers
+        that tell these two apart see what finite training costs by itself; what lies above is what the model gets
+        wrong.
     by
         Column of ``obs`` with the cell type, in real and generated cells.
     donor
@@ -59,7 +67,7 @@ def evaluate(  # noqa: PLR0913 - one flat call is what users write
     seed
         Seed of splits, subsamples, folds and baselines.
     n_seeds
-        Number of seeds to repeat with; values are averaged, intervals include the spread.
+        Number of draws of the cells, one a seed; values are averaged, intervals include the spread between draws.
     max_cells
         Most cells a side; slow metrics take fewer, and every table says how many.
     progress
@@ -80,7 +88,7 @@ def evaluate(  # noqa: PLR0913 - one flat call is what users write
     ConditionError
         No generated label occurs among the real ones.
     SettingError
-        ``suite``, ``n_seeds`` or ``max_cells`` is out of range.
+        ``suite``, ``n_seeds`` or ``max_cells`` is out of range, or only one of ``truth`` and ``refitted`` is given.
     DataFileError
         A path is not a readable ``.h5ad`` file.
     """
@@ -88,6 +96,8 @@ def evaluate(  # noqa: PLR0913 - one flat call is what users write
         real,
         reference=reference,
         train=train,
+        truth=truth,
+        refitted=refitted,
         by=by,
         donor=donor,
         layer=layer,
@@ -112,7 +122,7 @@ class Benchmark:
     ----------
     real
         Held-out real cells with raw counts, which no generator saw; AnnData or path of an ``.h5ad`` file.
-    reference, train, by, donor, layer, suite, metrics, seed, n_seeds, max_cells, progress
+    reference, train, truth, refitted, by, donor, layer, suite, metrics, seed, n_seeds, max_cells, progress
         As for `evaluate`; ``train`` are the cells that all generators were fitted to.
 
     Raises
@@ -122,7 +132,7 @@ class Benchmark:
     UnknownNameError
         A metric is unknown.
     SettingError
-        ``suite``, ``n_seeds`` or ``max_cells`` is out of range.
+        ``suite``, ``n_seeds`` or ``max_cells`` is out of range, or only one of ``truth`` and ``refitted`` is given.
     DataFileError
         A path is not a readable ``.h5ad`` file.
     """
@@ -133,17 +143,23 @@ class Benchmark:
         *,
         reference: CellsOrPath | None = None,
         train: CellsOrPath | None = None,
+        truth: CellsOrPath | None = None,
+        refitted: CellsOrPath | None = None,
         by: str | None = None,
         donor: str | None = None,
         layer: str | None = None,
         suite: Suite = "quick",
         metrics: Sequence[str] | None = None,
         seed: int = 0,
-        n_seeds: int = 1,
+        n_seeds: int = 3,
         max_cells: int = 5000,
         progress: bool = True,
     ) -> None:
         check_settings(suite, n_seeds, max_cells)
+        if (truth is None) != (refitted is None):
+            given, lacking = ("truth", "refitted") if refitted is None else ("refitted", "truth")
+            msg = f"`{given}` is given without `{lacking}`, expected both: they are compared with each other."
+            raise SettingError(msg + f" Pass `{lacking}` too.")
         plan = Plan(
             title="How real are the generated cells?",
             metrics=select_metrics(suite, names=metrics),
@@ -155,9 +171,10 @@ class Benchmark:
             layer=layer,
             progress=progress,
             skip_known_baselines=suite == "quick" and metrics is None,
+            power_curve=metrics is None,
         )
-        given = {"real": real, "reference": reference, "train": train}
-        self._evaluator = Evaluator({role: cells for role, cells in given.items() if cells is not None}, plan)
+        samples = {"real": real, "reference": reference, "train": train, "truth": truth, "refitted": refitted}
+        self._evaluator = Evaluator({role: cells for role, cells in samples.items() if cells is not None}, plan)
 
     def score(self, generated: CellsOrPath) -> Report:
         """Score the cells of one generator.

@@ -10,15 +10,16 @@ import numpy as np
 
 from scdiffuse._core.progress import Progress
 from scdiffuse.evaluation._cell_figures import Drawing
+from scdiffuse.evaluation._estimates import N_HALF_SAMPLES
 from scdiffuse.evaluation._feature_space import FeatureSpace
 from scdiffuse.evaluation._label_scores import label_folds, label_sizes, measure_labels, proportion_reference
-from scdiffuse.evaluation._plan import LABEL_TREES, N_FOLDS, Plan
+from scdiffuse.evaluation._plan import LABEL_TREES, N_FOLDS, N_TREES, Plan
 from scdiffuse.evaluation._prepared_cells import PreparedCells, prepare
 from scdiffuse.evaluation._reading import CellsOrPath, check_labels, open_cells, read_sample, shared_genes
 from scdiffuse.evaluation._report import Report
+from scdiffuse.evaluation._report_curve import describe_curve, measure_curve
 from scdiffuse.evaluation._report_types import LabelSizes, ReportSettings
 from scdiffuse.evaluation._scoring import (
-    N_HALF_SAMPLES,
     VALIDITY,
     Comparison,
     Estimate,
@@ -81,11 +82,19 @@ class Evaluator:
                 advance=bar.advance,
             )
         metrics = {name: one.to_json() for name, one in scored.items()}
+        power = measure_curve(prepared, plan)
         return Report(
             title=plan.title,
             metrics=metrics,
             by=by,
-            verdicts=write_verdicts(metrics, by=by, sizes=sizes, invalid=prepared.invalid),
+            verdicts=write_verdicts(
+                metrics,
+                by=by,
+                sizes=sizes,
+                invalid=prepared.invalid,
+                curve="" if power is None else describe_curve(power),
+            ),
+            power=power,
             settings=_settings(prepared, plan, sizes=sizes, not_scored=not_scored),
             drawing=self._drawing(),
         )
@@ -118,6 +127,7 @@ class Evaluator:
                 genes,
                 max_cells=plan.max_cells,
                 folds=N_FOLDS[plan.suite],
+                n_trees=N_TREES[plan.suite],
                 seed=plan.seeds[0],
             )
             self._reference_scores = ReferenceScores()

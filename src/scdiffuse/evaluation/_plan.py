@@ -9,7 +9,7 @@ from scdiffuse._core.errors import SettingError
 from scdiffuse.evaluation._reading import ReadSettings
 from scdiffuse.metrics import Metric
 
-__all__ = ["LABEL_TREES", "MOST_CELLS", "N_FOLDS", "Plan", "Suite", "check_settings"]
+__all__ = ["LABEL_TREES", "MOST_CELLS", "N_FOLDS", "N_TREES", "Plan", "Suite", "check_settings"]
 
 Suite: TypeAlias = Literal["quick", "full"]
 MOST_CELLS: dict[str, dict[str, int]] = {
@@ -18,6 +18,8 @@ MOST_CELLS: dict[str, dict[str, int]] = {
 }
 """Most cells a side for a metric, by suite and cost."""
 N_FOLDS = {"quick": 3, "full": 5}
+N_TREES = {"quick": 50, "full": 100}
+"""Trees of a forest; averages over seeds make up for fewer."""
 LABEL_TREES = {"quick": 50, "full": 100}
 """Trees of a forest within one label."""
 _TRAIN_FACTOR = 4  # memorised cells are searched in more training cells than are compared
@@ -47,6 +49,8 @@ class Plan:
     """Whether to show a progress bar."""
     skip_known_baselines: bool = False
     """Whether slow metrics skip the baselines whose score is known in advance."""
+    power_curve: bool = False
+    """Whether the AUC is also measured against the number of cells."""
 
     @property
     def by_label(self) -> tuple[Metric, ...]:
@@ -59,7 +63,7 @@ class Plan:
     def read_settings(self) -> ReadSettings:
         """How every sample is read."""
         limits = {"real": 2 * self.max_cells, "generated": self.max_cells, "reference": 2 * self.max_cells}
-        limits["train"] = _TRAIN_FACTOR * self.max_cells
+        limits |= {"train": _TRAIN_FACTOR * self.max_cells, "truth": self.max_cells, "refitted": self.max_cells}
         return ReadSettings(limits=limits, layer=self.layer, by=self.by, donor=self.donor, seed=self.seeds[0])
 
     def limit(self, metric: Metric) -> int:

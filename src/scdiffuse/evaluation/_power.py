@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import anndata as ad
@@ -13,14 +13,17 @@ from scdiffuse._core.errors import SettingError
 from scdiffuse._core.random import generator
 from scdiffuse.evaluation._feature_space import FeatureSpace, fit_space
 from scdiffuse.evaluation._reading import CellsOrPath, ReadSettings, Sample, open_cells, read_sample, shared_genes
+from scdiffuse.evaluation._report_types import CurveRow
+from scdiffuse.evaluation._stratified import stratified_order
 from scdiffuse.metrics import CellFeatures, ClassifierKind, cells_needed, count_hashes, depth_features, learning_curve
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CurveSpace", "curve_features", "power_curve", "power_summary", "stratified_order"]
+__all__ = ["CurveSpace", "curve_rows", "power_curve", "power_summary"]
 
 CurveSpace: TypeAlias = Literal["genes", "counts", "depth"]
+_N_TREES = 100
 _MOST_CELLS = 20_000
 _TARGETS = (0.55, 0.60)
 
@@ -102,27 +105,65 @@ def power_curve(  # noqa: PLR0913, PLR0917 - one flat call is what users write
     if fit is not None:
         tables["train"] = open_cells(fit, "train")
     samples, space_of_genes = _read(tables, by=by, layer=layer, n_genes=n_genes)
-    rows: list[dict[str, Any]] = []
+    tests = [(judge, space) for space in spaces for judge in judges]
+    rows: list[CurveRow] = []
     for seed in seeds:
-        drawn = {
-            role: cells.take(stratified_order(cells.labels, cells.n_cells, generator(seed, "power", role)))
-            for role, cells in samples.items()
-        }
-        pairs = {
-            "generated": (drawn["real"], drawn["generated"]),
-            "real": (drawn["real"].take(slice(0, None, 2)), drawn["real"].take(slice(1, None, 2))),
-        }
-        for sample, (one, other) in pairs.items():
-            copies = (count_hashes(one.counts), count_hashes(other.counts))
-            for space in spaces:
-                x, y = (curve_features(cells, space, space_of_genes.chosen) for cells in (one, other))
-                for judge in judges:
-                    points = learning_curve(x, y, sizes=sizes, kind=judge, copies=copies, seed=seed, n_jobs=n_jobs)
-                    about = {"sample": sample, "space": space, "judge": judge, "seed": seed}
-                    rows += [about | point._asdict() for point in points]
+        drawn = {role: _draw(cells, seed=seed, role=role) for role, cells in samples.items()}
+        halves = [drawn["real"].take(slice(k, None, 2)) for k in (0, 1)]
+        pairs = {"generated": (drawn["real"], drawn["generated"]), "real": (halves[0], halves[1])}
+        rows += curve_rows(
+            pairs, tests, sizes=sizes, chosen=space_of_genes.chosen, n_trees=_N_TREES, seed=seed, n_jobs=n_jobs
+        )
     table = pd.DataFrame(rows)
     table["n_fitted"] = 0 if fit is None else tables["train"].n_obs
     return table
+
+
+def curve_rows(
+    pairs: Mapping[str, tuple[CellFeatures, CellFeatures]],
+    tests: Sequence[tuple[ClassifierKind, CurveSpace]],
+    *,
+    sizes: Sequence[int],
+    chosen: NDArray[np.int64],
+    n_trees: int,
+    seed: int,
+    n_jobs: int,
+) -> list[CurveRow]:
+    """Measure the points of one draw.
+
+    Parameters
+    ----------
+    pairs
+        Two samples in random order, by name: ``"generated"``, and ``"real"`` for the reference.
+    tests
+        Classifiers, and the features that each reads.
+    sizes
+        Cells a side to learn from.
+    chosen
+        Columns of the counts that classifiers read.
+    n_trees
+        Trees of a forest.
+    seed
+        Seed of the draw.
+    n_jobs
+        Threads of a forest.
+
+    Returns
+    -------
+    One row for each pair, test and size.
+    """
+    rows: list[CurveRow] = []
+    for sample, (one, other) in pairs.items():
+        copies = (count_hashes(one.counts), count_hashes(other.counts))
+        for judge, space in tests:
+            x, y = (_features(cells, space, chosen) for cells in (one, other))
+            points = learning_curve(
+                x, y, sizes=sizes, kind=judge, copies=copies, n_trees=n_trees, seed=seed, n_jobs=n_jobs
+            )
+            rows += [
+                CurveRow(sample=sample, space=space, judge=judge, seed=seed, **point._asdict()) for point in points
+            ]
+    return rows
 
 
 def power_summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -156,35 +197,11 @@ def power_summary(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=[*order, *(f"cells_to_{100 * target:.0f}" for target in _TARGETS)])
 
 
-def stratified_order(labels: NDArray[np.str_] | None, n_cells: int, stream: np.random.Generator) -> NDArray[np.int64]:
-    """Put cells in a random order of which every beginning holds the labels in their proportions.
-
-    Parameters
-    ----------
-    labels
-        One label a cell, shape ``(N,)``; without labels the order is plainly random.
-    n_cells
-        Number of cells.
-    stream
-        Random numbers.
-
-    Returns
-    -------
-    Row indices, shape ``(N,)``.
-    """
-    order = stream.permutation(n_cells)
-    if labels is None:
-        return order
-    _, codes, sizes = np.unique(labels[order], return_inverse=True, return_counts=True)
-    by_label = np.argsort(codes, kind="stable")
-    place = np.empty(n_cells)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    place[by_label] = np.arange(n_cells) - np.repeat(starts, sizes)
-    # The k-th of n cells of a label comes at (k + u) / n, so that labels are spread evenly over the order.
-    return order[np.argsort((place + stream.random(sizes.size)[codes]) / sizes[codes], kind="stable")]
+def _draw(cells: CellFeatures, *, seed: int, role: str) -> CellFeatures:
+    return cells.take(stratified_order(cells.labels, cells.n_cells, generator(seed, "power", role)))
 
 
-def curve_features(cells: CellFeatures, space: CurveSpace, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+def _features(cells: CellFeatures, space: CurveSpace, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
     """Compute the features of a space, shape ``(N, F)``."""
     if space == "genes":
         return cells.genes

@@ -17,13 +17,15 @@ from scdiffuse._core.random import generator
 from scdiffuse.evaluation._feature_space import FeatureSpace, fit_space
 from scdiffuse.evaluation._reading import InvalidValues, Sample, clip_invalid_values, count_invalid_values
 from scdiffuse.evaluation._scoring import Comparison
+from scdiffuse.evaluation._stratified import stratified_order
 from scdiffuse.evaluation.baselines import BASELINES, MEMORISING_BASELINE
 from scdiffuse.metrics import CellFeatures, SamplePair
 
-__all__ = ["PreparedCells", "prepare"]
+__all__ = ["PreparedCells", "n_threads", "prepare"]
 
 _MIN_CELLS = 20
 _STREAMS = {"real": "real", "reference": "floor", "generated": "generated"}  # names fix which cells are drawn
+_BOOTSTRAP = ("truth", "refitted")
 _PROJECTION_FRACTION = 1 / 3  # of the reference cells, when all others are compared
 _HELD_OUT_FRACTION = 0.4  # of the real cells, when there is no reference
 _MOST_PROJECTION_CELLS = 3000
@@ -59,6 +61,12 @@ class PreparedCells:
     """Remarks on the real cells."""
     folds: int
     """Cross-validation folds of classifier two-sample tests."""
+    n_trees: int
+    """Trees of a forest."""
+    pooled: CellFeatures | None
+    """Held-out and other real cells together, where both are random parts of one sample: each draw splits them anew."""
+    bootstrap: tuple[CellFeatures, CellFeatures] | None
+    """Cells of the fitted model, and cells of a model that was refitted to its cells."""
 
     def pair(self, generated: CellFeatures, *, real: CellFeatures | None = None, seed: int = 0) -> SamplePair:
         """Pair some cells with the held-out real cells."""
@@ -72,7 +80,8 @@ class PreparedCells:
             reference=self.projection,
             seed=seed,
             folds=self.folds,
-            n_jobs=_n_threads(),
+            n_trees=self.n_trees,
+            n_jobs=n_threads(),
         )
 
     def with_generated(self, generated: Sample, *, seed: int) -> PreparedCells:
@@ -82,7 +91,7 @@ class PreparedCells:
     def compare(
         self, *, n_cells: int, seed: int, baselines: Iterable[str], earlier: Comparison | None = None
     ) -> Comparison:
-        """Draw samples of equal size, and baselines of the same size.
+        """Draw samples of equal size, stratified by label, and baselines of the same size.
 
         Parameters
         ----------
@@ -100,10 +109,8 @@ class PreparedCells:
         The comparisons.
         """
         n_cells = min(n_cells, self.n_equal)
-        real, reference, generated = (
-            cells.take(generator(seed, "arena", _STREAMS[role]).permutation(cells.n_cells)[:n_cells])
-            for role, cells in (("real", self.real), ("reference", self.reference), ("generated", self.generated))
-        )
+        real, reference, pools = self._draw_real(n_cells, seed=seed)
+        generated = _draw(self.generated, n_cells, stream=_STREAMS["generated"], seed=seed)
         if earlier is not None:
             return replace(earlier, model=earlier.model.with_generated(generated))
         return Comparison(
@@ -113,7 +120,36 @@ class PreparedCells:
                 name: self.pair(self.baseline(name, n_cells=n_cells, seed=seed), real=real, seed=seed)
                 for name in baselines
             },
+            bootstrap=self._draw_bootstrap(n_cells, seed=seed),
+            pools=pools,
         )
+
+    def _draw_real(self, n_cells: int, *, seed: int) -> tuple[CellFeatures, CellFeatures, dict[str, int]]:
+        """Draw held-out and other real cells; parts of one sample are split anew, as far as cells are enough."""
+        pools = {"real": self.real.n_cells, "reference": self.reference.n_cells, "generated": self.generated.n_cells}
+        if self.bootstrap is not None:
+            pools |= {role: cells.n_cells for role, cells in zip(_BOOTSTRAP, self.bootstrap, strict=True)}
+        if self.pooled is None:
+            real, reference = (
+                _draw(cells, n_cells, stream=_STREAMS[role], seed=seed)
+                for role, cells in (("real", self.real), ("reference", self.reference))
+            )
+            return real, reference, pools
+        order = stratified_order(self.pooled.labels, self.pooled.n_cells, generator(seed, "arena", "split"))
+        together = self.pooled.n_cells
+        # Cells in turn, so that both samples hold the labels in their proportions whatever their number.
+        real, reference = (self.pooled.take(order[: 2 * n_cells][k::2]) for k in (0, 1))
+        return real, reference, pools | {"real": together, "reference": together}
+
+    def _draw_bootstrap(self, n_cells: int, *, seed: int) -> SamplePair | None:
+        """Draw from the fitted and from the refitted model."""
+        if self.bootstrap is None:
+            return None
+        truth, refitted = (
+            _draw(cells, n_cells, stream=role, seed=seed)
+            for role, cells in zip(_BOOTSTRAP, self.bootstrap, strict=True)
+        )
+        return self.pair(refitted, real=truth, seed=seed)
 
     @property
     def baseline_names(self) -> tuple[str, ...]:
@@ -133,20 +169,28 @@ class PreparedCells:
 
 
 def prepare(
-    samples: Mapping[str, Sample], genes: NDArray[np.str_], *, max_cells: int, folds: int, seed: int
+    samples: Mapping[str, Sample],
+    genes: NDArray[np.str_],
+    *,
+    max_cells: int,
+    folds: int,
+    n_trees: int = 100,
+    seed: int,
 ) -> PreparedCells:
     """Split the real cells, fit the feature space to a part of them, and map every sample into it.
 
     Parameters
     ----------
     samples
-        ``"real"`` and ``"generated"``, and ``"reference"`` and ``"train"`` where given.
+        ``"real"`` and ``"generated"``, and ``"reference"``, ``"train"``, ``"truth"`` and ``"refitted"`` where given.
     genes
         Names of their genes, shape ``(G,)``.
     max_cells
         Most cells on either side of a comparison.
     folds
         Cross-validation folds of classifier two-sample tests.
+    n_trees
+        Trees of a forest.
     seed
         Seed of the splits.
 
@@ -167,7 +211,8 @@ def prepare(
         kept = _stratified(real, _HELD_OUT_FRACTION, generator(seed, "held out"))
         reference, real = real.take(~kept), real.take(kept)
         notes.append(_NO_REFERENCE)
-    needed = min(real.n_cells, generated.n_cells, max_cells)
+    others = [samples[role].n_cells for role in _BOOTSTRAP if role in samples]
+    needed = min(real.n_cells, generated.n_cells, max_cells, *others)
     projected = _stratified(
         reference, max(_PROJECTION_FRACTION, 1 - needed / reference.n_cells), generator(seed, "fit")
     )
@@ -185,21 +230,27 @@ def prepare(
         order = generator(seed, "fit cells").permutation(projection.n_cells)
         projection = projection.take(order[:_MOST_PROJECTION_CELLS])
     space = fit_space(projection, genes, seed=seed)
+    held_out = space.features(_shuffled(real, stream="real", seed=seed))
+    others_real = space.features(_shuffled(compared, stream=_STREAMS["reference"], seed=seed))
+    bootstrap = [space.features(_clipped(samples[role])) for role in _BOOTSTRAP if role in samples]
     return PreparedCells(
         space=space,
-        real=space.features(_shuffled(real, stream="real", seed=seed)),
-        reference=space.features(_shuffled(compared, stream=_STREAMS["reference"], seed=seed)),
+        real=held_out,
+        reference=others_real,
+        pooled=None if "reference" in samples else held_out.join(others_real),
+        bootstrap=(bootstrap[0], bootstrap[1]) if len(bootstrap) == 2 else None,
         projection=space.features(_shuffled(projection, stream="fit", seed=seed)),
         train=None if train is None else space.features(train),
         baseline_source=reference if train is None else train,
         n_equal=n_equal,
         notes=tuple(notes),
         folds=folds,
+        n_trees=n_trees,
         **_generated_fields(space, generated, seed=seed),
     )
 
 
-def _n_threads() -> int:
+def n_threads() -> int:
     """Threads for forests: the available cores, or fewer where ``OMP_NUM_THREADS`` says so."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = os.environ.get("OMP_NUM_THREADS", "")
@@ -214,12 +265,21 @@ class _GeneratedFields(TypedDict):
 
 def _generated_fields(space: FeatureSpace, generated: Sample, *, seed: int) -> _GeneratedFields:
     """Count invalid generated values, clip them, and map the cells into the feature spaces."""
-    clipped = replace(generated, counts=clip_invalid_values(generated.counts))
     return {
-        "generated": space.features(_shuffled(clipped, stream="generated", seed=seed)),
+        "generated": space.features(_shuffled(_clipped(generated), stream="generated", seed=seed)),
         "invalid": count_invalid_values(generated.counts),
         "generated_notes": generated.notes,
     }
+
+
+def _clipped(sample: Sample) -> Sample:
+    return replace(sample, counts=clip_invalid_values(sample.counts))
+
+
+def _draw(cells: CellFeatures, n_cells: int, *, stream: str, seed: int) -> CellFeatures:
+    """Draw cells of one sample, every label in its proportion."""
+    order = stratified_order(cells.labels, cells.n_cells, generator(seed, "arena", stream))
+    return cells.take(order[:n_cells])
 
 
 def _shuffled(sample: Sample, *, stream: str, seed: int) -> Sample:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from scdiffuse._core.outputs import atomic_file, require_output
 from scdiffuse.evaluation._cell_figures import Drawing, Picture, draw_cells
 from scdiffuse.evaluation._page import render_fragment, render_page
-from scdiffuse.evaluation._report_types import MetricRecord, ReportJson, ReportSettings
+from scdiffuse.evaluation._power_figure import draw_power
+from scdiffuse.evaluation._report_types import MetricRecord, PowerRecord, ReportJson, ReportSettings
 from scdiffuse.evaluation._score_figures import draw_overview, draw_types
 from scdiffuse.evaluation._verdicts import Verdict
 
@@ -49,6 +50,9 @@ class Report:
     """What the numbers mean, by group."""
     settings: ReportSettings
     """How it was measured: sizes, seeds, splits, remarks, and why metrics are not scored."""
+    power: PowerRecord | None = None
+    """AUC against the cells that classifiers learn from: ``points``, ``cells_to_55``, ``cells_to_60``; ``None`` where
+    there are too few cells."""
     drawing: Drawing | None = field(default=None, repr=False)
     """Cells that the figures show."""
 
@@ -73,7 +77,7 @@ class Report:
 
         Returns
         -------
-        ``{"metrics": ..., "by": ..., "verdicts": ..., "settings": ...}``; unknown numbers are ``None``.
+        ``{"metrics": ..., "by": ..., "verdicts": ..., "settings": ..., "power": ...}``; unknown numbers are ``None``.
 
         Raises
         ------
@@ -85,6 +89,7 @@ class Report:
             "by": self.by,
             "verdicts": {group: verdict.to_json() for group, verdict in self.verdicts.items()},
             "settings": self.settings,
+            "power": self.power,
         }
         if path is not None:
             _write(Path(path), json.dumps(plain, indent=1, allow_nan=False), overwrite=overwrite)
@@ -145,7 +150,8 @@ class Report:
         return draw_types(self.by, self.settings.get("labels", {}))
 
     def _pictures(self, *, umap: bool) -> list[Picture]:
-        return [] if self.drawing is None else draw_cells(replace(self.drawing, umap=umap))
+        curve = [] if self.power is None else [draw_power(self.power)]
+        return curve + ([] if self.drawing is None else draw_cells(replace(self.drawing, umap=umap)))
 
 
 def _write(path: Path, text: str, *, overwrite: bool) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeAlias, TypedDict
 
-__all__ = ["LabelSizes", "MetricRecord", "MetricRecords", "ReportJson", "ReportSettings", "VerdictRecord"]
+__all__ = [
+    "CurveRow",
+    "LabelSizes",
+    "MetricRecord",
+    "MetricRecords",
+    "PowerRecord",
+    "ReportJson",
+    "ReportSettings",
+    "VerdictRecord",
+]
 
 
 class MetricRecord(TypedDict):
@@ -38,6 +47,14 @@ class MetricRecord(TypedDict):
     """Probability of as bad a value by chance, where the metric brings its own test."""
     doubt: str
     """Why the metric cannot tell, such as too few cells; empty where it can."""
+    detectable: float | None
+    """The smallest value that would have been told from the reference in four of five cases."""
+    shortfall: float
+    """How many times the cells a side would be needed to pass; at most 1 where there are enough."""
+    bootstrap: float | None
+    """What finite training costs: a model refitted to cells of the fitted model, against other cells of that."""
+    bootstrap_low: float | None
+    bootstrap_high: float | None
     sizes: dict[str, int]
     """What the number was counted on, such as members and non-members."""
     features: list[list[str | float | None]]
@@ -100,6 +117,38 @@ class ReportSettings(TypedDict):
     not_scored: dict[str, str]
 
 
+class CurveRow(TypedDict):
+    """One point of a power curve."""
+
+    sample: str
+    """``"generated"``, or ``"real"`` for the real-vs-real reference."""
+    space: str
+    """The features."""
+    judge: str
+    """The classifier."""
+    seed: int
+    n_cells: int
+    """Cells a side learnt from."""
+    n_tested: int
+    """Other cells a side scored."""
+    auc: float
+    low: float
+    high: float
+
+
+class PowerRecord(TypedDict):
+    """A power curve as plain values."""
+
+    points: list[CurveRow]
+    cells_to_55: float | None
+    """Cells a side with which the strongest classifier reaches an AUC of .55; ``None`` where it does not get there."""
+    cells_to_60: float | None
+    strongest: str
+    """The classifier that reaches .60 first, or is highest at the end."""
+    most_cells: int
+    """Most cells a side learnt from."""
+
+
 class ReportJson(TypedDict):
     """A report as plain dictionaries."""
 
@@ -107,3 +156,5 @@ class ReportJson(TypedDict):
     by: dict[str, dict[str, MetricRecord]]
     verdicts: dict[str, VerdictRecord]
     settings: ReportSettings
+    power: PowerRecord | None
+    """AUC against the cells that classifiers learn from; ``None`` where there are too few."""

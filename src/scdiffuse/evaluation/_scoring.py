@@ -3,54 +3,32 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from scdiffuse._core.errors import UserError
-from scdiffuse._core.random import generator
+from scdiffuse.evaluation._detection import FLAG_ERRORS, UNKNOWN, Detection, detect
+from scdiffuse.evaluation._estimates import (
+    INTERVAL,
+    Estimate,
+    average,
+    compute_quietly,
+    half_samples,
+    measure,
+)
 from scdiffuse.evaluation._report_types import MetricRecord
 from scdiffuse.evaluation.baselines import MEMORISING_BASELINE
-from scdiffuse.metrics import Metric, SamplePair, Score
+from scdiffuse.metrics import Metric, SamplePair
 
-__all__ = [
-    "N_HALF_SAMPLES",
-    "VALIDITY",
-    "Comparison",
-    "Estimate",
-    "ReferenceScores",
-    "ScoredMetric",
-    "measure",
-    "score",
-]
+__all__ = ["VALIDITY", "Comparison", "Estimate", "ReferenceScores", "ScoredMetric", "measure", "score"]
 
 VALIDITY = "invalid_values"
 """The metric with a group of its own, because all other metrics assume that it passes."""
-N_HALF_SAMPLES = {"cheap": 16, "moderate": 8, "expensive": 0}
-"""Half samples behind an interval, by the cost of the metric, where the metric has no interval of its own."""
-_INTERVAL = 1.96
-_FLAG_ERRORS = 3.0  # standard errors between model and reference: one false alarm in 700 metrics
 _FLAG_FRACTION = 0.05  # of the distance from the reference to the best trivial baseline: less is irrelevant
 _FLAG_UNKNOWN_FRACTION = 0.15  # the same fraction where no interval is known
-
-
-class Estimate(NamedTuple):
-    """A value with its 95 % interval and standard error, ``nan`` where unknown."""
-
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-    error: float = math.nan
-    features: tuple[tuple[str, float], ...] = ()
-    p: float | None = None
-    """Of the metric's own test, where it has one."""
-    doubt: str = ""
-    """Why the metric cannot tell."""
-    sizes: tuple[tuple[str, int], ...] = ()
-    """What the number was counted on."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,6 +41,10 @@ class Comparison:
     """The real-vs-real reference: the same real cells against other real cells, as many as generated ones."""
     baselines: Mapping[str, SamplePair]
     """The same real cells against trivial baselines."""
+    bootstrap: SamplePair | None = None
+    """Cells of the fitted model against cells of a model that was refitted to its cells."""
+    pools: Mapping[str, int] = field(default_factory=dict)
+    """Cells at hand that each sample was drawn from, by role."""
 
     def limit(self, n_cells: int) -> Comparison:
         """Keep the first cells of both sides of every pair; samples are in random order."""
@@ -78,7 +60,13 @@ class Comparison:
             model=cut(self.model),
             reference=cut(self.reference),
             baselines={name: cut(pair) for name, pair in self.baselines.items()},
+            bootstrap=None if self.bootstrap is None else _first_cells(self.bootstrap, n_cells),
+            pools=self.pools,
         )
+
+    def drawn(self, *roles: str) -> float:
+        """Give the fraction of the cells at hand that this draw takes, mean of the roles."""
+        return float(np.mean([min(self.n_cells / self.pools.get(role, self.n_cells), 1.0) for role in roles]))
 
     def without(self, *baselines: str) -> Comparison:
         """Leave baselines out."""
@@ -88,6 +76,11 @@ class Comparison:
     def n_cells(self) -> int:
         """Cells on either side."""
         return self.model.real.n_cells
+
+
+def _first_cells(pair: SamplePair, n_cells: int) -> SamplePair:
+    rows = np.arange(n_cells)
+    return replace(pair, real=pair.real.take(rows), generated=pair.generated.take(rows))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +99,10 @@ class ScoredMetric:
     """0 at the trivial baseline, 1 at the reference; ``None`` where the metric does not separate those two."""
     flagged: bool
     """Farther from perfect than the reference, significantly and by a relevant amount."""
+    detection: Detection = UNKNOWN
+    """What the comparison would have told."""
+    bootstrap: Estimate | None = None
+    """What finite training costs by itself, where a parametric bootstrap was given."""
     seeds: tuple[float, ...] = ()
     """The value at every seed."""
 
@@ -135,7 +132,12 @@ class ScoredMetric:
             "errors_off": _plain(_errors_off(metric, self.model, self.reference)),
             "n_cells": self.n_cells,
             "p": self.model.p,
-            "doubt": self.model.doubt,
+            "doubt": "" if self.flagged else self.detection.doubt or self.model.doubt,
+            "detectable": None if self.detection.value is None else _plain(self.detection.value),
+            "shortfall": float(self.detection.shortfall),
+            "bootstrap": None if self.bootstrap is None else _plain(self.bootstrap.value),
+            "bootstrap_low": None if self.bootstrap is None else _plain(self.bootstrap.low),
+            "bootstrap_high": None if self.bootstrap is None else _plain(self.bootstrap.high),
             "sizes": dict(self.model.sizes),
             "features": [[name, _plain(weight)] for name, weight in self.model.features],
             "seeds": [float(value) for value in self.seeds],
@@ -160,15 +162,20 @@ class ReferenceScores:
     def look_up(
         self, metric: Metric, comparisons: Sequence[Comparison], *, label: str, intervals: bool, seed: int
     ) -> _ReferenceScore:
-        """Return reference and baselines of a metric at this label and number of cells; measure them on first use."""
+        """Return reference and baselines of a metric at this label and number of cells; measure them on first use.
+
+        Baselines are measured in the first draw alone, because no verdict depends on their last digit.
+        """
         key = (metric.name, label, comparisons[0].n_cells)
         if key not in self._known:
             reference = _average(
-                [measure(metric, one.reference, intervals=intervals, seed=seed) for one in comparisons]
+                metric,
+                [one.reference for one in comparisons],
+                intervals=intervals,
+                seed=seed,
+                drawn=comparisons[0].drawn("real", "reference"),
             )
-            baselines = {
-                name: _mean(metric, [one.baselines[name] for one in comparisons]) for name in comparisons[0].baselines
-            }
+            baselines = {name: _value(metric, pair) for name, pair in comparisons[0].baselines.items()}
             self._known[key] = _ReferenceScore(reference, baselines)
         return self._known[key]
 
@@ -204,107 +211,56 @@ def score(
     The score, or the reason why the metric cannot be scored.
     """
     try:
-        models = [measure(metric, one.model, intervals=intervals, seed=seed) for one in comparisons]
+        first = comparisons[0]
+        own = [one.model for one in comparisons]
+        n_halves = half_samples(metric, n_seeds=len(own)) if intervals else 0
+        models = [measure(metric, pair, n_halves=n_halves, seed=seed) for pair in own]
         known = ReferenceScores() if reference_scores is None else reference_scores
         reference, baselines = known.look_up(metric, comparisons, label=label, intervals=intervals, seed=seed)
+        bootstrap = _bootstrap(metric, comparisons)
     except UserError as error:
         return str(error)
-    model = _average(models)
+    model = average(models, drawn=first.drawn("real", "generated"))
     if not (math.isfinite(model.value) and math.isfinite(reference.value)):
         return "The value is not a number for these cells."
     trivial = _best_trivial(metric, baselines)
     normalised = None if trivial is None else _normalised(metric, model, reference, trivial=baselines[trivial])
+    n_cells = min(first.n_cells, first.model.generated.n_cells)
+    worse = None if normalised is None or trivial is None else baselines[trivial]
     return ScoredMetric(
         metric=metric,
-        n_cells=min(comparisons[0].n_cells, comparisons[0].model.generated.n_cells),
+        n_cells=n_cells,
         model=model,
         reference=reference,
         baselines=baselines,
         trivial=trivial,
         normalised=normalised,
         flagged=_is_flagged(metric, model, reference, normalised=normalised),
+        detection=detect(metric, model, reference, trivial=worse, n_cells=n_cells),
+        bootstrap=bootstrap,
         seeds=tuple(one.value for one in models),
     )
 
 
-def measure(metric: Metric, pair: SamplePair, *, intervals: bool = True, seed: int = 0) -> Estimate:
-    """Measure one metric on one pair, with an interval from the metric itself or from half samples.
-
-    The half samples are drawn without replacement: the standard deviation over them estimates the standard error at
-    full size (the delete-half jackknife), and no cell is compared with itself, which biases distances
-    in a bootstrap. All metrics use the same halves and share the computations on them.
-
-    Parameters
-    ----------
-    metric
-        Metric to measure.
-    pair
-        Samples to compare.
-    intervals
-        Whether to draw half samples where the metric has no interval.
-    seed
-        Seed of the half samples.
-
-    Returns
-    -------
-    The estimate.
-
-    References
-    ----------
-    Shao & Wu 1989, https://doi.org/10.1214/aos/1176347263.
-    """
-    found = _compute(metric, pair)
-    tested = found.p, found.doubt, found.sizes
-    if found.low is not None and found.high is not None:
-        error = (found.high - found.low) / (2 * _INTERVAL)
-        return Estimate(found.value, found.low, found.high, error, found.features, *tested)
-    error = _half_sample_error(metric, pair, seed=seed) if intervals else math.nan
-    spread = _INTERVAL * error
-    return Estimate(found.value, found.value - spread, found.value + spread, error, found.features, *tested)
+def _average(metric: Metric, pairs: Sequence[SamplePair], *, intervals: bool, seed: int, drawn: float) -> Estimate:
+    """Measure a metric in every draw and average."""
+    n_halves = half_samples(metric, n_seeds=len(pairs)) if intervals else 0
+    return average([measure(metric, pair, n_halves=n_halves, seed=seed) for pair in pairs], drawn=drawn)
 
 
-def _compute(metric: Metric, pair: SamplePair) -> Score:
-    """Compute without the warnings of small or constant samples; such values end as ``nan``."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        return metric.compute(pair)
+def _bootstrap(metric: Metric, comparisons: Sequence[Comparison]) -> Estimate | None:
+    """Measure what finite training costs by itself; classifiers alone see it."""
+    pairs = [one.bootstrap for one in comparisons if one.bootstrap is not None]
+    if metric.group != "two_sample" or not pairs:
+        return None
+    return average([measure(metric, pair) for pair in pairs], drawn=comparisons[0].drawn("truth", "refitted"))
 
 
-def _half_sample_error(metric: Metric, pair: SamplePair, *, seed: int) -> float:
-    stream = generator(seed, "half samples")
-    values: list[float] = []
-    for number in range(N_HALF_SAMPLES[metric.cost]):
-        real, generated = (
-            np.sort(stream.permutation(cells.n_cells)[: cells.n_cells // 2]) for cells in (pair.real, pair.generated)
-        )
-        half = pair.subset((real, generated), name=f"half {number} of seed {seed}")
-        try:
-            values.append(_compute(metric, half).value)
-        except UserError:
-            continue
-    finite = [value for value in values if math.isfinite(value)]
-    return float(np.std(finite, ddof=1)) if len(finite) > 2 else math.nan
-
-
-def _average(estimates: Sequence[Estimate]) -> Estimate:
-    """Average over seeds; the interval keeps the wider of the mean width and the spread between seeds."""
-    if len(estimates) == 1:
-        return estimates[0]
-    values = np.array([one.value for one in estimates])
-    within = float(np.mean([one.error for one in estimates]))
-    error = max(within, float(values.std(ddof=1))) if math.isfinite(within) else float(values.std(ddof=1))
-    middle, first = float(values.mean()), estimates[0]
-    p_values = [one.p for one in estimates if one.p is not None]
-    p = min(2 * float(np.median(p_values)), 1.0) if p_values else None  # twice the median is valid whatever they share
-    bounds = middle - _INTERVAL * error, middle + _INTERVAL * error
-    return Estimate(middle, *bounds, error, first.features, p, first.doubt, first.sizes)
-
-
-def _mean(metric: Metric, pairs: Sequence[SamplePair]) -> float:
-    if any(metric.missing(pair) for pair in pairs):  # baselines of unlabelled training cells have no labels
+def _value(metric: Metric, pair: SamplePair) -> float:
+    if metric.missing(pair):  # baselines of unlabelled training cells have no labels
         return math.nan
     try:
-        return float(np.mean([_compute(metric, pair).value for pair in pairs]))
+        return compute_quietly(metric, pair).value
     except UserError:
         return math.nan
 
@@ -323,7 +279,7 @@ def _normalised(metric: Metric, model: Estimate, reference: Estimate, *, trivial
     span = metric.loss(trivial) - metric.loss(reference.value)
     # The baseline is as uncertain as the reference, because both use the same number of cells.
     known = math.isfinite(reference.error)
-    noise = _INTERVAL * math.sqrt(2) * reference.error if known else 0.1 * metric.loss(reference.value)
+    noise = INTERVAL * math.sqrt(2) * reference.error if known else 0.1 * metric.loss(reference.value)
     if span <= max(noise, 1e-12):
         return None
     return (metric.loss(trivial) - metric.loss(model.value)) / span
@@ -340,7 +296,7 @@ def _is_flagged(metric: Metric, model: Estimate, reference: Estimate, *, normali
     if normalised is not None and 1 - normalised < least:
         return False
     if not math.isnan(off):
-        return off > _FLAG_ERRORS
+        return off > FLAG_ERRORS
     return normalised is not None or excess > _FLAG_UNKNOWN_FRACTION * max(metric.loss(reference.value), 1e-12)
 
 

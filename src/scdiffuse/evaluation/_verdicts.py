@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from scdiffuse.evaluation._formatting import GROUP_TITLES, format_number, format_percent, join_words
 from scdiffuse.evaluation._metric_phrases import describe_metric
+from scdiffuse.evaluation._power_text import bootstrap_text, describe_power, has_power, learnt_text
 from scdiffuse.evaluation._privacy_verdict import read_privacy
 from scdiffuse.evaluation._reading import InvalidValues
 from scdiffuse.evaluation._report_types import LabelSizes, MetricRecord, MetricRecords, VerdictRecord
@@ -37,9 +38,9 @@ class Verdict:
 
     group: str
     level: Level
-    """``passes``: indistinguishable from other real cells. ``too_few``: too few cells to tell. ``differs``:
-    distinguishable, but closer to real cells than to trivial baselines. ``fails``: closer to trivial baselines, or
-    invalid. ``unscored``: not measured."""
+    """``passes``: as close as real cells, by metrics that would have told a difference. ``too_few``: no difference was
+    found, but there are too few cells to tell. ``differs``: distinguishable, but closer to real cells than to trivial
+    baselines. ``fails``: closer to trivial baselines, or invalid. ``unscored``: not measured."""
     text: str
     evidence: tuple[str, ...] = ()
     """Names of the flagged metrics."""
@@ -83,6 +84,7 @@ def write_verdicts(
     by: Mapping[str, MetricRecords],
     sizes: Mapping[str, LabelSizes],
     invalid: InvalidValues,
+    curve: str = "",
 ) -> dict[str, Verdict]:
     """Write a verdict for each group of metrics.
 
@@ -96,6 +98,8 @@ def write_verdicts(
         Cells by label.
     invalid
         Generated values that cannot be counts.
+    curve
+        What the power curve says, for the classifier two-sample tests.
 
     Returns
     -------
@@ -112,6 +116,8 @@ def write_verdicts(
         absent = _missing_types(sizes) if group == "biology" else []
         if own or any(by_own.values()) or absent:
             verdicts[group] = _group_verdict(group, own, by=by_own, absent=absent)
+    if curve and "two_sample" in verdicts:
+        verdicts["two_sample"] = replace(verdicts["two_sample"], text=f"{verdicts['two_sample'].text} {curve}")
     return verdicts
 
 
@@ -143,22 +149,39 @@ def _group_verdict(
     labels = {label: _ranked(found) for label, found in by.items()}
     labels = {label: found for label, found in labels.items() if found}
     if not (flagged or labels or absent):
-        return Verdict(group=group, level="passes", text=_passing_text(group, scores))
+        return _unflagged_verdict(group, scores, by)
     sentences = []
     if absent:
         named = [f"{label} ({format_percent(fraction)} of the real cells)" for label, fraction in absent]
         sentences.append(_sentence(f"No cell of {join_words(named)} was generated"))
     if flagged:
         sentences.append(_flagged_text(flagged, scores, group=group))
+        sentences += [text(scores[flagged[0]]) for text in (learnt_text, bootstrap_text)]
     if labels:
         sentences.append(_label_text(labels, by, alone=not flagged))
     return Verdict(
         group=group,
         level="fails" if absent or _has_failed(flagged, scores) else "differs",
-        text=" ".join(sentences),
+        text=" ".join(sentence for sentence in sentences if sentence),
         evidence=tuple(dict.fromkeys([*flagged, *(["composition"] if absent else [])])),
         labels=tuple(dict.fromkeys([*(label for label, _ in absent), *labels])),
     )
+
+
+def _unflagged_verdict(group: str, scores: MetricRecords, by: Mapping[str, MetricRecords]) -> Verdict:
+    """Pass a group whose metrics would have told a difference; others cannot tell."""
+    power = describe_power(group, scores, by=by)
+    if has_power(scores):
+        return Verdict(group=group, level="passes", text=f"{_passing_text(group, scores)} {power}".strip())
+    found = _auc_text(scores) if group == "two_sample" else ""
+    return Verdict(group=group, level="too_few", text=f"{found} {power}".strip())
+
+
+def _auc_text(scores: MetricRecords) -> str:
+    """Write the range of the AUC over classifiers, and that of the reference."""
+    sides = ([one["value"] for one in scores.values()], [one["reference"] for one in scores.values()])
+    own, other = (f"{format_number(min(side))} to {format_number(max(side))}" for side in sides)
+    return f"AUC {own}, reference {other}."
 
 
 def _has_failed(flagged: list[str], scores: MetricRecords) -> bool:
@@ -224,17 +247,14 @@ def _missing_types(sizes: Mapping[str, LabelSizes]) -> list[tuple[str, float]]:
 
 def _passing_text(group: str, scores: MetricRecords) -> str:
     if group == "two_sample" and scores:
-        values = [one["value"] for one in scores.values()]
-        references = [one["reference"] for one in scores.values()]
-        own, other = (f"{format_number(min(side))} to {format_number(max(side))}" for side in (values, references))
-        return f"No classifier distinguishes them from real cells: AUC {own}, reference {other}."
+        return f"No classifier distinguishes them from real cells: {_auc_text(scores)}"
     if not scores:
         return "No type differs."
     if len(scores) == 1:
         one = next(iter(scores.values()))
         value, reference = format_number(one["value"]), format_number(one["reference"])
         return _sentence(f"{one['title']}: {value}, reference {reference}")
-    return f"All {len(scores)} metrics are within the noise of the real-vs-real reference, or better."
+    return f"No metric of {len(scores)} is worse than the real-vs-real reference beyond noise."
 
 
 def _sentence(text: str) -> str:

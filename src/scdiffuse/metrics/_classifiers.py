@@ -24,6 +24,7 @@ __all__ = [
 
 ClassifierKind = Literal["forest", "boosting", "logistic", "network"]
 _N_BOOSTED = 500
+_NARROW = 8  # features up to which a regression also sees how they vary together
 
 
 class BinaryClassifier(Protocol):
@@ -112,14 +113,17 @@ def _boosting(settings: ClassifierSettings, shape: tuple[int, ...]) -> BinaryCla
 
 
 def _logistic(settings: ClassifierSettings, shape: tuple[int, ...]) -> BinaryClassifier:
-    """Build ridge logistic regression on standardised features."""
+    """Build ridge logistic regression on standardised features; few features come with squares and products."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
     # The penalty grows with the number of features, so that wide data do not separate by chance alone.
     regression = LogisticRegression(C=1 / (1 + shape[1] / 20), max_iter=200, random_state=settings.seed)
-    classifier: BinaryClassifier = make_pipeline(StandardScaler(), regression)
+    scaled = [StandardScaler()]
+    if shape[1] <= _NARROW:
+        scaled += [PolynomialFeatures(2, include_bias=False), StandardScaler()]
+    classifier: BinaryClassifier = make_pipeline(*scaled, regression)
     return classifier
 
 

@@ -36,8 +36,8 @@ def depth_features(counts: Counts) -> NDArray[np.float32]:
 
     Examples
     --------
-    >>> depth_features(np.array([[2, 1, 1, 0]]))[0, 2:4].round(2).tolist()
-    [0.6700000166893005, 0.33000001311302185]
+    >>> [round(float(value), 2) for value in depth_features(np.array([[2, 1, 1, 0]]))[0]]
+    [1.61, 1.39, 0.67, 0.33, 1.1, 1.04]
     """
     matrix = as_csr(counts).astype(np.float64)
     matrix.data = np.maximum(np.nan_to_num(matrix.data), 0)

@@ -11,7 +11,7 @@ from scdiffuse.metrics._sample_pair import SamplePair
 __all__ = ["Metric", "Score", "Space"]
 
 Group = Literal["two_sample", "distribution", "biology", "utility", "privacy", "luo2024"]
-Space = Literal["counts", "genes", "counts+qc", "qc", "pcs", "labels"]
+Space = Literal["counts", "genes", "counts+qc", "qc", "depth", "pcs", "labels"]
 
 
 class Score(NamedTuple):

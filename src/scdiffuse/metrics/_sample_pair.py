@@ -85,6 +85,25 @@ class CellFeatures:
         """
         return _LazyCellFeatures(self, rows)
 
+    def join(self, others: CellFeatures) -> CellFeatures:
+        """Append other cells.
+
+        Parameters
+        ----------
+        others
+            Cells with the same features.
+
+        Returns
+        -------
+        The features of both; labels and donors only where both have them.
+        """
+        mine, theirs = (vars(cells) for cells in (self, others))
+        joined = {
+            name: None if mine[name] is None or theirs[name] is None else np.concatenate([mine[name], theirs[name]])
+            for name in ("genes", "pcs", "qc", "labels", "donors")
+        }
+        return CellFeatures(counts=sparse.csr_matrix(sparse.vstack([self.counts, others.counts])), **joined)
+
     def _narrow(self, rows: NDArray[Any]) -> dict[str, Any]:
         """Select rows of everything but counts and genes."""
         kept = {name: getattr(self, name) for name in ("pcs", "qc", "labels", "donors")}

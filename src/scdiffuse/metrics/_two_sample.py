@@ -121,8 +121,8 @@ def two_sample_auc(  # noqa: PLR0913 - one flat call is what users write
         Real and generated cells, shapes ``(N, F)`` and ``(M, F)``.
     kind
         ``"forest"``: full-depth trees; ``"boosting"``: 60 rounds of histogram gradient boosting on the 500 features
-        least often 0; ``"logistic"``: ridge logistic regression on standardised features; ``"network"``: one hidden
-        layer of 64 units.
+        least often 0; ``"logistic"``: ridge logistic regression on standardised features, with their squares and
+        products where there are at most 8; ``"network"``: one hidden layer of 64 units.
     folds
         Number of stratified folds, at least 2.
     names
@@ -201,7 +201,7 @@ def _held_out_scores(
         model = build()
         fit_classifier(model, features[~held_out], is_generated[~held_out])
         scores[held_out] = model.predict_proba(features[held_out])[:, 1]
-        own = _own_importance(model)
+        own = _own_importance(model, features.shape[1])
         if own is not None:
             importance += own / n_folds
         elif number == 0:
@@ -209,12 +209,12 @@ def _held_out_scores(
     return scores, importance
 
 
-def _own_importance(model: BinaryClassifier) -> Array | None:
-    """Read the feature importance of a forest or a regression; it sums to 1."""
+def _own_importance(model: BinaryClassifier, n_features: int) -> Array | None:
+    """Read the feature importance of a forest, or of a regression on single features; it sums to 1."""
     last: Any = model.steps[-1][1] if hasattr(model, "steps") else model
     if hasattr(last, "feature_importances_"):
         return np.asarray(last.feature_importances_)
-    if not hasattr(last, "coef_"):
+    if not hasattr(last, "coef_") or last.coef_.shape[1] != n_features:
         return None
     sizes = np.abs(last.coef_[0])
     return np.asarray(sizes / max(float(sizes.sum()), 1e-12))
