@@ -38,5 +38,6 @@ from scdiffuse.cells._split import Split as Split
 from scdiffuse.cells._split import split as split
 from scdiffuse.cells._statistics import CountStatistics as CountStatistics
 from scdiffuse.cells._statistics import collect_statistics as collect_statistics
+from scdiffuse.cells._structure import reading as reading
 from scdiffuse.cells._writer import H5adWriter as H5adWriter
 from scdiffuse.cells._writer import build_anndata as build_anndata

@@ -22,6 +22,7 @@ from scdiffuse._core.errors import (
     did_you_mean,
 )
 from scdiffuse._core.random import generator
+from scdiffuse.cells import reading
 
 __all__ = [
     "CellsOrPath",
@@ -240,11 +241,8 @@ def open_cells(cells: CellsOrPath, role: str) -> ad.AnnData:
     if isinstance(cells, ad.AnnData):
         table = cells
     else:
-        try:
+        with reading(f"`{role}` {str(cells)!r}"):
             table = ad.read_h5ad(cells, backed="r")
-        except (OSError, KeyError, ValueError) as error:
-            msg = f"`{role}` {str(cells)!r} cannot be read, expected an `.h5ad` file. Check the path: {error}."
-            raise DataFileError(msg) from error
     if not table.n_obs:
         msg = f"`{role}` holds no cells, expected at least one. Check the file, or the mask that selected its cells."
         raise CountsError(msg)
@@ -303,8 +301,13 @@ def _counts(
     if matrix is None:
         msg = f"`{role}` has no `X`, expected raw counts there. Name the layer that holds them with `layer`."
         raise CountsError(msg)
-    chosen = matrix[rows] if rows.size < table.n_obs or table.isbacked else matrix
-    counts = sparse.csr_matrix(chosen, dtype=np.float32)
+    with reading(_name_of(table, role)):
+        chosen = matrix[rows] if rows.size < table.n_obs or table.isbacked else matrix
+        counts = sparse.csr_matrix(chosen, dtype=np.float32)
+        counts.check_format()
+    if counts.shape != (rows.size, table.n_vars):
+        msg = f"{_name_of(table, role)} has {counts.shape} counts for {rows.size:,} cells and {table.n_vars:,} genes;"
+        raise DataFileError(msg + " expected one row a cell and one column a gene. Write the file again.")
     columns = table.var_names.get_indexer(pd.Index(genes))
     if columns.size != table.n_vars or (columns != np.arange(columns.size)).any():
         total = float(np.abs(counts.data).sum())
@@ -323,6 +326,11 @@ def _counts(
         )
         raise CountsError(msg)
     return counts
+
+
+def _name_of(table: ad.AnnData, role: str) -> str:
+    """Name cells in a message: their purpose, and their file if they have one."""
+    return f"`{role}`" + (f" {str(table.filename)!r}" if table.filename else "")
 
 
 def _column(
