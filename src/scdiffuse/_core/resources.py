@@ -9,7 +9,7 @@ import torch
 
 from scdiffuse._core.errors import OutOfMemoryError, SettingError
 
-__all__ = ["explain_memory", "require_device"]
+__all__ = ["explain_memory", "require_device", "require_single_precision"]
 
 _SIGNS = ("can't allocate memory", "out of memory", "not enough memory")
 
@@ -56,3 +56,18 @@ def require_device(device: str) -> None:
         reason = str(error).splitlines()[0].rstrip(".")
         msg = f"`device` {device!r} cannot be used ({reason}); expected 'cpu', or an accelerator that PyTorch finds."
         raise SettingError(msg + " Leave `device` out.") from error
+
+
+def require_single_precision() -> None:
+    """Check that new tensors are of the type that models are.
+
+    Raises
+    ------
+    SettingError
+        The default of PyTorch was changed.
+    """
+    if torch.get_default_dtype() != torch.float32:
+        msg = (
+            f"The default type of PyTorch is {torch.get_default_dtype()}; expected torch.float32, which models are of."
+        )
+        raise SettingError(msg + " Call `torch.set_default_dtype(torch.float32)` before.")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scdiffuse._core.errors import ConditionError, ScdiffuseWarning
+from scdiffuse._core.initial_weights import initial_weights
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
 from scdiffuse.autoencoder import Posterior
@@ -125,8 +126,7 @@ def learn_classifier(
     values = cells.table.codes[:, 0] if is_categorical else cells.table.values[:, 0]
     means, stds = _latents(networks, cells, progress=progress)
     train_on, stop_by, measure_by = _divide(values, config.validation_fraction, seed=seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(generator(seed, "weights of a classifier").integers(2**62)))
+    with initial_weights(int(generator(seed, "weights of a classifier").integers(2**62))):
         network = new_network(cells.conditions, means.shape[1] - (not library_size), config.classifier)
     noisy = NoisyCells(means, stds, torch.from_numpy(values.astype(np.float32)))
     network.to(networks.latent_mean.device)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from scdiffuse._core.initial_weights import initial_weights
 from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.random import generator
 from scdiffuse.autoencoder import CountAutoencoder
@@ -30,8 +30,6 @@ from scdiffuse.model import (
 )
 
 __all__ = ["FitOptions", "FitResult", "fit_model"]
-
-_INITIALISING = Lock()  # torch's modules draw their first weights from a generator that all threads share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +118,7 @@ def fit_model(data: TrainingData, metadata: ModelMetadata, options: FitOptions) 
 
 def _new_networks(data: TrainingData, metadata: ModelMetadata, options: FitOptions) -> Networks:
     """Build networks with random weights, and start them from what the pass over the counts found."""
-    with _INITIALISING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(generator(options.seed, "weights").integers(2**62)))
+    with initial_weights(int(generator(options.seed, "weights").integers(2**62))):
         networks = Networks(
             metadata.config,
             conditions=metadata.conditions,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import NotFittedError
+from scdiffuse._core.resources import require_single_precision
 from scdiffuse.cells import Conditions
 from scdiffuse.fitting import TrainingData
 from scdiffuse.model import (
@@ -137,6 +138,7 @@ class GeneratorBase:
         if self._model is None:
             msg = f"`{verb}` needs a fitted model, and this one is not fitted. Call `fit()` first."
             raise NotFittedError(msg)
+        require_single_precision()
         return self._model
 
     def _record(self, model: FittedModel) -> ModelRecord:

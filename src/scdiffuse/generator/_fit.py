@@ -11,7 +11,7 @@ import torch
 from scdiffuse._core.errors import NotFittedError
 from scdiffuse._core.folders import MODEL, discard_folder
 from scdiffuse._core.processes import Processes
-from scdiffuse._core.resources import explain_memory, require_device
+from scdiffuse._core.resources import explain_memory, require_device, require_single_precision
 from scdiffuse._core.slots import FITTING_FOLDER
 from scdiffuse.fitting import FitOptions, Origin, compare_models, fit_model, require_startable
 from scdiffuse.generator._base import GeneratorBase
@@ -90,6 +90,7 @@ class FitMixin(GeneratorBase):
             raise NotFittedError(msg + " `CellGenerator(adata, ...)` as before and call `fit(folder, resume=True)`.")
         place = Path(folder) if folder is not None else None
         require_startable(place, resume=resume, overwrite=overwrite, max_epochs=max_epochs)
+        require_single_precision()
         processes = Processes.present()
         device = processes.place(device)
         require_device(device)

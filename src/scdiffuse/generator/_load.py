@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scdiffuse._core.resources import require_device
+from scdiffuse._core.resources import require_device, require_single_precision
 from scdiffuse.generator._generator import CellGenerator
 from scdiffuse.model import read_folder
 
@@ -32,6 +32,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> CellGenerator:
     SettingError
         There is no such `device`.
     """
+    require_single_precision()
     require_device(device)
     saved = read_folder(Path(folder))
     generator = CellGenerator._from_model(

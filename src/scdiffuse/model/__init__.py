@@ -28,10 +28,6 @@ from scdiffuse.model._encode import encode as encode
 from scdiffuse.model._encode import open_given as open_given
 from scdiffuse.model._encode import read_given as read_given
 from scdiffuse.model._fitted import FittedModel as FittedModel
-from scdiffuse.model._folder import SavedModel as SavedModel
-from scdiffuse.model._folder import read_classifiers as read_classifiers
-from scdiffuse.model._folder import read_folder as read_folder
-from scdiffuse.model._folder import read_training as read_training
 from scdiffuse.model._folder import write_finished as write_finished
 from scdiffuse.model._folder import write_start as write_start
 from scdiffuse.model._folder import write_training as write_training
@@ -45,4 +41,8 @@ from scdiffuse.model._metadata import ModelRecord as ModelRecord
 from scdiffuse.model._metadata import SavedClassifier as SavedClassifier
 from scdiffuse.model._metadata import WarmStartRecord as WarmStartRecord
 from scdiffuse.model._networks import Networks as Networks
+from scdiffuse.model._reading import SavedModel as SavedModel
+from scdiffuse.model._reading import read_classifiers as read_classifiers
+from scdiffuse.model._reading import read_folder as read_folder
+from scdiffuse.model._reading import read_training as read_training
 from scdiffuse.train import TrainConfig as TrainConfig

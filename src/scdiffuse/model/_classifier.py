@@ -15,6 +15,7 @@ from torch import Tensor
 from scdiffuse.cells import Conditions
 from scdiffuse.guidance import ClassifierConfig, LabelClassifier, NumberRegressor
 from scdiffuse.model._metadata import ClassifierRecord, SavedClassifier
+from scdiffuse.model._restore import build_like, require_depth, require_finite
 
 __all__ = ["AttachedClassifier", "join_tensors", "new_network", "split_tensors"]
 
@@ -96,9 +97,10 @@ class AttachedClassifier:
         saved, tensors
             What `to_json` and `tensors` returned.
         """
-        conditions = Conditions.from_json(saved["vocabulary"])
-        network = new_network(conditions, tensors["basis"].shape[0], ClassifierConfig(**saved["settings"]))
-        network.load_state_dict(dict(tensors))
+        conditions, config = Conditions.from_json(saved["vocabulary"]), ClassifierConfig(**saved["settings"])
+        require_depth(config.depth, tensors)
+        network = build_like(tensors, lambda: new_network(conditions, tensors["basis"].shape[0], config))
+        require_finite(network)
         network.requires_grad_(requires_grad=False)
         record = {name: value for name, value in saved.items() if name not in {"vocabulary", "settings"}}
         return cls(conditions=conditions, network=network, metadata=cast(ClassifierRecord, record))
@@ -148,7 +150,7 @@ def split_tensors(tensors: Mapping[str, Tensor], saved: Mapping[str, SavedClassi
     ------
     KeyError
         A tensor is missing.
-    RuntimeError
+    ValueError
         Tensors do not fit what was saved beside them.
     """
     found = {}

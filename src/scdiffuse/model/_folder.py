@@ -1,4 +1,4 @@
-"""A model on disk: weights as safetensors, the rest as JSON."""
+"""Write a model to its folder: weights as safetensors, the rest as JSON."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ import shutil
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple, cast
 
-import safetensors
-from safetensors.torch import load_file
 from torch import Tensor
 
-from scdiffuse._core.errors import ModelFolderError
 from scdiffuse._core.files import replaced_file, sha256
 from scdiffuse._core.folders import MODEL, current, finish_replacing
 from scdiffuse._core.outputs import atomic_folder
@@ -21,50 +17,26 @@ from scdiffuse._core.slots import (
     CARD_FILE,
     CLASSIFIERS_FILE,
     DISTILLED_FILE,
-    GENES_FILE,
     TRAINING_FILE,
-    VOCABULARY_FILE,
     WEIGHTS_FILE,
 )
-from scdiffuse.cells import Conditions
 from scdiffuse.model._card import write_card
-from scdiffuse.model._checkpoint import Checkpoint, Stage
-from scdiffuse.model._classifier import AttachedClassifier, join_tensors, split_tensors
-from scdiffuse.model._config import ModelConfig
-from scdiffuse.model._distilled import DistilledSampler
+from scdiffuse.model._checkpoint import Checkpoint
+from scdiffuse.model._classifier import join_tensors
 from scdiffuse.model._files import (
-    COPY_AGAIN,
-    ConfigFile,
     card_checksum,
-    check_files,
-    read_config,
-    read_state,
     write_config,
     write_tensors,
     write_texts,
 )
 from scdiffuse.model._fitted import FittedModel
-from scdiffuse.model._metadata import History, ModelMetadata, ModelRecord, var_from_json
-from scdiffuse.model._networks import Networks
+from scdiffuse.model._metadata import ModelMetadata, ModelRecord
 
 __all__ = [
-    "SavedModel",
-    "read_classifiers",
-    "read_folder",
-    "read_training",
     "write_finished",
     "write_start",
     "write_training",
 ]
-
-
-class SavedModel(NamedTuple):
-    """What a model folder holds."""
-
-    model: FittedModel
-    config: ConfigFile
-    """Content of ``config.json``."""
-    history: History
 
 
 def write_finished(folder: Path, model: FittedModel, *, record: ModelRecord, overwrite: bool) -> None:
@@ -147,97 +119,6 @@ def write_training(folder: Path, checkpoint: Checkpoint, weights: Mapping[str, T
         write_tensors(tensors, partial, {"fit": json.dumps(fit)})
 
 
-def read_training(folder: Path) -> Checkpoint:
-    """Read where an interrupted fit stands.
-
-    Parameters
-    ----------
-    folder
-        The folder of the fit.
-
-    Raises
-    ------
-    ModelFolderError
-        There is no such state, or it is damaged.
-    """
-    tensors, fit = read_state(folder)
-    return Checkpoint(
-        stage=cast(Stage, fit["stage"]),
-        progress=fit["progress"],
-        tensors=_under("state.", tensors),
-        history=_history(fit["history"]),
-    )
-
-
-def read_folder(folder: Path) -> SavedModel:
-    """Read a model, finished or not.
-
-    Parameters
-    ----------
-    folder
-        Its folder.
-
-    Raises
-    ------
-    ModelFolderError
-        A file is missing, altered or damaged, or was written by a newer version.
-    """
-    finish_replacing(folder, kind=MODEL)
-    config = read_config(folder)
-    check_files(folder, config["files"])
-    try:
-        metadata = ModelMetadata(
-            config=ModelConfig.from_dict(config["settings"]),
-            conditions=Conditions.from_json(current(folder, VOCABULARY_FILE).read_text(encoding="utf-8")),
-            var=var_from_json(current(folder, GENES_FILE).read_text(encoding="utf-8")),
-            data=config["data"],
-            started_from=config["started_from"],
-        )
-        if config["finished"]:
-            tensors, curves = load_file(current(folder, WEIGHTS_FILE)), config["history"]
-        else:
-            state, fit = read_state(folder)
-            tensors, curves = _under("model.", state), {**fit["history"], fit["stage"]: fit["progress"]["history"]}
-        networks = Networks.from_tensors(tensors, config=metadata.config, conditions=metadata.conditions)
-        model = FittedModel(
-            networks=networks,
-            metadata=metadata,
-            seed=config["seed"],
-            classifiers=_classifiers(folder, config),
-            distilled=_distilled(folder, config, networks),
-        )
-    except (KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
-        msg = f"The settings and weights in {str(folder)!r} do not belong together ({error}); expected one model's."
-        raise ModelFolderError(msg + COPY_AGAIN) from error
-    return SavedModel(model, config, _history(curves))
-
-
-def read_classifiers(folder: Path) -> dict[str, AttachedClassifier]:
-    """Read the classifiers of a model that was saved whole.
-
-    Parameters
-    ----------
-    folder
-        Its folder; one of a fit that has not ended holds none.
-
-    Raises
-    ------
-    ModelFolderError
-        The folder is damaged.
-    """
-    return _classifiers(folder, read_config(folder))
-
-
-def _classifiers(folder: Path, config: ConfigFile) -> dict[str, AttachedClassifier]:
-    saved = config.get("classifiers", {})  # a fit that has not ended has none
-    return split_tensors(load_file(current(folder, CLASSIFIERS_FILE)), saved) if saved else {}
-
-
-def _distilled(folder: Path, config: ConfigFile, networks: Networks) -> DistilledSampler | None:
-    record = config.get("distilled")
-    return DistilledSampler.restore(record, load_file(current(folder, DISTILLED_FILE)), networks) if record else None
-
-
 def _keep_edited_card(folder: Path, partial: Path) -> None:
     """Keep a model card that is not as it was written, under another name beside the new one."""
     card = current(folder, CARD_FILE)
@@ -246,11 +127,3 @@ def _keep_edited_card(folder: Path, partial: Path) -> None:
     stem, suffix = Path(CARD_FILE).stem, Path(CARD_FILE).suffix
     names = (f"{stem}.kept{at or ''}{suffix}" for at in count())
     shutil.copyfile(card, partial / next(name for name in names if not (folder / name).exists()))
-
-
-def _history(curves: History) -> History:
-    return {stage: [(int(step), float(a), float(b)) for step, a, b in curve] for stage, curve in curves.items()}
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

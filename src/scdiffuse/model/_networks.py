@@ -18,6 +18,7 @@ from scdiffuse.diffusion import LatentDenoiser
 from scdiffuse.foundation import build_latent
 from scdiffuse.model._config import ModelConfig
 from scdiffuse.model._library_size import LibrarySizeScore
+from scdiffuse.model._restore import build_like, require_depth, require_finite
 
 __all__ = ["Networks"]
 
@@ -75,6 +76,11 @@ class Networks(nn.Module):
         """Distinct condition rows of the training cells, with their numbers."""
         parts = (self.conditions_codes, self.conditions_values, self.conditions_counts)
         return ConditionTable(*(part.cpu().numpy() for part in parts))
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes that are decoded."""
+        return _n_genes(self.state_dict())
 
     def with_library_sizes(self, posterior: Posterior, library_sizes: NDArray[np.number]) -> Posterior:
         """Put the scores of library sizes beside the posterior of codes.
@@ -157,12 +163,40 @@ class Networks(nn.Module):
 
         Raises
         ------
-        RuntimeError
-            The tensors do not fit the settings.
+        ValueError
+            The tensors do not fit the settings or the vocabulary.
         """
         training = ConditionTable(*(tensors[f"conditions_{part}"].numpy() for part in ("codes", "values", "counts")))
-        per_gene = ("autoencoder.decoder.bias", "autoencoder.likelihood.log_inverse_dispersion")
-        n_genes = next(tensors[name].numel() for name in per_gene if name in tensors)
-        networks = cls(config, conditions=conditions, fractions=torch.ones(n_genes), training=training)
-        networks.load_state_dict(dict(tensors))
+        n_genes = _n_genes(tensors)
+        _require_table(training, conditions)
+        require_depth(config.diffusion.depth, tensors)
+        networks = build_like(
+            tensors,
+            lambda: cls(config, conditions=conditions, fractions=torch.ones(n_genes), training=training),
+        )
+        require_finite(networks)
         return networks
+
+
+def _require_table(table: ConditionTable, conditions: Conditions) -> None:
+    """Make sure that the conditions of the training cells are in the vocabulary."""
+    (n_rows, n_columns), n_labels = table.codes.shape, np.array(conditions.n_labels, dtype=np.int64)
+    if table.values.shape != (n_rows, len(conditions.continuous)) or table.counts.shape != (n_rows,):
+        msg = f"the conditions of the training cells have shapes {table.codes.shape}, {table.values.shape}, "
+        raise ValueError(msg + f"{table.counts.shape}")
+    if n_columns != len(n_labels) or (table.codes < -1).any() or (table.codes >= n_labels).any():
+        msg = "the training cells have labels that are not in the vocabulary"
+        raise ValueError(msg)
+    if table.counts.min(initial=1) < 1 or not table.counts.sum():
+        msg = "the training cells are not counted"
+        raise ValueError(msg)
+
+
+def _n_genes(tensors: Mapping[str, Tensor]) -> int:
+    """Find the number of genes, which not every latent space has in the same place."""
+    per_gene = ("autoencoder.decoder.bias", "autoencoder.likelihood.log_inverse_dispersion")
+    for name in per_gene:
+        if name in tensors:
+            return tensors[name].numel()
+    msg = f"there is neither of the tensors `{per_gene[0]}` and `{per_gene[1]}`"
+    raise ValueError(msg)

@@ -27,6 +27,8 @@ __all__ = ["Run", "TrainingError", "train"]
 _CHECKPOINT_SECONDS = 20.0
 _PRODUCTS_A_THREAD = 1 << 26  # of a weight and a cell; with fewer, threads wait for each other longer than they work
 _MOST_THREADS = 8
+_THREADS_LOCK = threading.Lock()
+_threads_before: list[int] = []
 
 
 class TrainingError(UserError, RuntimeError):
@@ -142,11 +144,15 @@ def _require_finite(value: float, term: str, *, run: Run, step: int) -> None:
 @contextmanager
 def _limited_threads(n_products: int) -> Iterator[None]:
     """Use as many threads as a step of so many products keeps busy; more threads are slower."""
-    before = torch.get_num_threads()
+    with _THREADS_LOCK:  # of fits in several threads, only the first sees how many there were
+        _threads_before.append(_threads_before[-1] if _threads_before else torch.get_num_threads())
+        before = _threads_before[-1]
     torch.set_num_threads(max(1, min(before, _MOST_THREADS, n_products // _PRODUCTS_A_THREAD)))
     try:
         yield
     finally:
+        with _THREADS_LOCK:
+            _threads_before.pop()
         torch.set_num_threads(before)
 
 
