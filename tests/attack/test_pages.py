@@ -19,15 +19,15 @@ LABELS = (
     f"\"><img src=x onerror='{OWN}'>",
     "$\\frac{1}{$",
     "</style></title><link rel=stylesheet href=https://host.invalid/x.css>",
-    "{{ 7 * 7 }}\x1b[31m\x00",
+    "{{ 7 * 7 }}\x1b[31m",
     "_" + "x" * 300,
 )
-METRICS = ["energy", "composition", "logistic_genes_auc"]
+METRICS = ["energy", "composition", "boosting_pcs_auc"]
 
 
 def _cells(seed: int) -> ad.AnnData:
     draw = np.random.default_rng(seed)
-    kinds = np.arange(240) % len(LABELS)
+    kinds = np.arange(720) % len(LABELS)
     rates = np.random.default_rng(9).gamma(1.0, 3.0, (len(LABELS), 24))
     obs = pd.DataFrame({LABELS[0]: np.array(LABELS, dtype=object)[kinds]}, index=[f"{LABELS[1]}{at}" for at in kinds])
     obs.index = [f"{name}-{at}" for at, name in enumerate(obs.index)]

@@ -1,0 +1,43 @@
+"""Damaged files of cells are named by `evaluate` too, which reads them with anndata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from tests.attack.place import cells
+
+from scdiffuse._core.errors import DataFileError
+from scdiffuse.evaluation import evaluate
+
+
+def _replace(name: str, value: object) -> Callable[[h5py.File], None]:
+    def change(file: h5py.File) -> None:
+        del file[name]
+        file[name] = value
+
+    return change
+
+
+CHANGES: dict[str, Callable[[h5py.File], None]] = {
+    "obsm is no group": _replace("obsm", np.zeros(3)),
+    "obs is a matrix": _replace("obs", np.ones((60, 16))),
+    "X is flat": _replace("X", np.arange(60.0)),
+    "X has other genes": _replace("X", np.ones((60, 17))),
+    "an index is negative": _replace("X/indices", np.full(1000, -1)),
+    "a link to itself": _replace("obsp", h5py.SoftLink("/obsp")),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", list(CHANGES))
+def test_a_damaged_file_is_named_with_its_role(name: str, tmp_path: Path) -> None:
+    for file in ("real.h5ad", "odd.h5ad"):
+        cells().write_h5ad(tmp_path / file)
+    with h5py.File(tmp_path / "odd.h5ad", "r+") as odd:
+        CHANGES[name](odd)
+    with pytest.raises(DataFileError, match=r"`generated` '.*odd\.h5ad'"):
+        evaluate(tmp_path / "real.h5ad", tmp_path / "odd.h5ad", metrics=["energy"], progress=False)
