@@ -147,17 +147,24 @@ def test_the_index_tells_each_shard(file: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_counts_elsewhere_are_found_by_layer(adata: ad.AnnData, tmp_path: Path) -> None:
+def test_counts_elsewhere_are_found(adata: ad.AnnData, tmp_path: Path) -> None:
     adata.layers["counts"] = adata.X.copy()
     adata.X = adata.X * 0.5
     adata.write_h5ad(tmp_path / "cells.h5ad")
-    with pytest.raises(CountsError, match=r"looks log-normalised.*pass `layer='counts'`"):
-        shard(tmp_path / "cells.h5ad", tmp_path / "shards", progress=False)
-    assert [path.name for path in tmp_path.iterdir()] == ["cells.h5ad"]
-    made = shard(tmp_path / "cells.h5ad", tmp_path / "shards", layer="counts", progress=False)
-    assert made.n_cells == 60
+    made = shard(tmp_path / "cells.h5ad", tmp_path / "shards", progress=False)
+    assert "cells: Counts are read from layer 'counts', the one place that holds them" in made.report
+    assert open_source(tmp_path / "shards").rows(np.arange(60)).sum() == adata.layers["counts"].sum()
+    with pytest.raises(CountsError, match=r"Layer 'half' of .* looks log-normalised"):
+        shard(_with_layer(adata, tmp_path), tmp_path / "again", layer="half", progress=False)
+    assert not (tmp_path / "again").exists()
     with pytest.raises(UnknownNameError, match=r"hold one matrix; expected none. Leave `layer` out"):
         open_source(tmp_path / "shards", layer="counts")
+
+
+def _with_layer(adata: ad.AnnData, folder: Path) -> Path:
+    adata.layers["half"] = adata.X.copy()
+    adata.write_h5ad(folder / "half.h5ad")
+    return folder / "half.h5ad"
 
 
 def test_only_shards_are_overwritten_and_only_on_request(file: Path, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from scdiffuse.cells._conditions import Conditions as Conditions
 from scdiffuse.cells._conditions import ConditionTable as ConditionTable
 from scdiffuse.cells._conditions import Label as Label
 from scdiffuse.cells._embedding import SourceWithEmbedding as SourceWithEmbedding
+from scdiffuse.cells._find import find_counts as find_counts
+from scdiffuse.cells._find import list_counts as list_counts
 from scdiffuse.cells._gene_names import match_genes as match_genes
 from scdiffuse.cells._gene_names import require_shared as require_shared
 from scdiffuse.cells._genes import MIN_CELLS as MIN_CELLS
@@ -32,12 +34,14 @@ from scdiffuse.cells._sharding import Sharded as Sharded
 from scdiffuse.cells._sharding import shard as shard
 from scdiffuse.cells._shards import damaged_shards as damaged_shards
 from scdiffuse.cells._shards import is_shards as is_shards
+from scdiffuse.cells._sources import RAW as RAW
 from scdiffuse.cells._sources import CellData as CellData
 from scdiffuse.cells._sources import open_source as open_source
 from scdiffuse.cells._split import Split as Split
 from scdiffuse.cells._split import split as split
 from scdiffuse.cells._statistics import CountStatistics as CountStatistics
 from scdiffuse.cells._statistics import collect_statistics as collect_statistics
+from scdiffuse.cells._tables import read_labels as read_labels
 from scdiffuse.cells._structure import reading as reading
 from scdiffuse.cells._writer import H5adWriter as H5adWriter
 from scdiffuse.cells._writer import build_anndata as build_anndata

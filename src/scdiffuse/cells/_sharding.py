@@ -26,12 +26,13 @@ from scdiffuse._core.random import generator
 from scdiffuse._core.slots import SHARDS_FILE
 from scdiffuse._core.version import __version__
 from scdiffuse.cells._checks import check_names, require_counts
+from scdiffuse.cells._find import find_counts
 from scdiffuse.cells._h5ad import label
 from scdiffuse.cells._joined import GeneChoice, join_obs, join_var, name_places
 from scdiffuse.cells._kernels import scatter_rows
 from scdiffuse.cells._rows import Source
 from scdiffuse.cells._shards import SHARDS_FORMAT
-from scdiffuse.cells._sources import open_source
+from scdiffuse.cells._sources import name_of, open_source
 
 __all__ = ["Sharded", "shard"]
 
@@ -72,7 +73,7 @@ def shard(
     output
         Folder for the shards.
     layer
-        Layer with raw counts; ``X`` if not given.
+        Layer with raw counts; ``X``, or the one place of a file that holds counts, if not given.
     genes
         Genes, matched by name, if files differ: those that all have (``"intersection"``), or those that any
         has (``"union"``). Genes that a file lacks then count as zeros, which is right only if they were measured.
@@ -110,7 +111,8 @@ def shard(
     places = [files] if isinstance(files, str | Path) else list(files)
     _check(places, genes=genes, cells_per_shard=cells_per_shard)
     with atomic_folder(output, kind=SHARDS, overwrite=overwrite) as folder:
-        sources = [open_source(place, layer=layer) for place in places]
+        found = [find_counts(place, layer=layer) for place in places]
+        sources = [open_source(one.data, layer=one.layer) for one in found]
         for source in sources:
             check_names(source)
         names = name_places(places)
@@ -119,8 +121,8 @@ def shard(
         order = generator(seed, "shards").permutation(len(obs))
         unsorted = _UnsortedShards(folder / "unsorted", order, cells_per_shard, columns=var.index)
         with Progress("read", len(obs), enabled=progress) as bar:
-            for place, source in zip(places, sources, strict=True):
-                unsorted.read(source, place=place, layer=layer, bar=bar)
+            for place, one, source in zip(places, found, sources, strict=True):
+                unsorted.read(source, place=place, layer=one.layer, bar=bar)
         described = []
         with Progress("write", len(obs), enabled=progress) as bar:
             for at in range(unsorted.n_shards):
@@ -145,6 +147,8 @@ def shard(
         }
         (folder / SHARDS_FILE).write_text(json.dumps(index, indent=1), encoding="utf-8")
     report = _report(sources, names, obs=obs, var=var, n_shards=unsorted.n_shards, genes=genes)
+    places_used = [f"{name}: {one.message}" for name, one in zip(names, found, strict=True) if one.message]
+    report = "\n".join([report, *places_used])
     return Sharded(Path(output), len(obs), len(var), unsorted.n_shards, report)
 
 
@@ -185,7 +189,7 @@ class _UnsortedShards:
         """Check the next cells and write them to their temporary files."""
         columns = self.columns.get_indexer(source.var.index)
         is_same = columns.size == len(self.columns) and bool((columns == np.arange(columns.size)).all())
-        name = f"{'`X`' if layer is None else f'Layer {layer!r}'} of {str(place)!r}"
+        name = f"{name_of(layer)} of {str(place)!r}"
         for where, block in source.blocks(_BLOCK):
             require_counts(block, name, place)
             self.largest = max(self.largest, int(block.data.max(initial=0)))

@@ -13,15 +13,20 @@ import pandas as pd
 
 from scdiffuse._core.errors import CountsError, ScdiffuseWarning, SettingError, UnknownNameError, did_you_mean
 from scdiffuse.cells._embedding import SourceWithEmbedding, read_obsm
-from scdiffuse.cells._h5ad import matrix_element, open_h5ad, read_frame
+from scdiffuse.cells._formats import read_foreign
+from scdiffuse.cells._h5ad import list_layers, matrix_element, open_h5ad, read_frame
 from scdiffuse.cells._joined import JoinedSource, join_var, name_places
+from scdiffuse.cells._rounded import RoundedSource
 from scdiffuse.cells._rows import Matrix, MemorySource, Source, Stored
 from scdiffuse.cells._shards import is_shards, open_shards
 from scdiffuse.cells._stored import DenseSource, SparseSource
 from scdiffuse.cells._structure import is_array, reading, require_columns, require_matrix
 from scdiffuse.cells._zarr import list_datasets, open_zarr
 
-__all__ = ["CellData", "open_source"]
+__all__ = ["RAW", "CellData", "name_of", "open_source"]
+
+RAW = "raw.X"
+"""In place of a layer: the counts of ``adata.raw``, with its genes."""
 
 Place: TypeAlias = ad.AnnData | str | Path
 """Cells in memory or backed, or a path: a ``.h5ad`` file, a ``.zarr`` store, or a folder of shards."""
@@ -30,7 +35,12 @@ CellData: TypeAlias = Place | Sequence[Place]
 
 
 def open_source(
-    data: CellData, *, layer: str | None = None, genes: Sequence[str] | None = None, obsm_key: str | None = None
+    data: CellData,
+    *,
+    layer: str | None = None,
+    genes: Sequence[str] | None = None,
+    obsm_key: str | None = None,
+    round_counts: bool = False,
 ) -> Source:
     """Open cells of any format for reading.
 
@@ -41,14 +51,17 @@ def open_source(
     Parameters
     ----------
     data
-        Cells in memory or backed; the path of a ``.h5ad`` file, a ``.zarr`` store or collection of `annbatch`, or a
-        folder of shards; or several of these, with the genes that all have.
+        Cells in memory or backed; the path of a ``.h5ad`` file, a ``.zarr`` store or collection of `annbatch`, a folder
+        of shards, or a file of another tool (``.h5`` or folder of 10x Genomics, ``.mtx``, ``.loom``, ``.csv``,
+        ``.tsv``); or several of these, with the genes that all have.
     layer
-        The layer that holds raw counts; `None` reads `X`.
+        The layer that holds raw counts; `None` reads `X`, ``"raw.X"`` reads ``adata.raw``.
     genes
         Names of the genes to read, in this order; `None` reads all.
     obsm_key
         Entry of `obsm` that rows have beside their counts; `None` for counts alone.
+    round_counts
+        Round values with decimals to whole counts.
 
     Returns
     -------
@@ -72,12 +85,18 @@ def open_source(
     UserWarning
         Genes that only some of several files have are left out; the message counts them.
     """
+    if round_counts:
+        return RoundedSource(open_source(data, layer=layer, genes=genes, obsm_key=obsm_key))
     if obsm_key is not None:
         return SourceWithEmbedding(open_source(data, layer=layer, genes=genes), read_obsm(data, obsm_key))
     if not isinstance(data, Place):
         return _join(data, layer=layer, genes=genes)
     if isinstance(data, ad.AnnData):
-        return _source(_matrix_of(data, layer), data.obs, data.var, genes=genes, name=_name(layer))
+        matrix, var = _matrix_of(data, layer)
+        return _source(matrix, data.obs, var, genes=genes, name=name_of(layer))
+    read = read_foreign(Path(data))
+    if read is not None:
+        return open_source(read, layer=layer, genes=genes)
     return _open_path(Path(data), layer=layer, genes=genes)
 
 
@@ -100,8 +119,10 @@ def _open_path(path: Path, *, layer: str | None, genes: Sequence[str] | None) ->
 
 def _read(file: Stored, *, layer: str | None, genes: Sequence[str] | None) -> Source:
     """Read the labels of an open file, and choose how to read its matrix."""
-    obs, var = read_frame(file, "obs"), read_frame(file, "var")
-    return _source(matrix_element(file, layer), obs, var, genes=genes, name=_name(layer))
+    obs = read_frame(file, "obs")
+    if layer == RAW and layer not in list_layers(file) and "raw" in file:
+        file, layer = file["raw"], None
+    return _source(matrix_element(file, layer), obs, read_frame(file, "var"), genes=genes, name=name_of(layer))
 
 
 def _source(element: Matrix, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Sequence[str] | None, name: str) -> Source:
@@ -123,8 +144,9 @@ def _source(element: Matrix, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Seq
     return MemorySource(whole, obs, var, genes=genes)
 
 
-def _name(layer: str | None) -> str:
-    return "`X`" if layer is None else f"Layer {layer!r}"
+def name_of(layer: str | None) -> str:
+    """Name a matrix, as a message begins."""
+    return {None: "`X`", RAW: "`raw`"}.get(layer, f"Layer {layer!r}")
 
 
 def _join(data: Sequence[Place], *, layer: str | None, genes: Sequence[str] | None) -> Source:
@@ -146,17 +168,20 @@ def _join(data: Sequence[Place], *, layer: str | None, genes: Sequence[str] | No
     return JoinedSource([open_source(one, layer=layer, genes=genes) for one in data], names)
 
 
-def _matrix_of(adata: ad.AnnData, layer: str | None) -> Matrix:
-    """Find the matrix of an AnnData; rows of a backed object stay in its file."""
+def _matrix_of(adata: ad.AnnData, layer: str | None) -> tuple[Matrix, pd.DataFrame]:
+    """Find the matrix of an AnnData and its genes; rows of a backed object stay in its file."""
+    if layer == RAW and layer not in adata.layers and adata.raw is not None:
+        matrix = adata.raw.X
+        return matrix.to_memory() if hasattr(matrix, "to_memory") else matrix, adata.raw.var
     if layer is not None:
         if layer not in adata.layers:
             known = sorted(adata.layers)
             msg = f"`layer` {layer!r} is not a layer of the data; expected one of {known} or none for `X`."
             raise UnknownNameError(msg + did_you_mean(layer, known))
-        return adata.layers[layer]
+        return adata.layers[layer], adata.var
     if adata.isbacked and not adata.is_view:
-        return adata.file["X"]
+        return adata.file["X"], adata.var
     if adata.X is None:
         msg = f"`adata.X` is empty; expected raw counts. Name one of the layers {sorted(adata.layers)} as `layer`."
         raise CountsError(msg)
-    return adata.X
+    return adata.X, adata.var

@@ -49,7 +49,7 @@ def reading(name: str) -> Iterator[None]:
     except (UserError, MemoryError):
         raise
     except Exception as error:  # readers of damaged files fail in every way there is
-        msg = f"{name} cannot be read ({_first_line(error)}); expected a whole `.h5ad` file. Copy or write it again."
+        msg = f"{name} cannot be read ({_first_line(error)}); expected a whole file of cells. Copy or write it again."
         raise DataFileError(msg) from error
 
 

@@ -21,6 +21,7 @@ from scdiffuse.cells import (
     JoinedSource,
     Source,
     collect_statistics,
+    find_counts,
     mask_labels,
     open_source,
 )
@@ -73,7 +74,7 @@ class TrainingData:
         }
 
 
-def read_data(
+def read_data(  # noqa: PLR0913 - everything that decides what is learnt from
     adata: CellData,
     *,
     conditions: Sequence[str],
@@ -82,6 +83,7 @@ def read_data(
     min_cells: int,
     calibration: CalibrationConfig,
     latent: Foundation | None = None,
+    round_counts: bool = False,
     progress: bool = False,
 ) -> TrainingData:
     """Check cells, choose genes and add counts up, in one pass over the counts.
@@ -95,13 +97,15 @@ def read_data(
     conditions, continuous
         Columns of `obs`; a single one may be given as text.
     layer
-        Layer with raw counts.
+        Layer with raw counts; `X`, or the one place that holds counts, if not given.
     min_cells
         Cells that a gene must be detected in.
     calibration
         Settings of the grid of conditions.
     latent
         A pretrained latent space, which may choose the genes itself.
+    round_counts
+        Round values with decimals to whole counts.
     progress
         Show a bar.
 
@@ -113,10 +117,11 @@ def read_data(
         Too few genes are known to `latent`.
     """
     names = [_listed(conditions), _listed(continuous)]
-    whole = open_source(adata, layer=layer)
+    adata, layer, found = find_counts(adata, layer=layer)
+    whole = open_source(adata, layer=layer, round_counts=round_counts)
     genes = latent.choose_genes(whole.var) if latent else None
     obs, messages = mask_labels(whole.obs, names[0])
-    for message in messages:
+    for message in (found, *messages) if found else messages:
         warnings.warn(message, ScdiffuseWarning, stacklevel=4)
     known = Conditions.from_obs(obs, *names)
     _require_cells(whole.n_cells)
@@ -144,6 +149,7 @@ def read_data(
         layer=layer,
         genes=list(whole.genes[selection.keep]),
         obsm_key=latent.obsm_key if latent else None,
+        round_counts=round_counts,
     )
     n_pooled = len(grid.pooled) if grid else 0
     return TrainingData(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from pathlib import Path
 
 import anndata as ad
 import pandas as pd
 
+from scdiffuse._core.errors import ScdiffuseWarning
 from scdiffuse._core.resources import explain_memory
-from scdiffuse.cells import check_counts, open_source
+from scdiffuse.cells import check_counts, find_counts, open_source
 from scdiffuse.generator._base import GeneratorBase
 from scdiffuse.sampling import CellsPerLabel, Guidance, Scale, combine, plan_numbers, provenance
 
@@ -91,6 +93,9 @@ class AugmentMixin(GeneratorBase):
         """
         model = self._fitted("augment")
         with explain_memory("Pass fewer cells at a time."):
+            adata, layer, message = find_counts(adata, layer=layer)
+            if message:
+                warnings.warn(message, ScdiffuseWarning, stacklevel=2)
             source = open_source(adata, layer=layer, genes=[str(gene) for gene in self.genes])
             numbers = plan_numbers(source.obs, by=by, n_per_label=n_per_label, conditions=model.conditions)
             n_left_out = check_counts(adata, layer=layer).n_genes - source.n_genes

@@ -29,20 +29,25 @@ class CellGenerator(
     Parameters
     ----------
     adata
-        Cells with raw counts: in memory or backed, the path of a ``.h5ad`` file, a ``.zarr`` store or a folder of
-        shards, or several of these, of which the genes are kept that all have.
+        Cells with raw counts: in memory or backed, the path of a ``.h5ad`` file, a ``.zarr`` store, a folder of shards,
+        a file of another tool (``.h5`` or folder of 10x Genomics, ``.mtx``, ``.loom``, ``.csv``, ``.tsv``), or several
+        of these, of which the genes are kept that all have.
     conditions
-        Columns of `obs` with labels, such as ``"cell_type"``. Missing labels are fine.
+        Columns of `obs` with labels, such as ``"cell_type"``. Missing labels are fine; labels of one cell count as
+        missing.
     continuous
         Columns of `obs` with numbers, such as ``"day"``. Missing numbers are fine.
     layer
-        Layer with raw counts; ``X`` if not given.
+        Layer with raw counts, or ``"raw.X"`` for ``adata.raw``. If not given, ``X``; if that holds none, the one place
+        that does.
     min_cells
         Genes detected in fewer cells are left out; `summary` says how many.
     config
         Settings of the networks, their training and the calibration.
     latent
         A pretrained latent space, one of `scdiffuse.foundation`; the model learns its own if not given.
+    round_counts
+        Round counts with decimals, as SoupX makes them, to whole ones.
     progress
         Show a bar while counts are read.
 
@@ -55,14 +60,15 @@ class CellGenerator(
     GenesError
         `latent` knows too few of the genes.
     ConditionError
-        A label has one cell only, or a continuous column holds text.
+        Most labels have one cell only, or a continuous column holds text.
     DataFileError
         The path does not lead to readable cells.
 
     Warns
     -----
     UserWarning
-        Genes that only some of several files have, or cells without counts, are left out, with their number.
+        Genes that only some of several files have, or cells without counts, are left out; labels of one cell count as
+        missing; counts are read from another place than ``X``.
 
     Examples
     --------
@@ -72,7 +78,7 @@ class CellGenerator(
     748
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything that decides what is learnt from
         self,
         adata: CellData,
         *,
@@ -82,6 +88,7 @@ class CellGenerator(
         min_cells: int = MIN_CELLS,
         config: ModelConfig | None = None,
         latent: Foundation | None = None,
+        round_counts: bool = False,
         progress: bool = True,
     ) -> None:
         config = config or ModelConfig()
@@ -94,6 +101,7 @@ class CellGenerator(
                 min_cells=min_cells,
                 calibration=config.calibration,
                 latent=latent,
+                round_counts=round_counts,
                 progress=progress,
             )
         if latent is not None:

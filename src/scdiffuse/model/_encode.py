@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scdiffuse._core.errors import CountsError
+from scdiffuse._core.errors import CountsError, ScdiffuseWarning
 from scdiffuse.autoencoder import Posterior
-from scdiffuse.cells import ConditionTable, Source, check_counts, open_source
+from scdiffuse.cells import ConditionTable, Source, check_counts, find_counts, open_source
 from scdiffuse.model._metadata import ModelMetadata
 from scdiffuse.model._networks import Networks
 
@@ -141,6 +142,9 @@ def open_given(adata: ad.AnnData | str | Path, metadata: ModelMetadata, *, layer
         There is no such layer, or no such entry of `obsm` where the latents of the model are one.
     """
     genes = [str(gene) for gene in metadata.var.index]
+    adata, layer, message = find_counts(adata, layer=layer)
+    if message:
+        warnings.warn(message, ScdiffuseWarning, stacklevel=4)
     source = open_source(adata, layer=layer, genes=genes, obsm_key=metadata.config.obsm_key)
     check_counts(adata, layer=layer)
     return source

@@ -1,0 +1,118 @@
+"""Read counts from tables of text, whichever way round they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from scdiffuse._core.errors import DataFileError
+
+__all__ = ["read_labels", "read_table"]
+
+_ROWS_AT_ONCE = 512
+_SAMPLE = 5_000
+_GENE = re.compile(
+    r"^(ENS[A-Z]*G?\d{6,}(\.\d+)?|MT-\w+|RP[LS]\d+\w*|LINC\d+|IL\d+R?\w?|CD\d+\w{0,2}|HLA-\w+)$", re.IGNORECASE
+)
+_KNOWN = frozenset({"ACTB", "GAPDH", "B2M", "MALAT1", "TMSB4X", "EEF1A1", "FTL", "FTH1", "VIM", "PTPRC", "LYZ", "NKG7"})
+_CELL = re.compile(r"([ACGT]{10,}|cell|barcode)", re.IGNORECASE)
+_GENE_WORDS, _CELL_WORDS = ("gene", "symbol", "ensembl", "feature", "geneid"), ("cell", "barcode", "sample")
+
+
+def read_table(path: Path) -> ad.AnnData:
+    """Read a table of counts with names in its first row and column.
+
+    Genes are told from cells by their names. Columns of text become columns of `obs`, or of `var` where rows are genes.
+
+    Parameters
+    ----------
+    path
+        A ``.csv``, ``.tsv`` or ``.txt``, compressed or not.
+
+    Returns
+    -------
+    The cells.
+
+    Raises
+    ------
+    DataFileError
+        It is no table of numbers, or neither rows nor columns have names of genes.
+    """
+    parts = list(pd.read_csv(path, sep=_separator(path), index_col=0, chunksize=_ROWS_AT_ONCE, low_memory=False))
+    if not parts or not parts[0].shape[1]:
+        msg = f"{str(path)!r} holds no table; expected names in the first row and column, and counts."
+        raise DataFileError(msg + " Check the file.")
+    text = [name for name in parts[0] if not all(pd.api.types.is_numeric_dtype(part[name].dtype) for part in parts)]
+    numbers = [name for name in parts[0] if name not in text]
+    matrix = sp.vstack(
+        [sp.csr_matrix(part[numbers].to_numpy(dtype=np.float32, na_value=np.nan)) for part in parts], format="csr"
+    )
+    beside = pd.concat([part[text] for part in parts])
+    beside.index = beside.index.astype(str)
+    across = pd.DataFrame(index=pd.Index([str(name) for name in numbers]))
+    if _rows_are_genes(beside.index, across.index, corner=str(parts[0].index.name or ""), path=path):
+        return ad.AnnData(sp.csr_matrix(matrix.T), obs=across, var=beside)
+    return ad.AnnData(matrix, obs=beside, var=across)
+
+
+def read_labels(path: str | Path) -> pd.DataFrame:
+    """Read a table of labels: one row a cell, with the names of the cells in the first column.
+
+    Parameters
+    ----------
+    path
+        A ``.csv``, ``.tsv`` or ``.txt``, compressed or not.
+
+    Raises
+    ------
+    DataFileError
+        It does not exist or is no table.
+    """
+    path = Path(path)
+    try:
+        table = pd.read_csv(path, sep=_separator(path), index_col=0)
+    except (OSError, ValueError) as error:
+        msg = f"{str(path)!r} cannot be read ({error}); expected a table with the names of cells in its first column."
+        raise DataFileError(msg + " Check the path and the file.") from error
+    table.index = table.index.astype(str)
+    return table
+
+
+def _separator(path: Path) -> str:
+    """Find what separates the columns: the most frequent candidate in the first line."""
+    with pd.io.common.get_handle(path, "r", compression="infer", encoding="utf-8-sig") as file:
+        first = file.handle.readline()
+    return max(",", "\t", ";", " ", key=lambda one: (first.count(one), one == ","))
+
+
+def _rows_are_genes(rows: Sequence[str], columns: Sequence[str], *, corner: str, path: Path) -> bool:
+    """Tell by their names whether rows or columns are genes."""
+    word = corner.lower()
+    balance = 2 * (_has(word, _GENE_WORDS) - _has(word, _CELL_WORDS))
+    balance += np.sign(_fraction_genes(rows) - _fraction_genes(columns))
+    balance += np.sign(_fraction_cells(columns) - _fraction_cells(rows))
+    if balance:
+        return bool(balance > 0)
+    shown = ", ".join(repr(str(name)) for name in (*rows[:2], *columns[:2]))
+    msg = f"{str(path)!r} has names such as {shown}; expected genes that can be told from cells. Write `gene` or `cell`"
+    raise DataFileError(msg + " into its first field, for what the rows are.")
+
+
+def _has(word: str, words: Iterable[str]) -> bool:
+    return any(one in word for one in words)
+
+
+def _fraction_genes(names: Sequence[str]) -> float:
+    sample = names[:_SAMPLE]
+    return sum(bool(_GENE.match(name)) or name.upper() in _KNOWN for name in sample) / max(len(sample), 1)
+
+
+def _fraction_cells(names: Sequence[str]) -> float:
+    sample = names[:_SAMPLE]
+    return sum(bool(_CELL.search(name)) for name in sample) / max(len(sample), 1)
