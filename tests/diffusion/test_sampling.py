@@ -155,6 +155,7 @@ def test_no_cells_give_no_latents(network: LatentDenoiser) -> None:
     ("given", "words"),
     [
         ({"solver_steps": 0}, "`solver_steps` must be at least 1, got 0"),
+        ({"solver_steps": 2**63}, "`solver_steps` must be at most 10,000, got 9223372036854775808"),
         ({"start": 0.2, "end": 0.2}, "`start` and `end` must differ"),
         ({"start": 1.5}, r"Times run from 1 \(noise\) to 0"),
         ({"end": -0.1}, r"Times run from 1 \(noise\) to 0"),

@@ -154,6 +154,8 @@ def test_text_for_a_number_is_refused(fitted: CellGenerator) -> None:
         ({"n_cells": 0}, "`n_cells` must be at least 1, got 0"),
         ({"batch_size": 0}, "`batch_size` must be at least 1, got 0; 4096"),
         ({"solver_steps": 0}, "`solver_steps` must be at least 1, got 0"),
+        ({"solver_steps": 2**64}, "`solver_steps` must be at most 10,000"),
+        ({"batch_size": 2**63}, "`batch_size` must be at most 2,147,483,647"),
         ({"guidance": -1.0}, "`guidance` must be 0 or more, got -1.0"),
         ({"library_size": 0}, "`library_size` must hold whole numbers of at least 1"),
     ],

@@ -21,6 +21,7 @@ from scdiffuse.diffusion._path import Scales as Scales
 from scdiffuse.diffusion._path import add_noise as add_noise
 from scdiffuse.diffusion._path import angle as angle
 from scdiffuse.diffusion._path import scales as scales
+from scdiffuse.diffusion._sampling import MOST_STEPS as MOST_STEPS
 from scdiffuse.diffusion._sampling import SAMPLED_AT_ONCE as SAMPLED_AT_ONCE
 from scdiffuse.diffusion._sampling import sample as sample
 from scdiffuse.diffusion._solver import PastVelocity as PastVelocity

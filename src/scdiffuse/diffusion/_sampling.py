@@ -15,7 +15,10 @@ from scdiffuse.diffusion._path import angle, scales, time
 from scdiffuse.diffusion._solver import PastVelocity, Solver, Step, Velocity
 from scdiffuse.nn import ConditionTensors
 
-__all__ = ["SAMPLED_AT_ONCE", "sample"]
+__all__ = ["MOST_STEPS", "SAMPLED_AT_ONCE", "sample"]
+
+MOST_STEPS = 10_000
+"""Most steps of a solver, far beyond those that still change a cell."""
 
 SAMPLED_AT_ONCE = 512
 """Rows of a block. Blocks of fewer cells are padded: the features stay in the cache, and the constant shape keeps the
@@ -94,6 +97,9 @@ def sample(
 def _check(n_cells: int, conditions: ConditionTensors, *, solver_steps: int, start: float, end: float) -> None:
     if solver_steps < 1:
         msg = f"`solver_steps` must be at least 1, got {solver_steps}; 10 suits most models."
+        raise SettingError(msg)
+    if solver_steps > MOST_STEPS:
+        msg = f"`solver_steps` must be at most {MOST_STEPS:,}, got {solver_steps}; 10 suits most models."
         raise SettingError(msg)
     if not (0.0 <= start <= 1.0 and 0.0 <= end <= 1.0) or start == end:
         msg = f"Times run from 1 (noise) to 0 (data), and `start` and `end` must differ; got {start} and {end}."

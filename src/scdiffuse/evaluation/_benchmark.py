@@ -155,7 +155,7 @@ class Benchmark:
         max_cells: int = 5000,
         progress: bool = True,
     ) -> None:
-        check_settings(suite, n_seeds, max_cells)
+        check_settings(suite, n_seeds, max_cells, seed=seed)
         if (truth is None) != (refitted is None):
             given, lacking = ("truth", "refitted") if refitted is None else ("refitted", "truth")
             msg = f"`{given}` is given without `{lacking}`, expected both: they are compared with each other."

@@ -22,6 +22,8 @@ N_TREES = {"quick": 50, "full": 100}
 """Trees of a forest; averages over seeds make up for fewer."""
 LABEL_TREES = {"quick": 50, "full": 100}
 """Trees of a forest within one label."""
+_MOST_SEEDS, _MOST_CELLS_READ = 1_000, 10**9
+_LARGEST_SEED = 2**32 - 1 - _MOST_SEEDS  # repeats count on from the seed
 _TRAIN_FACTOR = 4  # memorised cells are searched in more training cells than are compared
 
 
@@ -76,12 +78,12 @@ class Plan:
         return max((self.limit(metric) for metric in self.metrics), default=0)
 
 
-def check_settings(suite: str, n_seeds: int, max_cells: int) -> None:
+def check_settings(suite: str, n_seeds: int, max_cells: int, *, seed: int = 0) -> None:
     """Refuse settings that are out of range.
 
     Parameters
     ----------
-    suite, n_seeds, max_cells
+    suite, n_seeds, max_cells, seed
         As for `evaluate`.
 
     Raises
@@ -92,9 +94,15 @@ def check_settings(suite: str, n_seeds: int, max_cells: int) -> None:
     if suite not in MOST_CELLS:
         msg = f"`suite` is {suite!r}, expected 'quick' or 'full'. Name single metrics with `metrics`."
         raise SettingError(msg)
-    if n_seeds < 1:
-        msg = f"`n_seeds` is {n_seeds}, expected at least 1. One seed is enough for a first look."
+    if not 1 <= n_seeds <= _MOST_SEEDS:
+        msg = f"`n_seeds` is {n_seeds}, expected at least 1, and at most {_MOST_SEEDS}. One is enough for a first look."
+        raise SettingError(msg)
+    if not 0 <= seed <= _LARGEST_SEED:
+        msg = f"`seed` is {seed}, expected a whole number from 0 to {_LARGEST_SEED}, as scikit-learn takes it."
         raise SettingError(msg)
     if max_cells < 20:
         msg = f"`max_cells` is {max_cells}, expected at least 20. The default is 5,000."
+        raise SettingError(msg)
+    if max_cells > _MOST_CELLS_READ:
+        msg = f"`max_cells` is {max_cells}, expected at most {_MOST_CELLS_READ:,}. The default is 5,000."
         raise SettingError(msg)

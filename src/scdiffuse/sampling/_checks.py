@@ -10,7 +10,7 @@ import torch
 
 from scdiffuse._core.errors import ConditionError, ExtrapolationWarning, SettingError
 from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, plan_conditions
-from scdiffuse.diffusion import Solver, angle
+from scdiffuse.diffusion import MOST_STEPS, Solver, angle
 from scdiffuse.guidance import NegativeTarget
 from scdiffuse.model import FittedModel
 
@@ -121,7 +121,8 @@ def call_times(solver: Solver, solver_steps: int, *, start: float = 1.0) -> list
     start
         Time of the first call.
     """
-    angles = solver.call_angles(angle(torch.linspace(start, 0.0, max(solver_steps, 0) + 1, dtype=torch.float64)))
+    n_steps = min(max(solver_steps, 0), MOST_STEPS)  # numbers out of range are refused where the path begins
+    angles = solver.call_angles(angle(torch.linspace(start, 0.0, n_steps + 1, dtype=torch.float64)))
     times: list[float] = (angles.sin() / (angles.sin() + angles.cos())).float().tolist()
     return times
 
