@@ -179,7 +179,8 @@ def _of_files(attempt: Attempt, before: Mapping[str, str], after: Mapping[str, s
     def belongs(name: str, to: Sequence[Path]) -> bool:
         return succeeded and any((attempt.root / name).is_relative_to(path) for path in to)
 
-    outputs = [*attempt.replaced, *([attempt.output] if attempt.output else [])]
+    written = [attempt.output, attempt.output.resolve()] if attempt.output else []  # also where a link leads
+    outputs = [*attempt.replaced, *written]
     lost = [name for name, digest in before.items() if after.get(name) != digest]
     new = [name for name in after if name not in before and not belongs(name, outputs)]
     # A folder that was made for the output may stay; a file may not.

@@ -98,7 +98,7 @@ def attack_options(draw: Draw, place: Place, folder: Path) -> Attempt:
     for option in draw(st.lists(st.sampled_from(sorted(OPTIONS[command])), min_size=1, max_size=2, unique=True)):
         value = draw(OPTIONS[command][option])
         words, named = [*words, option, value], [*named, option, value]
-        named += [part for part in value.replace(":", "=").split("=") if part]
+        named += value.replace(":", "=").split("=")
         named += {"-n": ["--n-cells"], "-c": ["--condition"], "--condition": ["-c"]}.get(option, [])
     return Attempt(words=words, named=named, note="", output=output, root=place.root)
 

@@ -37,6 +37,7 @@ from scdiffuse.cells._sources import name_of, open_source
 __all__ = ["Sharded", "shard"]
 
 _BLOCK = 2048
+_MOST_PER_SHARD = 2**31 - 1
 
 
 class Sharded(NamedTuple):
@@ -247,6 +248,9 @@ def _check(places: Sequence[str | Path], *, genes: str, cells_per_shard: int) ->
     if cells_per_shard < 1:
         msg = f"`cells_per_shard` must be at least 1, got {cells_per_shard}; leave it out for shards of a good size."
         raise SettingError(msg)
+    if cells_per_shard > _MOST_PER_SHARD:
+        msg = f"`cells_per_shard` must be at most {_MOST_PER_SHARD:,}, got {cells_per_shard}; leave it out for shards"
+        raise SettingError(msg + " of a good size.")
 
 
 def _move(block: sp.csr_matrix, columns: NDArray[np.intp], width: int) -> sp.csr_matrix:

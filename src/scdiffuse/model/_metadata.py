@@ -179,7 +179,7 @@ def var_to_json(var: pd.DataFrame) -> str:
         One row a gene.
     """
     columns = {
-        str(name): column.astype(object).where(column.notna(), None).tolist()
+        str(name): _of_one_type(column.astype(object).where(column.notna(), None).tolist())
         for name, column in var.items()
         if column.dropna().map(lambda value: isinstance(value, str | bool | int | float | np.generic)).all()
     }
@@ -193,9 +193,36 @@ def var_from_json(text: str) -> pd.DataFrame:
     ----------
     text
         JSON.
+
+    Returns
+    -------
+    The table. Each column can be written to a file: one with texts and gaps is categorical, one of several types text.
+
+    Raises
+    ------
+    ValueError
+        A value is neither text, a number nor missing.
     """
     saved: Json = json.loads(text)
-    return pd.DataFrame(saved["columns"], index=pd.Index(saved["names"], dtype=str))
+    columns = {name: _column(name, values) for name, values in saved["columns"].items()}
+    return pd.DataFrame(columns, index=pd.Index(saved["names"], dtype=str))
+
+
+def _column(name: str, values: list[Any]) -> object:
+    """Give a column of JSON one type that anndata can write."""
+    kinds = {type(value) for value in values} - {type(None)}
+    if not kinds <= {str, bool, int, float}:
+        msg = f"column {name!r} of the genes holds a {kinds.pop().__name__}; expected texts or numbers"
+        raise ValueError(msg)
+    if None not in values or kinds <= {int, float}:
+        return pd.Series(_of_one_type(values), dtype=None if kinds else float).to_numpy()
+    return pd.array(values, dtype="boolean") if kinds == {bool} else pd.Categorical(_of_one_type(values))
+
+
+def _of_one_type(values: list[Any]) -> list[Any]:
+    """Write values of several types as text; whole numbers and fractions are one type."""
+    kinds = {int if isinstance(value, float | np.number) else type(value) for value in values if value is not None}
+    return [None if value is None else str(value) for value in values] if len(kinds) > 1 else values
 
 
 def _plain(value: np.generic) -> object:
