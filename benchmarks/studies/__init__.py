@@ -15,6 +15,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
         "pretraining",
         "corrections",
         "evaluation",
+        "power",
         "leaks",
         "agreement",
     ),
@@ -40,6 +41,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
     ),
     "Robustness": (
         "kills",
+        "crash_points",
         "attack",
         "shuffling",
         "digests",

@@ -20,6 +20,7 @@ __all__ = [
     "is_partial",
     "locked",
     "partial_folder",
+    "remove_abandoned",
     "replaced_file",
     "sha256",
     "storage_errors",
@@ -76,14 +77,10 @@ def partial_folder(path: Path) -> Iterator[Path]:
     ------
     An empty folder.
     """
-    prefix = f".{path.name.lstrip('.')[:_LONGEST]}."
     path.parent.mkdir(parents=True, exist_ok=True)
-    for old in [one for one in path.parent.iterdir() if one.name.startswith(prefix) and is_partial(one)]:
-        with locked(old, wait=False) as is_abandoned:
-            if is_abandoned:
-                shutil.rmtree(old, ignore_errors=True)
+    remove_abandoned(path)
     while True:
-        folder = path.with_name(f"{prefix}{uuid.uuid4().hex[:8]}.partial")
+        folder = path.with_name(f"{_prefix(path)}{uuid.uuid4().hex[:8]}.partial")
         folder.mkdir()
         with locked(folder):
             if not folder.exists():  # another process took it for an abandoned one before it was locked
@@ -93,6 +90,15 @@ def partial_folder(path: Path) -> Iterator[Path]:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
             return
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove what processes that were killed have left of writing to a path."""
+    prefix = _prefix(path)
+    for old in [one for one in path.parent.iterdir() if one.name.startswith(prefix) and is_partial(one)]:
+        with locked(old, wait=False) as is_abandoned:
+            if is_abandoned:
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def is_partial(path: Path) -> bool:
@@ -197,6 +203,11 @@ def sha256(path: str | Path) -> str:
     """
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _prefix(path: Path) -> str:
+    """Return how the names of the partial folders of a path begin."""
+    return f".{path.name.lstrip('.')[:_LONGEST]}."
 
 
 def _trouble(error: OSError | RuntimeError) -> str | None:

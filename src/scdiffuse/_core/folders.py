@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scdiffuse._core.files import flush, is_partial, locked, partial_folder
+from scdiffuse._core.files import flush, is_partial, locked, partial_folder, remove_abandoned
 from scdiffuse._core.slots import CARD_FILE, CONFIG_FILE, MODEL_FILES, NEXT_FOLDER, SHARDS_FILE, TRAINING_FILE
 
 __all__ = ["MODEL", "SHARDS", "FolderKind", "current", "discard_folder", "finish_replacing", "is_free", "move_in"]
@@ -104,6 +104,7 @@ def discard_folder(folder: Path, *, kind: FolderKind) -> None:
     kind
         What it holds.
     """
+    remove_abandoned(folder)
     owned = kind.files(folder)
     if owned is not None and all(one.name in owned or is_partial(one) for one in folder.iterdir()):
         with partial_folder(folder) as away:
