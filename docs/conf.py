@@ -54,7 +54,12 @@ html_title = "scdiffuse"
 html_static_path = ["_static"]
 html_css_files = ["scdiffuse.css"]
 html_extra_path = ["llms.txt"]
-html_theme_options = {"show_navbar_depth": 1, "show_toc_level": 2, "use_download_button": False}
+html_theme_options = {
+    "navbar_persistent": [],  # the search field is in the side bar
+    "show_navbar_depth": 1,
+    "show_toc_level": 2,
+    "use_download_button": False,
+}
 
 
 def _insert_release_notes(_: Sphinx, page: str, source: list[str]) -> None:
