@@ -37,12 +37,14 @@ if TYPE_CHECKING:
 name = "evaluation"
 title = "Evaluation"
 summary = "Which planted faults an evaluation catches, and what it costs."
-unit = ("part", "suite")
+unit = ("part", "suite", "cells_a_side")
 
-FAULTS_PART, COST_PART = "faults", "cost"
+FAULTS_PART, SIZES_PART, COST_PART = "faults", "faults by cells", "cost"
 SUITES: tuple[Literal["quick", "full"], ...] = ("quick", "full")
 GOALS = {"quick": 60, "full": 600}
 """Seconds on two cores for 10,000 x 10,000 cells and 2,000 genes."""
+SIZES = (100, 250, 500, 1000)
+"""Cells a side for the table of faults by number of cells."""
 _BY = "cell_type"
 _MIN_CELLS = 8
 _SEED = 0
@@ -153,11 +155,14 @@ FAULTS = (*_CHANGES, "shuffled genes", "swapped labels", "missing type")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what to measure, and the sizes."""
-    parser.add_argument("--parts", nargs="+", choices=(FAULTS_PART, COST_PART), default=[FAULTS_PART, COST_PART])
+    parts = (FAULTS_PART, SIZES_PART, COST_PART)
+    parser.add_argument("--parts", nargs="+", choices=parts, default=list(parts))
     parser.add_argument("--set", default="pbmc68k", choices=list(DATA_SETS), help="data set to plant faults into")
     parser.add_argument(
         "--suites", nargs="+", choices=SUITES, default=list(SUITES), help="suites whose cost is measured"
     )
+    parser.add_argument("--large-set", default="kang_ctrl_8donors", choices=list(DATA_SETS), help="for faults by cells")
+    parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="cells a side for faults by cells")
     parser.add_argument("--cells", type=int, default=10_000, help="cells of each sample whose cost is measured")
     parser.add_argument("--genes", type=int, default=2_000, help="genes of them")
 
@@ -168,19 +173,34 @@ def run(context: Context) -> Iterator[Record]:
     if FAULTS_PART in options.parts:
         about = {"part": FAULTS_PART, "data_set": options.set}
         yield from context.measure(about, partial(measure_faults, context, options.set))
+    for size in options.sizes if SIZES_PART in options.parts else ():
+        about = {"part": SIZES_PART, "data_set": options.large_set, "cells_a_side": size}
+        yield from context.measure(about, partial(measure_faults, context, options.large_set, size=size))
     for suite in options.suites if COST_PART in options.parts else ():
         about = {"part": COST_PART, "suite": suite, "cells": options.cells, "genes": options.genes}
         about["threads"] = options.threads
         yield from context.measure(about, partial(measure_cost, suite, n_cells=options.cells, n_genes=options.genes))
 
 
-def measure_faults(context: Context, data_set: str) -> list[dict[str, str]]:
-    """Plant every fault and evaluate with the default suite; one row each and group of metrics."""
+def measure_faults(context: Context, data_set: str, *, size: int | None = None) -> list[dict[str, str]]:
+    """Plant every fault and evaluate with the default suite; one row each and group of metrics.
+
+    With a size, that many held-out cells, cells with the fault and other real cells are compared, and as many training
+    cells are known.
+    """
     chosen = DATA_SETS[data_set]
     by = chosen.condition_keys[0]
     adata = trim(load(chosen, context.data), by, max_cells=None)
-    half, reference, real = cells.split(adata, by=by, fractions=(0.5, 0.25, 0.25), seed=_SEED)
-    train, spare, _ = cells.split(half, by=by, fractions=(0.5, 0.5, 0.0), seed=_SEED + 1)
+    if size is None:
+        half, reference, real = cells.split(adata, by=by, fractions=(0.5, 0.25, 0.25), seed=_SEED)
+        train, spare, _ = cells.split(half, by=by, fractions=(0.5, 0.5, 0.0), seed=_SEED + 1)
+    else:
+        # Half as many reference cells again, for choosing genes and components.
+        rows = np.random.default_rng(_SEED).permutation(adata.n_obs)
+        ends = np.cumsum([size, size, size, size + size // 2])
+        real, spare, train, reference = (
+            adata[rows[begin:end]].copy() for begin, end in zip([0, *ends[:-1]], ends, strict=True)
+        )
     planter = Planter(spare, train, by=by)
     benchmark = Benchmark(real, reference=reference, train=train, by=by, seed=_SEED, progress=False)
     return [
@@ -239,7 +259,12 @@ def measure_cost(suite: Literal["quick", "full"], *, n_cells: int, n_genes: int)
 
 def lines(records: Sequence[Record]) -> list[str]:
     """Write what was caught, and what it costs."""
-    return _caught(only(rows_of(records), part=FAULTS_PART)) + _costs(only(rows_of(records), part=COST_PART))
+    found = rows_of(records)
+    return (
+        _caught(only(found, part=FAULTS_PART))
+        + _caught_by_size(only(found, part=SIZES_PART))
+        + _costs(only(found, part=COST_PART))
+    )
 
 
 def _caught(found: list[dict[str, Any]]) -> list[str]:
@@ -258,6 +283,31 @@ def _caught(found: list[dict[str, Any]]) -> list[str]:
         "A group that catches a fault names the metrics that did, at most three; an empty cell found nothing."
     )
     return ["#### Planted faults", about, grid(["fault", *groups], rows)]
+
+
+def answer(rows: Sequence[dict[str, Any]]) -> str:
+    """Sum up the verdicts on one fault: caught by which groups, too few cells to tell, or missed."""
+    caught = [row["group"] for row in rows if row["level"] in {"differs", "fails"}]
+    if caught:
+        return "caught: " + ", ".join(caught)
+    unsure = [row["group"] for row in rows if row["level"] == "too_few"]
+    return "too few to tell: " + ", ".join(unsure) if unsure else "as close as real cells"
+
+
+def _caught_by_size(found: list[dict[str, Any]]) -> list[str]:
+    if not found:
+        return []
+    sizes = sorted(distinct(found, "cells_a_side"))
+    rows = [
+        [fault, *(answer(only(found, fault=fault, cells_a_side=size)) for size in sizes)]
+        for fault in distinct(found, "fault")
+    ]
+    about = (
+        f"The same faults in {found[0]['data_set']} by the number of cells a side, default suite. Three answers: "
+        "caught by these groups; no group found anything, and these have too few cells to tell; or as close as real "
+        "cells, which is right in the first row only."
+    )
+    return ["#### Planted faults by number of cells", about, grid(["fault", *(f"{n:,}" for n in sizes)], rows)]
 
 
 def _costs(found: list[dict[str, Any]]) -> list[str]:

@@ -35,8 +35,8 @@ def test_a_classifier_learns_no_copy_of_a_cell_that_it_is_scored_on() -> None:
     x, y = pool[:800], pool[800:][stream.integers(400, size=800)]  # every cell of `y` twice
     apart = learning_curve(x, y, sizes=(), kind="forest")[-1]
     naive = learning_curve(x, y, sizes=(), kind="forest", copies=(np.arange(800), np.arange(800, 1600)))[-1]
-    assert apart.low <= 0.5 <= apart.high
-    assert naive.low > 0.55
+    assert apart.auc == pytest.approx(0.48, abs=0.1)  # mean of twelve seeds: .48
+    assert naive.low > 0.7  # .88
     assert apart.n_cells < naive.n_cells == 600
 
 

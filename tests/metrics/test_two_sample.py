@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse.metrics import delong_interval, two_sample_auc
-from scdiffuse.metrics._two_sample import ClassifierKind
+from scdiffuse.metrics import ClassifierKind, count_hashes, delong_interval, two_sample_auc
+from scdiffuse.metrics._grouped_folds import grouped_folds
 
 KINDS: tuple[ClassifierKind, ...] = ("forest", "boosting", "logistic", "network")
 
@@ -113,12 +114,66 @@ def _plain_classifier(kind: ClassifierKind) -> Any:
         )
     if kind == "logistic":
         return pipeline.make_pipeline(
-            preprocessing.StandardScaler(), linear_model.LogisticRegression(C=1 / 1.2, max_iter=200, random_state=9)
+            preprocessing.StandardScaler(),
+            preprocessing.PolynomialFeatures(2, include_bias=False),
+            preprocessing.StandardScaler(),
+            linear_model.LogisticRegression(C=1 / 1.2, max_iter=200, random_state=9),
         )
     layers = neural_network.MLPClassifier(
         (64,), alpha=1e-3, batch_size=10, early_stopping=True, n_iter_no_change=5, max_iter=40, random_state=9
     )
     return pipeline.make_pipeline(preprocessing.StandardScaler(), layers)
+
+
+def test_a_regression_on_few_features_sees_how_they_vary_together() -> None:
+    stream = np.random.default_rng(8)
+    x = np.repeat(stream.normal(size=(300, 1)), 2, axis=1) + 0.3 * stream.normal(size=(300, 2))
+    y = stream.permuted(x, axis=0)
+    assert two_sample_auc(x, y, kind="logistic", folds=3).low > 0.7
+
+
+def test_real_cells_drawn_with_replacement_are_at_chance_when_copies_share_a_fold() -> None:
+    """With copies on both sides of the folds, a forest recognises cells that it learnt: an artefact."""
+    kept, apart = [], []
+    for seed in range(4):
+        stream = np.random.default_rng(seed)
+        pool = stream.normal(size=(600, 8))
+        x, y = pool[:300], pool[300:][stream.integers(300, size=300)]
+        kept.append(two_sample_auc(x, y, folds=3, n_trees=50).auc)
+        keys = np.arange(300), np.arange(300, 600)
+        apart.append(two_sample_auc(x, y, folds=3, n_trees=50, copies=keys).auc)
+    assert np.mean(kept) == pytest.approx(0.49, abs=0.04)
+    assert np.mean(apart) > 0.6
+
+
+def test_copies_share_a_fold_and_other_cells_keep_theirs() -> None:
+    selection = pytest.importorskip("sklearn.model_selection")
+    truth = np.arange(60) >= 30
+    keys = np.arange(60).astype(np.uint64)
+    plain = grouped_folds(truth, keys, folds=3, seed=1)
+    splits = selection.StratifiedKFold(3, shuffle=True, random_state=1).split(np.zeros((60, 1)), truth)
+    for number, (_, held_out) in enumerate(splits):
+        assert (plain[held_out] == number).all()
+    keys[[5, 40, 41]] = 7  # copies of a real cell, one real and two generated
+    together = grouped_folds(truth, keys, folds=3, seed=1)
+    assert len({int(together[cell]) for cell in (5, 7, 40, 41)}) == 1
+    assert np.bincount(together).min() >= 18
+
+
+def test_a_collapsed_generator_is_not_hidden_by_the_folds() -> None:
+    stream = np.random.default_rng(9)
+    x = stream.normal(size=(100, 4))
+    y = np.repeat(stream.normal(size=(2, 4)), 50, axis=0)
+    assert two_sample_auc(x, y, folds=2, n_trees=20).auc > 0.95
+
+
+def test_cells_with_equal_counts_have_equal_hashes_however_they_are_stored() -> None:
+    dense = np.array([[0, 2, 1], [0, 2, 1], [0, 1, 2], [0, 0, 0]], dtype=np.float32)
+    stored = sparse.csr_matrix(dense)
+    explicit = sparse.csr_matrix((np.array([2.0, 1.0, 0.0]), np.array([1, 2, 0]), np.array([0, 3])), shape=(1, 3))
+    keys = count_hashes(stored)
+    assert keys[0] == keys[1] == count_hashes(explicit)[0]
+    assert len(set(keys.tolist())) == 3
 
 
 def test_threads_do_not_change_the_auc() -> None:

@@ -30,6 +30,14 @@ def evaluate(
         Path | None,
         typer.Option(help="Cells that the model was fitted to, for baselines and to find memorised training cells."),
     ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Cells of the fitted model, for a parametric bootstrap; together with --refitted."),
+    ] = None,
+    refitted: Annotated[
+        Path | None,
+        typer.Option(help="Cells of a model that was fitted to cells of the fitted model; together with --truth."),
+    ] = None,
     by: By = None,
     donor: Donor = None,
     layer: Layer = None,
@@ -37,7 +45,7 @@ def evaluate(
     metric: Annotated[list[str] | None, typer.Option(help="Compute only this metric; repeat for more.")] = None,
     model: Annotated[Path | None, typer.Option(help="Write the scores into the card of this model.")] = None,
     max_cells: MaxCells = 5000,
-    n_seeds: Annotated[int, typer.Option(help="Number of seeds to repeat with, for the spread of each score.")] = 1,
+    n_seeds: Annotated[int, typer.Option(help="Number of draws of the cells, one a seed.")] = 3,
     seed: Seed = 0,
     as_json: AsJson = False,
     overwrite: Overwrite = False,
@@ -48,12 +56,14 @@ def evaluate(
     from scdiffuse._core.outputs import require_output
 
     if output is not None:
-        require_output(output, overwrite=overwrite, inputs=[real, generated, reference, train])
+        require_output(output, overwrite=overwrite, inputs=[real, generated, reference, train, truth, refitted])
     report = evaluation.evaluate(
         real,
         generated,
         reference=reference,
         train=train,
+        truth=truth,
+        refitted=refitted,
         by=by,
         donor=donor,
         layer=layer,

@@ -82,10 +82,10 @@ def audit(  # noqa: PLR0913 - one flat call is what users write
     SettingError
         ``max_cells`` is out of range.
     """
-    check_settings("full", 1, max_cells)
+    check_settings("full", 1, max_cells, seed=seed)
     plan = Plan(
         title="Do the generated cells reveal training cells?",
-        metrics=tuple(metric for metric in select_metrics("full") if metric.group == "privacy"),
+        metrics=tuple(metric for metric in select_metrics("full") if _is_asked(metric, by=by, donor=donor)),
         suite="full",
         seeds=(seed,),
         max_cells=max_cells,
@@ -110,6 +110,11 @@ def audit(  # noqa: PLR0913 - one flat call is what users write
         verdicts=write_verdicts(metrics, by=by_label, sizes={}, invalid=prepared.invalid),
         settings=_settings(prepared, plan, sizes=sizes, not_scored=not_scored),
     )
+
+
+def _is_asked(metric: Metric, *, by: str | None, donor: str | None) -> bool:
+    given = {"labels": by, "donors": donor}
+    return metric.group == "privacy" and all(given.get(need, need) is not None for need in metric.needs)
 
 
 def _score(prepared: AuditCells, plan: Plan) -> tuple[dict[str, MetricRecord], dict[str, str]]:

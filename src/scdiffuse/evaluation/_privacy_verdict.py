@@ -52,7 +52,7 @@ def read_privacy(scores: MetricRecords, *, by: Mapping[str, MetricRecords]) -> P
         return PrivacyReading("too_few" if undecided else "passes", text, (), ())
     named = [describe_metric(name, scores[name]) for name in flagged if name != _COPIES][:_N_NAMED]
     others = len(flagged) - len(named) - (_COPIES in flagged)
-    found = [_sentence(join_words(named) + (f"; {others} more tests flag" if others > 0 else ""))] if named else []
+    found = [_sentence(join_words(named) + (_others_text(others) if others > 0 else ""))] if named else []
     donors = [_untrained_text(scores)] if any(name.startswith(_DONOR_ATTACK) for name in flagged) else []
     affected = [f"Affected types: {join_words(labels)}."] if labels else []
     text = " ".join(part for part in (*copies, *found, *donors, *affected, *doubts) if part)
@@ -93,6 +93,10 @@ def _attacks_text(scores: MetricRecords) -> str:
             auc = format_number(best["value"])
             told.append(f"No attack reveals {what}: AUC at most {auc} ({low} to {high}; {counted}).")
     return " ".join(told) or "No test finds memorised training cells."
+
+
+def _others_text(others: int) -> str:
+    return f"; {others} more test{'s' if others > 1 else ''} found a leak"
 
 
 def _untrained_text(scores: MetricRecords) -> str:

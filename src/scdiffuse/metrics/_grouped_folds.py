@@ -12,6 +12,8 @@ from scdiffuse.metrics._feature_matrices import Array
 
 __all__ = ["count_hashes", "grouped_folds", "row_hashes"]
 
+_COLLAPSED = 0.1  # distinct cells of a side; drawing four times with replacement still leaves a quarter
+
 
 def count_hashes(counts: sparse.csr_matrix) -> NDArray[np.uint64]:
     """Give each cell a key that its copies share: a hash of its counts.
@@ -71,8 +73,8 @@ def grouped_folds(
 
     Returns
     -------
-    The fold of each cell, shape ``(N,)``. Where nearly all cells of a side are copies of each other, so that no folds
-    could separate them, copies are not kept together.
+    The fold of each cell, shape ``(N,)``. Where a side has collapsed to fewer distinct cells than a tenth of its cells,
+    copies are not kept together: there the copies are the fault, and a classifier shall see it.
     """
     from sklearn.model_selection import StratifiedKFold
 
@@ -81,7 +83,9 @@ def grouped_folds(
     rank = np.empty_like(order)
     rank[order] = np.arange(order.size)
     leaders = is_generated[first[order]]
-    if min(int(leaders.sum()), int((~leaders).sum())) < folds:
+    n_generated, n_distinct = int(is_generated.sum()), int(leaders.sum())
+    sides = ((n_distinct, n_generated), (leaders.size - n_distinct, is_generated.size - n_generated))
+    if any(distinct < max(folds, _COLLAPSED * n) for distinct, n in sides):
         leaders, rank, group = is_generated, np.arange(is_generated.size), np.arange(is_generated.size)
     fold = np.empty(leaders.size, dtype=np.int64)
     splits = StratifiedKFold(folds, shuffle=True, random_state=seed).split(np.zeros((leaders.size, 1)), leaders)

@@ -142,10 +142,10 @@ def cells_needed(n_cells: Sequence[float], auc: Sequence[float], *, target: floa
     >>> cells_needed([250, 500, 1000], [0.5, 0.5, 0.5], target=0.55)
     inf
     """
-    x, y = _averaged(np.log(np.asarray(n_cells, dtype=float)), np.asarray(auc, dtype=float))
-    smooth = _increasing(y)
+    sizes, y = _averaged(np.asarray(n_cells, dtype=float), np.asarray(auc, dtype=float))
+    x, smooth = np.log(sizes), _increasing(y)
     if smooth[0] >= target:
-        return float(math.exp(x[0]))
+        return float(sizes[0])
     if smooth[-1] >= target:
         above = int(np.argmax(smooth >= target))
         part = (target - smooth[above - 1]) / (smooth[above] - smooth[above - 1])

@@ -1,0 +1,219 @@
+"""How many cells a classifier needs to tell generated cells from real ones.
+
+A model is fitted to a stated part of a data set. Classifiers learn from more and more of its cells and of real cells
+that it never saw, and are scored on others. Two halves of the real cells, compared in the same way, are the first
+reference. The second is a parametric bootstrap: a model is refitted to as many cells of the fitted one, and compared
+with fresh cells of that; it shows what finite training costs by itself, at the price of one more fit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.layout import axes_of, distinct, figure_of, grid, only, save
+from benchmarks.models import read
+from benchmarks.records import rows_of
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from anndata import AnnData
+
+    from benchmarks.records import Record
+    from benchmarks.study import Context
+    from scdiffuse import CellGenerator
+
+name = "power"
+title = "How many cells a classifier needs"
+summary = "AUC of classifiers against the cells they learn from, and how many they need to reach .55 and .60."
+unit = ("data_set", "seed")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A data set, how much of it is fitted, and under which conditions."""
+
+    fraction: float
+    conditions: tuple[str, ...] = ("cell_type",)
+
+
+CASES = {
+    "kang_ctrl_8donors": Case(0.35, ("cell_type", "donor")),
+    "malaria_pberghei": Case(0.4),
+    "onek1k_40donors": Case(0.4),
+    "pbmc10k_cite": Case(0.4),
+    "a549_multiome": Case(0.5),
+    "worm_embryo": Case(0.5),
+}
+JUDGES = ("forest", "logistic", "boosting", "network")
+SPACES = ("genes", "depth")
+SIZES = (250, 500, 1000, 2000)
+BOOTSTRAP = "bootstrap"
+SAMPLES = {"generated": "generated", "real": "real-vs-real", BOOTSTRAP: "bootstrap"}
+FIGURE = "power.png"
+_MOST_GENERATED = 8000
+_MIN_CELLS = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the data sets, sizes, classifiers, and the second reference."""
+    parser.add_argument("--sets", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="cells a side to learn from")
+    parser.add_argument("--judges", nargs="+", choices=JUDGES, default=list(JUDGES))
+    parser.add_argument("--spaces", nargs="+", choices=("genes", "counts", "depth"), default=list(SPACES))
+    parser.add_argument("--bootstrap", action="store_true", help="refit a model to cells of the fitted one")
+    parser.set_defaults(seeds=[0, 1, 2])
+
+
+def run(context: Context) -> Iterator[Record]:
+    """Fit and measure each data set and seed."""
+    options = context.options
+    for data_set in options.sets:
+        for seed in context.seeds:
+            about = {"data_set": data_set, "seed": seed, "bootstrap": options.bootstrap}
+            yield from context.measure(about, partial(measure, context, data_set, seed=seed))
+
+
+def measure(context: Context, data_set: str, *, seed: int) -> list[Row]:
+    """Fit one model and measure its curve; one row for each point."""
+    from scdiffuse.evaluation import parametric_bootstrap, power_curve
+
+    case, options = CASES[data_set], context.options
+    fit, held_out = divide(read(data_set, context), case, seed=seed)
+    asked = {"sizes": options.sizes, "judges": options.judges, "spaces": options.spaces, "seeds": (seed,)}
+    refit = partial(fit_model, case=case, device=options.device, seed=seed)
+    begin = time.process_time()
+    model = refit(fit)
+    common: Row = {"fit_seconds": time.process_time() - begin, "n_fitted": fit.n_obs, "n_genes": fit.n_vars}
+    n_cells = min(held_out.n_obs, _MOST_GENERATED)
+    generated = model.generate(n_cells, seed=seed, progress=False)
+    rows = power_curve(held_out, generated, **asked, fit=fit, by=case.conditions[0]).to_dict("records")
+    if options.bootstrap:
+        drawn = parametric_bootstrap(model, refit, n_fit=fit.n_obs, n_cells=n_cells, seed=seed + 1000)
+        table = power_curve(drawn.truth, drawn.refitted, **asked, fit=fit, by=case.conditions[0])
+        own = table[table["sample"] == "generated"].assign(sample=BOOTSTRAP)
+        rows += own.to_dict("records")
+    return [common | row for row in rows]
+
+
+def divide(adata: AnnData, case: Case, *, seed: int) -> tuple[AnnData, AnnData]:
+    """Split a data set into cells to fit and held-out ones, stratified by the first condition."""
+    import scdiffuse
+
+    key = case.conditions[0]
+    labels = adata.obs[key].astype(str)
+    known = adata[(adata.obs[key].notna() & (labels.map(labels.value_counts()) >= _MIN_CELLS)).to_numpy()].copy()
+    fit, _, held_out = scdiffuse.split(known, by=key, fractions=(case.fraction, 0.0, 1 - case.fraction), seed=seed)
+    seen = np.asarray((fit.X > 0).sum(axis=0)).ravel() > 0
+    return fit[:, seen].copy(), held_out[:, seen].copy()
+
+
+def fit_model(cells: AnnData, *, case: Case, device: str, seed: int) -> CellGenerator:
+    """Fit with the settings that a user gets."""
+    from scdiffuse import CellGenerator
+
+    return CellGenerator(cells, conditions=list(case.conditions)).fit(seed=seed, device=device, progress=False)
+
+
+def summaries(found: Sequence[Row]) -> list[Row]:
+    """Average each curve over seeds, and find how many cells reach .55 and .60; one row for each curve."""
+    from scdiffuse.metrics import cells_needed
+
+    made = []
+    for data_set in distinct(found, "data_set"):
+        for space in distinct(found, "space"):
+            for judge in distinct(found, "judge"):
+                rows = only(found, data_set=data_set, space=space, judge=judge)
+                one: Row = {"data_set": data_set, "space": space, "judge": judge, "n_fitted": rows[0]["n_fitted"]}
+                one["seeds"] = len({row["seed"] for row in rows})
+                for sample in SAMPLES:
+                    own = only(rows, sample=sample)
+                    one[sample] = {size: _mean_at(own, size) for size in _sizes(own)}
+                own = only(rows, sample="generated")
+                for target in (0.55, 0.60):
+                    cells, aucs = [row["n_cells"] for row in own], [row["auc"] for row in own]
+                    one[f"to_{target:.2f}"] = cells_needed(cells, aucs, target=target)
+                made.append(one)
+    return made
+
+
+def _sizes(rows: Sequence[Row]) -> list[int]:
+    return sorted({row["n_cells"] for row in rows})
+
+
+def _mean_at(rows: Sequence[Row], size: int) -> float:
+    return float(np.mean([row["auc"] for row in rows if row["n_cells"] == size]))
+
+
+def lines(records: Sequence[Record]) -> list[str]:
+    """Write AUC by cells learnt from, and the cells that a classifier needs."""
+    found = summaries(rows_of(records))
+    sizes = [size for size in SIZES if any(size in one["generated"] for one in found)]
+    header = [
+        "data set",
+        "fitted",
+        "features",
+        "classifier",
+        *(f"{size:,}" for size in sizes),
+        "most",
+        "to .55",
+        "to .60",
+    ]
+    rows = []
+    for one in found:
+        most = max(one["generated"])
+        cells = [_cell(one, size) for size in sizes]
+        needs = [_needed(one[key]) for key in ("to_0.55", "to_0.60")]
+        about_fit = [one["data_set"], f"{one['n_fitted']:,}", one["space"], one["judge"]]
+        rows.append([*about_fit, *cells, f"{one['generated'][most]:.3f} at {most:,}", *needs])
+    about = (
+        "AUC of a classifier that learns from so many generated and as many held-out real cells, scored on others; in "
+        "brackets two halves of the real cells and, where it was measured, after a semicolon the parametric bootstrap. "
+        "Mean over seeds, each with a fit of its own. The last columns are the cells a side that a classifier needs: "
+        "the headline number. A dash means that it does not get there within eight times the cells measured."
+    )
+    return [about, figure_of(FIGURE, title), grid(header, rows)]
+
+
+def _cell(one: Row, size: int) -> str:
+    value = one["generated"].get(size)
+    if value is None:
+        return ""
+    beside = [one[sample].get(size) for sample in ("real", BOOTSTRAP)]
+    return f"{value:.3f} ({'; '.join('' if other is None else f'{other:.3f}' for other in beside).rstrip('; ')})"
+
+
+def _needed(n_cells: float) -> str:
+    return f"{n_cells:,.0f}" if math.isfinite(n_cells) else "-"
+
+
+def draw(records: Sequence[Record], folder: Path) -> None:
+    """Draw the strongest classifier in each space, with the references."""
+    found = summaries(rows_of(records))
+    sets = distinct(found, "data_set")
+    n_columns = min(3, len(sets))
+    n_rows = -(-len(sets) // n_columns)
+    figure, axes = axes_of(n_rows, n_columns, size=(3.6 * n_columns, 3.0 * n_rows))
+    for axis, data_set in zip(axes, sets, strict=False):
+        for space, style in zip(distinct(found, "space"), ("-", "--", ":"), strict=False):
+            own = only(found, data_set=data_set, space=space)
+            best = max(own, key=lambda one: one["generated"][max(one["generated"])])
+            for sample, colour in (("generated", "#D55E00"), ("real", "#8A8A8A"), (BOOTSTRAP, "#0072B2")):
+                curve = sorted(best[sample].items())
+                if curve:
+                    label = f"{SAMPLES[sample]}: {best['judge']}, {space}"
+                    axis.plot(*zip(*curve, strict=True), style, marker="o", ms=3, color=colour, label=label)
+        axis.set(xscale="log", xlabel="cells a side learnt from", ylabel="AUC", title=data_set)
+        axis.axhline(0.5, color="k", lw=0.6, ls=":")
+        axis.legend(frameon=False, fontsize=6)
+    save(figure, folder / FIGURE)
