@@ -128,7 +128,12 @@ def isolated(attempt: Attempt) -> Verdict:
             faulthandler.dump_traceback_later(_MOST_WAIT, exit=True, file=answer)
             used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (used + _MOST_BYTES, used + _MOST_BYTES))
-            json.dump(vars(judge(attempt)), answer)
+            try:
+                json.dump(vars(judge(attempt)), answer)
+            except BaseException as error:  # noqa: BLE001 - nothing of this process may go on
+                answer.write(f"the judge failed: {error!r}")
+                answer.flush()
+                os._exit(1)
             answer.flush()
             os._exit(0)
         _, status = os.waitpid(child, 0)
@@ -136,6 +141,8 @@ def isolated(attempt: Attempt) -> Verdict:
         text = answer.read()
     if not status:
         return Verdict(**json.loads(text))
+    if "the judge failed" in text:
+        return Verdict(words=list(attempt.words), note=attempt.note, broken=[text[text.index("the judge failed") :]])
     end = _HUNG if not os.WIFSIGNALED(status) else f"ended by signal {os.WTERMSIG(status)}"
     frame = re.search(r'File "(.*?)", line \d+ in (\w+)', text)
     where = f" in {frame.group(2)} of {frame.group(1)}" if frame else ""
