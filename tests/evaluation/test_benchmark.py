@@ -108,7 +108,7 @@ def test_several_seeds_are_averaged(splits: Any) -> None:
     assert len(one["seeds"]) == settings["n_seeds"] == 3
     assert one["high"] is not None
     assert one["high"] - one["value"] >= 1.95 * np.std(one["seeds"], ddof=1) / np.sqrt(3)
-    assert any(note.startswith("Repeated with 3 seeds") for note in settings["notes"])
+    assert any(note.startswith("3 draws of the cells") for note in settings["notes"])
     assert one["value"] == pytest.approx(np.mean(one["seeds"]))
 
 

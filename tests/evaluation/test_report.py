@@ -97,7 +97,7 @@ def test_the_page_reports_how_many_repeats_its_numbers_come_from(report: Report,
     assert f"in {settings['n_folds']} folds ({settings['n_folds_within_a_type']} within a type)" in text
     assert f"{settings['n_half_samples']} half samples of the cells" in text
     several = replace(report, settings=settings | {"n_seeds": 3}).save(page.with_name("several.html"), umap=False)
-    assert "3 seeds: values are means over them" in several.read_text(encoding="utf-8")
+    assert "3 draws of the cells, one a seed and stratified by type" in several.read_text(encoding="utf-8")
 
 
 def test_a_page_is_not_overwritten_by_default(report: Report, page: Path) -> None:

@@ -117,10 +117,10 @@ def _plain_classifier(kind: ClassifierKind) -> Any:
             preprocessing.StandardScaler(),
             preprocessing.PolynomialFeatures(2, include_bias=False),
             preprocessing.StandardScaler(),
-            linear_model.LogisticRegression(C=1 / 1.2, max_iter=200, random_state=9),
+            linear_model.LogisticRegression(C=1 / 3, max_iter=200, random_state=9),
         )
     layers = neural_network.MLPClassifier(
-        (64,), alpha=1e-3, batch_size=10, early_stopping=True, n_iter_no_change=5, max_iter=40, random_state=9
+        (64,), alpha=3.0, batch_size=10, early_stopping=True, n_iter_no_change=5, max_iter=40, random_state=9
     )
     return pipeline.make_pipeline(preprocessing.StandardScaler(), layers)
 

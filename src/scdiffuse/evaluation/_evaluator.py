@@ -35,7 +35,7 @@ __all__ = ["Evaluator"]
 
 _DRAWN_CELLS = 1500
 _SKIPPED_BASELINES = (MEMORISING_BASELINE, "class_mean_noise")  # at the reference, and worst of all: known in advance
-_SEEDS_NOTE = "Repeated with {n} seeds: values are means, and intervals are at least as wide as the spread over seeds."
+_SEEDS_NOTE = "{n} draws of the cells, one a seed, stratified by type: values are means over them."
 _QUICK_NOTE = (
     "Quick suite: at most 1,000 cells a side, 500 for slow metrics. Classifier two-sample tests skip the baselines of "
     "memorised training cells and of class means. The full suite takes more cells and measures more."

@@ -144,7 +144,8 @@ def _evidence(settings: ReportSettings) -> str:
     seeds = (
         "One seed: splits, subsamples and baselines are drawn once."
         if settings["n_seeds"] == 1
-        else f"{settings['n_seeds']} seeds: values are means over them, intervals at least as wide as their spread."
+        else f"{settings['n_seeds']} draws of the cells, one a seed and stratified by type: values are means over "
+        "them, intervals count what the draws share and what they do not; baselines are drawn once."
     )
     return (
         f"{seeds} Classifiers are scored on held-out cells, in {settings['n_folds']} folds "

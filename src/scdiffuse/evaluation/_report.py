@@ -32,6 +32,8 @@ _COLUMNS = (
     "flagged",
     "trivial",
     "better",
+    "detectable",
+    "doubt",
     "n_cells",
 )
 
@@ -100,7 +102,9 @@ class Report:
 
         Returns
         -------
-        Indexed by metric, with group, title, value, interval, reference, every baseline, normalised score and flag.
+        Indexed by metric, with group, title, value, interval, reference, every baseline, normalised score and flag;
+        ``detectable`` is the first value that would have been told from the reference, and ``doubt`` says where there
+        are too few cells to tell.
         """
         import pandas as pd
 

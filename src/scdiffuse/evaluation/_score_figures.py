@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["draw_overview", "draw_types"]
 
 _LEFT, _RIGHT = -0.25, 1.25
-_SHAPES = {True: ("D", ORANGE, "worse than the reference"), False: ("o", GREEN, "as good as the reference")}
+_SHAPES = {
+    "worse": ("D", ORANGE, "none", "worse than the reference"),
+    "unsure": ("s", GREY, "none", "too few cells to tell"),
+    "good": ("o", GREEN, GREEN, "as good as the reference"),
+}
 
 
 def draw_overview(metrics: MetricRecords) -> Picture | None:
@@ -74,10 +78,9 @@ def _overview(metrics: MetricRecords) -> tuple[str, str, Canvas]:
     axes.set(ylim=(len(rows) - 0.4, -0.6), xlim=(_LEFT, _RIGHT), yticks=[], xticks=[0, 1])
     axes.set_xticklabels(["best trivial\nbaseline", "real-vs-real\nreference"])
     axes.spines["left"].set_visible(False)
-    for flagged, (shape, colour, meaning) in _SHAPES.items():
-        filled = "none" if flagged else colour
+    for shape, colour, filled, meaning in _SHAPES.values():
         axes.scatter([], [], marker=shape, edgecolors=colour, facecolors=filled, s=30, label=meaning)
-    canvas.legend(loc="upper right", ncols=2, fontsize=8.5, handletextpad=0.1)
+    canvas.legend(loc="upper right", ncols=3, fontsize=8.5, handletextpad=0.1)
     caption = (
         "Normalised score of every metric. The dashed line is the best trivial baseline (for privacy: memorised "
         "training cells), the full line is the real-vs-real reference. Arrows are beyond the scale. Numbers: value "
@@ -95,13 +98,13 @@ def _in_groups(metrics: MetricRecords) -> list[str | MetricRecord]:
 
 
 def _draw_normalised(axes: Axes, place: int, row: MetricRecord) -> None:
-    shape, colour, _ = _SHAPES[bool(row["flagged"])]
+    shape, colour, filled, _ = _SHAPES["worse" if row["flagged"] else "unsure" if row["doubt"] else "good"]
     score = 0.0 if row["normalised"] is None else row["normalised"]
     shown = float(np.clip(score, _LEFT + 0.03, _RIGHT - 0.03))
     axes.plot([0, shown], [place, place], color="#B9C2CC", lw=1, zorder=2)
     if score != shown:
         shape = "<" if score < shown else ">"
-    filled = "white" if row["flagged"] else colour
+    filled = "white" if filled == "none" else filled
     axes.scatter([shown], [place], marker=shape, edgecolors=colour, facecolors=filled, s=34, linewidths=1.5, zorder=3)
     transform = axes.get_yaxis_transform()
     axes.text(

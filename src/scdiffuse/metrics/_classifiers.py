@@ -119,7 +119,7 @@ def _logistic(settings: ClassifierSettings, shape: tuple[int, ...]) -> BinaryCla
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
     # The penalty grows with the number of features, so that wide data do not separate by chance alone.
-    regression = LogisticRegression(C=1 / (1 + shape[1] / 20), max_iter=200, random_state=settings.seed)
+    regression = LogisticRegression(C=1 / (1 + shape[1] / 2), max_iter=200, random_state=settings.seed)
     scaled = [StandardScaler()]
     if shape[1] <= _NARROW:
         scaled += [PolynomialFeatures(2, include_bias=False), StandardScaler()]
@@ -135,7 +135,7 @@ def _network(settings: ClassifierSettings, shape: tuple[int, ...]) -> BinaryClas
 
     layers = MLPClassifier(
         hidden_layer_sizes=(64,),
-        alpha=1e-3,
+        alpha=3.0,  # per cell; without it a network of a few hundred cells learns them by heart
         batch_size=min(128, max(8, shape[0] // 20)),
         early_stopping=True,
         n_iter_no_change=5,
