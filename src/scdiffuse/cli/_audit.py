@@ -30,7 +30,7 @@ def audit(
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
 ) -> None:
-    """Test whether generated cells reveal which cells the model was fitted to (membership inference)."""
+    """Test whether generated cells reveal the cells or donors that the model was fitted to (membership inference)."""
     from scdiffuse import evaluation
     from scdiffuse._core.outputs import require_output
 
@@ -47,4 +47,4 @@ def audit(
         max_cells=max_cells,
         progress=not no_progress,
     )
-    show_report(report, output, as_json=as_json, overwrite=overwrite)
+    show_report(report, output, as_json=as_json, overwrite=overwrite, tests=True)
