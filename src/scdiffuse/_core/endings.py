@@ -35,7 +35,7 @@ def require_ending(path: str | Path, endings: Sequence[str], *, name: str = "pat
     path = Path(path)
     if path.suffix.lower() not in endings:
         is_cut = path.suffix and not path.suffix[1:].isdigit()  # v1.2 is no ending
-        better = path.with_suffix(endings[0]) if is_cut else path.with_name(path.name + endings[0])
+        better = path.with_suffix(endings[0]) if is_cut else path.parent / f"{path.name or 'cells'}{endings[0]}"
         expected = " or ".join(f"`{one}`" for one in endings)
         msg = f"`{name}` {str(path)!r} does not end with {expected}, which is written."
         raise SettingError(msg + f" Pass {str(better)!r}.")
