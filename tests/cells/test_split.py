@@ -4,6 +4,7 @@ from pathlib import Path
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 
 from scdiffuse._core.errors import SettingError, UnknownNameError
@@ -60,3 +61,39 @@ def test_an_unknown_column_is_refused(adata: ad.AnnData) -> None:
 def test_fractions_that_do_not_sum_to_one_are_refused(adata: ad.AnnData, fractions: tuple[float, float, float]) -> None:
     with pytest.raises(SettingError, match=r"`fractions` must be three fractions that sum to 1, got"):
         split(adata, fractions=fractions)
+
+
+def test_combinations_of_several_columns_are_in_every_part_alike() -> None:
+    obs = pd.DataFrame({"a": np.repeat(["x", "y"], 50), "b": np.tile(np.repeat(["u", "v"], 25), 2)})
+    adata = ad.AnnData(X=np.ones((100, 1)), obs=obs.set_axis([f"c{at}" for at in range(100)]))
+    for part, n in zip(split(adata, by=["a", "b"]), (15, 5, 5), strict=True):
+        assert part.obs.value_counts().tolist() == [n] * 4
+
+
+def test_all_cells_of_a_donor_go_to_one_part() -> None:
+    obs = pd.DataFrame({"donor": [f"d{at % 10}" for at in range(200)]}, index=[f"c{at}" for at in range(200)])
+    parts = split(ad.AnnData(X=np.ones((200, 1)), obs=obs), donor="donor")
+    donors = [set(part.obs["donor"]) for part in parts]
+    assert [len(one) for one in donors] == [6, 2, 2]
+    assert len(set.union(*donors)) == 10
+    again = split(ad.AnnData(X=np.ones((200, 1)), obs=obs), donor="donor", seed=1)
+    assert set(again.held_out.obs["donor"]) != donors[2]
+
+
+def test_every_part_has_a_donor_however_uneven_they_are() -> None:
+    obs = pd.DataFrame({"donor": ["a"] * 90 + ["b"] * 5 + ["c"] * 5}, index=[f"c{at}" for at in range(100)])
+    for seed in range(5):
+        assert (
+            min(part.n_obs for part in split(ad.AnnData(X=np.ones((100, 1)), obs=obs), donor="donor", seed=seed)) >= 5
+        )
+
+
+def test_what_donors_cannot_do_is_refused() -> None:
+    obs = pd.DataFrame({"donor": ["a", "b"] * 5}, index=[f"c{at}" for at in range(10)])
+    adata = ad.AnnData(X=np.ones((10, 1)), obs=obs)
+    with pytest.raises(SettingError, match=r"has 2 donors for 3 parts; expected a donor for each"):
+        split(adata, donor="donor")
+    with pytest.raises(SettingError, match=r"expected one of them. Leave `by` out"):
+        split(adata, donor="donor", by="donor")
+    with pytest.raises(UnknownNameError, match=r"`donor` 'donr' is not a column .* Did you mean 'donor'"):
+        split(adata, donor="donr")

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from scdiffuse._core.errors import SettingError
+from scdiffuse._core.seeds import require_seed
 
 __all__ = [
     "GOLDEN",
@@ -256,9 +256,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 def _key(seed: int, *stream: int | str) -> int:
     """Hash seed and names to 128 bits, the same in every process."""
-    if not -(1 << 63) <= seed < 1 << 63:  # what files keep as an integer
-        msg = f"`seed` is {seed}; expected a whole number of at most {(1 << 63) - 1}. Pass a smaller one, such as 0."
-        raise SettingError(msg)
+    require_seed(seed)
     words = [int(seed), *(word if isinstance(word, str) else int(word) for word in stream)]
     return int.from_bytes(hashlib.blake2b(repr(words).encode(), digest_size=16).digest(), "little")
 

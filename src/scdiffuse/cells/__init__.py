@@ -28,6 +28,8 @@ from scdiffuse.cells._plan import ConditionPlan as ConditionPlan
 from scdiffuse.cells._plan import plan_conditions as plan_conditions
 from scdiffuse.cells._prefetch import Prefetch as Prefetch
 from scdiffuse.cells._prefetch import plan_blocks as plan_blocks
+from scdiffuse.cells._read import add_labels as add_labels
+from scdiffuse.cells._read import read_cells as read_cells
 from scdiffuse.cells._rows import Source as Source
 from scdiffuse.cells._rows import WrappedSource as WrappedSource
 from scdiffuse.cells._sharding import Sharded as Sharded
@@ -41,7 +43,7 @@ from scdiffuse.cells._split import Split as Split
 from scdiffuse.cells._split import split as split
 from scdiffuse.cells._statistics import CountStatistics as CountStatistics
 from scdiffuse.cells._statistics import collect_statistics as collect_statistics
-from scdiffuse.cells._tables import read_labels as read_labels
 from scdiffuse.cells._structure import reading as reading
+from scdiffuse.cells._tables import read_labels as read_labels
 from scdiffuse.cells._writer import H5adWriter as H5adWriter
 from scdiffuse.cells._writer import build_anndata as build_anndata

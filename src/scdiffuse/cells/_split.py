@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import anndata as ad
 import numpy as np
@@ -27,19 +28,28 @@ class Split(NamedTuple):
 
 
 def split(
-    adata: ad.AnnData, *, by: str | None = None, fractions: tuple[float, float, float] = (0.6, 0.2, 0.2), seed: int = 0
+    adata: ad.AnnData,
+    *,
+    by: str | Sequence[str] | None = None,
+    donor: str | None = None,
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
+    seed: int = 0,
 ) -> Split:
-    """Split cells at random into three parts with the same fraction of every label.
+    """Split cells at random into three parts with the same fraction of every label, or by donor.
 
     Parameters
     ----------
     adata
         Cells.
     by
-        Column of `obs` whose labels have the same fractions in each part; missing values count as a label.
+        Column of `obs` whose labels have the same fractions in each part, or several, whose combinations do; missing
+        values count as a label.
+    donor
+        Column of `obs` whose labels stay together: all cells of a donor go to one part, so that held-out cells are of
+        donors that the model has never seen. Not together with `by`.
     fractions
         Fractions of the three parts, which sum to 1. A label's first two cells always go to the first part, so that it
-        can be trained on.
+        can be trained on. Parts of whole donors come as close to the fractions as donors allow.
     seed
         Seed of the draw.
 
@@ -50,24 +60,66 @@ def split(
     Raises
     ------
     UnknownNameError
-        `by` is not a column of `obs`.
+        `by` or `donor` is not a column of `obs`.
     SettingError
-        `fractions` are negative or do not sum to 1.
+        `fractions` are negative or do not sum to 1, `by` and `donor` are both given, or there are too few donors.
     """
     if len(fractions) != 3 or min(fractions) < 0 or not np.isclose(sum(fractions), 1):
         msg = f"`fractions` must be three fractions that sum to 1, got {fractions}."
         raise SettingError(msg)
-    if by is not None and by not in adata.obs:
-        known = [str(column) for column in adata.obs.columns]
-        msg = f"`by` {by!r} is not a column of `adata.obs`; expected one of {known}."
-        raise UnknownNameError(msg + did_you_mean(by, known))
-    strata = np.zeros(adata.n_obs, dtype=np.int64) if by is None else pd.factorize(adata.obs[by], sort=True)[0]
-    part = np.empty(adata.n_obs, dtype=np.int64)
-    for stratum in np.unique(strata):
-        cells = np.flatnonzero(strata == stratum)
-        part[generator(seed, "split", int(stratum)).permutation(cells)] = _parts(cells.size, fractions)
+    columns = [] if by is None else [by] if isinstance(by, str) else list(by)
+    if donor is not None and columns:
+        msg = f"`by` is {columns} and `donor` {donor!r}; expected one of them. Leave `by` out: donors stay whole."
+        raise SettingError(msg)
+    for name, column in (*(("by", one) for one in columns), *([("donor", donor)] if donor is not None else [])):
+        _require_column(adata, column, name)
+    if donor is not None:
+        part = _whole_donors(adata.obs[donor], fractions, seed)
+    else:
+        part = np.empty(adata.n_obs, dtype=np.int64)
+        strata = _strata(adata, columns)
+        for stratum in np.unique(strata):
+            cells = np.flatnonzero(strata == stratum)
+            part[generator(seed, "split", int(stratum)).permutation(cells)] = _parts(cells.size, fractions)
     first, second, third = (_copy(adata, np.flatnonzero(part == at)) for at in range(3))
     return Split(first, second, third)
+
+
+def _require_column(adata: ad.AnnData, column: str, name: str) -> None:
+    if column not in adata.obs:
+        known = [str(one) for one in adata.obs.columns]
+        msg = f"`{name}` {column!r} is not a column of `adata.obs`; expected one of {known}."
+        raise UnknownNameError(msg + did_you_mean(column, known))
+
+
+def _strata(adata: ad.AnnData, columns: Sequence[str]) -> NDArray[np.int64]:
+    """Give each combination of labels a number, shape ``(N,)``."""
+    strata = np.zeros(adata.n_obs, dtype=np.int64)
+    for column in columns:
+        codes = pd.factorize(adata.obs[column], sort=True)[0].astype(np.int64)
+        strata = codes if len(columns) == 1 else strata * (codes.max(initial=0) + 2) + codes + 1
+    return strata
+
+
+def _whole_donors(column: pd.Series[Any], fractions: tuple[float, float, float], seed: int) -> NDArray[np.int64]:
+    """Return the part of each cell; donors in random order go where most cells are missing."""
+    codes = pd.factorize(column.astype(str), sort=True)[0]
+    sizes, wanted = np.bincount(codes), [at for at in range(3) if fractions[at] > 0]
+    if sizes.size < len(wanted):
+        msg = (
+            f"`donor` {str(column.name)!r} has {sizes.size} donors for {len(wanted)} parts; expected a donor for each."
+        )
+        raise SettingError(msg + " Split by cells: name labels as `by`.")
+    missing = np.array(fractions) * len(codes)
+    part_of = np.empty(sizes.size, dtype=np.int64)
+    empty = set(wanted)
+    for turn, donor in enumerate(generator(seed, "split", "donors").permutation(sizes.size)):
+        candidates = empty if sizes.size - turn <= len(empty) else wanted  # the last donors go to parts without one
+        part = max(candidates, key=lambda at: missing[at])
+        part_of[donor] = part
+        missing[part] -= sizes[donor]
+        empty -= {part}
+    return part_of[codes]
 
 
 def _parts(n: int, fractions: tuple[float, float, float]) -> NDArray[np.int64]:

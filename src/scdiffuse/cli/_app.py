@@ -25,6 +25,7 @@ from scdiffuse.cli._inspect import inspect
 from scdiffuse.cli._messages import show_warning
 from scdiffuse.cli._predict import predict
 from scdiffuse.cli._shard import shard
+from scdiffuse.cli._split import split
 from scdiffuse.cli._trajectory import trajectory
 
 __all__ = ["COMMANDS", "Command", "app", "main", "run"]
@@ -42,6 +43,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
+    Command(split, "pass fewer cells, or fit with shards: `scdiffuse shard`"),
     Command(shard, "lower `--cells-per-shard`"),
     Command(fit, "raise `--min-cells` to train on fewer genes, or pass `--set autoencoder_training.batch_size=64`"),
     Command(generate, "lower `--batch-size`; cells are written as they are made, so their number does not matter"),

@@ -11,6 +11,7 @@ from typing import Protocol
 __all__ = ["API_NAMES", "Parameter", "as_typed", "option_names"]
 
 API_NAMES = {
+    "as_whole": "round_counts",
     "condition": "conditions",
     "guidance_interval": "interval",
     "metric": "metrics",

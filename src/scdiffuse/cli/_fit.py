@@ -7,13 +7,51 @@ from typing import Annotated
 
 import typer
 
+from scdiffuse._core.endings import require_ending
+from scdiffuse._core.errors import SettingError
+from scdiffuse.cli._cells import choose_cells, evaluate_held_out, layer_named
 from scdiffuse.cli._errors import STOPPED
 from scdiffuse.cli._launch import spread
 from scdiffuse.cli._messages import show
-from scdiffuse.cli._options import Device, Devices, Layer, MaxEpochs, NoProgress, Overwrite, Seed
+from scdiffuse.cli._options import (
+    Device,
+    Devices,
+    LabelTable,
+    Layer,
+    MaxEpochs,
+    NoProgress,
+    Overwrite,
+    Round,
+    Seed,
+    UseRaw,
+)
+from scdiffuse.cli._report import show_report
 from scdiffuse.cli._settings import read_settings
 
 __all__ = ["fit"]
+
+_HELD_OUT = 0.2
+
+
+def as_page(path: Path | None) -> Path | None:
+    """Check the ending of a report."""
+    if path is not None:
+        require_ending(path, (".html",), name="report")
+    return path
+
+
+def _held_out(share: float | None, report: Path | None, devices: int) -> float:
+    """Return the fraction of cells to hold out."""
+    share = share if share is not None else _HELD_OUT if report is not None else 0.0
+    if not share and report is not None:
+        msg = f"`--report` {str(report)!r} is given with `--hold-out 0`; expected cells to evaluate with."
+        raise SettingError(msg + " Leave `--hold-out` out for a fifth of the cells.")
+    if share and devices > 1:
+        msg = f"`--hold-out {share:g}` is given with `--devices {devices}`; expected one process."
+        raise SettingError(
+            msg + " Run `scdiffuse split`, `scdiffuse fit` and `scdiffuse evaluate` one after the other."
+        )
+    return share
 
 
 def fit(
@@ -22,7 +60,7 @@ def fit(
         list[Path],
         typer.Argument(
             metavar="CELLS",
-            help="Cells with raw counts: .h5ad files, .zarr stores or folders of shards.",
+            help="Cells with raw counts: .h5ad, .zarr, .h5 and folders of 10x, .mtx, .loom, .csv, .tsv, or shards.",
             show_default=False,
         ),
     ],
@@ -36,7 +74,10 @@ def fit(
         list[str] | None,
         typer.Option("--continuous", help="Column of obs with numbers to generate by; repeat for more."),
     ] = None,
+    labels: LabelTable = None,
     layer: Layer = None,
+    use_raw: UseRaw = False,
+    as_whole: Round = False,
     min_cells: Annotated[int, typer.Option(help="Leave out genes that are detected in fewer cells.")] = 10,
     max_epochs: MaxEpochs = None,
     settings: Annotated[
@@ -44,6 +85,15 @@ def fit(
         typer.Option(
             "--set", help="name=value of a setting in config.json, such as diffusion.width=256; repeat for more."
         ),
+    ] = None,
+    hold_out: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=0.9, help="Fraction of cells to keep out of the fit and evaluate it with; 0.2 with --report."
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write the report of the evaluation to this .html file.", callback=as_page)
     ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -59,20 +109,27 @@ def fit(
     replaced when the new one is done.
     """
     from scdiffuse._core.folders import MODEL, is_free
-    from scdiffuse._core.outputs import require_folder
+    from scdiffuse._core.outputs import require_folder, require_output
     from scdiffuse._core.processes import joined
     from scdiffuse._core.slots import TRAINING_FILE
     from scdiffuse.fitting import state_folder
     from scdiffuse.generator import CellGenerator
 
     require_folder(output, kind=MODEL, overwrite=overwrite or resume, inputs=cells)
+    layer, share = layer_named(layer, use_raw=use_raw), _held_out(hold_out, report, devices)
+    if report is not None:
+        require_output(report, overwrite=overwrite, inputs=[*cells, labels])
     spread(context, devices)
     with joined(device):
+        given = choose_cells(
+            cells, layer=layer, round_counts=as_whole, labels=labels, share=share, by=condition, seed=seed
+        )
         model = CellGenerator(
-            cells,
+            given.fit,
             conditions=condition or [],
             continuous=continuous or [],
-            layer=layer,
+            layer=given.layer,
+            round_counts=given.round_counts,
             min_cells=min_cells,
             config=read_settings(settings or []),
         )
@@ -95,6 +152,10 @@ def fit(
             stopped, is_saved = model.was_stopped, True
             show(model.summary())
     if not stopped:
+        if given.held_out is not None:
+            scores = evaluate_held_out(model, given, seed=seed, progress=not no_progress)
+            model.save(output, overwrite=True)
+            show_report(scores, report, as_json=False, overwrite=overwrite)
         show(f"Model: {output}")
         return
     if is_saved:

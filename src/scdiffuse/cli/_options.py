@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from scdiffuse._core.endings import CELLS, FIGURES, require_ending
+from scdiffuse._core.seeds import require_seed
 
 __all__ = [
     "AsJson",
@@ -22,6 +23,7 @@ __all__ = [
     "Figure",
     "Guidance",
     "GuidanceInterval",
+    "LabelTable",
     "Layer",
     "MaxCells",
     "MaxEpochs",
@@ -29,13 +31,20 @@ __all__ = [
     "NoProgress",
     "Overwrite",
     "ReportOutput",
+    "Round",
     "Seed",
     "SolverSteps",
     "To",
     "Toward",
+    "UseRaw",
 ]
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a fitted model.", show_default=False)]
+
+
+def _seed(seed: int) -> int:
+    require_seed(seed)
+    return seed
 
 
 def _h5ad(path: Path) -> Path:
@@ -60,9 +69,22 @@ To = Annotated[
     typer.Option(help="name=value of a condition to change; repeat for more. All others stay the cell's own."),
 ]
 
-Layer = Annotated[str | None, typer.Option(help="Layer that holds the raw counts; without it, X.")]
+Layer = Annotated[
+    str | None,
+    typer.Option(help="Layer that holds the raw counts; without it X, or the one place of the file that holds counts."),
+]
+UseRaw = Annotated[bool, typer.Option("--use-raw", help="Read the counts of raw, with its genes.")]
+Round = Annotated[
+    bool, typer.Option("--round", help="Round counts with decimals, as SoupX makes them, to whole numbers.")
+]
+LabelTable = Annotated[
+    Path | None,
+    typer.Option(
+        "--obs", help="A .csv or .tsv file with more columns of obs: one row a cell, named in the first column."
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
-Seed = Annotated[int, typer.Option(max=2**63 - 1, min=-(2**63), help="The same seed gives the same result.")]
+Seed = Annotated[int, typer.Option(callback=_seed, help="The same seed gives the same result.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress bars.")]
 MaxEpochs = Annotated[
     int | None,

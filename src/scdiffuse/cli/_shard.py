@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from scdiffuse.cli._cells import layer_named
 from scdiffuse.cli._messages import show
-from scdiffuse.cli._options import Layer, NoProgress, Overwrite, Seed
+from scdiffuse.cli._options import Layer, NoProgress, Overwrite, Seed, UseRaw
 
 __all__ = ["shard"]
 
@@ -18,7 +19,7 @@ def shard(
         list[Path],
         typer.Argument(
             metavar="CELLS",
-            help="Cells with raw counts: .h5ad files, .zarr stores or folders of shards.",
+            help="Cells with raw counts: .h5ad, .zarr, .h5 and folders of 10x, .mtx, .loom, .csv, .tsv, or shards.",
             show_default=False,
         ),
     ],
@@ -31,6 +32,7 @@ def shard(
         ),
     ] = "intersection",
     layer: Layer = None,
+    use_raw: UseRaw = False,
     cells_per_shard: Annotated[int, typer.Option(help="Cells in each shard; memory grows with this number.")] = 16_384,
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -48,7 +50,7 @@ def shard(
     shards = write_shards(
         cells,
         output,
-        layer=layer,
+        layer=layer_named(layer, use_raw=use_raw),
         genes=genes,
         cells_per_shard=cells_per_shard,
         seed=seed,
