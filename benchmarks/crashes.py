@@ -1,7 +1,7 @@
 """End a process at any call that changes files, or in the middle of a file, and see what the next reader finds.
 
 Python tells of each call by its audit events, so a forked process counts those on files of a folder and ends, without
-any clean-up, before the one asked for. In the middle of a file it is ended by the system, at a limit on the size of files.
+any clean-up, before the one asked for. In the middle of a file the system ends it, at a limit on the size of files.
 """
 
 from __future__ import annotations
