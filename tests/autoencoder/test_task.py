@@ -14,10 +14,17 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
-from scdiffuse._core.processes import WHOLE, Part
+from scdiffuse._core.processes import ALONE, WHOLE, Part
 from scdiffuse._core.random import Draws, generator
-from scdiffuse.autoencoder import AutoencoderConfig, AutoencoderTask, CellConditions, CountAutoencoder
+from scdiffuse.autoencoder import (
+    AutoencoderConfig,
+    AutoencoderTask,
+    CellConditions,
+    CountAutoencoder,
+    DispersionConfig,
+)
 from scdiffuse.autoencoder._counts import read_counts
+from scdiffuse.autoencoder._dispersion_fit import DispersionBlock, DispersionFit
 from scdiffuse.autoencoder._task import inverse_frequency_weights
 from scdiffuse.cells import open_source
 from scdiffuse.nn import ConditionPrior, ConditionTensors
@@ -44,12 +51,14 @@ def test_validation_draws_the_same_each_time(task: AutoencoderTask) -> None:
 
 def test_every_weight_is_in_one_group(task: AutoencoderTask) -> None:
     grouped = [id(weight) for group in task.parameter_groups() for weight in group["params"]]
-    assert sorted(grouped) == sorted(id(weight) for weight in task.module.parameters())
+    at_end = {"decoder.dispersion_loadings", "likelihood.mean_exponent"}
+    weights = task.module.named_parameters()
+    assert sorted(grouped) == sorted(id(weight) for name, weight in weights if name not in at_end)
 
 
 def test_a_few_steps_lower_the_validation_loss(task: AutoencoderTask) -> None:
     before = task.validate()
-    optimiser = torch.optim.Adam(task.module.parameters(), lr=0.01)
+    optimiser = torch.optim.Adam([one for group in task.parameter_groups() for one in group["params"]], lr=0.01)
     for step in range(60):
         optimiser.zero_grad()
         task.loss(np.arange(50), Draws.of(generator(step), 50)).backward()  # type: ignore[no-untyped-call]
@@ -116,7 +125,11 @@ def _dispersion_gradients(task: AutoencoderTask, n: int) -> torch.Tensor:
         logits = network.decoder(network.infer(rows, torch.zeros(n, network.config.n_latent))[0])
     nll = network.likelihood.nll_per_cell(logits, read_counts(rows, logits.device))
     loss = (task._library_size_weights(rows) * nll).sum() + network.likelihood.penalty()
-    return torch.stack(torch.autograd.grad(loss, list(network.likelihood.parameters())))
+    names = network.likelihood.precisions()
+    return torch.stack(torch.autograd.grad(loss, [network.likelihood.get_parameter(name) for name in names]))
+
+
+_EACH_ALONE = DispersionConfig(shared_prior=False, mean_dependence=False, state_dependence=False, outlier_precision=2.0)
 
 
 def test_dispersions_are_fitted_to_their_optimum_and_nothing_else_moves() -> None:
@@ -127,7 +140,7 @@ def test_dispersions_are_fitted_to_their_optimum_and_nothing_else_moves() -> Non
     cells = ad.AnnData(sp.csr_matrix(counts.astype(np.float32)))
     network = CountAutoencoder(
         torch.from_numpy(counts.mean(axis=0) / counts.sum(axis=1).mean()).float(),
-        AutoencoderConfig(n_latent=2, n_hidden=8),
+        AutoencoderConfig(n_latent=2, n_hidden=8, dispersion=_EACH_ALONE),
     )
     network.decoder.loadings.data.zero_()
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -241,7 +254,7 @@ def test_without_the_outlier_component_the_likelihood_is_the_plain_negative_bino
     adata: ad.AnnData, task: AutoencoderTask
 ) -> None:
     off = _with(adata, task, likelihood="negative_binomial")
-    assert [name for name, _ in off.module.likelihood.named_parameters()] == ["log_inverse_dispersion"]
+    assert list(off.module.likelihood.precisions()) == ["log_inverse_dispersion"]
     on = _with(adata, task)
     late, early = (on.loss(np.arange(50), Draws.of(generator(0), 50), progress=at).item() for at in (1.0, 0.0))
     assert _losses([off])[0] == pytest.approx(early) != pytest.approx(late)
@@ -267,3 +280,54 @@ def test_the_seed_decides_what_validation_and_the_fit_of_dispersions_draw(
         found.append((loss, float(network.likelihood.get_parameter("log_inverse_dispersion").detach().sum())))
     assert found[0][0] == task.validate() != found[1][0]
     assert found[0][1] != found[1][1]
+
+
+@pytest.fixture(scope="module")
+def simulated() -> tuple[CountAutoencoder, ad.AnnData, torch.Tensor]:
+    """Cells of two states, whose dispersions follow mean and state and are the same in all genes."""
+    rng, n, n_genes = np.random.default_rng(0), 800, 500
+    fractions = rng.lognormal(0.0, 1.0, n_genes)
+    fractions /= fractions.sum()
+    state = np.where(np.arange(n) < n // 2, -1.0, 1.0)
+    mean = 1000.0 * np.tile(fractions, (n, 1))
+    r = np.exp(0.5 + 0.4 * np.log(mean) + 0.8 * state[:, None])
+    counts = rng.poisson(rng.gamma(r) * mean / r).astype(np.float32)
+    config = AutoencoderConfig(n_latent=2, n_hidden=8, likelihood="negative_binomial")
+    network = CountAutoencoder(torch.from_numpy(fractions).float(), config)
+    network.decoder.loadings.data.zero_()
+    network.likelihood.get_parameter("log_inverse_dispersion").data.fill_(1.5)  # as after training
+    latent = torch.from_numpy(np.column_stack([state, rng.normal(size=n)])).float()
+    return network, ad.AnnData(sp.csr_matrix(counts)), latent
+
+
+def _fit_dispersions(network: CountAutoencoder, cells: ad.AnnData, latent: torch.Tensor, **changed: bool) -> None:
+    config = replace(network.config, dispersion=DispersionConfig(**changed))
+    network.config = config
+    counts = read_counts(cells.X, torch.device("cpu"))
+    block = DispersionBlock(latent, network.decoder(latent).detach(), counts, torch.ones(len(latent)))
+    fit = DispersionFit(network)
+    for _ in range(config.dispersion.n_steps):
+        fit.step([block], ALONE)
+
+
+def test_genes_share_what_they_say_about_dispersions(
+    simulated: tuple[CountAutoencoder, ad.AnnData, torch.Tensor],
+) -> None:
+    network, cells, latent = simulated
+    fitted = deepcopy(network)
+    _fit_dispersions(fitted, cells, latent)
+    assert fitted.likelihood.get_parameter("mean_exponent").item() == pytest.approx(0.4, abs=0.1)
+    assert fitted.decoder.dispersion_loadings.detach().numpy() == pytest.approx([0.8, 0.0], abs=0.12)
+    log_r = fitted.likelihood.get_parameter("log_inverse_dispersion").detach()
+    rare = np.argsort(np.asarray(cells.X.sum(axis=0)).ravel())[:100]
+    assert np.abs(log_r[rare].numpy() - 0.5).mean() < 0.25  # genes of a few counts each
+
+
+def test_mean_and_state_dependence_have_switches(
+    simulated: tuple[CountAutoencoder, ad.AnnData, torch.Tensor],
+) -> None:
+    network, cells, latent = simulated
+    fitted = deepcopy(network)
+    _fit_dispersions(fitted, cells, latent, mean_dependence=False, state_dependence=False)
+    assert not fitted.likelihood.get_parameter("mean_exponent").any()
+    assert not fitted.decoder.dispersion_loadings.any()

@@ -224,12 +224,26 @@ class CountAutoencoder(nn.Module):
         -------
         Counts, shape ``(B, G)``, ``int32``.
         """
+        shift = self._dispersion_shift(latent)
+
+        def draw(fractions: NDArray[np.float32], rows: slice) -> sp.csr_matrix:
+            of_cells = fractions, library_size[rows], keys[rows]
+            if shift is None:
+                return self.likelihood.sample(*of_cells)
+            return self.likelihood.sample(*of_cells, shift=shift[rows])  # type: ignore[call-arg]
+
         return draw_in_blocks(
-            lambda fractions, rows: self.likelihood.sample(fractions, library_size[rows], keys[rows]),
+            draw,
             latent,
             space=self,
             gene_factors=gene_factors,
         )
+
+    def _dispersion_shift(self, latent: Tensor) -> NDArray[np.float32] | None:
+        """Compute the shift of each cell's dispersions, shape ``(N,)``, for a likelihood that takes it."""
+        if not self.likelihood.takes_shift:
+            return None
+        return in_blocks(lambda rows: self.decoder.dispersion_shift(rows)[:, None], latent, width=1)[:, 0]
 
 
 @torch.no_grad()

@@ -147,6 +147,7 @@ class Decoder(nn.Module):
             nn.Linear(config.n_latent, width), nn.SiLU(), nn.Linear(width, n_nonlinear), nn.Tanh()
         )
         self.nonlinear_loadings = nn.Parameter(torch.zeros(n_nonlinear, n_genes))
+        self.dispersion_loadings = nn.Parameter(torch.zeros(config.n_latent))
 
     def forward(self, latent: Tensor) -> Tensor:
         """Compute unnormalised log expression fractions.
@@ -162,6 +163,20 @@ class Decoder(nn.Module):
         """
         nonlinear = torch.addmm(self.bias, self.body(latent), self.nonlinear_loadings)
         return nonlinear.addmm_(latent, self.loadings)  # in place: logits are the largest tensors of a step
+
+    def dispersion_shift(self, latent: Tensor) -> Tensor:
+        """Compute what is added to the logs of the inverse dispersions of all genes in each cell.
+
+        Parameters
+        ----------
+        latent
+            Latent codes, shape ``(B, D)``.
+
+        Returns
+        -------
+        Shifts, shape ``(B,)``; 0 until the final fit of dispersions.
+        """
+        return latent @ self.dispersion_loadings
 
 
 class StandardisingDecoder(Decoder):
@@ -193,4 +208,21 @@ class StandardisingDecoder(Decoder):
         -------
         Logits, shape ``(B, G)``.
         """
-        return super().forward((latent - self.code_mean) / self.code_std)
+        return super().forward(self._standardise(latent))
+
+    def dispersion_shift(self, latent: Tensor) -> Tensor:
+        """Compute what is added to the logs of the inverse dispersions of all genes in each cell.
+
+        Parameters
+        ----------
+        latent
+            Embeddings before standardisation, shape ``(B, D)``.
+
+        Returns
+        -------
+        Shifts, shape ``(B,)``.
+        """
+        return super().dispersion_shift(self._standardise(latent))
+
+    def _standardise(self, latent: Tensor) -> Tensor:
+        return (latent - self.code_mean) / self.code_std

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,8 @@ from scdiffuse._core.processes import ALONE, WHOLE, Part, Processes
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import Draws, generator
 from scdiffuse.autoencoder._autoencoder import CountAutoencoder
-from scdiffuse.autoencoder._counts import SparseCounts, read_counts
+from scdiffuse.autoencoder._counts import read_counts
+from scdiffuse.autoencoder._dispersion_fit import DispersionBlock, DispersionFit
 from scdiffuse.autoencoder._thinning import binomial_thinning
 from scdiffuse.cells import Source
 from scdiffuse.nn import ConditionPrior, ConditionTensors
@@ -146,7 +146,8 @@ class AutoencoderTask:
         others = [*self.module.encoder.parameters(), decoder.bias, *decoder.body.parameters()]
         shrinkages = (config.shrinkage, config.nonlinear_shrinkage)
         linear, nonlinear = (2 * shrinkage / self.n_cells for shrinkage in shrinkages)
-        late, dispersions = self._late_start, list(self.module.likelihood.parameters())
+        late, likelihood = self._late_start, self.module.likelihood
+        dispersions = [likelihood.get_parameter(name) for name in likelihood.precisions()]
         groups: list[dict[str, Any]] = [
             {"params": others, "rate": 1.0, "begin": 0.0},
             {"params": [decoder.loadings], "rate": config.linear_rate, "begin": 0.0, "weight_decay": linear},
@@ -162,65 +163,37 @@ class AutoencoderTask:
     def fit_dispersions(self, processes: Processes = ALONE, *, progress: bool = False) -> None:
         """Fit dispersion parameters to their optimum at the learnt latents, unless `dispersion_fit` is off.
 
-        Near Poisson, the gradient of a dispersion is small beside its noise over the cells of one step, so training
-        leaves dispersions where they start. Each step here is over all cells of the fit. At fixed latents genes do not
-        depend on each other, and each parameter has a step size of its own that follows the sign of its gradient.
-
         Parameters
         ----------
         processes
             The processes that share the cells.
         progress
             Show a progress bar.
-
-        References
-        ----------
-        Riedmiller & Braun 1993, https://doi.org/10.1109/ICNN.1993.298623 (Rprop).
         """
-        config, parameters = self.module.config.dispersion, list(self.module.likelihood.parameters())
-        if not self.module.config.dispersion_fit or not parameters:
+        config = self.module.config.dispersion
+        if not self.module.config.dispersion_fit or not list(self.module.likelihood.parameters()):
             return
         n_cells = min(config.n_cells, max(1, config.n_logits // self.module.n_genes))
         rows = np.sort(generator(self._seed, "cells of shapes").permutation(self._training)[:n_cells])
+        fit = DispersionFit(self.module)
         blocks = self._dispersion_blocks(rows, processes.part)
-        optimiser = torch.optim.Rprop(
-            parameters,
-            lr=config.first_step,
-            etas=(config.step_decrease, config.step_increase),
-            step_sizes=(config.smallest_step, config.largest_step),
-        )
         with Progress("dispersions", config.n_steps * len(rows), enabled=progress) as bar:
             for _ in range(config.n_steps):
-                for parameter in parameters:
-                    parameter.grad = torch.zeros_like(parameter)
-                for block in blocks:
-                    self._add_gradients(parameters, block)
-                for parameter in parameters:
-                    gradient = parameter.grad
-                    assert gradient is not None
-                    processes.all_reduce(gradient)
-                    gradient[gradient.abs() < config.least_gradient] = 0.0
-                optimiser.step()
+                fit.step(blocks, processes)
                 bar.advance(len(rows))
-        optimiser.zero_grad()
 
-    def _dispersion_blocks(self, rows: NDArray[np.int64], part: Part) -> list[tuple[Tensor, SparseCounts, Tensor]]:
-        """Read cells in blocks; returns logits at drawn latents, counts and weights of the cells of one process."""
+    def _dispersion_blocks(self, rows: NDArray[np.int64], part: Part) -> list[DispersionBlock]:
+        """Read cells in blocks; returns those of one process at drawn latents."""
         blocks = []
         for at in part.of(-(-len(rows) // _DISPERSION_BLOCK)):
             counts = self._source.rows(rows[at * _DISPERSION_BLOCK : (at + 1) * _DISPERSION_BLOCK])
             noise = self._noise(Draws.of(generator(self._seed, "latents of shapes", at), counts.shape[0]))
             with torch.no_grad():
-                logits = self.module.decoder(self.module.infer(counts, noise)[0])
-            blocks.append((logits, read_counts(counts, logits.device), self._library_size_weights(counts)))
+                latent = self.module.infer(counts, noise)[0]
+                logits = self.module.decoder(latent)
+            cells = read_counts(counts, logits.device)
+            blocks.append(DispersionBlock(latent, logits, cells, self._library_size_weights(counts)))
         return blocks
-
-    def _add_gradients(self, parameters: Sequence[Tensor], block: tuple[Tensor, SparseCounts, Tensor]) -> None:
-        """Add the gradients of a block of cells to those of dispersion parameters."""
-        likelihood, (logits, cells, weights) = self.module.likelihood, block
-        prior = likelihood.penalty() * (len(logits) / self.n_cells)
-        total = likelihood.nll(logits, cells, weights) + prior
-        total.backward(inputs=parameters)  # type: ignore[no-untyped-call]
 
     def _library_size_weights(self, counts: sp.csr_matrix) -> Tensor:
         """Limit the weight of cells of a huge library size, shape ``(B,)``: a single one could spoil the model."""

@@ -24,6 +24,7 @@ _GENE_AXES = {
     "decoder.loadings": 1,
     "decoder.nonlinear_loadings": 1,
 }
+_FITTED_AT_END = {"likelihood.mean_exponent", "decoder.dispersion_loadings"}
 
 
 class Origin(NamedTuple):
@@ -102,6 +103,8 @@ def _inherit_counts(ours: nn.Module, theirs: nn.Module, found: NDArray[np.int64]
     at = torch.from_numpy(found[found >= 0])
     weights, before = dict(ours.named_parameters()), dict(theirs.named_parameters())
     for name, weight in weights.items():
+        if name in _FITTED_AT_END:
+            continue
         axis = _GENE_AXES.get(name, 0 if name.startswith("likelihood.") else None)
         if axis is None:
             weight.copy_(before[name])

@@ -28,8 +28,10 @@ def _state(key: int = 0) -> NDArray[np.uint64]:
     return cell_keys(key, "tests", np.arange(1))
 
 
-def _workspace(n_genes: int) -> Workspace:
-    return Workspace(*np.empty((7, n_genes)))
+def _workspace(genes: Genes) -> Workspace:
+    work = Workspace(*np.empty((8, genes.inverse_dispersion.size)))
+    work.inverse_dispersion[:] = genes.inverse_dispersion
+    return work
 
 
 def _placed(means: Floats, outlier_component: OutlierComponent) -> NDArray[np.int64]:
@@ -38,7 +40,7 @@ def _placed(means: Floats, outlier_component: OutlierComponent) -> NDArray[np.in
     state, fractions = _state(), (means / part / (means / part).sum()).astype(np.float32)
     counts, genes = np.zeros((N_DRAWS, 4), dtype=np.int64), Genes(SIZES, *outlier_component, part)
     for row in counts:
-        assert _kernels._place(row, fractions, (means / part).sum(), genes, _workspace(4), state) == row.sum()
+        assert _kernels._place(row, fractions, (means / part).sum(), genes, _workspace(genes), state) == row.sum()
     return counts
 
 
@@ -83,7 +85,7 @@ def test_rare_genes_are_found_as_often_as_told() -> None:
     genes = Genes(np.full(1000, 3.0), np.full(1000, 0.1), np.full(1000, 2.0), np.ones(1000))
     for _ in range(n):
         row = np.zeros(1000, np.int64)
-        _kernels._place(row, fractions, 5.0, genes, _workspace(1000), state)
+        _kernels._place(row, fractions, 5.0, genes, _workspace(genes), state)
         found += int(np.count_nonzero(row))
     expected = -np.expm1(-3.0 * np.log1p(0.005 / 3.0) - 0.1 * 0.005) * 1000 * n
     assert found == pytest.approx(expected, abs=4 * np.sqrt(expected))
@@ -98,7 +100,8 @@ def test_poisson_numbers_follow_their_distribution(mean: float) -> None:
 
 def test_several_genes_at_once_are_drawn_as_each_alone() -> None:
     means = np.repeat([1e-4, 0.3, 2.0, 9.0, 60.0], 8)
-    genes, work, state = Genes(np.full(40, 1e12), np.zeros(40), np.ones(40), np.ones(40)), _workspace(40), _state()
+    genes, state = Genes(np.full(40, 1e12), np.zeros(40), np.ones(40), np.ones(40)), _state()
+    work = _workspace(genes)
     drawn = np.zeros((3000, 40), np.int64)
     for row in drawn:
         _kernels._place(row, (means / means.sum()).astype(np.float32), means.sum(), genes, work, state)
@@ -133,7 +136,7 @@ def test_counts_are_removed_without_replacement() -> None:
 
 
 def test_counts_added_to_poisson_genes_follow_their_means() -> None:
-    state, fractions, work = _state(), np.array([0.2, 0.0, 0.05, 0.75, 0.0]), _workspace(5)
+    state, fractions, work = _state(), np.array([0.2, 0.0, 0.05, 0.75, 0.0]), Workspace(*np.empty((8, 5)))
     work.single[:], work.growth[:] = fractions, 0.0
     gained = np.zeros((N_DRAWS, 5), np.int64)
     for row in gained:
@@ -190,6 +193,24 @@ def test_a_cell_is_the_same_alone_and_among_others() -> None:
     )
     assert (together[some] != alone).nnz == 0
     assert together.has_canonical_format
+
+
+def test_dispersions_vary_by_mean_and_cell() -> None:
+    n, exponent, log_r = 4000, 0.6, np.log(2.0)
+    means = np.array([0.2, 1.0, 4.0, 4000.0])
+    shift = np.where(np.arange(2 * n) < n, -1.0, 1.0).astype(np.float32)
+    counts = draw_counts(
+        np.tile((means / means.sum()).astype(np.float32), (2 * n, 1)),
+        np.full(2 * n, round(means.sum())),
+        inverse_dispersion=np.array([2.0, 2.0, 2.0, 1e12]),
+        outlier_component=None,
+        keys=cell_keys(0, "counts", np.arange(2 * n)),
+        state=(exponent, shift),
+    ).toarray()
+    for gene, mean in enumerate(means[:3]):
+        for rows, u in ((slice(0, n), -1.0), (slice(n, 2 * n), 1.0)):
+            r = np.exp(log_r + exponent * np.log(mean) + u)
+            assert _p_value(counts[rows, gene], stats.nbinom(r, r / (r + mean)).cdf) > 0.005
 
 
 def test_plain_counts_and_outliers_together_fill_the_library() -> None:

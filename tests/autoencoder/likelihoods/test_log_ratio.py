@@ -48,7 +48,8 @@ def test_gamma_ratios_hold_in_single_precision(size: float) -> None:
 def test_the_plain_ratio_is_that_of_scipy(cells: SparseCounts) -> None:
     log_inverse_dispersion = _parameters(0, 0.0)
     size = log_inverse_dispersion.detach().exp().numpy()[cells.genes.numpy()]
-    found = plain_log_ratio(torch.from_numpy(MEANS).log(), log_inverse_dispersion, cells).detach().numpy()
+    log_r = log_inverse_dispersion[cells.genes]
+    found = plain_log_ratio(torch.from_numpy(MEANS).log(), log_r, cells).detach().numpy()
     np.testing.assert_allclose(found, _ratio(cells.counts.numpy(), MEANS, size), rtol=1e-7, atol=1e-7)
 
 
@@ -60,18 +61,19 @@ def test_the_ratio_with_outliers_is_a_mixture(cells: SparseCounts) -> None:
     none = size * np.log1p(MEANS / size) + rate * MEANS
     k = total**2 / excess
     with_outliers = np.log(-np.expm1(-rate * MEANS)) + nbinom.logpmf(counts - 1, k, k / (k + total)) + none
-    found = outlier_log_ratio(torch.from_numpy(MEANS).log(), *parameters, cells).detach().numpy()
+    log_r = parameters[0][cells.genes]
+    found = outlier_log_ratio(torch.from_numpy(MEANS).log(), log_r, *parameters[1:], cells).detach().numpy()
     np.testing.assert_allclose(found, np.logaddexp(_ratio(counts, MEANS, size), with_outliers), rtol=1e-7, atol=1e-7)
 
 
 def test_gradients_are_those_of_finite_differences(cells: SparseCounts) -> None:
     log_mean = torch.from_numpy(MEANS).log().requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda mean, size: plain_log_ratio(mean, size, cells), (log_mean, _parameters(0, 0.0))
+        lambda mean, size: plain_log_ratio(mean, size[cells.genes], cells), (log_mean, _parameters(0, 0.0))
     )
     parameters = (_parameters(0, 0.0), _parameters(1, -2.0), _parameters(2, 1.5))
     assert torch.autograd.gradcheck(
-        lambda mean, r, rho, s: outlier_log_ratio(mean, r, rho, s, cells), (log_mean, *parameters)
+        lambda mean, r, rho, s: outlier_log_ratio(mean, r[cells.genes], rho, s, cells), (log_mean, *parameters)
     )
 
 
@@ -80,6 +82,8 @@ def test_a_vanishing_mean_has_finite_ratios_and_gradients(cells: SparseCounts) -
     size, rate, outlier_size = (
         _parameters(seed, middle).detach().float().requires_grad_() for seed, middle in enumerate((0.0, -6.5, 2.5))
     )
-    log_ratio = outlier_log_ratio(log_mean, size, rate, outlier_size, cells._replace(counts=cells.counts.float()))
+    log_ratio = outlier_log_ratio(
+        log_mean, size[cells.genes], rate, outlier_size, cells._replace(counts=cells.counts.float())
+    )
     gradients = torch.autograd.grad(log_ratio.sum(), (log_mean, size, rate, outlier_size))
     assert all(bool(torch.isfinite(one).all()) for one in (log_ratio, *gradients))

@@ -1,6 +1,7 @@
 """Compiled loops over cells and genes that draw counts.
 
-All loops but the random stream are in this file: compiled code is cached by file, so a change compiles all anew.
+All loops but the random stream and elementary functions are in this file: compiled code is cached by file, so a change
+compiles all anew.
 """
 # ruff: noqa: PLR0917 - compiled functions take their arguments by position
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from scdiffuse._core.compiled import compiled
 from scdiffuse._core.random import GOLDEN
 from scdiffuse.autoencoder.cpu._stream import State, mixed
+from scdiffuse.autoencoder.cpu._vectors import exp_into, log_into
 
 __all__ = ["Cells", "Drawn", "Genes", "Workspace", "draw_cells"]
 
@@ -30,6 +32,8 @@ _LOG2_E, _LN_2 = 1.0 / math.log(2.0), math.log(2.0)
 _2, _6, _24, _120, _720, _5040, _40320 = (1.0 / math.factorial(n) for n in range(2, 9))
 _ROUND = 1.5 * 2.0**52  # numbers beside it are whole
 _12 = np.uint64(12)
+_LEAST_MEAN = np.float32(1e-30)
+_LOWEST_LOG, _HIGHEST_LOG = np.float32(-12.0), np.float32(40.0)  # as in the likelihood
 
 
 class Cells(NamedTuple):
@@ -41,6 +45,8 @@ class Cells(NamedTuple):
     """Counts of each cell, shape ``(B,)``."""
     keys: State
     """Key of the random stream of each cell, shape ``(B,)``."""
+    shift: NDArray[np.float32]
+    """What is added to the logs of inverse dispersions in each cell, shape ``(B,)``."""
 
 
 class Genes(NamedTuple):
@@ -70,6 +76,8 @@ class Drawn(NamedTuple):
 class Workspace(NamedTuple):
     """Buffers for the genes of a cell while it is drawn, each of shape ``(G,)``."""
 
+    inverse_dispersion: Floats
+    """Inverse dispersion in this cell."""
     mean: Floats
     """Expected counts without outliers."""
     single: Floats
@@ -87,25 +95,40 @@ class Workspace(NamedTuple):
 
 
 @compiled
-def draw_cells(cells: Cells, genes: Genes, drawn: Drawn) -> None:
+def draw_cells(
+    cells: Cells,
+    genes: Genes,
+    mean_exponent: float,
+    varies: bool,  # noqa: FBT001
+    drawn: Drawn,
+) -> None:
     """Draw the counts of cells, one cell after the other.
 
     Parameters
     ----------
     cells, genes
         What to draw.
+    mean_exponent
+        Exponent of the mean in inverse dispersions.
+    varies
+        Whether dispersions vary between cells, by the mean and by the shift of a cell.
     drawn
         Output buffers, filled.
     """
     n_cells, n_genes = cells.fractions.shape
     dense = np.zeros(n_genes, np.int64)
-    each = np.empty((7, n_genes))
-    work = Workspace(each[0], each[1], each[2], each[3], each[4], each[5], each[6])
+    each, single = np.empty((8, n_genes)), np.empty((2, n_genes), np.float32)
+    work = Workspace(each[0], each[1], each[2], each[3], each[4], each[5], each[6], each[7])
+    work.inverse_dispersion[:] = genes.inverse_dispersion
+    log_r = np.log(genes.inverse_dispersion).astype(np.float32)
     state = np.zeros(1, np.uint64)
     end = 0
     for cell in range(n_cells):
         fractions, target = cells.fractions[cell], cells.library_size[cell]
         state[0] = cells.keys[cell]
+        if varies:
+            _disperse(fractions, float(target), genes, log_r, np.float32(mean_exponent), cells.shift[cell], single)
+            work.inverse_dispersion[:] = single[1]
         excess = _place(dense, fractions, float(target), genes, work, state) - target
         if excess > 0:
             _remove(dense, excess, work.level, state)
@@ -116,6 +139,28 @@ def draw_cells(cells: Cells, genes: Genes, drawn: Drawn) -> None:
             end += dense[gene] > 0  # zeros are overwritten, which is quicker than a branch
         dense[:] = 0
         drawn.starts[cell + 1] = end
+
+
+@compiled
+def _disperse(
+    fractions: NDArray[np.float32],
+    total: float,
+    genes: Genes,
+    log_r: NDArray[np.float32],
+    mean_exponent: np.float32,
+    shift: np.float32,
+    found: NDArray[np.float32],
+) -> None:
+    """Fill in the inverse dispersion of each gene in a cell, in the second row; the first is for the logs of means."""
+    for gene in range(fractions.size):
+        mean = np.float32(total * fractions[gene] * genes.plain_fraction[gene])
+        found[1, gene] = _LEAST_MEAN if mean < _LEAST_MEAN else mean
+    log_into(found[1], found[0])
+    for gene in range(fractions.size):
+        raised = log_r[gene] + mean_exponent * found[0, gene] + shift
+        raised = _HIGHEST_LOG if raised > _HIGHEST_LOG else raised
+        found[0, gene] = _LOWEST_LOG if raised < _LOWEST_LOG else raised
+    exp_into(found[0], found[1])
 
 
 @compiled
@@ -169,8 +214,8 @@ def _draw_singles(
     Larger clusters hold the rest of the mean, two counts or more each, so that half of that rest bounds their rate.
     Without branches, the CPU draws several genes at once.
     """
-    first, r, rate, plain_fraction = state[0], genes.inverse_dispersion, genes.outlier_rate, genes.plain_fraction
-    means, singles, growths, bounds, levels, powers, factors = work
+    first, rate, plain_fraction = state[0], genes.outlier_rate, genes.plain_fraction
+    r, means, singles, growths, bounds, levels, powers, factors = work
     words = powers.view(np.int64)
     for gene in range(fractions.size):
         mean = total * fractions[gene] * plain_fraction[gene]
@@ -211,7 +256,7 @@ def _count_up(level: float, mean: float) -> int:
 @compiled
 def _draw_points(n_points: int, count: int, gene: int, genes: Genes, work: Workspace, state: State) -> int:
     """Turn points of the bounding process into larger clusters, an outlier, or nothing, by the ratio of the rates."""
-    mean, r, is_outlier = work.mean[gene], genes.inverse_dispersion[gene], False
+    mean, r, is_outlier = work.mean[gene], work.inverse_dispersion[gene], False
     expected_outliers, log_ratio = genes.outlier_rate[gene] * mean, math.log1p(mean / r)
     for _ in range(n_points):
         level = _uniform(state) * work.bound[gene]
@@ -228,7 +273,7 @@ def _draw_often(gene: int, genes: Genes, work: Workspace, state: State) -> int:
     mean = work.mean[gene]
     if _uniform(state) < -math.expm1(-genes.outlier_rate[gene] * mean):
         return _draw_outlier(gene, genes, work, state)
-    return _negative_binomial(mean, genes.inverse_dispersion[gene], state)
+    return _negative_binomial(mean, work.inverse_dispersion[gene], state)
 
 
 @compiled

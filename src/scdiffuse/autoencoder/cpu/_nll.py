@@ -11,7 +11,7 @@ from torch import Tensor
 
 from scdiffuse._core.threads import run_by_rows
 from scdiffuse.autoencoder._counts import SparseCounts
-from scdiffuse.autoencoder.cpu._nll_types import CountRows, GeneDispersions, GeneSums
+from scdiffuse.autoencoder.cpu._nll_types import CellSums, CountRows, GeneDispersions, GeneSums
 
 __all__ = ["compiled_nll", "is_compiled_for"]
 
@@ -30,6 +30,7 @@ def compiled_nll(
     *,
     log_inverse_dispersion: Tensor,
     outlier_component: tuple[Tensor, Tensor] | tuple[None, None] = (None, None),
+    state: tuple[Tensor, Tensor] | tuple[None, None] = (None, None),
 ) -> Tensor:
     """Compute the negative log-likelihood of counts under a negative binomial, with an outlier component or without.
 
@@ -48,12 +49,15 @@ def compiled_nll(
         Log of the inverse dispersion of each gene, shape ``(G,)``.
     outlier_component
         Logs of rate and size of the outliers of each gene, each of shape ``(G,)``; `None` turns the component off.
+    state
+        Exponent of the mean in inverse dispersions, shape ``(1,)``, and the shift of their logs in each cell, shape
+        ``(B,)``; with `None`, dispersions are the same in all cells.
 
     Returns
     -------
     The sum over the cells of the negative log-likelihood in nats times the weight, shape ``()``, differentiable once.
     """
-    nll: Tensor = _CompiledNll.apply(logits, log_inverse_dispersion, *outlier_component, cells, weights)  # type: ignore[no-untyped-call]
+    nll: Tensor = _CompiledNll.apply(logits, log_inverse_dispersion, *outlier_component, *state, cells, weights)  # type: ignore[no-untyped-call]
     return nll
 
 
@@ -61,12 +65,14 @@ class _CompiledNll(torch.autograd.Function):
     """Value and gradients come from one pass over the logits."""
 
     @staticmethod
-    def forward(  # noqa: PLR0917 - autograd passes by position
+    def forward(  # noqa: PLR0913, PLR0917 - autograd passes by position
         ctx: Any,  # noqa: ANN401
         logits: Tensor,
         log_inverse_dispersion: Tensor,
         log_outlier_rate: Tensor | None,
         log_outlier_size: Tensor | None,
+        mean_exponent: Tensor | None,
+        shift: Tensor | None,
         cells: SparseCounts,
         weights: Tensor,
     ) -> Tensor:
@@ -75,15 +81,19 @@ class _CompiledNll(torch.autograd.Function):
 
         values = logits.detach().contiguous().numpy()
         top = torch.from_numpy(values.max(axis=1))  # by numpy, whose threads do not spin in the way of those below
-        row_tensors = (cells.starts, cells.genes, cells.counts, cells.totals[:, 0], weights, top)
+        shifts = weights if shift is None else shift.detach()  # not read where dispersions do not vary
+        row_tensors = (cells.starts, cells.genes, cells.counts, cells.totals[:, 0], weights, top, shifts)
         rows = CountRows(*(tensor.numpy() for tensor in row_tensors))
-        dispersions = _gene_dispersions(log_inverse_dispersion, log_outlier_rate, log_outlier_size)
+        dispersions = _gene_dispersions(log_inverse_dispersion, (log_outlier_rate, log_outlier_size), mean_exponent)
         with_outliers = log_outlier_rate is not None
+        cell_sums = CellSums(*np.zeros((len(CellSums._fields), len(values)), np.float32))
         gradient = np.empty((len(values) if ctx.needs_input_grad[0] else 0, values.shape[1]), np.float32)
 
         def score(part: tuple[int, int]) -> tuple[float, NDArray[np.float32]]:
             sums = np.zeros((len(GeneSums._fields), values.shape[1]), np.float32)
-            return nll_rows(values, rows, dispersions, with_outliers, gradient, GeneSums(*sums), part), sums
+            found = GeneSums(*sums)
+            nll = nll_rows(values, rows, dispersions, with_outliers, gradient, found, cell_sums, part)
+            return nll, sums
 
         parts = run_by_rows(score, len(values), at_most=values.size // _VALUES_A_THREAD)
         sums = GeneSums(*np.sum([found for _, found in parts], axis=0))
@@ -91,7 +101,9 @@ class _CompiledNll(torch.autograd.Function):
         by_both = rate * dispersions.plain_fraction * sums.by_plain_fraction  # more outliers leave fewer plain counts
         by_rate = sums.by_rate + rate * sums.by_zero_rate - (1 + size) * by_both
         by_size = sums.by_outlier_size - size * by_both
-        ctx.gradients = [torch.from_numpy(one) for one in (gradient, sums.by_inverse_dispersion, by_rate, by_size)]
+        by_exponent = cell_sums.by_exponent.sum(keepdims=True)
+        found = (gradient, sums.by_inverse_dispersion, by_rate, by_size, by_exponent, cell_sums.by_shift)
+        ctx.gradients = [torch.from_numpy(one) for one in found]
         return torch.tensor(sum(total for total, _ in parts), dtype=torch.float32)
 
     @staticmethod
@@ -106,14 +118,24 @@ class _CompiledNll(torch.autograd.Function):
 
 
 def _gene_dispersions(
-    log_inverse_dispersion: Tensor, log_outlier_rate: Tensor | None, log_outlier_size: Tensor | None
+    log_inverse_dispersion: Tensor, outlier_component: tuple[Tensor | None, Tensor | None], exponent: Tensor | None
 ) -> GeneDispersions:
     log_r = log_inverse_dispersion.detach().numpy()
     log_rate = rate = size = np.zeros_like(log_r)
+    log_outlier_rate, log_outlier_size = outlier_component
     if log_outlier_rate is not None and log_outlier_size is not None:
         log_rate, size = log_outlier_rate.detach().numpy(), np.exp(log_outlier_size.detach().numpy())
         rate = np.exp(log_rate)
     log_plain_fraction = -np.log1p(rate * (1 + size))
     return GeneDispersions(
-        log_r, np.exp(log_r), np.exp(-log_r), log_rate, rate, size, log_plain_fraction, np.exp(log_plain_fraction)
+        log_r,
+        np.exp(log_r),
+        np.exp(-log_r),
+        log_rate,
+        rate,
+        size,
+        log_plain_fraction,
+        np.exp(log_plain_fraction),
+        np.float32(0.0 if exponent is None else exponent.item()),
+        exponent is not None,
     )

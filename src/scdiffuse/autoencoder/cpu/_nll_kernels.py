@@ -13,8 +13,10 @@ import numpy as np
 
 from scdiffuse._core.compiled import compiled, compiled_sums
 from scdiffuse.autoencoder.cpu._nll_types import (
+    CellSums,
     CountBlock,
     CountRows,
+    Dispersions,
     Floats,
     GeneDispersions,
     GeneSums,
@@ -40,6 +42,7 @@ _0, _1, _2 = (np.float32(n) for n in range(3))
 _HALF, _SIXTH = np.float32(1 / 2), np.float32(1 / 6)
 _LEAST_EXCESS, _LEAST, _FEW = np.float32(1e-6), np.float32(1e-30), np.float32(1e-3)  # as in `likelihoods._log_ratio`
 _UNLIKELY = np.float32(1e-20)
+_LOWEST_LOG, _HIGHEST_LOG = np.float32(-12.0), np.float32(40.0)  # as in `likelihoods._dense`
 _LOG_FACTORIALS = np.array([math.lgamma(n + 1.0) for n in range(1024)], np.float32)
 
 
@@ -51,6 +54,7 @@ def nll_rows(
     with_outliers: bool,  # noqa: FBT001
     gradient: Floats,
     sums: GeneSums,
+    cell_sums: CellSums,
     rows: tuple[int, int],
 ) -> float:
     """Sum the weighted negative log-likelihood of some of the cells, and compute its gradients.
@@ -67,6 +71,8 @@ def nll_rows(
         Filled with the gradient of the logits, shape ``(B, G)``; has no rows where that gradient is not needed.
     sums
         Gradients of the dispersion parameters are added to these sums.
+    cell_sums
+        Filled with the gradients that each cell has, where dispersions vary.
     rows
         First cell, and the one after the last.
 
@@ -76,23 +82,37 @@ def nll_rows(
     """
     expected, spare = np.empty(logits.shape[1], np.float32), np.empty(logits.shape[1], np.float32)
     buffer = np.empty((17, _NONZEROS), np.float32)
+    varies = dispersions.varies
+    row_buffer = np.empty((5, logits.shape[1] if varies else 0), np.float32)
+    own = Dispersions(row_buffer[0], row_buffer[1], row_buffer[2], row_buffer[3], row_buffer[4])
+    by_gene = sums.by_inverse_dispersion
+    if not varies:
+        log_r, r = dispersions.log_inverse_dispersion, dispersions.inverse_dispersion
+        own = Dispersions(log_r, r, dispersions.dispersion, log_r, by_gene)
     nll = 0.0
     for row in range(rows[0], rows[1]):
         row_gradient = gradient[row] if gradient.shape[0] > 0 else spare
         scale = np.float32(cells.totals[row] / _exponentials(logits[row], cells.top[row], expected))
         log_scale = np.log(scale) - cells.top[row]
-        cost = _zeros(expected, scale, cells.weight[row], dispersions, row_gradient, sums)
+        if varies:
+            _disperse(logits[row], log_scale, cells.shift[row], dispersions, own)
+        cost = _zeros(expected, scale, cells.weight[row], dispersions, own, row_gradient, sums)
         for first in range(cells.starts[row], cells.starts[row + 1], _NONZEROS):
             counts = slice(first, min(first + _NONZEROS, cells.starts[row + 1]))
             block, plain, gradients, outlier, outlier_gradients = _views(buffer, counts.stop - first)
-            _gather(logits[row], log_scale, cells.genes[counts], cells.counts[counts], dispersions, block)
+            _gather(logits[row], log_scale, cells.genes[counts], cells.counts[counts], dispersions, own, block)
             log_ratio = _plain(block, plain, gradients)
             if with_outliers:
                 _with_outliers(block, outlier, outlier_gradients)
                 log_ratio = _mixture(plain, outlier, gradients, outlier_gradients)
             cost -= log_ratio
-            _scatter(cells.genes[counts], gradients, cells.weight[row], row_gradient, sums)
+            _scatter(cells.genes[counts], gradients, cells.weight[row], own, row_gradient, sums)
         nll += cells.weight[row] * cost
+        if varies:
+            add_into(own.slope, by_gene)
+            take_from(own.slope, -dispersions.mean_exponent, row_gradient)
+            cell_sums.by_shift[row] = sum_of(own.slope)
+            cell_sums.by_exponent[row] = dot(own.slope, own.log_mean)
         add_into(row_gradient, sums.by_plain_fraction)
         if gradient.shape[0] > 0:
             take_from(expected, np.float32(sum_of(row_gradient) / cells.totals[row]), row_gradient)
@@ -123,8 +143,36 @@ def _exponentials(logits: Floats, top: float, exponentials: Floats) -> float:
 
 
 @compiled_sums
+def _disperse(
+    logits: Floats,
+    log_scale: float,
+    shift: np.float32,
+    dispersions: GeneDispersions,
+    own: Dispersions,
+) -> None:
+    """Compute the inverse dispersions of the genes in one cell, and set their gradient to 0."""
+    log_r, log_mean = own.log_inverse_dispersion, own.log_mean
+    for gene in range(logits.size):
+        log_mean[gene] = logits[gene] + log_scale + dispersions.log_plain_fraction[gene]
+    for gene in range(logits.size):
+        raised = dispersions.log_inverse_dispersion[gene] + dispersions.mean_exponent * log_mean[gene] + shift
+        raised = _HIGHEST_LOG if raised > _HIGHEST_LOG else raised
+        log_r[gene] = _LOWEST_LOG if raised < _LOWEST_LOG else raised
+    exp_into(log_r, own.inverse_dispersion)
+    for gene in range(logits.size):
+        own.dispersion[gene] = _1 / own.inverse_dispersion[gene]
+    own.slope[:] = _0
+
+
+@compiled_sums
 def _zeros(
-    expected: Floats, scale: np.float32, weight: float, dispersions: GeneDispersions, gradient: Floats, sums: GeneSums
+    expected: Floats,
+    scale: np.float32,
+    weight: float,
+    dispersions: GeneDispersions,
+    own: Dispersions,
+    gradient: Floats,
+    sums: GeneSums,
 ) -> float:
     """Sum the negative log-likelihood of a cell without counts, and fill in its gradient by the logs of means.
 
@@ -136,8 +184,8 @@ def _zeros(
         genes = slice(first, min(first + _GENES, expected.size))
         n = genes.stop - first
         mean_all, slope = expected[genes], gradient[genes]
-        by_inverse_dispersion, by_rate = sums.by_inverse_dispersion[genes], sums.by_zero_rate[genes]
-        r, dispersion = dispersions.inverse_dispersion[genes], dispersions.dispersion[genes]
+        by_inverse_dispersion, by_rate = own.slope[genes], sums.by_zero_rate[genes]
+        r, dispersion = own.inverse_dispersion[genes], own.dispersion[genes]
         rate, plain_fraction = dispersions.outlier_rate[genes], dispersions.plain_fraction[genes]
         mean, ratio, log_ratio = buffer[0, :n], buffer[1, :n], buffer[2, :n]
         for at in range(n):
@@ -160,19 +208,27 @@ def _zeros(
 
 
 @compiled
-def _scatter(genes: Ints, gradients: Gradients, weight: float, gradient: Floats, sums: GeneSums) -> None:
+def _scatter(
+    genes: Ints, gradients: Gradients, weight: float, own: Dispersions, gradient: Floats, sums: GeneSums
+) -> None:
     """Subtract the gradients of log-likelihood ratios from those of their genes."""
     for at in range(genes.size):
         gene = genes[at]
         gradient[gene] -= weight * gradients.by_mean[at]
-        sums.by_inverse_dispersion[gene] -= weight * gradients.by_inverse_dispersion[at]
+        own.slope[gene] -= weight * gradients.by_inverse_dispersion[at]
         sums.by_rate[gene] -= weight * gradients.by_rate[at]
         sums.by_outlier_size[gene] -= weight * gradients.by_outlier_size[at]
 
 
 @compiled_sums
 def _gather(
-    logits: Floats, log_scale: float, genes: Ints, counts: Floats, dispersions: GeneDispersions, block: CountBlock
+    logits: Floats,
+    log_scale: float,
+    genes: Ints,
+    counts: Floats,
+    dispersions: GeneDispersions,
+    own: Dispersions,
+    block: CountBlock,
 ) -> None:
     """Gather counts of a cell and the parameters of their genes."""
     for at in range(counts.size):
@@ -182,8 +238,8 @@ def _gather(
             block.log_factorial[at], block.log_before[at] = _LOG_FACTORIALS[int(x)], _LOG_FACTORIALS[int(x) - 1]
         else:
             block.log_factorial[at], block.log_before[at] = math.lgamma(x + 1.0), math.lgamma(x)
-        block.log_inverse_dispersion[at] = dispersions.log_inverse_dispersion[gene]
-        block.inverse_dispersion[at] = dispersions.inverse_dispersion[gene]
+        block.log_inverse_dispersion[at] = own.log_inverse_dispersion[gene]
+        block.inverse_dispersion[at] = own.inverse_dispersion[gene]
         block.counts_per_outlier[at] = _1 + dispersions.outlier_size[gene]
         block.log_mean[at] = logits[gene] + log_scale + dispersions.log_plain_fraction[gene]
         block.expected_outliers[at] = dispersions.log_outlier_rate[gene]

@@ -7,7 +7,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CountBlock", "CountRows", "Floats", "GeneDispersions", "GeneSums", "Gradients", "Ints"]
+__all__ = [
+    "CellSums",
+    "CountBlock",
+    "CountRows",
+    "Dispersions",
+    "Floats",
+    "GeneDispersions",
+    "GeneSums",
+    "Gradients",
+    "Ints",
+]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -28,10 +38,12 @@ class CountRows(NamedTuple):
     """Weight of each cell, shape ``(B,)``."""
     top: Floats
     """The largest logit of each cell, shape ``(B,)``."""
+    shift: Floats
+    """What is added to the logs of inverse dispersions in each cell, shape ``(B,)``."""
 
 
 class GeneDispersions(NamedTuple):
-    """Dispersion parameters of the genes, each of shape ``(G,)``."""
+    """Dispersion parameters of the genes, each of shape ``(G,)`` unless it is one for all."""
 
     log_inverse_dispersion: Floats
     """Log of the inverse dispersion."""
@@ -49,6 +61,34 @@ class GeneDispersions(NamedTuple):
     """Log of the fraction of a gene's expected counts that are not outliers."""
     plain_fraction: Floats
     """That fraction; 1 without the outlier component."""
+    mean_exponent: np.float32
+    """Exponent of the mean in inverse dispersions, one for all genes."""
+    varies: bool
+    """Whether dispersions vary between cells, by the mean and by the shift of a cell."""
+
+
+class Dispersions(NamedTuple):
+    """Dispersions in one cell, each of shape ``(G,)``."""
+
+    log_inverse_dispersion: Floats
+    """Log of the inverse dispersion."""
+    inverse_dispersion: Floats
+    """Inverse dispersion."""
+    dispersion: Floats
+    """One over the inverse dispersion."""
+    log_mean: Floats
+    """Log of the mean without outliers; filled only where dispersions depend on it."""
+    slope: Floats
+    """Gradient by the log of the inverse dispersion; filled only where dispersions depend on the cell."""
+
+
+class CellSums(NamedTuple):
+    """Gradients of the negative log-likelihood, summed over genes, each of shape ``(B,)``."""
+
+    by_shift: Floats
+    """By the shift of the logs of inverse dispersions."""
+    by_exponent: Floats
+    """By the exponent of the mean in inverse dispersions."""
 
 
 class GeneSums(NamedTuple):

@@ -19,7 +19,8 @@ __all__ = ["CountLikelihood"]
 class CountLikelihood(nn.Module, ABC):
     """A distribution of the counts of a cell, given the expression fraction of each gene and the library size.
 
-    A new likelihood defines `nll_per_cell` and `sample`. Its parameters have one value for each gene, shape ``(G,)``.
+    A new likelihood defines `nll_per_cell` and `sample`. Its parameters have one value for each gene, shape ``(G,)``,
+    or one for all genes, shape ``(1,)``.
 
     Parameters
     ----------
@@ -28,6 +29,9 @@ class CountLikelihood(nn.Module, ABC):
     config
         Starts and priors of dispersion parameters; the defaults unless given.
     """
+
+    takes_shift = False
+    """Whether `nll` and `sample` take ``shift``, by which the dispersions of a cell differ from those of others."""
 
     def __init__(self, n_genes: int, config: DispersionConfig | None = None) -> None:
         super().__init__()
@@ -42,6 +46,13 @@ class CountLikelihood(nn.Module, ABC):
         counts_per_detection
             Counts of a typical gene in the cells that it is detected in: little more than 1 for UMIs, dozens for reads.
         """
+
+    def precisions(self) -> dict[str, float]:
+        """Return the precision of the Gaussian prior on each parameter of a gene in the final fit, by its name.
+
+        The prior is centred on what all genes together are explained best by.
+        """
+        return {name: self.config.precision for name, one in self.named_parameters() if one.shape == (self.n_genes,)}
 
     @abstractmethod
     def nll_per_cell(self, logits: Tensor, cells: SparseCounts, *, outliers: bool = True) -> Tensor:

@@ -38,14 +38,26 @@ class DispersionConfig:
     """Start on read counts, and mean of the prior; the size of outliers starts at the counts per detection."""
     read_counts_per_detection: float = 4.0
     """Median counts per detection of a gene from which on counts are taken for reads instead of UMIs."""
-    outlier_precision: float = 2.0
+    shared_prior: bool = True
+    """Off-switch: in the final fit, the prior of each gene is centred on what explains all genes together best."""
+    precision: float = 1.0
+    """Precision of that prior for the log inverse dispersion of each gene."""
+    outlier_precision: float = 1.0
     """Precision of the Gaussian priors on log rate and log size of the outliers of each gene."""
+    mean_dependence: bool = True
+    """Off-switch: the inverse dispersions of all genes have a power of the mean as a factor, fitted at the end."""
+    state_dependence: bool = True
+    """Off-switch: inverse dispersions depend on the latent of a cell, by a factor that all genes share."""
+    state_precision: float = 100.0
+    """Precision of the Gaussian prior on the effect of each latent on the log of that factor."""
     n_cells: int = 2_048
     """Training cells that the final fit of dispersions looks at, at most."""
     n_logits: int = 1 << 25
     """Logits (cells times genes) that the final fit keeps in memory, at most; many genes mean fewer cells."""
-    n_steps: int = 32
+    n_steps: int = 48
     """Steps of the final fit, each over all of its cells."""
+    n_shared_steps: int = 16
+    """Steps at the beginning of the final fit in which only what all genes share is fitted."""
     first_step: float = 0.3
     """First step of the final fit on the log scale."""
     step_decrease: float = 0.5
@@ -56,22 +68,23 @@ class DispersionConfig:
     """Smallest step of the final fit."""
     largest_step: float = 1.0
     """Largest step of the final fit."""
-    least_gradient: float = 0.5
-    """Gradient in nats below which a parameter does not move, as rounding alone could make it."""
+    first_state_step: float = 0.02
+    """First step of the final fit for the effects of latents, which move together."""
 
     def __post_init__(self) -> None:
-        for name in ("n_cells", "n_logits", "n_steps"):
+        for name in ("n_cells", "n_logits", "n_steps", "n_shared_steps"):
             if getattr(self, name) < 1:
                 msg = f"`{name}` of the dispersions must be at least 1, got {getattr(self, name)}."
                 raise SettingError(msg)
-        for name in ("outlier_precision", "least_gradient"):
+        for name in ("precision", "outlier_precision", "state_precision"):
             if not getattr(self, name) >= 0:
                 msg = f"`{name}` must not be negative, got {getattr(self, name)}."
                 raise SettingError(msg)
-        if not 0 < self.smallest_step <= self.first_step <= self.largest_step:
-            steps = (self.smallest_step, self.first_step, self.largest_step)
-            msg = f"`smallest_step`, `first_step` and `largest_step` must be positive and rise, got {steps}."
-            raise SettingError(msg)
+        for name in ("first_step", "first_state_step"):
+            if not 0 < self.smallest_step <= getattr(self, name) <= self.largest_step:
+                steps = (self.smallest_step, getattr(self, name), self.largest_step)
+                msg = f"`smallest_step`, `{name}` and `largest_step` must be positive and rise, got {steps}."
+                raise SettingError(msg)
         if not 0 < self.step_decrease < 1 < self.step_increase:
             factors = (self.step_decrease, self.step_increase)
             msg = f"`step_decrease` must lie between 0 and 1 and `step_increase` above 1, got {factors}."

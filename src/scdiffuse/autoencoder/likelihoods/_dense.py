@@ -9,7 +9,9 @@ from torch import Tensor
 
 from scdiffuse.autoencoder._counts import SparseCounts
 
-__all__ = ["dense_terms"]
+__all__ = ["dense_terms", "varying_dense_terms"]
+
+_LOWEST_LOG, _HIGHEST_LOG = -12.0, 40.0  # of inverse dispersions that vary; beyond, counts are constant or Poisson
 
 
 class _DenseTerms(torch.autograd.Function):
@@ -84,3 +86,39 @@ def dense_terms(  # noqa: PLR0917 - passed on by position
     """
     zero_cost, log_mean = _DenseTerms.apply(logits, log_inverse_dispersion, outlier_rate, log_plain_fraction, cells)  # type: ignore[no-untyped-call]
     return zero_cost, log_mean
+
+
+def varying_dense_terms(  # noqa: PLR0917 - passed on by position
+    logits: Tensor,
+    log_inverse_dispersion: Tensor,
+    outlier_rate: Tensor,
+    log_plain_fraction: Tensor,
+    cells: SparseCounts,
+    mean_exponent: Tensor,
+    shift: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Compute what `dense_terms` computes where dispersions vary between cells.
+
+    The inverse dispersion of a gene in a cell of shift :math:`u` is :math:`r_g \mu_g^b e^u`.
+
+    Parameters
+    ----------
+    logits, log_inverse_dispersion, outlier_rate, log_plain_fraction, cells
+        As in `dense_terms`.
+    mean_exponent
+        The exponent :math:`b`, shape ``(1,)``.
+    shift
+        The shift :math:`u` of each cell, shape ``(B,)``.
+
+    Returns
+    -------
+    The negative log-likelihood of cells without counts, shape ``(B,)``, and at the non-zeros :math:`\log \mu` and the
+    log of the inverse dispersion, each of shape ``(nnz,)``; all differentiable.
+    """
+    log_mean = torch.log_softmax(logits, dim=1) + cells.totals.log() + log_plain_fraction
+    log_r = log_inverse_dispersion + mean_exponent * log_mean + shift[:, None]
+    log_r = log_r.clamp(_LOWEST_LOG, _HIGHEST_LOG)
+    mean, r = log_mean.exp(), log_r.exp()
+    zero_cost = (r * torch.log1p(mean / r)).sum(dim=1) + mean @ outlier_rate
+    at = cells.rows, cells.genes
+    return zero_cost, log_mean[at], log_r[at]

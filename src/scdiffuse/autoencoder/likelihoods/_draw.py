@@ -29,6 +29,7 @@ def draw_counts(
     inverse_dispersion: Floats,
     outlier_component: OutlierComponent | None,
     keys: NDArray[np.uint64],
+    state: tuple[float, NDArray[np.float32]] | None = None,
 ) -> sp.csr_matrix:
     r"""Draw the counts of cells from a negative binomial, then add or remove counts until the library size fits.
 
@@ -48,6 +49,9 @@ def draw_counts(
         Outliers of the genes; `None` for none.
     keys
         Key of the random stream of each cell, shape ``(B,)``.
+    state
+        Exponent of the mean in inverse dispersions, and the shift of their logs in each cell, shape ``(B,)``; without
+        it, dispersions are the same in all cells.
 
     Returns
     -------
@@ -65,7 +69,9 @@ def draw_counts(
     rate, size = outlier_component or none
     n_most = int(np.minimum(library_size, n_genes).sum()) + 1
     drawn = Drawn(np.zeros(n_cells + 1, np.int64), np.empty(n_most, np.int32), np.empty(n_most, np.int32))
-    cells = Cells(np.ascontiguousarray(fractions), np.ascontiguousarray(library_size, dtype=np.int64), keys)
-    draw_cells(cells, Genes(inverse_dispersion, rate, size, 1.0 / (1.0 + rate * (1.0 + size))), drawn)
+    exponent, shift = state or (0.0, np.zeros(n_cells, np.float32))
+    cells = Cells(np.ascontiguousarray(fractions), np.ascontiguousarray(library_size, dtype=np.int64), keys, shift)
+    genes = Genes(inverse_dispersion, rate, size, 1.0 / (1.0 + rate * (1.0 + size)))
+    draw_cells(cells, genes, exponent, state is not None, drawn)
     end = drawn.starts[-1]
     return sp.csr_matrix((drawn.counts[:end].copy(), drawn.genes[:end].copy(), drawn.starts), shape=fractions.shape)

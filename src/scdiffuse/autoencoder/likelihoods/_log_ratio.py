@@ -27,7 +27,7 @@ def plain_log_ratio(log_mean: Tensor, log_inverse_dispersion: Tensor, cells: Spa
     log_mean
         :math:`\log \mu` of each count, shape ``(nnz,)``.
     log_inverse_dispersion
-        :math:`\log r` of each gene, shape ``(G,)``.
+        :math:`\log r` of each count, shape ``(nnz,)``.
     cells
         The counts, at least 1.
 
@@ -59,8 +59,10 @@ def outlier_log_ratio(  # noqa: PLR0917 - the parameters of a likelihood
     ----------
     log_mean
         :math:`\log \mu` of each count, shape ``(nnz,)``.
-    log_inverse_dispersion, log_rate, log_outlier_size
-        :math:`\log r`, :math:`\log \rho` and :math:`\log s` of each gene, shape ``(G,)``.
+    log_inverse_dispersion
+        :math:`\log r` of each count, shape ``(nnz,)``.
+    log_rate, log_outlier_size
+        :math:`\log \rho` and :math:`\log s` of each gene, shape ``(G,)``.
     cells
         The counts, at least 1.
 
@@ -155,7 +157,7 @@ class _Terms(NamedTuple):
 
 def _terms(log_mean: Tensor, log_inverse_dispersion: Tensor, cells: SparseCounts) -> _Terms:
     x = cells.counts.to(log_mean.dtype)
-    return _Terms(x, log_mean, log_mean.exp(), log_inverse_dispersion.exp()[cells.genes], (x > 1).nonzero().squeeze(1))
+    return _Terms(x, log_mean, log_mean.exp(), log_inverse_dispersion.exp(), (x > 1).nonzero().squeeze(1))
 
 
 def _plain(terms: _Terms) -> _LogRatio:
@@ -210,15 +212,14 @@ class _PlainLogRatio(torch.autograd.Function):
         cells: SparseCounts,
     ) -> Tensor:
         ratio = _plain(_terms(log_mean, log_inverse_dispersion, cells))
-        ctx.save_for_backward(ratio.by_mean, ratio.by_inverse_dispersion, cells.genes)
-        ctx.n_genes = log_inverse_dispersion.numel()
+        ctx.save_for_backward(ratio.by_mean, ratio.by_inverse_dispersion)
         return ratio.value
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
         (grad,) = grads
-        by_mean, by_inverse_dispersion, genes = ctx.saved_tensors
-        return grad * by_mean, _by_gene(grad * by_inverse_dispersion, genes, ctx.n_genes), None
+        by_mean, by_inverse_dispersion = ctx.saved_tensors
+        return grad * by_mean, grad * by_inverse_dispersion, None
 
 
 class _OutlierLogRatio(torch.autograd.Function):
@@ -243,14 +244,15 @@ class _OutlierLogRatio(torch.autograd.Function):
             chance * by_outlier_size,
             cells.genes,
         )
-        ctx.n_genes = log_inverse_dispersion.numel()
+        ctx.n_genes = log_rate.numel()
         return torch.logaddexp(plain.value, outlier.value)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (grad,) = grads
-        by_mean, *by_gene, genes = ctx.saved_tensors
-        return grad * by_mean, *(_by_gene(grad * one, genes, ctx.n_genes) for one in by_gene), None
+        by_mean, by_inverse_dispersion, *by_gene, genes = ctx.saved_tensors
+        sums = (_by_gene(grad * one, genes, ctx.n_genes) for one in by_gene)
+        return grad * by_mean, grad * by_inverse_dispersion, *sums, None
 
 
 def _by_gene(values: Tensor, genes: Tensor, n_genes: int) -> Tensor:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-import scipy.sparse as sp
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from scdiffuse.autoencoder._counts import SparseCounts
 from scdiffuse.autoencoder.likelihoods._config import DispersionConfig
-from scdiffuse.autoencoder.likelihoods._dense import dense_terms
-from scdiffuse.autoencoder.likelihoods._draw import OutlierComponent, draw_counts
+from scdiffuse.autoencoder.likelihoods._draw import OutlierComponent
 from scdiffuse.autoencoder.likelihoods._log_ratio import outlier_log_ratio
 from scdiffuse.autoencoder.likelihoods._negative_binomial import NegativeBinomial
 
@@ -45,32 +41,6 @@ class OutlierNegativeBinomial(NegativeBinomial):
         self.log_outlier_rate = nn.Parameter(torch.full((n_genes,), self._start.log_outlier_rate))
         self.log_outlier_size = nn.Parameter(torch.full((n_genes,), self._start.log_outlier_size))
 
-    def nll_per_cell(self, logits: Tensor, cells: SparseCounts, *, outliers: bool = True) -> Tensor:
-        """Compute the negative log-likelihood of the counts of each cell.
-
-        Parameters
-        ----------
-        logits
-            Unnormalised log expression fractions, shape ``(B, G)``.
-        cells
-            The non-zero counts of the cells.
-        outliers
-            Whether the outlier component is on; without it, this is the plain negative binomial.
-
-        Returns
-        -------
-        Negative log-likelihood in nats, shape ``(B,)``.
-        """
-        if not outliers:
-            return super().nll_per_cell(logits, cells)
-        rate = self.log_outlier_rate.exp()
-        log_plain_fraction = -torch.log1p(rate * (1 + self.log_outlier_size.exp()))
-        zero_cost, log_mean = dense_terms(logits, self.log_inverse_dispersion, rate, log_plain_fraction, cells)
-        log_ratio = outlier_log_ratio(
-            log_mean, self.log_inverse_dispersion, self.log_outlier_rate, self.log_outlier_size, cells
-        )
-        return zero_cost.index_add(0, cells.rows, -log_ratio)
-
     def penalty(self) -> Tensor:
         """Return the negative log prior of rate and size of outliers, in nats for the whole data set."""
         prior = self._start
@@ -79,34 +49,25 @@ class OutlierNegativeBinomial(NegativeBinomial):
         )
         return 0.5 * self.config.outlier_precision * offset.square().sum()
 
-    @torch.no_grad()
-    def sample(
-        self, fractions: NDArray[np.float32], library_size: NDArray[np.int64], keys: NDArray[np.uint64]
-    ) -> sp.csr_matrix:
-        """Draw counts.
+    def precisions(self) -> dict[str, float]:
+        """Return the precision of the Gaussian prior on each parameter of a gene in the final fit, by its name."""
+        outliers = ("log_outlier_rate", "log_outlier_size")
+        return super().precisions() | dict.fromkeys(outliers, self.config.outlier_precision)
 
-        Parameters
-        ----------
-        fractions
-            Expression fraction of each gene, shape ``(B, G)``, rows summing to 1.
-        library_size
-            Counts of each cell, shape ``(B,)``.
-        keys
-            Key of the random stream of each cell, shape ``(B,)``.
+    def _outlier_terms(self, *, outliers: bool) -> tuple[Tensor, Tensor]:
+        if not outliers:
+            return super()._outlier_terms(outliers=outliers)
+        rate = self.log_outlier_rate.exp()
+        return rate, -torch.log1p(rate * (1 + self.log_outlier_size.exp()))
 
-        Returns
-        -------
-        Counts, shape ``(B, G)``, rows summing to `library_size`.
-        """
-        rate = self.log_outlier_rate.detach().double().exp().cpu().numpy()
-        size = self.log_outlier_size.detach().double().exp().cpu().numpy()
-        return draw_counts(
-            fractions,
-            library_size,
-            inverse_dispersion=self._inverse_dispersion(),
-            outlier_component=OutlierComponent(rate, size),
-            keys=keys,
-        )
+    def _log_ratio(self, log_mean: Tensor, log_r: Tensor, cells: SparseCounts, *, outliers: bool) -> Tensor:
+        if not outliers:
+            return super()._log_ratio(log_mean, log_r, cells, outliers=outliers)
+        return outlier_log_ratio(log_mean, log_r, self.log_outlier_rate, self.log_outlier_size, cells)
 
     def _outlier_parameters(self, *, outliers: bool) -> tuple[Tensor, Tensor] | tuple[None, None]:
         return (self.log_outlier_rate, self.log_outlier_size) if outliers else (None, None)
+
+    def _outlier_component(self) -> OutlierComponent:
+        logs = (self.log_outlier_rate, self.log_outlier_size)
+        return OutlierComponent(*(one.detach().double().exp().cpu().numpy() for one in logs))
