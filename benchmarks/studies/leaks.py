@@ -159,7 +159,8 @@ def _leak_lines(found: list[dict[str, Any]]) -> list[str]:
             own = only(found, data_set=data_set, leak=leak, n_cells=n_cells)
             caught = sum(one["level"] in {"differs", "fails"} for one in own)
             untold = sum(one["level"] == "too_few" for one in own)
-            cells.append(f"{caught} of {len(own)}" + (f" ({untold} too few to tell)" if untold else ""))
+            told = f"{caught} of {len(own)}" + (f" ({untold} too few to tell)" if untold else "")
+            cells.append(told if own else "")
         words = [word for one in only(found, data_set=data_set, leak=leak) for word in one["caught_by"].split("; ")]
         by = sorted(set(words) - {""}, key=lambda word: (-words.count(word), word))
         rows.append([data_set, leak, *cells, ", ".join(by[:3])])
