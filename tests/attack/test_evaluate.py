@@ -22,12 +22,25 @@ def _replace(name: str, value: object) -> Callable[[h5py.File], None]:
     return change
 
 
+def _as_columns(file: h5py.File, shift: int) -> None:
+    """Store `X` column by column, with rows that are not there."""
+    matrix = cells().X.tocsc()
+    del file["X"]
+    file.create_group("X").attrs.update({"encoding-type": "csc_matrix", "encoding-version": "0.1.0"})
+    file["X"].attrs["shape"] = matrix.shape
+    parts = {"data": matrix.data, "indices": matrix.indices + shift, "indptr": matrix.indptr}
+    for name, part in parts.items():
+        file["X"][name] = part
+
+
 CHANGES: dict[str, Callable[[h5py.File], None]] = {
     "obsm is no group": _replace("obsm", np.zeros(3)),
     "obs is a matrix": _replace("obs", np.ones((60, 16))),
     "X is flat": _replace("X", np.arange(60.0)),
     "X has other genes": _replace("X", np.ones((60, 17))),
     "an index is negative": _replace("X/indices", np.full(1000, -1)),
+    "columns are negative, column by column": lambda file: _as_columns(file, -1),
+    "columns are too many, column by column": lambda file: _as_columns(file, 10**6),
     "a link to itself": _replace("obsp", h5py.SoftLink("/obsp")),
 }
 

@@ -15,6 +15,7 @@ from scdiffuse.cells._conditions import Conditions as Conditions
 from scdiffuse.cells._conditions import ConditionTable as ConditionTable
 from scdiffuse.cells._conditions import Label as Label
 from scdiffuse.cells._embedding import SourceWithEmbedding as SourceWithEmbedding
+from scdiffuse.cells._find import CountsPlace as CountsPlace
 from scdiffuse.cells._find import find_counts as find_counts
 from scdiffuse.cells._find import list_counts as list_counts
 from scdiffuse.cells._gene_names import match_genes as match_genes
@@ -44,6 +45,7 @@ from scdiffuse.cells._split import split as split
 from scdiffuse.cells._statistics import CountStatistics as CountStatistics
 from scdiffuse.cells._statistics import collect_statistics as collect_statistics
 from scdiffuse.cells._structure import reading as reading
+from scdiffuse.cells._structure import require_whole as require_whole
 from scdiffuse.cells._tables import read_labels as read_labels
 from scdiffuse.cells._writer import H5adWriter as H5adWriter
 from scdiffuse.cells._writer import build_anndata as build_anndata

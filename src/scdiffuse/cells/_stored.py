@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scdiffuse.cells._kernels import scatter_rows
 from scdiffuse.cells._rows import NamedSource, Stored, slices, sparse_rows
-from scdiffuse.cells._structure import reading, require_columns, value_type
+from scdiffuse.cells._structure import reading, require_columns, value_type, where_of
 
 __all__ = ["DenseSource", "LoadedRows", "ReadBuffer", "SparseRows", "SparseSource", "StoredSource", "unchecked"]
 
@@ -104,6 +104,7 @@ class StoredSource(NamedSource, ABC):
     """
 
     _is_canonical = False  # whether columns ascend in each row
+    _name = "The matrix"  # in messages
 
     def __init__(
         self,
@@ -143,9 +144,9 @@ class StoredSource(NamedSource, ABC):
         if wanted.size == 0:
             return sp.csr_matrix((0, self.n_genes), dtype=np.float32)
         distinct = np.unique(wanted)
-        with reading("The matrix"):
+        with reading(self._name):
             loaded = self.load(wanted if len(distinct) == len(wanted) else distinct, ReadBuffer())
-        require_columns(loaded.columns, self._width, name="The matrix")
+        require_columns(loaded.columns, self._width, name=self._name)
         found = loaded.find(wanted)
         assert found is not None
         return found
@@ -153,9 +154,9 @@ class StoredSource(NamedSource, ABC):
     def blocks(self, n_rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
         """Iterate over all cells in order."""
         for where in slices(self.n_cells, n_rows):
-            with reading("The matrix"):
+            with reading(self._name):
                 data, columns, starts = self._read(where)
-            require_columns(columns, self._width, name="The matrix")
+            require_columns(columns, self._width, name=self._name)
             yield where, self._finish(data, columns, starts)
 
     def _spans(self, rows: NDArray[np.int64]) -> list[slice]:
@@ -295,6 +296,7 @@ class SparseSource(SparseRows):
         types = value_type(element["data"].dtype), element["indices"].dtype.newbyteorder("=")
         super().__init__(types, obs, var, starts=element["indptr"][:].astype(np.int64), genes=genes)
         self._data, self._indices = element["data"], element["indices"]
+        self._name = f"`{element.name.lstrip('/')}` of {where_of(element)!r}"
 
     def _fill(self, begin: int, data: NDArray[np.generic], indices: NDArray[np.generic]) -> None:
         data[:] = self._data[begin : begin + data.size]

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.errors import CountsError, DataFileError, UserError
 
-__all__ = ["damaged", "is_array", "reading", "require_columns", "require_matrix", "require_whole", "value_type"]
+__all__ = [
+    "damaged",
+    "is_array",
+    "reading",
+    "require_columns",
+    "require_matrix",
+    "require_whole",
+    "value_type",
+    "where_of",
+]
 
 _FORMATS = ("csr_matrix", "csc_matrix")
 
@@ -193,6 +202,12 @@ def require_whole(matrix: sp.spmatrix, *, name: str) -> None:
         )  # there may be spare room
         require_sparse(matrix.indptr, n_data, n_indices, n=n, name=name)
         require_columns(matrix.indices, width, name=name)
+
+
+def where_of(element: Any) -> str:  # noqa: ANN401 - of h5py or zarr
+    """Return the path of the file or store that an element is in."""
+    file = getattr(element, "file", element)
+    return str(getattr(file, "filename", getattr(file, "store", file)))
 
 
 def _first_line(error: Exception) -> str:

@@ -22,7 +22,7 @@ from scdiffuse._core.errors import (
     did_you_mean,
 )
 from scdiffuse._core.random import generator
-from scdiffuse.cells import reading
+from scdiffuse.cells import reading, require_whole
 
 __all__ = [
     "CellsOrPath",
@@ -302,6 +302,10 @@ def _counts(
         msg = f"`{role}` has no `X`, expected raw counts there. Name the layer that holds them with `layer`."
         raise CountsError(msg)
     with reading(_name_of(table, role)):
+        if getattr(matrix, "format", None) == "csc" and hasattr(matrix, "to_memory"):
+            matrix = matrix.to_memory()  # rows of a stored one are taken from the whole, and unchecked
+        if sparse.issparse(matrix):
+            require_whole(matrix, name=_name_of(table, role))
         chosen = matrix[rows] if rows.size < table.n_obs or table.isbacked else matrix
         counts = sparse.csr_matrix(chosen, dtype=np.float32)
         counts.check_format()
