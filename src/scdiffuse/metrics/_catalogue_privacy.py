@@ -13,10 +13,11 @@ import numpy as np
 from scdiffuse._core.errors import ConditionError
 from scdiffuse.metrics import _copies, _exact_tests, _membership, _privacy
 from scdiffuse.metrics._attacks import ATTACKS, Attack
+from scdiffuse.metrics._catalogue_donors import DONORS
 from scdiffuse.metrics._copies import CopyScore, Fingerprints
 from scdiffuse.metrics._labelled_cells import frequent_labels
 from scdiffuse.metrics._metric import Metric, Score
-from scdiffuse.metrics._privacy_roles import NO_CONTROLS, cell_scores, donor_scores, find_roles, untrained_scores
+from scdiffuse.metrics._privacy_roles import NO_CONTROLS, cell_scores, find_roles
 from scdiffuse.metrics._sample_pair import CellFeatures, SamplePair
 from scdiffuse.metrics._two_sample import delong_interval
 
@@ -26,7 +27,6 @@ _TRAIN = frozenset({"train"})
 _UNIT = (0.0, 1.0)
 _OWN = "this package; defined in the function's docstring"
 _ALPHA = 0.001
-_DONOR_ALPHA = 0.01
 _LARGEST_MISSED_AUC = 0.6
 _LARGEST_MISSED_FRACTION = 0.05
 _TOO_FEW = "too few cells to tell"
@@ -173,28 +173,6 @@ def _membership_tail(fpr: float, pair: SamplePair) -> Score:
     )
 
 
-def _donor_difference(pair: SamplePair) -> Score:
-    """Separate two kinds of cells that were not trained on, which only donor difference can do."""
-    own, others = untrained_scores(pair, "classifier")
-    truth = np.arange(len(own) + len(others)) < len(own)
-    auc, low, high = delong_interval(truth, np.concatenate([own, others]))
-    sizes = (("held-out cells of training donors", len(own)), ("cells of other donors", len(others)))
-    return Score(auc, low, high, p=1.0, null=0.5, sizes=sizes)
-
-
-def _donor_auc(attack: Attack, pair: SamplePair, *, n_cells: int | None = None, trained: bool = True) -> Score:
-    """Infer membership of whole donors."""
-    cells = donor_scores(pair, attack, trained=trained)
-    found = _membership.donor_membership(cells, n_cells=n_cells, seed=pair.seed)
-    m, n = found.n_members, found.n_others
-    least = _exact_tests.smallest_permutation_p(m, n)
-    doubt = ""
-    if least > _DONOR_ALPHA:
-        doubt = f"too few donors to tell: p is {least:.2g} at best for {m} training donors against {n} others"
-    sizes = (("training donors", m), ("other donors", n), ("cells", len(cells.scores)))
-    return Score(found.auc, found.low, found.high, p=found.p if trained else 1.0, null=0.5, doubt=doubt, sizes=sizes)
-
-
 def _sizes(pair: SamplePair, n_members: int, n_held_out: int) -> tuple[tuple[str, int], ...]:
     return (
         ("training cells", n_members),
@@ -214,7 +192,6 @@ _COPULA = "Golob et al. 2026, Privacy vulnerabilities in synthetic single-cell R
 _CARLINI = "Carlini et al. 2022, arXiv:2112.03570, section 4"
 _PLATZER = "Platzer and Reutterer 2021, doi:10.3389/fdata.2021.679939, section 3.2"
 _REFERENCED = frozenset({"train", "reference"})
-_donated = partial(_attacked, needs=frozenset({"train", "reference", "donors"}), alpha=_DONOR_ALPHA)
 
 PRIVACY: tuple[Metric, ...] = (
     _private(
@@ -312,51 +289,5 @@ PRIVACY: tuple[Metric, ...] = (
         needs=_REFERENCED,
         compute=partial(_membership_tail, 0.001),
     ),
-    _attacked(
-        name="donor_difference",
-        title="held-out cells of training donors against cells of other donors, by a classifier",
-        source=_OWN,
-        cost="moderate",
-        needs=frozenset({"train", "reference", "donors"}),
-        alpha=0.0,
-        compute=_donor_difference,
-    ),
-    _donated(
-        name="donor_membership_distance",
-        title="donor-level membership inference from the distance to generated cells",
-        source="Chen et al. 2020, arXiv:1909.03935, averaged by donor",
-        needs=frozenset({"train", "donors"}),
-        compute=partial(_donor_auc, "distance"),
-    ),
-    _donated(
-        name="donor_membership_density",
-        title="donor-level membership inference from the density ratio",
-        source=f"{_DOMIAS}, averaged by donor",
-        compute=partial(_donor_auc, "density"),
-    ),
-    _donated(
-        name="donor_membership_copula",
-        title="donor-level membership inference by copulas",
-        source=f"{_COPULA}, averaged by donor",
-        space="genes",
-        compute=partial(_donor_auc, "copula"),
-    ),
-    *(
-        _donated(
-            name=f"donor_membership_{n_cells}",
-            title=f"donor-level membership inference by copulas, {n_cells} cell{'s' * (n_cells > 1)} of each donor",
-            source=f"{_COPULA}, averaged by donor",
-            space="genes",
-            compute=partial(_donor_auc, "copula", n_cells=n_cells),
-        )
-        for n_cells in (1, 10, 100)
-    ),
-    _donated(
-        name="donor_membership_untrained",
-        title="the same by copulas, from held-out cells of training donors",
-        source=f"{_COPULA}, averaged by donor",
-        space="genes",
-        alpha=0.0,
-        compute=partial(_donor_auc, "copula", trained=False),
-    ),
+    *DONORS,
 )
