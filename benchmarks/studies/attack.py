@@ -47,7 +47,7 @@ _MOST_BYTES = 3 * 2**30
 """Of the address space that a command may add, far beyond what the law allows."""
 
 
-_MOST_WAIT = 60.0
+_MOST_WAIT = 30.0
 """Seconds after which a command that hangs is ended."""
 
 
