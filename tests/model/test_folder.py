@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import anndata as ad
 import pandas as pd
 import pytest
 import safetensors
+import torch
 from safetensors.torch import load_file, save_file
 from tests.fitted_model import assert_same_uns
 
@@ -162,6 +164,103 @@ def test_an_unknown_setting_is_told(folder: Path) -> None:
     _change_config(folder, lambda record: record["settings"]["diffusion"].update(colour="red"))
     with pytest.raises(ModelFolderError, match=r"do not belong together .*colour"):
         load(folder)
+
+
+def _change_text(folder: Path, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change a file of JSON, and renew all checksums."""
+    tree = json.loads((folder / name).read_text())
+    change(tree)
+    (folder / name).write_text(json.dumps(tree))
+    _change_config(folder, lambda record: record["files"].update({name: sha256(folder / name)}))
+
+
+def test_names_of_genes_are_those_of_the_weights(folder: Path) -> None:
+    _change_text(folder, "genes.json", lambda tree: tree["names"].__setitem__(0, tree["names"][1]))
+    with pytest.raises(ModelFolderError, match=r"`genes.json` has 25 names, 24 of them different, for 25 genes"):
+        load(folder)
+    _change_text(folder, "genes.json", lambda tree: tree.update(names=tree["names"][:-1], columns={}))
+    with pytest.raises(ModelFolderError, match=r"`genes.json` has 24 names"):
+        load(folder)
+
+
+def test_labels_are_different_ones_and_those_of_the_weights(folder: Path) -> None:
+    _change_text(folder, "vocabulary.json", lambda tree: tree["categorical"]["cell_type"].append("new"))
+    with pytest.raises(ModelFolderError, match=r"do not belong together \(tensor .* has shape"):
+        load(folder)
+    _change_text(folder, "vocabulary.json", lambda tree: tree["categorical"].update(cell_type=["T", "T", "NK"]))
+    with pytest.raises(ModelFolderError, match=r"labels of 'cell_type' are not different ones"):
+        load(folder)
+
+
+@pytest.mark.parametrize("files", [{}, {"../other": ""}])
+def test_the_list_of_files_is_that_of_a_model(folder: Path, files: dict[str, str]) -> None:
+    _change_config(folder, lambda record: record.update(files=files))
+    with pytest.raises(
+        ModelFolderError, match=r"`files` names .*; expected \['genes.json', 'vocabulary.json', 'weights"
+    ):
+        load(folder)
+
+
+def test_settings_are_compared_with_the_weights_before_anything_is_built(folder: Path) -> None:
+    begin = time.process_time()
+    _change_config(folder, lambda record: record["settings"]["diffusion"].update(depth=10**9))
+    with pytest.raises(ModelFolderError, match=r"`depth` is 1000000000, and there are \d+ tensors"):
+        load(folder)
+    _change_config(folder, lambda record: record["settings"]["diffusion"].update(depth=1, width=10**9))
+    with pytest.raises(ModelFolderError, match=r"tensor .* has shape .*; expected \("):
+        load(folder)
+    assert time.process_time() - begin < 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "words"),
+    [
+        (("seed",), "0", "`seed` is '0'; expected int"),
+        (("data", "labels"), [], r"`data.labels` is \[\]; expected names and values"),
+        (("settings", "diffusion", "solver"), "slow", "`settings.diffusion.solver`|`diffusion.solver` is 'slow'"),
+        (("history", "diffusion"), [[1]], r"`history.diffusion.0` is \[1\]; expected a list of 3"),
+        (("scores",), {"metrics": 3}, "`metrics` is 3"),
+    ],
+)
+def test_a_value_of_another_type_is_named(folder: Path, keys: tuple[str, ...], value: object, words: str) -> None:
+    def change(record: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            record = record[key]
+        record[keys[-1]] = value
+
+    _change_config(folder, change)
+    with pytest.raises(ModelFolderError, match=words):
+        load(folder)
+
+
+def test_weights_that_are_not_finite_are_told(folder: Path) -> None:
+    tensors = load_file(folder / "weights.safetensors")
+    tensors["denoiser.read.weight"][0, 0] = float("nan")
+    save_file(tensors, folder / "weights.safetensors")
+    digest = sha256(folder / "weights.safetensors")
+    _change_config(folder, lambda record: record["files"].update({"weights.safetensors": digest}))
+    with pytest.raises(ModelFolderError, match=r"`denoiser.read.weight` holds numbers that are not finite"):
+        load(folder)
+
+
+def test_an_edited_card_is_kept_beside_the_new_one(folder: Path) -> None:
+    (folder / "README.md").write_text("my words")
+    model = load(folder)
+    for _ in range(2):
+        model.save(folder, overwrite=True)
+    assert (folder / "README.kept.md").read_text() == "my words"
+    assert {file.name for file in folder.iterdir()} == FILES | {"README.kept.md"}
+
+
+def test_another_default_type_of_pytorch_is_refused(folder: Path) -> None:
+    model = load(folder)
+    torch.set_default_dtype(torch.float64)
+    try:
+        for call in (lambda: load(folder), lambda: model.generate(3)):
+            with pytest.raises(SettingError, match=r"default type of PyTorch is torch.float64; expected torch.float32"):
+                call()
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_weights_that_lack_a_tensor_are_told(folder: Path) -> None:
