@@ -242,4 +242,4 @@ def test_a_benchmark_measures_reference_and_baselines_once(splits: Any, monkeypa
     assert n_first == 3 + 3 + len(BASELINES)  # three draws of model and reference; baselines in the first alone
     assert len(computed) == n_first + 3
     benchmark.score(splits.perfect[:300])
-    assert len(computed) == 2 * n_first + 1
+    assert len(computed) == 2 * n_first + 3

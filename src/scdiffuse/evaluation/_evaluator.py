@@ -95,9 +95,14 @@ class Evaluator:
                 curve="" if power is None else describe_curve(power),
             ),
             power=power,
-            settings=_settings(prepared, plan, sizes=sizes, not_scored=not_scored),
+            settings=_settings(prepared, plan, n_fitted=self._n_fitted, sizes=sizes, not_scored=not_scored),
             drawing=self._drawing(),
         )
+
+    @property
+    def _n_fitted(self) -> int:
+        """Cells that the generator was fitted to; 0 where they are not given."""
+        return int(self._tables["train"].n_obs) if "train" in self._tables else 0
 
     def _drawing(self) -> Drawing:
         """Collect the cells that the figures show."""
@@ -189,7 +194,12 @@ def _score_validity(metric: Metric, prepared: PreparedCells) -> ScoredMetric:
 
 
 def _settings(
-    prepared: PreparedCells, plan: Plan, *, sizes: dict[str, LabelSizes], not_scored: dict[str, str]
+    prepared: PreparedCells,
+    plan: Plan,
+    *,
+    n_fitted: int,
+    sizes: dict[str, LabelSizes],
+    not_scored: dict[str, str],
 ) -> ReportSettings:
     """Record how the numbers were measured, for the foot of the page and the JSON."""
     from scdiffuse._core.version import __version__
@@ -205,6 +215,8 @@ def _settings(
         f"{space.genes.size:,} genes; at most {n_equal:,} a side, {n_seeds} seed{'s' * (n_seeds > 1)}. "
         f"Median library size: {library_size[1]:,.0f} generated, {library_size[0]:,.0f} real."
     )
+    if n_fitted:
+        summary = f"Fitted to {n_fitted:,} cells. {summary}"
     return {
         "summary": summary,
         "version": __version__,

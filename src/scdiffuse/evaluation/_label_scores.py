@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdiffuse._core.random import generator
+from scdiffuse.evaluation._detection import detect
 from scdiffuse.evaluation._prepared_cells import PreparedCells
 from scdiffuse.evaluation._report_types import LabelSizes, MetricRecord
 from scdiffuse.evaluation._scoring import VALIDITY, Comparison, Estimate, ReferenceScores, ScoredMetric, score
@@ -134,7 +135,10 @@ def proportion_reference(
     low, high = np.quantile(gaps, [0.025, 0.975])
     reference = Estimate(float(gaps.mean()), float(low), float(high), float(gaps.std()))
     flagged = found.model.value > reference.value + 3 * reference.error
-    return replace(found, reference=reference, flagged=bool(flagged), normalised=None, trivial=None)
+    detection = detect(metric, found.model, reference, trivial=None, n_cells=found.n_cells)
+    return replace(
+        found, reference=reference, flagged=bool(flagged), normalised=None, trivial=None, detection=detection
+    )
 
 
 def _compare(prepared: PreparedCells, label: str, n_cells: int, *, n_trees: int, seed: int) -> Comparison:

@@ -50,7 +50,8 @@ def _power(power: PowerRecord) -> tuple[str, str, Canvas]:
     axes.axhline(0.5, color=INK, lw=1, ls=":", zorder=0)
     sizes = sorted({one["n_cells"] for one in power["points"] if one["sample"] == "generated"})
     axes.set_xscale("log")
-    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    apart = [size for size, after in zip(sizes, [*sizes[1:], 2 * sizes[-1]], strict=True) if 1.3 * size <= after]
+    axes.set_xticks(apart, [f"{size:,}" for size in apart])
     axes.minorticks_off()
     axes.set(xlabel="cells a side that the classifier learns from", ylabel="AUC (.5: indistinguishable)")
     canvas.legend(loc="outside right upper", fontsize=8.5)
