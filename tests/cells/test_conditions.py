@@ -215,3 +215,10 @@ def test_empty_text_counts_as_missing(conditions: Conditions) -> None:
         -1,
         2,
     ]
+
+
+@pytest.mark.parametrize("dtype", ["object", "category"])
+def test_numbers_that_were_read_as_text_are_numbers(dtype: str) -> None:
+    column = pd.Series(["1", "2.5", None, "4"], dtype=dtype)
+    seen = Conditions.from_obs(pd.DataFrame({"day": column}), [], ["day"]).continuous["day"]
+    assert (seen.min, seen.max) == (1.0, 4.0)

@@ -101,6 +101,7 @@ def test_fit_passes_every_option(calls: Calls, tmp_path: Path) -> None:
         "day",
         "--layer",
         "counts",
+        "--round",
         "--min-cells",
         "3",
     ]
@@ -111,6 +112,7 @@ def test_fit_passes_every_option(calls: Calls, tmp_path: Path) -> None:
         "conditions": ["cell_type", "donor"],
         "continuous": ["day"],
         "layer": "counts",
+        "round_counts": True,
         "min_cells": 3,
         "config": "settings",
     }

@@ -47,14 +47,14 @@ def test_good_cells_show_their_size_counts_and_candidates(
     assert list(found["continuous"]) == ["day"]  # type: ignore[call-overload]
 
 
-def test_a_label_with_one_cell_is_among_the_problems(
+def test_a_label_with_one_cell_is_among_the_notes(
     cells: ad.AnnData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cells.write_h5ad(tmp_path / "cells.h5ad")
     assert run(["inspect", str(tmp_path / "cells.h5ad")]) == 0
     printed = capsys.readouterr().out
     assert "60 cells x 40 genes" in printed
-    assert "Column 'plate': 1 of the 2 labels in 'plate' have one cell only" in printed
+    assert "Column 'plate': 1 cell has a label of 'plate' of its own ('p2'); its label counts as missing." in printed
 
 
 def test_counts_are_found_in_a_layer(cells: ad.AnnData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +69,7 @@ def test_normalised_cells_are_named_as_the_problem(
 ) -> None:
     cells.X = cells.X.log1p()
     cells.write_h5ad(tmp_path / "cells.h5ad")
-    assert run(["inspect", str(tmp_path / "cells.h5ad")]) == 0
+    assert run(["inspect", str(tmp_path / "cells.h5ad")]) == 2
     printed = capsys.readouterr().out
     assert "Raw counts: none found" in printed
     assert "`X` looks log-normalised" in printed
@@ -84,3 +84,51 @@ def test_a_file_of_another_kind_ends_with_2(tmp_path: Path, capsys: pytest.Captu
 def test_a_path_that_does_not_exist_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", str(tmp_path / "absent")]) == 2
     assert "does not exist; expected the folder of a model or a `.h5ad` file" in capsys.readouterr().err
+
+
+def test_the_command_that_fits_is_shown(cells: ad.AnnData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    found = _inspect(tmp_path / "cells.h5ad", capsys)
+    assert found["command"] == f"scdiffuse fit {tmp_path / 'cells.h5ad'} -o cells.scd --condition cell_type"
+    assert 5 < float(str(found["fit_seconds"])) < 60
+
+
+def test_missing_values_and_numbers_taken_for_labels_are_shown(
+    cells: ad.AnnData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells.obs["cell_type"] = cells.obs["cell_type"].where(np.arange(N_CELLS) > 6)
+    cells.obs["hour"] = np.arange(N_CELLS) % 3
+    cells.obs["dose"] = pd.Categorical([str(at % 3) for at in range(N_CELLS)])
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    assert run(["inspect", str(tmp_path / "cells.h5ad")]) == 0
+    printed = capsys.readouterr().out
+    assert "cell_type: B (33), T (20); missing for 7 cells" in printed
+    for name in ("hour", "dose"):
+        assert (
+            f"Column {name!r} holds numbers as labels; if they are amounts, such as days, use --continuous." in printed
+        )
+
+
+def test_counts_in_raw_and_in_several_layers_are_named(
+    cells: ad.AnnData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells.raw = cells.copy()
+    cells.X = cells.X.log1p()
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    assert run(["inspect", str(tmp_path / "cells.h5ad")]) == 0
+    assert "Raw counts: raw (pass --use-raw)" in capsys.readouterr().out
+    cells.layers["spliced"], cells.layers["unspliced"] = cells.raw.X * 2, cells.raw.X * 3
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    assert run(["inspect", str(tmp_path / "cells.h5ad")]) == 2
+    assert "pass `--layer spliced` or pass `--layer unspliced`" in capsys.readouterr().out
+
+
+def test_too_few_cells_end_with_2(cells: ad.AnnData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells[:20].copy().write_h5ad(tmp_path / "cells.h5ad")
+    assert run(["inspect", str(tmp_path / "cells.h5ad")]) == 2
+    assert "There are 20 cells; a fit needs 30" in capsys.readouterr().out
+
+
+def test_tables_of_text_are_inspected(cells: ad.AnnData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells.to_df().astype(int).rename_axis("cell").to_csv(tmp_path / "cells.csv")
+    assert _inspect(tmp_path / "cells.csv", capsys)["counts"] == [None]

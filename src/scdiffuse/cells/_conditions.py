@@ -289,7 +289,10 @@ def _numbers(column: pd.Series[Any] | ArrayLike, name: str) -> NDArray[np.float6
     """Read numbers; NaN is missing."""
     series = pd.Series(column)
     if isinstance(series.dtype, pd.CategoricalDtype):
-        series = series.astype(series.cat.categories.dtype) if series.notna().all() else series.astype(object)
+        series = series.astype(object)
+    if series.dtype == object:
+        numbers = pd.to_numeric(series, errors="coerce")  # numbers that were read as text
+        series = numbers if numbers.isna().equals(series.isna()) else series
     text = [value for value in series.dropna().unique() if not isinstance(value, int | float | np.number | np.bool_)]
     if text:
         msg = f"The continuous condition {name!r} holds {text[0]!r}; expected numbers. Convert the column with"

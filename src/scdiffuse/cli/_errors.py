@@ -11,13 +11,15 @@ from pathlib import Path
 from scdiffuse._core.errors import LostProcessError, UserError
 from scdiffuse.cli._messages import show, show_failure
 
-__all__ = ["LOST", "STOPPED", "show_error"]
+__all__ = ["LOST", "MISTAKE", "STOPPED", "show_error"]
 
 STOPPED = 130
 """Exit code after Ctrl-C, as in shells."""
 LOST = 3
 """Exit code after one of several processes has ended."""
-_FAULT, _MISTAKE = 1, 2
+MISTAKE = 2
+"""Exit code of what the user can mend."""
+_FAULT = 1
 
 
 def show_error(
@@ -56,15 +58,15 @@ def _explain(
 ) -> tuple[str, int]:
     """Tell mistakes of the user from faults of the program."""
     if isinstance(error, UserError):
-        return translate(str(error)), LOST if isinstance(error, LostProcessError) else _MISTAKE
+        return translate(str(error)), LOST if isinstance(error, LostProcessError) else MISTAKE
     if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error).lower():
-        return f"Memory ran out. To need less, {less_memory}.", _MISTAKE
+        return f"Memory ran out. To need less, {less_memory}.", MISTAKE
     if isinstance(error, PermissionError):
-        return f"No permission for {error.filename!r}. Choose a place that you may read and write.", _MISTAKE
+        return f"No permission for {error.filename!r}. Choose a place that you may read and write.", MISTAKE
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return "The disk is full. Free some space or choose a path on another disk.", _MISTAKE
+        return "The disk is full. Free some space or choose a path on another disk.", MISTAKE
     if isinstance(error, OSError) and not _is_ours(error.filename):
-        return _refused(error, words), _MISTAKE
+        return _refused(error, words), MISTAKE
     return f"{type(error).__name__}: {error}", _FAULT
 
 
