@@ -87,6 +87,7 @@ PUBLIC = {
     "CalibrationConfig",
     "CellGenerator",
     "DiffusionConfig",
+    "DispersionConfig",
     "Guidance",
     "ModelConfig",
     "Report",

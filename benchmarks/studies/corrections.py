@@ -66,6 +66,9 @@ OFF: dict[str, Row] = {
     },
     "library-size scores": {"library_size_scores": False},
     "dispersion fit": {"autoencoder": {"dispersion_fit": False}},
+    "shared prior of dispersions": {"autoencoder": {"dispersion": {"shared_prior": False}}},
+    "mean dependence of dispersions": {"autoencoder": {"dispersion": {"mean_dependence": False}}},
+    "state dependence of dispersions": {"autoencoder": {"dispersion": {"state_dependence": False}}},
     "outlier component": {"autoencoder": {"likelihood": "negative_binomial"}},
     "binomial thinning": {"autoencoder": {"thinning": 0.0}},
     "inverse-frequency weights": {"autoencoder": {"inverse_frequency_weight": 0.0}},
@@ -195,10 +198,14 @@ def settings_without(off: str) -> ModelConfig:
     """Build the settings with one correction switched off."""
     from scdiffuse import ModelConfig
 
-    tree = ModelConfig().to_dict()
-    for part, changed in OFF[off].items():
-        tree[part] = tree[part] | changed if isinstance(changed, dict) else changed
-    return ModelConfig.from_dict(tree)
+    return ModelConfig.from_dict(_merged(ModelConfig().to_dict(), OFF[off]))
+
+
+def _merged(tree: Row, changed: Row) -> Row:
+    """Replace the leaves of a tree of settings."""
+    return tree | {
+        name: _merged(tree[name], value) if isinstance(value, dict) else value for name, value in changed.items()
+    }
 
 
 def measure(context: Context, data_set: str, seed: int, *, off: str) -> Row:

@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from scdiffuse.cells import datasets, shard, split
     from scdiffuse.evaluation import Benchmark, Report, audit, evaluate
     from scdiffuse.generator import CellGenerator, load
-    from scdiffuse.model import AutoencoderConfig, CalibrationConfig, DiffusionConfig, ModelConfig, TrainConfig
+    from scdiffuse.model import (
+        AutoencoderConfig,
+        CalibrationConfig,
+        DiffusionConfig,
+        DispersionConfig,
+        ModelConfig,
+        TrainConfig,
+    )
     from scdiffuse.sampling import Guidance, Support, plot_trajectory
 
 __all__ = [
@@ -33,6 +40,7 @@ __all__ = [
     "CalibrationConfig",
     "CellGenerator",
     "DiffusionConfig",
+    "DispersionConfig",
     "Guidance",
     "ModelConfig",
     "Report",
@@ -56,6 +64,7 @@ _HOMES = {
     "CalibrationConfig": "scdiffuse.model",
     "CellGenerator": "scdiffuse.generator",
     "DiffusionConfig": "scdiffuse.model",
+    "DispersionConfig": "scdiffuse.model",
     "Guidance": "scdiffuse.sampling",
     "ModelConfig": "scdiffuse.model",
     "Report": "scdiffuse.evaluation",

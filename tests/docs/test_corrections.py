@@ -15,7 +15,8 @@ import pytest
 import scdiffuse as scd
 
 PAGE = (Path(scd.__file__).parents[2] / "docs/theory.md").read_text()
-CONFIGS = (scd.ModelConfig, scd.AutoencoderConfig, scd.DiffusionConfig, scd.CalibrationConfig, scd.TrainConfig)
+AUTOENCODER = (scd.AutoencoderConfig, scd.DispersionConfig)
+CONFIGS = (scd.ModelConfig, *AUTOENCODER, scd.DiffusionConfig, scd.CalibrationConfig, scd.TrainConfig)
 SETTING = re.compile(r"`(\w+)\.(\w+)=(.+)`")
 
 

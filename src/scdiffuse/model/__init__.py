@@ -8,6 +8,7 @@
 """
 
 from scdiffuse.autoencoder import AutoencoderConfig as AutoencoderConfig
+from scdiffuse.autoencoder import DispersionConfig as DispersionConfig
 from scdiffuse.calibration import CalibrationConfig as CalibrationConfig
 from scdiffuse.diffusion import DiffusionConfig as DiffusionConfig
 from scdiffuse.model._card import write_card as write_card

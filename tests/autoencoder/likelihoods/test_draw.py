@@ -13,7 +13,7 @@ from tests.oracles import outlier_moments
 
 from scdiffuse._core.random import cell_keys
 from scdiffuse.autoencoder.cpu import _draw_kernels as _kernels
-from scdiffuse.autoencoder.cpu._draw_kernels import Genes, Workspace
+from scdiffuse.autoencoder.cpu._draw_types import Genes, Workspace
 from scdiffuse.autoencoder.likelihoods._draw import OutlierComponent, draw_counts
 
 Floats = NDArray[np.float64]

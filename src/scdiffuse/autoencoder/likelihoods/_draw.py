@@ -62,7 +62,8 @@ def draw_counts(
     Quenouille 1949, https://doi.org/10.2307/3001556 (the negative binomial as a Poisson sum of logarithmic numbers).
     """
     # numba takes half a second to import, which only drawing needs.
-    from scdiffuse.autoencoder.cpu._draw_kernels import Cells, Drawn, Genes, draw_cells
+    from scdiffuse.autoencoder.cpu._draw_kernels import draw_cells
+    from scdiffuse.autoencoder.cpu._draw_types import Cells, Drawn, Genes
 
     n_cells, n_genes = fractions.shape
     none = OutlierComponent(np.zeros_like(inverse_dispersion), np.ones_like(inverse_dispersion))

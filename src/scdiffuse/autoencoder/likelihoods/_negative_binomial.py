@@ -105,10 +105,12 @@ class NegativeBinomial(CountLikelihood):
 
         Parameters
         ----------
-        logits, cells, outliers, shift
+        logits, cells
             As in `nll_per_cell`.
         weights
             Weight of each cell, shape ``(B,)``, not differentiable.
+        outliers, shift
+            As in `nll_per_cell`.
 
         Returns
         -------
