@@ -123,7 +123,8 @@ def judge(attempt: Attempt) -> Verdict:
     if verdict.code == 0:
         verdict.broken += _of_output(attempt, out.getvalue())
     elif verdict.code == 2:
-        verdict.broken += _of_message(attempt, err.getvalue())
+        is_report = attempt.words[0] == "inspect" and not err.getvalue()  # what cannot be fitted, and why
+        verdict.broken += _of_report(out.getvalue()) if is_report else _of_message(attempt, err.getvalue())
     elif verdict.code is not None:
         verdict.broken.append(f"exit code {verdict.code}")
     return verdict
@@ -193,6 +194,10 @@ def _of_files(attempt: Attempt, before: Mapping[str, str], after: Mapping[str, s
 def _of_terminal(text: str) -> list[str]:
     found = {one for one in text if one not in "\n\t" and (ord(one) < 32 or 127 <= ord(one) < 160)}
     return [f"wrote {found} to the terminal"] if found else []
+
+
+def _of_report(text: str) -> list[str]:
+    return [] if "no model can be fitted" in text or "Problems:" in text else ["says not what is wrong"]
 
 
 def _squashed(text: str) -> str:

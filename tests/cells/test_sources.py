@@ -190,3 +190,23 @@ def test_a_file_that_may_not_be_read_is_reported(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(h5py, "File", refuse)
     with pytest.raises(DataFileError, match=r"may not be read by this user. Ask for permission"):
         open_source(tmp_path / "cells.h5ad")
+
+
+@pytest.mark.parametrize("odd", ["pairs", "empty"])
+def test_columns_of_neither_text_nor_numbers_are_named(odd: str, adata: ad.AnnData, tmp_path: Path) -> None:
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    with h5py.File(tmp_path / "cells.h5ad", "r+") as file:
+        del file["obs/note"]
+        pairs = np.zeros(adata.n_obs, dtype=[("a", "i4"), ("b", "f4")])
+        file["obs/note"] = pairs if odd == "pairs" else h5py.Empty("f4")
+    with pytest.raises(DataFileError, match=r"`obs` of '.*cells\.h5ad'"):
+        open_source(tmp_path / "cells.h5ad")
+
+
+def test_layers_that_cannot_be_opened_are_named(adata: ad.AnnData, tmp_path: Path) -> None:
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    with h5py.File(tmp_path / "cells.h5ad", "r+") as file:
+        del file["layers"]
+        file["layers"] = h5py.SoftLink("/layers")
+    with pytest.raises(DataFileError, match=r"`layers` of '.*cells\.h5ad'"):
+        open_source(tmp_path / "cells.h5ad", layer="counts")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pandas as pd
 
 from scdiffuse._core.errors import CountsError, DataFileError, UnknownNameError, did_you_mean
@@ -12,6 +13,8 @@ from scdiffuse.cells._rows import Stored
 from scdiffuse.cells._structure import reading
 
 __all__ = ["label", "list_layers", "matrix_element", "open_h5ad", "read_frame"]
+
+_GAPS = (type(None), type(pd.NA), type(pd.NaT))
 
 
 def label(element: h5py.Group | h5py.Dataset, kind: str, version: str) -> None:
@@ -102,8 +105,9 @@ def matrix_element(file: Stored, layer: str | None) -> Stored:
 
 def list_layers(file: Stored) -> list[str]:
     """List the names of the layers of an open file, sorted."""
-    layers = file.get("layers", {})
-    return sorted(layers) if hasattr(layers, "keys") else []
+    with reading(f"`layers` of {_where(file)!r}"):
+        layers = file.get("layers", {})
+        return sorted(layers) if hasattr(layers, "keys") else []
 
 
 def read_frame(file: Stored, name: str) -> pd.DataFrame:
@@ -132,9 +136,21 @@ def read_frame(file: Stored, name: str) -> pd.DataFrame:
     if not isinstance(frame, pd.DataFrame):
         msg = f"`{name}` of {_where(file)!r} is not a table; expected cells. Save them with `adata.write_h5ad`."
         raise DataFileError(msg)
+    for column, values in frame.items():
+        if not _is_plain(values):
+            msg = f"`{name}` of {_where(file)!r} has values in the column {column!r} that are neither text nor numbers;"
+            raise DataFileError(msg + " expected one text or number a row. Leave the column out, or convert it.")
     if not all(isinstance(one, str) for one in frame.index):
         frame.index = frame.index.astype(str)
     return frame
+
+
+def _is_plain(column: pd.Series) -> bool:
+    """Whether a column holds text, numbers, truth values, times or gaps, and nothing else."""
+    if not pd.api.types.is_object_dtype(column.dtype):
+        return getattr(column.dtype, "kind", "O") not in "Vc"
+    kinds = set(map(type, column))
+    return all(issubclass(kind, (str, bytes, bool, int, float, np.number, np.bool_, *_GAPS)) for kind in kinds)
 
 
 def _where(file: Stored) -> str:

@@ -297,7 +297,8 @@ def _counts(
     if layer is not None and layer not in table.layers and role != "generated":
         msg = f"`layer` {layer!r} is not a layer of `{role}`; expected one of {list(table.layers)}."
         raise UnknownNameError(msg + did_you_mean(layer, table.layers))
-    matrix = table.layers[layer] if layer is not None and layer in table.layers else table.X
+    with reading(_name_of(table, role)):
+        matrix = table.layers[layer] if layer is not None and layer in table.layers else table.X
     if matrix is None:
         msg = f"`{role}` has no `X`, expected raw counts there. Name the layer that holds them with `layer`."
         raise CountsError(msg)
