@@ -97,7 +97,7 @@ def measure(context: Context, data_set: str, *, seed: int) -> list[Row]:
     common: Row = {"fit_seconds": time.process_time() - begin, "n_fitted": fit.n_obs, "n_genes": fit.n_vars}
     n_cells = min(held_out.n_obs, _MOST_GENERATED)
     generated = model.generate(n_cells, seed=seed, progress=False)
-    rows = power_curve(held_out, generated, **asked, fit=fit, by=case.conditions[0]).to_dict("records")
+    rows: list[Any] = power_curve(held_out, generated, **asked, fit=fit, by=case.conditions[0]).to_dict("records")
     if options.bootstrap:
         drawn = parametric_bootstrap(model, refit, n_fit=fit.n_obs, n_cells=n_cells, seed=seed + 1000)
         table = power_curve(drawn.truth, drawn.refitted, **asked, fit=fit, by=case.conditions[0])

@@ -131,7 +131,7 @@ def test_a_power_curve_rises_for_a_fault_and_not_for_real_cells(tissue: Any, fau
     )
     assert set(table["n_fitted"]) == {600}
     assert set(table.loc[table["sample"] == "generated", "n_cells"]) == {50, 100, 300}
-    summary = power_summary(table).set_index("sample")
+    summary: Any = power_summary(table).set_index("sample")
     assert summary.loc["generated", "all"] > 0.7
     assert summary.loc["generated", "cells_to_60"] == 50
     assert summary.loc["real", "all"] == pytest.approx(0.5, abs=0.07)

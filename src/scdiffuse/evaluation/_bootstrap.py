@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import anndata as ad
@@ -17,8 +18,8 @@ _LEAST_CELLS = 20
 class Generator(Protocol):
     """Anything that generates cells."""
 
-    def generate(self, n_cells: int, /, *, seed: int) -> ad.AnnData:
-        """Generate cells."""
+    def generate(self, n_cells: int, /, *, seed: int) -> ad.AnnData | Path:
+        """Generate cells, in memory."""
 
 
 class Bootstrap(NamedTuple):
@@ -70,6 +71,12 @@ def parametric_bootstrap(
         if value < _LEAST_CELLS:
             msg = f"`{name}` is {value}, expected at least {_LEAST_CELLS}. Take as many as the model was fitted to."
             raise SettingError(msg)
-    drawn = model.generate(n_fit + n_cells, seed=seed)
+    drawn = _generate(model, n_fit + n_cells, seed=seed)
     training, truth = drawn[:n_fit].copy(), drawn[n_fit:].copy()
-    return Bootstrap(truth, refit(training).generate(n_cells, seed=seed + 1))
+    return Bootstrap(truth, _generate(refit(training), n_cells, seed=seed + 1))
+
+
+def _generate(model: Generator, n_cells: int, *, seed: int) -> ad.AnnData:
+    cells = model.generate(n_cells, seed=seed)
+    assert isinstance(cells, ad.AnnData), "no path was given"
+    return cells

@@ -15,7 +15,15 @@ from scdiffuse.evaluation._feature_space import FeatureSpace, fit_space
 from scdiffuse.evaluation._reading import CellsOrPath, ReadSettings, Sample, open_cells, read_sample, shared_genes
 from scdiffuse.evaluation._report_types import CurveRow
 from scdiffuse.evaluation._stratified import stratified_order
-from scdiffuse.metrics import CellFeatures, ClassifierKind, cells_needed, count_hashes, depth_features, learning_curve
+from scdiffuse.metrics import (
+    CellFeatures,
+    ClassifierKind,
+    CurvePoint,
+    cells_needed,
+    count_hashes,
+    depth_features,
+    learning_curve,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,9 +168,7 @@ def curve_rows(
             points = learning_curve(
                 x, y, sizes=sizes, kind=judge, copies=copies, n_trees=n_trees, seed=seed, n_jobs=n_jobs
             )
-            rows += [
-                CurveRow(sample=sample, space=space, judge=judge, seed=seed, **point._asdict()) for point in points
-            ]
+            rows += [_row(point, sample=sample, space=space, judge=judge, seed=seed) for point in points]
     return rows
 
 
@@ -190,11 +196,25 @@ def power_summary(table: pd.DataFrame) -> pd.DataFrame:
         row |= {("all" if size == most else str(size)): float(mean) for size, mean in means.items()}
         row["n_all"] = most
         for target in _TARGETS:
-            row[f"cells_to_{100 * target:.0f}"] = cells_needed(own["n_cells"], own["auc"], target=target)
+            row[f"cells_to_{100 * target:.0f}"] = cells_needed(list(own["n_cells"]), list(own["auc"]), target=target)
         found.append(row)
     sizes = sorted({int(size) for row in found for size in row if size.isdigit()})
     order = ["sample", "space", "judge", *map(str, sizes), "all", "n_all"]
     return pd.DataFrame(found, columns=[*order, *(f"cells_to_{100 * target:.0f}" for target in _TARGETS)])
+
+
+def _row(point: CurvePoint, *, sample: str, space: str, judge: str, seed: int) -> CurveRow:
+    return {
+        "sample": sample,
+        "space": space,
+        "judge": judge,
+        "seed": seed,
+        "n_cells": point.n_cells,
+        "n_tested": point.n_tested,
+        "auc": point.auc,
+        "low": point.low,
+        "high": point.high,
+    }
 
 
 def _draw(cells: CellFeatures, *, seed: int, role: str) -> CellFeatures:

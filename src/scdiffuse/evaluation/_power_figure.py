@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def draw_power(power: PowerRecord) -> Picture:
 def _power(power: PowerRecord) -> tuple[str, str, Canvas]:
     canvas, (axes,) = new_canvas(1, width=7.4, height=3.9)
     for judge, space in dict.fromkeys((one["judge"], one["space"]) for one in power["points"]):
-        style = {"ls": _STYLES[space], "marker": _MARKERS[space], "ms": 4}
+        style: dict[str, Any] = {"ls": _STYLES[space], "marker": _MARKERS[space], "ms": 4}
         test = [one for one in power["points"] if (one["judge"], one["space"]) == (judge, space)]
         reference = _means(test, "real")
         axes.plot(*reference, color=GREY, lw=0.9, alpha=0.7, **style)

@@ -45,7 +45,7 @@ def depth_features(counts: Counts) -> NDArray[np.float32]:
     cell = np.repeat(np.arange(n_cells), np.diff(matrix.indptr))
 
     def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(cell, weights=values, minlength=n_cells)
+        return np.bincount(cell, weights=values, minlength=n_cells).astype(np.float64)
 
     value = matrix.data
     totals, detected = total(value), np.maximum(total((value > 0).astype(float)), 1)

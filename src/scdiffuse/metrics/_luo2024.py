@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from scdiffuse.metrics._classifiers import BinaryClassifier
 from scdiffuse.metrics._distances import kernel_sum, squared_mean
 from scdiffuse.metrics._feature_matrices import Array, Counts, as_csr, equal_sizes, paired, subsample
 from scdiffuse.metrics._genes import log_normalise
 from scdiffuse.metrics._labelled_cells import LabelledCells
 from scdiffuse.metrics._neighbours import lisi
-from scdiffuse.metrics._two_sample import AucInterval, BinaryClassifier, delong_interval
+from scdiffuse.metrics._two_sample import AucInterval, delong_interval
 from scdiffuse.metrics._utility import label_accuracy_by_label
 
 __all__ = [

@@ -57,13 +57,13 @@ class CellFeatures:
         """Number of cells."""
         return len(self.pcs)
 
-    def take(self, rows: NDArray[Any]) -> CellFeatures:
+    def take(self, rows: NDArray[Any] | slice) -> CellFeatures:
         """Keep some cells.
 
         Parameters
         ----------
         rows
-            Row indices or a boolean mask of shape ``(N,)``.
+            Row indices, a boolean mask of shape ``(N,)``, or a slice.
 
         Returns
         -------
@@ -97,14 +97,13 @@ class CellFeatures:
         -------
         The features of both; labels and donors only where both have them.
         """
-        mine, theirs = (vars(cells) for cells in (self, others))
-        joined = {
-            name: None if mine[name] is None or theirs[name] is None else np.concatenate([mine[name], theirs[name]])
-            for name in ("genes", "pcs", "qc", "labels", "donors")
-        }
+        joined: dict[str, Any] = {}
+        for name in ("genes", "pcs", "qc", "labels", "donors"):
+            mine, theirs = getattr(self, name), getattr(others, name)
+            joined[name] = None if mine is None or theirs is None else np.concatenate([mine, theirs])
         return CellFeatures(counts=sparse.csr_matrix(sparse.vstack([self.counts, others.counts])), **joined)
 
-    def _narrow(self, rows: NDArray[Any]) -> dict[str, Any]:
+    def _narrow(self, rows: NDArray[Any] | slice) -> dict[str, Any]:
         """Select rows of everything but counts and genes."""
         kept = {name: getattr(self, name) for name in ("pcs", "qc", "labels", "donors")}
         return {name: None if value is None else value[rows] for name, value in kept.items()}
