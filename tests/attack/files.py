@@ -104,7 +104,7 @@ def attack_bytes(draw: Draw, place: Place, folder: Path) -> Attempt:
     return reading(draw, place, folder, named=PARTS, note=note)
 
 
-PARTS = ("`X`", "`obs`", "`var`", "`raw`", "`layers`", "obs", "var", "layer")
+PARTS = ("`X`", "`obs`", "`var`", "`raw`", "`layers`", "obs", "var", "layer", "genes")
 """Parts of a file that a refusal may name beside the file."""
 ENCODINGS = (
     "array",

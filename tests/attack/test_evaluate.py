@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.attack.place import cells
 
-from scdiffuse._core.errors import DataFileError
+from scdiffuse._core.errors import CountsError, DataFileError
 from scdiffuse.evaluation import evaluate
 
 
@@ -42,8 +42,18 @@ CHANGES: dict[str, Callable[[h5py.File], None]] = {
     "an index is negative": _replace("X/indices", np.full(1000, -1)),
     "columns are negative, column by column": lambda file: _as_columns(file, -1),
     "columns are too many, column by column": lambda file: _as_columns(file, 10**6),
+    "X is complex": _replace("X", np.ones((60, 16), np.complex64)),
+    "X is a link to itself": _replace("X", h5py.SoftLink("/X")),
+    "X is nothing": _replace("X", h5py.Empty("f4")),
     "a link to itself": _replace("obsp", h5py.SoftLink("/obsp")),
 }
+
+
+def test_cells_that_are_all_the_same_are_refused() -> None:
+    same = cells()
+    same.X = np.ones(same.shape, np.float32)
+    with pytest.raises(CountsError, match="No gene of `real` varies"):
+        evaluate(same, cells(), metrics=["energy"], progress=False)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -53,5 +63,5 @@ def test_a_damaged_file_is_named_with_its_role(name: str, tmp_path: Path) -> Non
         cells().write_h5ad(tmp_path / file)
     with h5py.File(tmp_path / "odd.h5ad", "r+") as odd:
         CHANGES[name](odd)
-    with pytest.raises(DataFileError, match=r"`generated` '.*odd\.h5ad'"):
+    with pytest.raises((DataFileError, CountsError), match=r"`generated` '.*odd\.h5ad'"):
         evaluate(tmp_path / "real.h5ad", tmp_path / "odd.h5ad", metrics=["energy"], progress=False)

@@ -110,15 +110,16 @@ def require_matrix(element: Any, shape: tuple[int, int], *, name: str) -> None: 
         The values are not numbers.
     """
     if is_array(element):
-        if tuple(element.shape) != shape:
-            raise damaged(name, f"has shape {tuple(element.shape)}, and `obs` and `var` have {shape}")
+        found = element.shape and tuple(element.shape)  # an array of nothing has none
+        if found != shape:
+            raise damaged(name, f"has shape {found}, and `obs` and `var` have {shape}")
         value_type(element.dtype, name)
         return
     kind = element.attrs.get("encoding-type")
     if kind not in _FORMATS:
         raise damaged(name, f"is of the unknown encoding {kind!r}")
     parts = [element.get(part) for part in ("data", "indices", "indptr")]
-    if any(part is None or not is_array(part) or len(part.shape) != 1 for part in parts):
+    if any(part is None or not is_array(part) or len(part.shape or ()) != 1 for part in parts):
         raise damaged(name, "lacks one of the arrays `data`, `indices` and `indptr`")
     data, indices, indptr = parts
     value_type(data.dtype, name)

@@ -84,7 +84,7 @@ def fit_space(
     Raises
     ------
     CountsError
-        There are fewer than ten cells.
+        There are fewer than ten cells, or no gene varies between them.
 
     References
     ----------
@@ -101,6 +101,9 @@ def fit_space(
     score = _residual_variance(sample.counts)
     chosen = np.sort(np.argsort(-score, kind="stable")[:n_genes])
     chosen = chosen[score[chosen] > 0]
+    if not chosen.size:
+        msg = f"No gene of `real` varies between {sample.n_cells} of its cells, expected cells that differ."
+        raise CountsError(msg + " Check the layer.")
     values = _log_values(sample.counts, chosen)
     width = max(1, min(n_pcs, values.shape[1] - 1, values.shape[0] - 1))
     fitted = PCA(n_components=width, svd_solver="randomized", random_state=seed).fit(values)
