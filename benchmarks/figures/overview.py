@@ -57,7 +57,7 @@ def _umap(data: Path, work: Path) -> dict[str, Array]:
     split = prepare(DATA_SETS["pbmc3k"], folder=data, work=work, max_cells=None)
     fit, reference, held_out = (ad.read_h5ad(split / f"{part}.h5ad") for part in PARTS)
     model = scd.CellGenerator(fit, conditions=["cell_type"]).fit(seed=0, progress=False)
-    made = model.generate(where=held_out.obs[["cell_type"]].reset_index(drop=True), seed=0, progress=False)
+    made: Any = model.generate(where=held_out.obs[["cell_type"]].reset_index(drop=True), seed=0, progress=False)
     genes = model.genes
     project = Components.of(log_normalise(reference, genes), seed=0)
     points = np.vstack([project(log_normalise(cells, genes)) for cells in (held_out, made)])
@@ -98,8 +98,8 @@ def draw(numbers: dict[str, Array], path: Path) -> None:
     """Draw the three panels."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12.6, 4.1), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr]
+    figure = Figure(figsize=(12.6, 4.1))
+    figure.set_layout_engine("constrained", wspace=0.06)
     first, second, third = figure.subplots(1, 3, width_ratios=[1.05, 1, 1])
     _draw_umap(first, numbers)
     _draw_auc(second)
@@ -116,11 +116,13 @@ def _draw_umap(ax: Axes, numbers: dict[str, Array]) -> None:
     made = numbers["is_generated"]
     order = np.random.default_rng(0).permutation(len(made))
     colours = np.where(made, GENERATED, REAL)[order]
-    ax.scatter(*numbers["positions"][order].T, s=7, c=colours, linewidths=0, alpha=0.75)
+    across, up = numbers["positions"][order].T
+    ax.scatter(across, up, s=7, c=colours, linewidths=0, alpha=0.75)
     for label in np.unique(numbers["cell_type"]):
         rows = numbers["positions"][(numbers["cell_type"] == label) & ~made]
         if label != "unlabelled" and len(rows) > 20:
-            ax.text(*np.median(rows, axis=0), label, fontsize=7.5, ha="center", bbox=_BOX)
+            x, y = np.median(rows, axis=0)
+            ax.text(x, y, label, fontsize=7.5, ha="center", bbox=_BOX)
     for colour, name, n in ((REAL, "real, held out", (~made).sum()), (GENERATED, "generated", made.sum())):
         ax.scatter([], [], c=colour, s=25, label=f"{name} ({n} cells)")
     ax.legend(frameon=False, fontsize=8.5, loc="upper left", bbox_to_anchor=(-0.02, 1.02), handletextpad=0.1)
@@ -175,9 +177,16 @@ def _draw_changes(ax: Axes, numbers: dict[str, Array]) -> None:
     )
     shown = sorted(top[:N_NAMED], key=made.__getitem__)
     for at, height in zip(shown, np.linspace(0.66, 0.78, len(shown)), strict=True):
-        line = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.6}
-        place = {"xytext": (0.58, height), "textcoords": "axes fraction", "ha": "right", "va": "center"}
-        ax.annotate(genes[at], (true[at], made[at]), fontsize=7.5, arrowprops=line, **place)
+        ax.annotate(
+            genes[at],
+            (true[at], made[at]),
+            xytext=(0.58, height),
+            textcoords="axes fraction",
+            ha="right",
+            va="center",
+            fontsize=7.5,
+            arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.6},
+        )
     ax.legend(frameon=False, fontsize=8.5, loc="upper left", bbox_to_anchor=(-0.02, 1.02), handletextpad=0.1)
     ax.margins(y=0.14)
     ax.set(
