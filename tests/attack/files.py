@@ -157,7 +157,7 @@ def attack_structure(draw: Draw, place: Place, folder: Path) -> Attempt:
 
 
 def _change(draw: Draw, file: h5py.File, name: str) -> str:
-    way = draw(st.sampled_from(["attribute", "delete", "put", "put", "values", "values", "link", "group"]))
+    way: str = draw(st.sampled_from(["attribute", "delete", "put", "put", "values", "values", "link", "group"]))
     if way == "attribute":
         return _change_attribute(draw, file[name])
     if way == "values" and isinstance(file[name], h5py.Dataset) and file[name].size:
@@ -202,7 +202,7 @@ def _change_attribute(draw: Draw, node: Any) -> str:
 def _change_values(draw: Draw, file: h5py.File, name: str) -> str:
     array, attributes = file[name][()], dict(file[name].attrs)
     flat = np.atleast_1d(array).ravel()
-    way = draw(st.sampled_from(["shift", "reverse", "shorter", "longer", "float", "one", "one", "int8", "repeat"]))
+    way: str = draw(st.sampled_from(["shift", "reverse", "shorter", "longer", "float", "one", "one", "int8", "repeat"]))
     is_number = flat.dtype.kind in "iuf"
     if way == "shift" and is_number:
         flat = flat + draw(st.sampled_from([-1, 1, 7]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,10 @@ def _seal(model: Path) -> bool:
 def _change_tree(draw: Draw, path: Path) -> str:
     """Change one value of a tree of JSON, or a key."""
     tree = json.loads(path.read_text(encoding="utf-8"))
-    parent, key, steps = None, None, []
     node: Any = tree
+    parent: Any = None
+    key: Any = None
+    steps: list[str] = []
     while isinstance(node, dict | list) and node and (parent is None or draw(st.integers(0, 4))):
         keys = list(node) if isinstance(node, dict) else list(range(len(node)))
         parent, key = node, draw(st.sampled_from(keys))
@@ -112,7 +115,7 @@ def _change_tensors(draw: Draw, path: Path) -> str:
     way = draw(
         st.sampled_from(["nan", "huge", "zero", "longer", "flat", "double", "half", "int", "gone", "more", "empty"])
     )
-    made = {
+    made: dict[str, Callable[[], torch.Tensor]] = {
         "nan": lambda: torch.full_like(tensor, float("nan")) if tensor.is_floating_point() else tensor - 9,
         "huge": lambda: torch.full_like(tensor, 1e30) if tensor.is_floating_point() else tensor + 10**6,
         "zero": lambda: torch.zeros_like(tensor),

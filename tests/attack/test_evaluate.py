@@ -22,6 +22,11 @@ def _replace(name: str, value: object) -> Callable[[h5py.File], None]:
     return change
 
 
+def _group(file: h5py.File, name: str) -> None:
+    del file[name]
+    file.create_group(name)
+
+
 def _as_columns(file: h5py.File, shift: int) -> None:
     """Store `X` column by column, with rows that are not there."""
     matrix = cells().X.tocsc()
@@ -42,6 +47,7 @@ CHANGES: dict[str, Callable[[h5py.File], None]] = {
     "an index is negative": _replace("X/indices", np.full(1000, -1)),
     "columns are negative, column by column": lambda file: _as_columns(file, -1),
     "columns are too many, column by column": lambda file: _as_columns(file, 10**6),
+    "X has a group for its values": lambda file: _group(file, "X/data"),
     "X is complex": _replace("X", np.ones((60, 16), np.complex64)),
     "X is a link to itself": _replace("X", h5py.SoftLink("/X")),
     "X is nothing": _replace("X", h5py.Empty("f4")),

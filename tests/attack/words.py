@@ -94,7 +94,7 @@ def attack_options(draw: Draw, place: Place, folder: Path) -> Attempt:
     """Give one or two options odd values."""
     command = draw(st.sampled_from(sorted(OPTIONS)))
     words, output = _valid(place, folder, command)
-    named = []
+    named: list[str] = []
     for option in draw(st.lists(st.sampled_from(sorted(OPTIONS[command])), min_size=1, max_size=2, unique=True)):
         value = draw(OPTIONS[command][option])
         words, named = [*words, option, value], [*named, option, value]

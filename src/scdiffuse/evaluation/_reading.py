@@ -302,10 +302,10 @@ def _counts(
     if matrix is None:
         msg = f"`{role}` has no `X`, expected raw counts there. Name the layer that holds them with `layer`."
         raise CountsError(msg)
-    if np.dtype(matrix.dtype).kind not in "biuf":
-        msg = f"{_name_of(table, role)} holds {matrix.dtype} values, expected counts. Convert them to numbers first."
-        raise CountsError(msg)
     with reading(_name_of(table, role)):
+        if np.dtype(matrix.dtype).kind not in "biuf":
+            msg = f"{_name_of(table, role)} holds {matrix.dtype} values, expected counts. Convert them first."
+            raise CountsError(msg)
         if getattr(matrix, "format", None) == "csc" and hasattr(matrix, "to_memory"):
             matrix = matrix.to_memory()  # rows of a stored one are taken from the whole, and unchecked
         if sparse.issparse(matrix):
