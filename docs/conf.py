@@ -35,7 +35,7 @@ myst_heading_anchors = 3
 
 # Tutorials are executed from top to bottom; a cell that fails, or that writes to stderr, fails the build.
 nb_execution_mode = "force"
-nb_execution_timeout = 180
+nb_execution_timeout = 1200  # seconds a cell, on a busy machine
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_execution_show_tb = True
