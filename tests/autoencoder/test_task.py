@@ -129,6 +129,24 @@ def _dispersion_gradients(task: AutoencoderTask, n: int) -> torch.Tensor:
     return torch.stack(torch.autograd.grad(loss, [network.likelihood.get_parameter(name) for name in names]))
 
 
+def _decoded_means(task: AutoencoderTask, n: int) -> np.ndarray[Any, Any]:
+    counts = task._source.rows(np.arange(n))
+    fractions = task.module.fractions(task.module.encode(counts).mean)
+    return np.asarray((fractions * np.asarray(counts.sum(axis=1))).mean(axis=0))
+
+
+def test_decoded_means_become_those_of_the_training_cells(adata: ad.AnnData, task: AutoencoderTask) -> None:
+    counted = np.asarray(adata.X.mean(axis=0)).ravel()
+    off = _with(adata, task, mean_fit=False)
+    on = _with(adata, task, mean_prior=0.0)
+    errors = []
+    for other in (off, on):
+        other.fit_means()
+        errors.append(float(np.abs(np.log(_decoded_means(other, adata.n_obs) / counted)).mean()))
+    assert torch.equal(off.module.decoder.bias, task.module.decoder.bias)
+    assert errors[1] < 0.2 * errors[0]
+
+
 _EACH_ALONE = DispersionConfig(shared_prior=False, mean_dependence=False, state_dependence=False, outlier_precision=2.0)
 
 

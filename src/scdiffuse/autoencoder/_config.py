@@ -50,8 +50,9 @@ class AutoencoderConfig:
     """Width of the nonlinear path of the decoder, beside its linear path."""
     likelihood: str = "negative_binomial_with_outliers"
     """Distribution of counts given the latent code; ``"negative_binomial"`` turns the outlier component off."""
-    kl_weight: float = 1.0
-    """Weight of the KL divergence from the prior; 1 gives the evidence lower bound."""
+    kl_weight: float = 0.3
+    """Weight of the KL divergence from the prior. With 1, the evidence lower bound, latents leave out what many genes
+    share weakly; the diffusion knows how latents are distributed, so that they may say more."""
     shrinkage: float = 20.0
     """Precision of the Gaussian prior on the linear loadings of each gene."""
     nonlinear_shrinkage: float = 60.0
@@ -77,6 +78,12 @@ class AutoencoderConfig:
     """Factor of the learning rate of dispersion parameters, which move on a log scale of many units."""
     n_validation_cells: int = 2_000
     """Validation cells that the validation loss looks at, at most."""
+    mean_fit: bool = True
+    """Off-switch: after the training, each gene is decoded with the mean that it has in the training cells."""
+    mean_prior: float = 100.0
+    """Counts of a gene that its mean needs to move half of the way to that of the training cells."""
+    n_mean_cells: int = 16_384
+    """Training cells that the fit of means looks at, at most."""
     dispersion_fit: bool = True
     """Off-switch: after the training, dispersion parameters are fitted to their optimum at the learnt latents."""
     dispersion: DispersionConfig = field(default_factory=DispersionConfig)
@@ -85,7 +92,7 @@ class AutoencoderConfig:
     """Scaling and initial values of the networks."""
 
     def __post_init__(self) -> None:
-        for name in ("n_latent", "n_hidden", "n_nonlinear", "n_validation_cells"):
+        for name in ("n_latent", "n_hidden", "n_nonlinear", "n_validation_cells", "n_mean_cells"):
             if getattr(self, name) < 1:
                 msg = f"`{name}` must be at least 1, got {getattr(self, name)}."
                 raise SettingError(msg)
@@ -96,7 +103,7 @@ class AutoencoderConfig:
             if not 0 <= getattr(self, name) <= 1:
                 msg = f"`{name}` must lie between 0 and 1, got {getattr(self, name)}; {usual} suits most data."
                 raise SettingError(msg)
-        for name in ("kl_weight", "shrinkage", "nonlinear_shrinkage", "prior_shrinkage"):
+        for name in ("kl_weight", "shrinkage", "nonlinear_shrinkage", "prior_shrinkage", "mean_prior"):
             if not getattr(self, name) >= 0:
                 msg = f"`{name}` must not be negative, got {getattr(self, name)}."
                 raise SettingError(msg)

@@ -23,6 +23,7 @@ from scdiffuse.nn import ConditionPrior, ConditionTensors
 __all__ = ["AutoencoderTask", "CellConditions", "inverse_frequency_weights"]
 
 _VALIDATION_BLOCK = 256  # cells that share a random stream
+_MEAN_STEPS = 2
 _DISPERSION_BLOCK = 64  # cells that share a random stream, and whose logits stay in the cache of a CPU
 
 
@@ -159,6 +160,38 @@ class AutoencoderTask:
             prior = list(self._conditions.prior.parameters())
             groups.append({"params": prior, "rate": config.linear_rate, "begin": 0.0, "weight_decay": decay})
         return groups
+
+    @torch.no_grad()
+    def fit_means(self, processes: Processes = ALONE) -> None:
+        """Move the bias of each gene until its decoded mean is that of the training cells, unless `mean_fit` is off.
+
+        A likelihood weighs the counts of variable genes less, so that a decoder leaves the means of the most abundant
+        ones too low, and makes up for it in all others. Twice each gene is multiplied by ``(a + x) / (a + m)``, for
+        `x` counts in the cells, `m` decoded ones, and `a` counts of the prior.
+
+        Parameters
+        ----------
+        processes
+            The processes that share the cells.
+        """
+        config = self.module.config
+        if not config.mean_fit:
+            return
+        rows = np.sort(generator(self._seed, "cells of means").permutation(self._training)[: config.n_mean_cells])
+        for _ in range(_MEAN_STEPS):
+            sums = torch.zeros(2, self.module.n_genes, dtype=torch.float64)
+            for at in processes.part.of(-(-len(rows) // _DISPERSION_BLOCK)):
+                counts = self._source.rows(rows[at * _DISPERSION_BLOCK : (at + 1) * _DISPERSION_BLOCK])
+                noise = self._noise(Draws.of(generator(self._seed, "latents of means", at), counts.shape[0]))
+                weights = self._library_size_weights(counts)
+                cells = weights * read_counts(counts, weights.device).totals[:, 0]
+                fractions = torch.softmax(self.module.decoder(self.module.infer(counts, noise)[0]), dim=1)
+                sums[0] += torch.from_numpy(counts.T @ weights.cpu().numpy().astype(np.float64))
+                sums[1] += (cells @ fractions).cpu().double()
+            processes.all_reduce(sums)
+            counted, decoded = sums + config.mean_prior
+            bias = self.module.decoder.bias
+            bias.add_((counted / decoded).log().to(bias))
 
     def fit_dispersions(self, processes: Processes = ALONE, *, progress: bool = False) -> None:
         """Fit dispersion parameters to their optimum at the learnt latents, unless `dispersion_fit` is off.

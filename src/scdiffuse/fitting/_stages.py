@@ -75,6 +75,7 @@ def fit_autoencoder(fit: FitContext, checkpoint: Checkpoint | None) -> bool:
             return False
         stopped = _train(fit, "autoencoder", task=task, checkpoint=checkpoint)
         if not stopped:
+            task.fit_means(fit.processes)
             task.fit_dispersions(fit.processes, progress=fit.progress)
     return stopped
 
