@@ -113,7 +113,9 @@ def _attack(family: Family, place: Place, *, n: int, seed: int, log: Path | None
 
 
 def _is_of_library(verdict: Verdict) -> bool:
-    """Whether the HDF5 library hung or crashed while it read a damaged file."""
+    """Whether the HDF5 library hung, crashed or took memory of a damaged size while it read a file."""
+    if verdict.code == 2 and "Can't synchronously" in verdict.message:
+        return bool(verdict.broken) and all(one.endswith(" MiB") for one in verdict.broken)
     return verdict.code is None and _LIBRARY in " ".join(verdict.broken)
 
 
@@ -155,14 +157,15 @@ def lines(records: Sequence[Record]) -> list[str]:
     total = {
         key: sum(row[key] for row in rows) for key in ("n", "n_distinct", "n_done", "n_refused", "n_library", "n_bad")
     }
-    head = ["inputs", "number", "distinct", "done", "refused by name", "hung in HDF5", "bad", "longest, CPU s"]
+    head = ["inputs", "number", "distinct", "done", "refused by name", "failed in HDF5", "bad", "longest, CPU s"]
     body = [
         [row["what"], *(f"{row[key]:,}" for key in total), f"{row['most_seconds']:.1f}"]
         for row in [*rows, {"what": "all", **total, "most_seconds": max(row["most_seconds"] for row in rows)}]
     ]
     return [
         f"{total['n']:,} odd inputs, drawn by the strategies of `tests/attack`, each in a process of its own. Done is "
-        "exit code 0 with a valid output, refused by name exit code 2 with one message that names what was given. Bad "
+        "exit code 0 with a valid output, refused by name exit code 2 with one message that names what was given. In "
+        "HDF5, a library in C, fail damaged bytes that make it loop, crash or reserve memory of a damaged size. Bad "
         "is all else: another exit code, a file changed or left behind, control characters on the terminal, a crash, "
         "more than 10 s or 400 MiB.",
         grid(head, body),

@@ -166,7 +166,7 @@ def attack_tables(draw: Draw, place: Place, folder: Path) -> Attempt:
     coding = draw(st.sampled_from(["utf-8", "utf-8", "utf-16"]))
     path.write_bytes(text.encode(coding, errors="replace"))
     words = ["generate", str(place.model), "--where-table", str(path), "-o", str(output), "--no-progress"]
-    named = [str(path), "--where-table", *header, *(field for row in rows for field in row)]
+    named = [str(path), "--where-table", *text.replace("\n", ",").split(",")]
     return Attempt(words=words, named=named, note=repr(text)[:200], output=output, root=place.root)
 
 

@@ -87,6 +87,23 @@ def test_a_table_that_cannot_be_read_is_explained(text: str | None, tmp_path: Pa
         read_where_table(path, conditions)
 
 
+@pytest.mark.parametrize(("text", "name"), [("cell_type,\nB,B\n", "''"), ("cell_type,cell_type\nB,T\n", "'cell_type'")])
+def test_names_that_are_empty_or_there_twice_are_refused(
+    text: str, name: str, tmp_path: Path, conditions: Conditions
+) -> None:
+    with pytest.raises(DataFileError, match=f"has {name} in its first line, which is empty or there twice"):
+        read_where_table(_write(tmp_path, text), conditions)
+
+
+def test_longer_lines_than_the_first_are_refused(tmp_path: Path, conditions: Conditions) -> None:
+    with pytest.raises(DataFileError, match="cannot be read"):
+        read_where_table(_write(tmp_path, "cell_type\nB,T\n"), conditions)
+
+
+def test_a_label_may_be_called_na(tmp_path: Path, conditions: Conditions) -> None:
+    assert read_where_table(_write(tmp_path, "cell_type,n\nNA,1\n,2\n"), conditions)["cell_type"].tolist()[0] == "NA"
+
+
 @pytest.mark.parametrize(("text", "library_size"), [("2000", 2000), ("2000,500", (2000.0, 500.0))])
 def test_a_library_size_is_one_number_or_a_mean_and_a_deviation(
     text: str, library_size: int | tuple[float, float]

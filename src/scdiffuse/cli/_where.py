@@ -131,10 +131,19 @@ def read_where_table(path: Path, conditions: Conditions) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        table = pd.read_csv(path, dtype=str, skipinitialspace=True)
+        # As a header, names would be renamed or become the index; `NA` is a label, only an empty field is none.
+        lines = pd.read_csv(path, dtype=str, skipinitialspace=True, header=None, keep_default_na=False, na_values=[""])
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         msg = f"`--where-table` {str(path)!r} cannot be read ({error}); expected a .csv file whose first line names"
         raise DataFileError(msg + " conditions. Check the path and the file.") from error
+    header = lines.iloc[0].fillna("").tolist()
+    wrong = [name for name in header if not name or header.count(name) > 1]
+    if wrong:
+        msg = (
+            f"`--where-table` {str(path)!r} has {wrong[0]!r} in its first line, which is empty or there twice; expected"
+        )
+        raise DataFileError(msg + " one condition a column. Correct the first line.")
+    table = lines.iloc[1:].set_axis(header, axis="columns").reset_index(drop=True)
     for name in table.columns:
         if name == "n" and name not in conditions.names:
             table[name] = [_whole(text, path) for text in table[name]]
