@@ -70,6 +70,7 @@ OFF: dict[str, Row] = {
     "mean dependence of dispersions": {"autoencoder": {"dispersion": {"mean_dependence": False}}},
     "state dependence of dispersions": {"autoencoder": {"dispersion": {"state_dependence": False}}},
     "outlier component": {"autoencoder": {"likelihood": "negative_binomial"}},
+    "means of genes": {"autoencoder": {"mean_fit": False}},
     "binomial thinning": {"autoencoder": {"thinning": 0.0}},
     "inverse-frequency weights": {"autoencoder": {"inverse_frequency_weight": 0.0}},
 }
