@@ -43,6 +43,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
         "kills",
         "crash_points",
         "attack",
+        "user_files",
         "shuffling",
         "digests",
     ),

@@ -37,3 +37,8 @@ def test_a_case_slip_is_recognised() -> None:
 
 def test_labels_that_are_numbers_are_suggested_as_numbers() -> None:
     assert errors.did_you_mean("121", [12, 7]) == " Did you mean 12?"
+
+
+def test_the_name_that_was_typed_is_no_suggestion() -> None:
+    assert errors.did_you_mean("B", ["B", "T"]) == ""
+    assert errors.did_you_mean("cell_type", ["cell_type", "cell_types"]) == " Did you mean 'cell_types'?"

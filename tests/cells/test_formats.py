@@ -24,7 +24,7 @@ IDS = [f"ENSG{at:011d}" for at in range(30)]
 
 @pytest.fixture
 def dense(counts: sp.csr_matrix) -> np.ndarray:
-    return counts.toarray().astype(int)
+    return np.asarray(counts.toarray(), dtype=int)
 
 
 def _folder(path: Path, dense: np.ndarray, *, prefix: str = "", packed: bool = False, v2: bool = False) -> Path:

@@ -210,3 +210,17 @@ def test_layers_that_cannot_be_opened_are_named(adata: ad.AnnData, tmp_path: Pat
         file["layers"] = h5py.SoftLink("/layers")
     with pytest.raises(DataFileError, match=r"`layers` of '.*cells\.h5ad'"):
         open_source(tmp_path / "cells.h5ad", layer="counts")
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_genes_are_found_by_symbols_where_names_are_identifiers(
+    adata: ad.AnnData, tmp_path: Path, *, on_disk: bool
+) -> None:
+    adata.var["symbol"] = [f"S{at}" for at in range(30)]
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    source = open_source(tmp_path / "cells.h5ad" if on_disk else adata, genes=["S7", "S2", "gene-4"])
+    assert source.genes.tolist() == ["S7", "S2", "gene-4"]
+    assert source.var["symbol"].tolist() == ["S7", "S2", "S4"]
+    assert np.array_equal(source.rows(np.array([5])).toarray()[0], adata.X.toarray()[5, [7, 2, 4]])
+    with pytest.raises(GenesError, match=r"lack 2 of the 2 expected genes, such as 'S1', 'S99'"):
+        open_source(adata, genes=["S1", "S99"])

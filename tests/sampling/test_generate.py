@@ -247,7 +247,7 @@ def test_only_a_fitted_model_generates(simulated: ad.AnnData, small: ModelConfig
 
 
 def _names(model: CellGenerator, n_cells: int = 5, **asked: Any) -> list[str]:
-    return list(model.generate(n_cells, progress=False, **asked).obs_names)
+    return list(_made(model, n_cells, **asked).obs_names)
 
 
 def test_names_of_cells_are_unique_over_calls(fitted: CellGenerator, bare: CellGenerator) -> None:
@@ -274,8 +274,8 @@ def test_the_first_names_of_a_longer_call_are_the_same(fitted: CellGenerator, as
 
 def test_the_first_names_of_a_longer_table_are_the_same(fitted: CellGenerator, tmp_path: Path) -> None:
     table = pd.DataFrame({"cell_type": ["B", "T", "B", "NK"]})
-    names = list(fitted.generate(where=table, progress=False).obs_names)
-    assert list(fitted.generate(where=table.iloc[:2], progress=False).obs_names) == names[:2]
+    names = list(_made(fitted, where=table).obs_names)
+    assert list(_made(fitted, where=table.iloc[:2]).obs_names) == names[:2]
     fitted.generate(where=table, path=tmp_path / "cells.h5ad", progress=False)
     assert list(ad.read_h5ad(tmp_path / "cells.h5ad").obs_names) == names
 

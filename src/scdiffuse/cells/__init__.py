@@ -14,6 +14,7 @@ from scdiffuse.cells._conditions import ConditionRange as ConditionRange
 from scdiffuse.cells._conditions import Conditions as Conditions
 from scdiffuse.cells._conditions import ConditionTable as ConditionTable
 from scdiffuse.cells._conditions import Label as Label
+from scdiffuse.cells._conditions import require_column_name as require_column_name
 from scdiffuse.cells._embedding import SourceWithEmbedding as SourceWithEmbedding
 from scdiffuse.cells._find import CountsPlace as CountsPlace
 from scdiffuse.cells._find import find_counts as find_counts

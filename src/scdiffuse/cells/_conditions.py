@@ -16,7 +16,7 @@ from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameErro
 from scdiffuse._core.slots import OBS_SOURCE, OBS_UNSEEN
 from scdiffuse.cells._labels import is_blank
 
-__all__ = ["ConditionRange", "ConditionTable", "Conditions", "Label"]
+__all__ = ["ConditionRange", "ConditionTable", "Conditions", "Label", "require_column_name"]
 
 _MOST_NAME = 200  # characters; HDF5 takes more, file names made of them do not
 _LARGEST = 1e30  # of a continuous condition: its square still is a number
@@ -229,18 +229,29 @@ def _require_column(name: str, obs: pd.DataFrame) -> None:
         known = [str(column) for column in obs.columns]
         msg = f"{name!r} is not a column of `adata.obs`; expected one of {known}."
         raise UnknownNameError(msg + did_you_mean(name, known))
-    _require_name(name)
-
-
-def _require_name(name: str) -> None:
-    """Check that a column of generated cells can have a name, in memory and in a file."""
     if name in {OBS_SOURCE, OBS_UNSEEN}:
         msg = f"The column {name!r} marks generated cells; expected another name. Rename the column."
         raise ConditionError(msg)
+    require_column_name(name)
+
+
+def require_column_name(name: str) -> None:
+    """Check that a column of cells that are written can have a name, in memory and in a file.
+
+    Parameters
+    ----------
+    name
+        Name of a column of `obs`.
+
+    Raises
+    ------
+    ConditionError
+        No file can hold it.
+    """
     shown = name if len(name) <= _MOST_NAME else f"{name[:20]}..."
     steps = {part.strip() for part in name.split("/")}  # HDF5 reads a name as a path
     if steps & {"", ".", ".."} or name == "_index" or not name.isprintable():
-        msg = f"The column {shown!r} cannot be a condition: no `.h5ad` file can hold it; expected a name of plain text."
+        msg = f"The column {shown!r} cannot be written: no `.h5ad` file can hold it; expected a name of plain text."
         raise ConditionError(msg + " Rename the column.")
     if len(name) > _MOST_NAME:
         msg = f"The column {shown!r} has a name of {len(name)} characters; expected at most {_MOST_NAME}."
@@ -291,8 +302,8 @@ def _numbers(column: pd.Series[Any] | ArrayLike, name: str) -> NDArray[np.float6
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
     if series.dtype == object:
-        numbers = pd.to_numeric(series, errors="coerce")  # numbers that were read as text
-        series = numbers if numbers.isna().equals(series.isna()) else series
+        read = pd.to_numeric(series, errors="coerce")  # numbers that were read as text
+        series = read if read.isna().equals(series.isna()) else series
     text = [value for value in series.dropna().unique() if not isinstance(value, int | float | np.number | np.bool_)]
     if text:
         msg = f"The continuous condition {name!r} holds {text[0]!r}; expected numbers. Convert the column with"

@@ -50,6 +50,8 @@ def find_counts(data: CellData, *, layer: str | None = None) -> CountsPlace:
     -------
     The cells and the place; the place of `X` where no other, or several, hold counts.
     """
+    if not isinstance(data, ad.AnnData | str | Path) and len(data) == 1:
+        data = data[0]
     if not isinstance(data, ad.AnnData | str | Path):
         places = [find_counts(one, layer=layer) for one in data]
         opened = [place.data for place in places]

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import CountsError, GenesError
+from scdiffuse.cells._gene_names import match_genes
 from scdiffuse.cells._structure import require_whole, value_type
 
 __all__ = ["Matrix", "MemorySource", "NamedSource", "Source", "Stored", "WrappedSource", "slices", "sparse_rows"]
@@ -127,8 +128,10 @@ class NamedSource:
 
     def __init__(self, obs: pd.DataFrame, var: pd.DataFrame, genes: Sequence[str] | None) -> None:
         self.obs = obs
-        self.columns = None if genes is None else _find_genes(var.index, genes)
+        self.columns = None if genes is None else _find_genes(var, genes)
         self.var = var if self.columns is None else var.iloc[self.columns]
+        if genes is not None and len(genes) and not (self.var.index == pd.Index(genes)).all():
+            self.var = self.var.set_axis(pd.Index(genes, dtype=object))  # found by symbols or identifiers
         self.genes: NDArray[np.str_] = self.var.index.to_numpy().astype(str)
 
     @property
@@ -171,8 +174,9 @@ def slices(n_cells: int, n_rows: int) -> Iterator[slice]:
         yield slice(begin, min(begin + n_rows, n_cells))
 
 
-def _find_genes(names: pd.Index, genes: Sequence[str]) -> NDArray[np.intp]:
-    """Find the stored columns of genes."""
+def _find_genes(var: pd.DataFrame, genes: Sequence[str]) -> NDArray[np.intp]:
+    """Find the stored columns of genes by name, or all of them by symbols or identifiers in a column of `var`."""
+    names = var.index
     twice = names[names.duplicated()].intersection(pd.Index(genes))
     if len(twice):
         msg = f"{len(twice)} of the expected genes are more than once in the data, such as {twice[0]!r};"
@@ -180,6 +184,9 @@ def _find_genes(names: pd.Index, genes: Sequence[str]) -> NDArray[np.intp]:
     columns = pd.Index(names[~names.duplicated()]).get_indexer(pd.Index(genes))
     missing = [gene for gene, column in zip(genes, columns, strict=True) if column < 0]
     if missing:
+        matched = match_genes(var, genes)
+        if np.count_nonzero(matched >= 0) == len(genes):
+            return np.argsort(np.where(matched < 0, len(genes), matched), kind="stable")[: len(genes)]
         shown = ", ".join(repr(str(gene)) for gene in missing[:3])
         msg = (
             f"The data lack {len(missing)} of the {len(genes)} expected genes, such as {shown}, and have {len(names)} "

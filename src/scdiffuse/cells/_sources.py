@@ -138,7 +138,8 @@ def _source(element: Matrix, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Seq
         return DenseSource(element, obs, var, genes=genes)
     if element.attrs["encoding-type"] == "csr_matrix":
         return SparseSource(element, obs, var, genes=genes)
-    require_columns(element["indices"][:], len(obs), name=name)
+    stored: Stored = element
+    require_columns(stored["indices"][:], len(obs), name=name)
     with reading(name):
         whole = ad.io.read_elem(element)
     return MemorySource(whole, obs, var, genes=genes)

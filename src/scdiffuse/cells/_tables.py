@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -56,7 +60,7 @@ def read_table(path: Path) -> ad.AnnData:
     beside = pd.concat([part[text] for part in parts])
     beside.index = beside.index.astype(str)
     across = pd.DataFrame(index=pd.Index([str(name) for name in numbers]))
-    if _rows_are_genes(beside.index, across.index, corner=str(parts[0].index.name or ""), path=path):
+    if _rows_are_genes(list(beside.index), list(across.index), corner=str(parts[0].index.name or ""), path=path):
         return ad.AnnData(sp.csr_matrix(matrix.T), obs=across, var=beside)
     return ad.AnnData(matrix, obs=beside, var=across)
 
@@ -86,8 +90,10 @@ def read_labels(path: str | Path) -> pd.DataFrame:
 
 def _separator(path: Path) -> str:
     """Find what separates the columns: the most frequent candidate in the first line."""
-    with pd.io.common.get_handle(path, "r", compression="infer", encoding="utf-8-sig") as file:
-        first = file.handle.readline()
+    openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    opened = openers.get(path.suffix.lower(), open)
+    with opened(path, "rt", encoding="utf-8-sig") as file:
+        first = str(file.readline())
     return max(",", "\t", ";", " ", key=lambda one: (first.count(one), one == ","))
 
 

@@ -131,7 +131,7 @@ def evaluate_held_out(model: CellGenerator, cells: ChosenCells, *, seed: int, pr
     assert not isinstance(train, list)
     names = list(model.conditions.names)
     asked = {"where": held_out.obs[names]} if names else {"n_cells": held_out.n_obs}
-    generated = model.generate(**asked, seed=seed, progress=progress)  # type: ignore[arg-type]
+    generated = model.generate(**asked, seed=seed, progress=progress)
     by = next(iter(model.conditions.categorical), None)
     report = evaluate(held_out, generated, train=train, by=by, seed=seed, progress=progress)
     model.record_scores(report.to_json())

@@ -70,11 +70,7 @@ def inspect_data(path: Path) -> dict[str, Any]:
     problems: list[str] = []
     source = _read_counts(place, found, problems)
     if found["counts"]:
-        found["counts"] = found["counts"] + [
-            one
-            for one in list_counts(data)
-            if one not in found["counts"]  # type: ignore[arg-type]
-        ]
+        found["counts"] = found["counts"] + [one for one in list_counts(data) if one not in found["counts"]]
     columns = _columns(source.obs) if source is not None else {"conditions": {}, "continuous": {}, "missing": {}}
     notes = [place.message] if place.message else []
     problems += columns.pop("problems", [])
