@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
+from html import escape
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
+    from rich.console import Console
 
 __all__ = ["Progress"]
 
 _SHOW_AFTER_SECONDS = 2.0
+_SECONDS_BETWEEN = 0.25  # redraws of a notebook
 
 
 class Progress:
     """Show the progress of a loop, its speed and the remaining time.
 
-    The bar appears after two seconds, so that quick tasks stay quiet. The bar is written to standard error.
+    The bar appears after two seconds, so that quick tasks stay quiet. A terminal shows it on standard error, a notebook
+    below the cell, where it is one element that changes; no widgets are needed.
 
     Parameters
     ----------
@@ -45,7 +48,7 @@ class Progress:
         self._enabled = enabled
         self._done = 0
         self._begin = time.monotonic()
-        self._display: RichProgress | None = None
+        self._display: _Display | None = None
 
     def __enter__(self) -> Self:
         """Start the clock."""
@@ -74,26 +77,88 @@ class Progress:
         if not self._enabled or (self._display is None and seconds < _SHOW_AFTER_SECONDS):
             return
         if self._display is None:
-            self._display = self._open()
-        rate = f"{self._done / max(seconds, 1e-9):,.0f} {self._unit}/s"
-        self._display.update(self._display.task_ids[0], completed=self._done, rate=rate, note=note)
+            self._display = _open(self._description, self._total)
+        rate = self._done / max(seconds, 1e-9)
+        self._display.show(self._done, rate=rate, unit=self._unit, note=note)
 
-    def _open(self) -> RichProgress:
-        """Build the rich display; the import takes a tenth of a second."""
-        from rich.console import Console
+
+class _Display(Protocol):
+    """A place that shows one bar."""
+
+    def show(self, done: int, *, rate: float, unit: str, note: str) -> None:
+        """Show the current state."""
+
+    def stop(self) -> None:
+        """Leave the last state where it is."""
+
+
+def _open(description: str, total: int | None) -> _Display:
+    """Choose where to show the bar; the import takes a tenth of a second."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return _Notebook(description, total) if console.is_jupyter else _Terminal(description, total, console)
+
+
+class _Terminal:
+    """A bar of rich on standard error."""
+
+    def __init__(self, description: str, total: int | None, console: Console) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
-        display = RichProgress(
+        self._bar = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True),
+            console=console,
             refresh_per_second=4,
         )
-        display.add_task(self._description, total=self._total, rate="", note="")
-        display.start()
-        return display
+        self._task = self._bar.add_task(description, total=total, rate="", note="")
+        self._bar.start()
+
+    def show(self, done: int, *, rate: float, unit: str, note: str) -> None:
+        self._bar.update(self._task, completed=done, rate=f"{rate:,.0f} {unit}/s", note=note)
+
+    def stop(self) -> None:
+        self._bar.stop()
+
+
+class _Notebook:
+    """One HTML element below the cell of a notebook, changed in place; rich would need ipywidgets for that."""
+
+    def __init__(self, description: str, total: int | None) -> None:
+        self._description = description
+        self._total = total
+        self._handle: Any = None
+        self._latest: dict[str, str] = {}
+        self._shown_at = 0.0
+
+    def show(self, done: int, *, rate: float, unit: str, note: str) -> None:
+        known = self._total is not None
+        text = f"{self._description} {done:,}{f'/{self._total:,}' if known else ''}, {rate:,.0f} {unit}/s"
+        if self._total is not None and 0 < done < self._total:
+            minutes, seconds = divmod(round((self._total - done) / max(rate, 1e-9)), 60)
+            text += f", {minutes}:{seconds:02} left"
+        text += f", {note}" if note else ""
+        extent = f' value="{done}" max="{max(self._total or 1, 1)}"' if known else ""
+        bar = f'<progress{extent} style="vertical-align:middle"></progress>'
+        self._latest = {"text/html": f"<div>{bar} {escape(text)}</div>", "text/plain": text}
+        if time.monotonic() - self._shown_at >= _SECONDS_BETWEEN:
+            self._draw()
+
+    def stop(self) -> None:
+        if self._latest:
+            self._draw()
+
+    def _draw(self) -> None:
+        from IPython.display import display
+
+        if self._handle is None:
+            self._handle = display(self._latest, raw=True, display_id=True)
+        else:
+            self._handle.update(self._latest, raw=True)
+        self._latest, self._shown_at = {}, time.monotonic()
