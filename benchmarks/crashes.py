@@ -190,7 +190,7 @@ def _watch(root: str, last: int) -> list[int]:
         count()
         flush(descriptor)
 
-    os.fsync = counted_flush
+    os.fsync = counted_flush  # type: ignore[assignment]
     sys.addaudithook(hear)
     return counted
 

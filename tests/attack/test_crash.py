@@ -37,6 +37,11 @@ def read_version(folder: Path) -> str:
     return word if f'"word": "{word}"' in current(model, "config.json").read_text() else "a mixture"
 
 
+def linked_version(folder: Path) -> None:
+    old_version(folder / "there")
+    (folder / "model").symlink_to("there/model")
+
+
 def old_version(folder: Path) -> None:
     write_version(folder, "o", "classifiers.safetensors")
     (folder / "model" / "user.txt").write_text("mine")
@@ -49,7 +54,7 @@ FOLDERS = {
     ),
     "linked": Write(
         "linked",
-        lambda folder: (old_version(folder / "there"), (folder / "model").symlink_to("there/model"))[0],
+        linked_version,
         lambda folder: write_version(folder, "n"),
         read_version,
     ),

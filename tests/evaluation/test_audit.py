@@ -79,7 +79,7 @@ def test_one_copy_is_enough_even_beyond_the_cells_that_are_attacked(
 ) -> None:
     train, held_out, generated = cells
     leak(train, generated, 1).write_h5ad(tmp_path / "generated.h5ad")
-    report = audited(train, held_out, tmp_path / "generated.h5ad", max_cells=60)  # type: ignore[arg-type]
+    report = audited(train, held_out, tmp_path / "generated.h5ad", max_cells=60)
     assert report.verdicts["privacy"].level == "fails"
     assert report.metrics["memorised_cells"]["sizes"]["copies"] == 1
     assert report.metrics["memorised_cells"]["sizes"]["generated cells"] == N_GENERATED

@@ -104,7 +104,7 @@ def _untrained_text(scores: MetricRecords) -> str:
     one = scores.get("donor_membership_untrained")
     if one is None:
         return ""
-    auc, low, high = (format_number(one[key]) for key in ("value", "low", "high"))  # type: ignore[literal-required]
+    auc, low, high = (format_number(one[key]) for key in ("value", "low", "high"))
     return f"Cells of the same donors that were not trained on reach AUC {auc} ({low} to {high})."
 
 

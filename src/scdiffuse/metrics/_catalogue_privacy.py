@@ -50,8 +50,12 @@ def copy_score(
     -------
     The score.
     """
-    sizes = (("copies", found.n_copies), ("generated cells", found.n_generated))
-    sizes += ((f"copies among {null}", found.n_held_out_copies), (null, found.n_held_out))
+    sizes = (
+        ("copies", found.n_copies),
+        ("generated cells", found.n_generated),
+        (f"copies among {null}", found.n_held_out_copies),
+        (null, found.n_held_out),
+    )
     return Score(found.value, found.low, found.high, features, p=found.p, null=found.null, sizes=sizes)
 
 
@@ -99,8 +103,11 @@ def _closest(pair: SamplePair) -> Score:
     score = _privacy.distance_to_closest_record(
         pair.train.pcs[roles.members], held_out, pair.generated.pcs, seed=pair.seed
     )
-    sizes = (("training cells", len(held_out)), ("held-out cells", len(held_out)))
-    sizes += (("generated cells", pair.generated.n_cells),)
+    sizes = (
+        ("training cells", len(held_out)),
+        ("held-out cells", len(held_out)),
+        ("generated cells", pair.generated.n_cells),
+    )
     doubt = NO_CONTROLS if roles.confounded else ""
     return Score(score.value, score.low, score.high, p=score.p, null=0.5, doubt=doubt, sizes=sizes)
 

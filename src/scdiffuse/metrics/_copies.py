@@ -208,4 +208,5 @@ def _gene_ratios(train: Array, cells: Array, near: NDArray[np.int64]) -> tuple[A
 
 def _unit_rows(values: Array) -> Array:
     values = np.asarray(values, dtype=np.float32)
-    return values / np.maximum(np.sqrt(np.einsum("ij,ij->i", values, values)), 1e-12)[:, None]
+    norms: Array = np.maximum(np.sqrt(np.einsum("ij,ij->i", values, values)), 1e-12)[:, None]
+    return np.asarray(values / norms)

@@ -46,17 +46,17 @@ def find_roles(pair: SamplePair) -> Roles:
     The rows.
     """
     assert pair.train is not None
-    rows = [
+    train, held_out = (
         subsample(cells.n_cells, pair.max_cells, seed=pair.seed, stream=name)
         for name, cells in (("train", pair.train), ("held out", pair.real))
-    ]
+    )
     if pair.train.donors is None or pair.real.donors is None:
-        return Roles(*rows, others=np.array([], dtype=np.int64), confounded=False)
-    names = pair.train.donors[rows[0]], pair.real.donors[rows[1]]
+        return Roles(train, held_out, others=np.array([], dtype=np.int64), confounded=False)
+    names = pair.train.donors[train], pair.real.donors[held_out]
     own = np.isin(names[1], names[0]) & (names[1] != "")
     shared = np.isin(names[0], names[1][own]) if own.any() else names[0] != ""
-    others = rows[1][~own & (names[1] != "")]
-    return Roles(rows[0][shared], rows[1][own], others, confounded=not own.any())
+    others = held_out[~own & (names[1] != "")]
+    return Roles(train[shared], held_out[own], others, confounded=not own.any())
 
 
 def cell_scores(pair: SamplePair, attack: Attack) -> tuple[Array, Array]:
