@@ -17,6 +17,7 @@ from scdiffuse._core.errors import GenesError, ModelFolderError, SettingError, U
 from scdiffuse.foundation import Embedding, Foundation, SCimilarity
 from scdiffuse.generator import CellGenerator, load
 from scdiffuse.model import ModelConfig
+from scdiffuse.model._markdown import as_markdown
 
 WIDTH = 4
 
@@ -129,7 +130,7 @@ def test_the_card_names_what_latents_come_from(model: CellGenerator, tmp_path: P
     description = json.loads((folder / "config.json").read_text())["settings"]["latent"]
     card = (folder / "README.md").read_text()
     if description["kind"] == "embedding":
-        assert "Latents: `obsm['X_pca']`, 4 wide." in card
+        assert as_markdown("Latents: obsm 'X_pca', 4 wide.") in card
     else:
         assert (description["name"], description["n_shared"], len(description["sha256"])) == ("model_v9", 20, 64)
         assert (

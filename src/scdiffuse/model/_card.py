@@ -71,7 +71,7 @@ def _latent(description: Json | None) -> list[str]:
     if description is None:
         return []
     if description["kind"] == "embedding":
-        return [f"Latents: `obsm[{description['obsm_key']!r}]`, {description['width']} wide."]
+        return [f"Latents: obsm {description['obsm_key']!r}, {description['width']} wide."]
     return [
         f"Latents: {description['kind']} model {description['name']!r} (sha256 {description['sha256'][:16]}),"
         f" {description['width']} wide; {description['n_shared']:,} of its {description['n_known']:,} genes shared."
