@@ -43,7 +43,8 @@ class Guidance:
     interval
         Times, from low to high within 0 (data) to 1 (noise), in which guidance acts.
     composition
-        ``"joint"`` as learnt, or ``"additive"``, which adds up what each condition does alone.
+        ``"joint"`` as learnt, or ``"additive"``, which adds up what each condition does alone and is worse on
+        combinations never seen; it is there for comparison.
     guides
         Further guides of the registry ``scdiffuse.guidance.GUIDES`` by name, with the settings of each; they wrap the
         guided denoiser, the first one innermost.
