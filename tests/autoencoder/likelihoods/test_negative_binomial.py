@@ -154,3 +154,9 @@ def test_each_cell_is_drawn_on_its_own(name: str, request: pytest.FixtureRequest
     assert (together[order] != alone).nnz == 0
     assert together.dtype == np.int32
     np.testing.assert_array_equal(np.asarray(together.sum(axis=1)).ravel(), sizes)
+
+
+def test_one_gene_alone_has_the_parameters_of_a_gene() -> None:
+    likelihood = OutlierNegativeBinomial(1)
+    likelihood.initialise(1.5)
+    assert set(likelihood.precisions()) == {"log_inverse_dispersion", "log_outlier_rate", "log_outlier_size"}

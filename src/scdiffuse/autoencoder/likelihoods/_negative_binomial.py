@@ -62,6 +62,12 @@ class NegativeBinomial(CountLikelihood):
         for name in self.precisions():
             nn.init.constant_(self.get_parameter(name), getattr(self._start, name))
 
+    def precisions(self) -> dict[str, float]:
+        """Return the precision of the Gaussian prior on each parameter of a gene in the final fit, by its name."""
+        found = super().precisions()
+        found.pop("mean_exponent", None)  # of all genes together, also where there is one gene only
+        return found
+
     def nll_per_cell(
         self, logits: Tensor, cells: SparseCounts, *, outliers: bool = True, shift: Tensor | None = None
     ) -> Tensor:
