@@ -50,7 +50,7 @@ class AutoencoderConfig:
     """Width of the nonlinear path of the decoder, beside its linear path."""
     likelihood: str = "negative_binomial_with_outliers"
     """Distribution of counts given the latent code; ``"negative_binomial"`` turns the outlier component off."""
-    kl_weight: float = 0.3
+    kl_weight: float = 0.5
     """Weight of the KL divergence from the prior. With 1, the evidence lower bound, latents leave out what many genes
     share weakly; the diffusion knows how latents are distributed, so that they may say more."""
     shrinkage: float = 20.0
