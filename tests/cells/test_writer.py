@@ -57,6 +57,30 @@ def test_a_file_holds_what_memory_would(
     assert cells.uns["scdiffuse"] == UNS["scdiffuse"]
 
 
+def test_a_file_takes_latents_and_those_of_other_files(
+    counts: sp.csr_matrix, labels: pd.DataFrame, tmp_path: Path
+) -> None:
+    latents = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    for name, rows in (("b.h5ad", slice(40, 60)), ("a.h5ad", slice(0, 40))):
+        with H5adWriter(tmp_path / name, VAR) as writer:
+            for begin in range(rows.start, rows.stop, 15):
+                some = slice(begin, min(begin + 15, rows.stop))
+                writer.append(counts[some], labels.iloc[some], latents=latents[some])
+            if name == "a.h5ad":
+                writer.take(tmp_path / "b.h5ad")
+    held = ad.read_h5ad(tmp_path / "a.h5ad")
+    np.testing.assert_array_equal(held.obsm["X_scdiffuse"], latents)
+    assert (counts != held.X).nnz == 0
+
+
+def test_scipy_changes_what_a_file_held_in_place(counts: sp.csr_matrix, labels: pd.DataFrame, tmp_path: Path) -> None:
+    held = write(tmp_path / "x.h5ad", counts, labels, n_rows=25).X
+    assert held.indices.dtype == held.indptr.dtype == np.int32
+    held.data[:5] = 0
+    held.eliminate_zeros()
+    assert held.nnz == counts.nnz - 5
+
+
 def test_a_file_opens_backed_too(counts: sp.csr_matrix, labels: pd.DataFrame, tmp_path: Path) -> None:
     write(tmp_path / "x.h5ad", counts, labels, n_rows=25)
     backed = ad.read_h5ad(tmp_path / "x.h5ad", backed="r")

@@ -17,20 +17,26 @@ from numpy.typing import DTypeLike, NDArray
 
 from scdiffuse._core.endings import CELLS, require_ending
 from scdiffuse._core.outputs import atomic_file
-from scdiffuse._core.slots import OBS_SOURCE
+from scdiffuse._core.slots import OBS_SOURCE, OBSM_LATENT
 from scdiffuse.cells._h5ad import label
 
 __all__ = ["H5adWriter", "build_anndata"]
 
 _CHUNK_VALUES = 1 << 16
 _VALUES_AT_ONCE = 1 << 20
+_RETYPED_AT_ONCE = 1 << 13
 _COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
 def build_anndata(  # noqa: PLR0917 - the four slots in AnnData's own order
-    counts: sp.csr_matrix, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, Any]
+    counts: sp.csr_matrix,
+    obs: pd.DataFrame,
+    var: pd.DataFrame,
+    uns: Mapping[str, Any],
+    *,
+    latents: NDArray[np.float32] | None = None,
 ) -> ad.AnnData:
-    """Build an AnnData of generated counts and labels.
+    """Build an AnnData of generated counts, labels and latents.
 
     Parameters
     ----------
@@ -42,13 +48,16 @@ def build_anndata(  # noqa: PLR0917 - the four slots in AnnData's own order
         The genes, ``G`` rows.
     uns
         Metadata of the cells, such as the seed.
+    latents
+        Latents, shape ``(N, D)``.
 
     Returns
     -------
-    Cells with ``X`` as CSR ``int32``, the conditions and ``obs['source']`` = ``'generated'``.
+    Cells with ``X`` as CSR ``int32``, the conditions, ``obs['source']`` = ``'generated'`` and, where latents are given,
+    ``obsm['X_scdiffuse']``.
     """
-    table = _with_source(obs)
-    return ad.AnnData(X=sp.csr_matrix(counts, dtype=np.int32), obs=table, var=var.copy(), uns=dict(uns))
+    table, obsm = _with_source(obs), {} if latents is None else {OBSM_LATENT: latents}
+    return ad.AnnData(X=sp.csr_matrix(counts, dtype=np.int32), obs=table, var=var.copy(), uns=dict(uns), obsm=obsm)
 
 
 class H5adWriter:
@@ -85,6 +94,7 @@ class H5adWriter:
         self._is_open = False
         self._stack = ExitStack()
         self._columns: dict[str, h5py.Dataset] = {}
+        self._latents: h5py.Dataset | None = None
 
     def __enter__(self) -> Self:
         """Open a temporary file in the same folder."""
@@ -116,7 +126,7 @@ class H5adWriter:
         with self._stack:
             raise error
 
-    def append(self, counts: sp.csr_matrix, obs: pd.DataFrame) -> None:
+    def append(self, counts: sp.csr_matrix, obs: pd.DataFrame, *, latents: NDArray[np.float32] | None = None) -> None:
         """Add cells at the end.
 
         Parameters
@@ -126,6 +136,8 @@ class H5adWriter:
         obs
             Conditions, ``B`` rows: categories or numbers. Columns and categories are those of the first batch; the
             index names the cells.
+        latents
+            Latents, shape ``(B, D)``; given for every batch or for none.
         """
         rows = sp.csr_matrix(counts)
         rows.sort_indices()
@@ -138,6 +150,10 @@ class H5adWriter:
         for name, column in self._columns.items():
             values = table[name] if name in table else pd.Series(table.index)
             _extend(column, values.cat.codes if isinstance(values.dtype, pd.CategoricalDtype) else values)
+        if latents is not None:
+            if self._latents is None:
+                self._latents = self._begin_latents(latents.shape[1])
+            _extend(self._latents, latents)
         self._n_values += rows.nnz
         self.n_cells += rows.shape[0]
 
@@ -154,11 +170,12 @@ class H5adWriter:
             stored = {name: obs[name]["codes"] if isinstance(obs[name], h5py.Group) else obs[name] for name in obs}
             pairs = [(self._data, x["data"]), (self._indices, x["indices"])]
             pairs += [(column, stored[name]) for name, column in self._columns.items() if name in stored]
+            pairs += [] if self._latents is None else [(self._latents, file["obsm"][OBSM_LATENT])]
             for target, values in pairs:
                 for begin in range(0, len(values), _VALUES_AT_ONCE):
                     _extend(target, values[begin : begin + _VALUES_AT_ONCE])
             for begin in range(1, len(x["indptr"]), _VALUES_AT_ONCE):
-                _extend(self._indptr, x["indptr"][begin : begin + _VALUES_AT_ONCE] + self._n_values)
+                _extend(self._indptr, x["indptr"][begin : begin + _VALUES_AT_ONCE].astype(np.int64) + self._n_values)
             self._n_values += len(x["data"])
             self.n_cells += len(x["indptr"]) - 1
 
@@ -174,8 +191,20 @@ class H5adWriter:
             self._is_open = False
             if not self._columns:
                 ad.io.write_elem(self._file, "obs", pd.DataFrame(index=pd.Index([], dtype=str)))
+            index_type = np.int32 if self._n_values <= np.iinfo(np.int32).max else np.int64
+            for name in ("indices", "indptr"):  # readers take them as they are, and scipy needs both of one type
+                _retype(self._file["X"], name, index_type)
             self._file["X"].attrs["shape"] = np.array([self.n_cells, len(self._var)])
             ad.io.write_elem(self._file, "uns", dict(uns))
+
+    def _begin_latents(self, width: int) -> h5py.Dataset:
+        """Create the entry of `obsm` in the layout of AnnData."""
+        obsm = self._file.create_group("obsm")
+        label(obsm, "dict", "0.1.0")
+        shape, chunk = (0, width), (max(1, _CHUNK_VALUES // width), width)
+        dataset = obsm.create_dataset(OBSM_LATENT, shape, maxshape=(None, width), dtype=np.float32, chunks=chunk)
+        label(dataset, "array", "0.2.0")
+        return dataset
 
     def _begin_obs(self, table: pd.DataFrame) -> None:
         """Create the columns in the layout of AnnData."""
@@ -207,6 +236,17 @@ def _growing(group: h5py.Group, name: str, dtype: DTypeLike) -> h5py.Dataset:
     )
     label(dataset, "string-array" if is_text else "array", "0.2.0")
     return dataset
+
+
+def _retype(group: h5py.Group, name: str, dtype: DTypeLike) -> None:
+    """Store whole numbers in another type, piece by piece."""
+    values = group[name]
+    if values.dtype == dtype:
+        return
+    del group[name]  # the numbers stay until `values` is gone
+    stored = _growing(group, name, dtype)
+    for begin in range(0, len(values), _RETYPED_AT_ONCE):
+        _extend(stored, values[begin : begin + _RETYPED_AT_ONCE])
 
 
 def _extend(dataset: h5py.Dataset, values: NDArray[Any] | pd.Series[Any]) -> None:

@@ -13,6 +13,7 @@ from scdiffuse._core.errors import ScdiffuseWarning
 from scdiffuse._core.resources import explain_memory
 from scdiffuse.cells import check_counts, find_counts, open_source
 from scdiffuse.generator._base import GeneratorBase
+from scdiffuse.generator._encode import infer_latents
 from scdiffuse.sampling import CellsPerLabel, Guidance, Scale, combine, plan_numbers, provenance
 
 __all__ = ["AugmentMixin"]
@@ -69,7 +70,9 @@ class AugmentMixin(GeneratorBase):
         -------
         Real cells first, then generated ones, which ``obs["source"]`` names: ``"real"`` or ``"generated"``. ``X`` is
         CSR ``int32`` with the genes of the model, which are all that both kinds have. Columns of `obs` are those of
-        the real cells; where generated cells have none, they are missing.
+        the real cells; where generated cells have none, they are missing. Columns that count, such as ``n_counts``,
+        count the genes of the model. ``obsm["X_scdiffuse"]`` holds latents: those that `encode` finds of the real
+        cells, and those that the generated cells were drawn from.
 
         Raises
         ------
@@ -96,7 +99,8 @@ class AugmentMixin(GeneratorBase):
             adata, layer, message = find_counts(adata, layer=layer)
             if message:
                 warnings.warn(message, ScdiffuseWarning, stacklevel=2)
-            source = open_source(adata, layer=layer, genes=[str(gene) for gene in self.genes])
+            genes = [str(gene) for gene in self.genes]
+            source = open_source(adata, layer=layer, genes=genes, obsm_key=self.config.obsm_key)
             numbers = plan_numbers(source.obs, by=by, n_per_label=n_per_label, conditions=model.conditions)
             n_left_out = check_counts(adata, layer=layer).n_genes - source.n_genes
             made: ad.AnnData | Path | None = None
@@ -112,4 +116,7 @@ class AugmentMixin(GeneratorBase):
             }
             uns = provenance(model, seed=seed, settings=settings)
             generated = made if isinstance(made, ad.AnnData) else None
-            return combine(source, generated, uns=uns, n_left_out=n_left_out)
+            latents = infer_latents(model.networks, source)
+            return combine(
+                source, generated, latents=latents, conditions=self.conditions, uns=uns, n_left_out=n_left_out
+            )

@@ -76,8 +76,9 @@ class GenerateMixin(GeneratorBase):
 
         Returns
         -------
-        Cells with ``X`` as CSR ``int32``, the conditions in `obs` with categories in the training order,
-        ``obs["source"]``, and version, model hash, seed and settings in ``uns["scdiffuse"]``; or the path.
+        Cells with ``X`` as CSR ``int32``, the conditions in `obs` with categories in the training order, labels that
+        classifiers guided toward under the name of the classifier, ``obs["source"]``, latents in
+        ``obsm["X_scdiffuse"]``, and version, model hash, seed and settings in ``uns["scdiffuse"]``; or the path.
 
         Raises
         ------

@@ -105,7 +105,8 @@ class PredictMixin(GeneratorBase):
 
         Returns
         -------
-        One cell for each, with its name and its own columns of `obs` but for the changed conditions;
+        One cell for each, with its name and its own columns of `obs`, but for the changed conditions, labels that
+        classifiers guided toward, and columns that count, such as ``n_counts``, which count the new counts.
         ``obsm["X_scdiffuse"]`` holds its latents.
 
         Raises

@@ -105,8 +105,9 @@ class TrajectoryMixin(GeneratorBase):
         Returns
         -------
         One cell for each branch, state and start cell. ``obs``: the conditions where they are defined (between two
-        labels there is none), ``state``, ``weight``, ``branch``, ``start_cell`` and ``pseudotime``, the share of its
-        own path in latents that the cell has gone; a name that is a condition has ``trajectory_`` before it.
+        labels there is none), the labels of classifiers likewise, ``state``, ``weight``, ``branch``, ``start_cell`` and
+        ``pseudotime``, the share of its own path in latents that the cell has gone; a name that is a condition has
+        ``trajectory_`` before it.
         ``obsm["X_scdiffuse"]``: latents. `scdiffuse.plot_trajectory` draws it.
 
         Raises

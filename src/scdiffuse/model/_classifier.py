@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scdiffuse.cells import Conditions
+from scdiffuse.cells import Conditions, ConditionTable
 from scdiffuse.guidance import ClassifierConfig, LabelClassifier, NumberRegressor
 from scdiffuse.model._metadata import ClassifierRecord, SavedClassifier
 from scdiffuse.model._restore import build_like, require_depth, require_finite
@@ -63,6 +63,23 @@ class AttachedClassifier:
             return table.values[:, 0]
         codes = table.codes[:, 0].astype(np.float32)
         return np.where(codes < 0, np.float32(np.nan), codes)
+
+    def decode(self, numbers: NDArray[np.float32]) -> pd.Series[Any]:
+        """Turn numbers back into labels: what `encode` returned, NaN where missing.
+
+        Parameters
+        ----------
+        numbers
+            One a cell, shape ``(B,)``.
+
+        Returns
+        -------
+        Categories in the training order, or numbers in the user's units; numbered from 0.
+        """
+        column, none = numbers[:, None], np.empty((len(numbers), 0), np.float32)
+        codes = np.where(np.isnan(column), -1, column).astype(np.int64)
+        table = ConditionTable(codes, none) if self.is_categorical else ConditionTable(none.astype(np.int64), column)
+        return self.conditions.decode(table).iloc[:, 0]
 
     def encode_known(self, values: pd.Series[Any]) -> NDArray[np.float32]:
         """Do as `encode` does, but where a label is not known, or a number is none, return NaN."""

@@ -10,10 +10,12 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from scdiffuse._core.errors import ConditionError, ScdiffuseWarning, SettingError, UnknownNameError, did_you_mean
-from scdiffuse._core.slots import OBS_SOURCE, OBS_UNSEEN
-from scdiffuse.cells import Conditions, Label, Source
+from scdiffuse._core.slots import OBS_SOURCE, OBS_UNSEEN, OBSM_LATENT
+from scdiffuse.cells import Conditions, Label, Source, require_column_name
+from scdiffuse.sampling._count_columns import refresh_counts
 
 __all__ = ["CellsPerLabel", "combine", "plan_numbers"]
 
@@ -44,7 +46,7 @@ def plan_numbers(obs: pd.DataFrame, *, by: str, n_per_label: CellsPerLabel, cond
     UnknownNameError
         `by` is no condition, no column of the cells, or a label was not trained.
     ConditionError
-        `by` is a continuous condition, or the cells have a column ``source`` already.
+        `by` is a continuous condition, the cells have a column ``source`` already, or one that no file can hold.
     SettingError
         A number of cells is not a whole one of at least 1, or there is no such word.
     """
@@ -59,6 +61,8 @@ def plan_numbers(obs: pd.DataFrame, *, by: str, n_per_label: CellsPerLabel, cond
     if OBS_SOURCE in obs:
         msg = f"`adata.obs` has a column {OBS_SOURCE!r} already, which tells real cells from generated ones;"
         raise ConditionError(msg + f" expected none. Keep the real cells and drop or rename {OBS_SOURCE!r}.")
+    for name in obs.columns:
+        require_column_name(str(name))
     codes = conditions.encode(obs[[by]], partial=True).codes[:, list(conditions.categorical).index(by)]
     labels = conditions.categorical[by]
     held = pd.Series(np.bincount(codes[codes >= 0], minlength=len(labels)), index=pd.Index(labels))
@@ -95,7 +99,15 @@ def _whole(n: object) -> int:
     return int(n)
 
 
-def combine(real: Source, made: ad.AnnData | None, *, uns: Mapping[str, object], n_left_out: int) -> ad.AnnData:
+def combine(
+    real: Source,
+    made: ad.AnnData | None,
+    *,
+    latents: NDArray[np.float32],
+    conditions: Conditions,
+    uns: Mapping[str, object],
+    n_left_out: int,
+) -> ad.AnnData:
     """Put real and generated cells together.
 
     Parameters
@@ -104,6 +116,10 @@ def combine(real: Source, made: ad.AnnData | None, *, uns: Mapping[str, object],
         The real cells, genes of the model in its order.
     made
         The generated ones; `None` where none are needed.
+    latents
+        Latents of the real cells.
+    conditions
+        Those of the model.
     uns
         What to keep beside them.
     n_left_out
@@ -111,24 +127,30 @@ def combine(real: Source, made: ad.AnnData | None, *, uns: Mapping[str, object],
 
     Returns
     -------
-    Real cells first. Columns of `obs` are those of the real cells, missing where generated cells have none, and
-    ``source``.
+    Real cells first. Columns of `obs` are those of the real cells, missing where generated cells have none, labels
+    that guided, and ``source``.
     """
     if n_left_out:
         msg = f"{n_left_out} genes of the cells are not known to the model and are left out of the augmented cells."
         warnings.warn(msg + " Measure and fit them, or go on without.", ScdiffuseWarning, stacklevel=4)
-    blocks = [block for _, block in real.blocks()]
-    tables = [real.obs.assign(**{OBS_SOURCE: "real"})]
+    blocks, embeddings = [block for _, block in real.blocks()], [latents]
+    tables, types = [real.obs.assign(**{OBS_SOURCE: "real"})], {name: real.obs[name] for name in real.obs}
     if made is not None:
         blocks.append(made.X)
-        tables.append(_like(made.obs.drop(columns=[OBS_UNSEEN], errors="ignore"), real.obs))
+        embeddings.append(made.obsm[OBSM_LATENT])
+        other = {*conditions.names, *real.obs, OBS_UNSEEN, OBS_SOURCE}
+        guided = {str(name): made.obs[name] for name in made.obs if name not in other}
+        tables.append(_like(made.obs.drop(columns=[OBS_UNSEEN], errors="ignore"), real.obs).assign(**guided))
+        types |= guided
     obs = pd.concat([table.astype(object) for table in tables])
-    for name in real.obs.columns:
-        obs[name] = _typed(obs[name], real.obs[name])
+    for name, column in types.items():
+        obs[name] = _typed(obs[name], column)
     obs[OBS_SOURCE] = pd.Categorical(obs[OBS_SOURCE], categories=["real", "generated"])
     obs.index = obs.index.astype(str)
-    counts = sp.vstack(blocks, format="csr")
-    return ad.AnnData(X=sp.csr_matrix(counts, dtype=np.int32), obs=_unique(obs), var=real.var.copy(), uns=dict(uns))
+    counts = sp.csr_matrix(sp.vstack(blocks, format="csr"), dtype=np.int32)
+    obs = _unique(refresh_counts(obs, counts, like=real.obs, but=conditions.names))
+    obsm = {OBSM_LATENT: np.concatenate(embeddings)}
+    return ad.AnnData(X=counts, obs=obs, var=real.var.copy(), uns=dict(uns), obsm=obsm)
 
 
 def _like(made: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
@@ -159,13 +181,11 @@ def _typed(column: pd.Series[Any], real: pd.Series[Any]) -> pd.Series[Any]:
 def _unique(obs: pd.DataFrame) -> pd.DataFrame:
     """Rename generated cells whose names real cells have."""
     taken = set(obs.index[obs[OBS_SOURCE] == "real"])
-    at, names = 0, []
+    names = []
     for name, source in zip(obs.index, obs[OBS_SOURCE], strict=True):
-        if source == "real":
-            names.append(name)
-            continue
-        while f"generated-{at}" in taken:
+        free, at = name, 1
+        while source != "real" and free in taken:
             at += 1
-        names.append(f"generated-{at}")
-        at += 1
+            free = f"{name}-{at}"
+        names.append(free)
     return obs.set_axis(pd.Index(names, dtype=str))

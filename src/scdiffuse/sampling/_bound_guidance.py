@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import SettingError, UnknownNameError, did_you_mean
+from scdiffuse._core.slots import OBS_SOURCE, OBS_UNSEEN
 from scdiffuse.cells import Conditions, ConditionTable
 from scdiffuse.diffusion import Denoiser
 from scdiffuse.guidance import ClassifierFreeGuide, ClassifierGuide, NegativeTarget, wrap_in_guides
@@ -20,6 +21,9 @@ from scdiffuse.sampling._guidance import Guidance, is_per_cell, single_value, sp
 from scdiffuse.sampling._targets import Targets
 
 __all__ = ["BoundGuidance"]
+
+_TAKEN = {OBS_SOURCE, OBS_UNSEEN, "state", "weight", "branch", "start_cell", "pseudotime", "_index"}
+"""Columns of generated cells that mean something else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +175,33 @@ class BoundGuidance:
             columns.append(self.classifiers[name].encode_known(obs[found[0]]) if found and not away else nowhere)
             scales.append(float(split_target(name, target, "toward")[1] > 0.0))
         return Targets(tuple(columns), tuple(scales)) if columns else None
+
+    def labels(self, targets: Targets | None, cells: NDArray[np.int64]) -> pd.DataFrame:
+        """Write what classifiers guide cells toward as columns of `obs`.
+
+        Parameters
+        ----------
+        targets
+            What `targets` or `own_targets` returned.
+        cells
+            Indices of the cells, shape ``(B,)``.
+
+        Returns
+        -------
+        One row a cell, numbered from 0, and a column for each entry of ``toward``: of its name, with ``guided_`` before
+        it where a condition or a column of generated cells has that name. Missing where nothing guides.
+        """
+        columns: dict[str, Any] = {}
+        numbers = np.empty((len(cells), 0), np.float32) if targets is None else targets.guided(cells)
+        for at, (name, _, away) in enumerate([] if targets is None else self._asked()):
+            if not away:
+                columns[self._column(name)] = self.classifiers[name].decode(numbers[:, at])
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(cells)))
+
+    def _column(self, name: str) -> str:
+        """Name the column of `obs` with the labels that a classifier guides toward."""
+        plain = name.replace("/", "|")  # HDF5 reads a name as a path
+        return f"guided_{plain}" if plain in {*self.conditions.names, *_TAKEN} else plain
 
     def require_steps(self, times: Sequence[float]) -> None:
         """Refuse an interval in which nothing would be guided.

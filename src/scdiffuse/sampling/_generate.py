@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anndata as ad
 import numpy as np
@@ -24,10 +24,22 @@ from scdiffuse.calibration import GeneFactorTable
 from scdiffuse.cells import ConditionPlan, ConditionTable, H5adWriter, build_anndata
 from scdiffuse.diffusion import SAMPLED_AT_ONCE, Denoiser, Solver, condition_tensors, sample
 from scdiffuse.model import FittedModel, decode
+from scdiffuse.sampling._bound_guidance import BoundGuidance
 from scdiffuse.sampling._coverage import with_unseen
 from scdiffuse.sampling._targets import Targets
 
 __all__ = ["GenerationPlan", "gather", "make_batches", "write"]
+
+
+class GeneratedCells(NamedTuple):
+    """A batch of generated cells."""
+
+    counts: sp.csr_matrix
+    """Shape ``(B, G)``, ``int32``."""
+    obs: pd.DataFrame
+    """Conditions and guided labels as columns."""
+    latents: NDArray[np.float32]
+    """What the counts were drawn from, without the library size, shape ``(B, D)``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +56,8 @@ class GenerationPlan:
     batch_size: int
     factor_table: GeneFactorTable | None = None
     """Gene factors of combinations never or hardly seen."""
+    guidance: BoundGuidance
+    """What guides the cells."""
     targets: Targets | None = None
     """Where classifiers guide the cells."""
     guided_conditions: NDArray[np.bool_]
@@ -97,7 +111,7 @@ class GenerationPlan:
         return noise_ids_of(cells, asked)
 
 
-def make_batches(model: FittedModel, plan: GenerationPlan) -> Iterator[tuple[sp.csr_matrix, pd.DataFrame]]:
+def make_batches(model: FittedModel, plan: GenerationPlan) -> Iterator[GeneratedCells]:
     """Generate cells in batches; a cell depends on the seed, its index and its conditions alone.
 
     Parameters
@@ -109,12 +123,12 @@ def make_batches(model: FittedModel, plan: GenerationPlan) -> Iterator[tuple[sp.
 
     Yields
     ------
-    Counts, shape ``(B, G)``, ``int32``, and their conditions as columns of `obs`.
+    Counts, conditions and latents.
     """
     with _workers() as (pool, n_workers):
         share = -(-min(plan.batch_size, len(plan.indices)) // n_workers)
         step = -(-share // SAMPLED_AT_ONCE) * SAMPLED_AT_ONCE if n_workers > 1 else plan.batch_size
-        waiting: deque[Future[tuple[sp.csr_matrix, pd.DataFrame]]] = deque()
+        waiting: deque[Future[GeneratedCells]] = deque()
         for begin in plan.indices[::step]:
             cells = np.arange(begin, min(begin + step, plan.indices.stop), dtype=np.int64)
             waiting.append(pool.submit(_make, model, plan, cells))
@@ -124,7 +138,7 @@ def make_batches(model: FittedModel, plan: GenerationPlan) -> Iterator[tuple[sp.
             yield waiting.popleft().result()
 
 
-def _make(model: FittedModel, plan: GenerationPlan, cells: NDArray[np.int64]) -> tuple[sp.csr_matrix, pd.DataFrame]:
+def _make(model: FittedModel, plan: GenerationPlan, cells: NDArray[np.int64]) -> GeneratedCells:
     """Generate some cells, from noise to counts."""
     networks, table = model.networks, plan.conditions_plan.table(cells)
     noise_ids = plan.noise_ids(table, cells)
@@ -148,8 +162,10 @@ def _make(model: FittedModel, plan: GenerationPlan, cells: NDArray[np.int64]) ->
         library_sizes=lambda own: plan.library_sizes(cells, own),
         gene_factors=plan.factor_table.of(table) if plan.factor_table else None,
     )
-    obs = model.conditions.decode(table).set_axis(plan.names(cells))
-    return counts, with_unseen(obs, table, conditions=model.conditions, training=model.trained_on)
+    obs = pd.concat([model.conditions.decode(table), plan.guidance.labels(plan.targets, cells)], axis=1)
+    obs = obs.set_axis(plan.names(cells))
+    obs = with_unseen(obs, table, conditions=model.conditions, training=model.trained_on)
+    return GeneratedCells(counts, obs, latents[:, :-1].cpu().numpy().astype(np.float32))
 
 
 def gather(model: FittedModel, plan: GenerationPlan, *, uns: dict[str, Any], progress: bool) -> ad.AnnData:
@@ -168,13 +184,14 @@ def gather(model: FittedModel, plan: GenerationPlan, *, uns: dict[str, Any], pro
     -------
     All cells.
     """
-    counts, tables = [], []
+    batches: list[GeneratedCells] = []
     with Progress("generate", plan.conditions_plan.n_cells, enabled=progress) as bar:
-        for made, obs in make_batches(model, plan):
-            counts.append(made)
-            tables.append(obs)
-            bar.advance(len(obs))
-    return build_anndata(sp.vstack(counts, format="csr"), pd.concat(tables), model.metadata.var, uns)
+        for batch in make_batches(model, plan):
+            batches.append(batch)
+            bar.advance(len(batch.obs))
+    counts, tables, latents = zip(*batches, strict=True)
+    stacked = sp.vstack(counts, format="csr")
+    return build_anndata(stacked, pd.concat(tables), model.metadata.var, uns, latents=np.concatenate(latents))
 
 
 def write(
@@ -212,8 +229,8 @@ def write(
         Progress("generate", len(plan.indices), enabled=progress) as bar,
         H5adWriter(path, model.metadata.var, overwrite=overwrite) as writer,
     ):
-        for counts, obs in make_batches(model, plan):
-            writer.append(counts, obs)
+        for counts, obs, latents in make_batches(model, plan):
+            writer.append(counts, obs, latents=latents)
             bar.advance(len(obs))
         if at_end is not None:
             at_end(writer)

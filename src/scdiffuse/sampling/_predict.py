@@ -16,6 +16,7 @@ from scdiffuse.cells import ConditionPlan, ConditionTable
 from scdiffuse.diffusion import Heun
 from scdiffuse.model import GivenCells
 from scdiffuse.sampling._checks import require_not_away
+from scdiffuse.sampling._count_columns import refresh_counts
 from scdiffuse.sampling._coverage import with_unseen
 from scdiffuse.sampling._library_size import CellLibrarySizes
 from scdiffuse.sampling._transport import Transport
@@ -110,16 +111,18 @@ def predict_cells(
             )
             latents.append(made)
             bar.advance(len(cells))
+    stacked = sp.vstack(counts, format="csr")
     obs = _obs(transport, given, target, asked=asked)
-    return transport.to_anndata(sp.vstack(counts, format="csr"), obs, torch.cat(latents), settings=settings)
+    obs = refresh_counts(obs, stacked, like=given.obs, but=transport.model.conditions.names)
+    return transport.to_anndata(stacked, obs, torch.cat(latents), settings=settings)
 
 
 def _obs(transport: Transport, given: GivenCells, target: ConditionTable, *, asked: ConditionPlan) -> pd.DataFrame:
-    """Keep the cells' own columns, but for the conditions that were changed."""
+    """Keep the cells' own columns, but for the conditions that were changed and the labels that guided."""
     conditions = transport.model.conditions
     changed = np.concatenate([~asked.drawn_codes, ~asked.drawn_values])
     names = [name for name, is_changed in zip(conditions.names, changed, strict=True) if is_changed]
-    new = conditions.decode(target)[names].set_axis(given.obs.index)
-    obs = given.obs.drop(columns=names, errors="ignore").join(new)
-    obs = obs[[*given.obs.columns, *(name for name in names if name not in given.obs)]]
+    guided = transport.guidance.labels(transport.target, np.arange(len(given)))
+    new = pd.concat([conditions.decode(target)[names], guided], axis=1)
+    obs = given.obs.assign(**{str(name): column.array for name, column in new.items()})
     return with_unseen(obs, target, conditions=conditions, training=transport.model.trained_on)

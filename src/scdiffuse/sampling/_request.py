@@ -62,6 +62,7 @@ class Request:
         return GenerationPlan(
             conditions_plan=plan,
             denoiser=denoiser,
+            guidance=guidance,
             targets=guidance.targets(n_cells=plan.n_cells),
             guided_conditions=guidance.guided_conditions(),
             solver=solver,

@@ -186,7 +186,7 @@ def follow(
         own = path[at * plan.n_states : (at + 1) * plan.n_states]
         _warn_unless_arrived(name, branch, start=start, path=own)
         tables.append(_obs(branch.transport, start, plan, name=name, rows=rows, path=own))
-    obs = pd.concat(tables)
+    obs = _stack(tables)
     obs["branch"] = pd.Categorical(obs["branch"], categories=list(plan.branches))
     asked = {**settings, "guidance": plan.describe_guidance()}
     asked |= {"keep": plan.keep, "method": plan.method, "n_states": plan.n_states}
@@ -290,7 +290,8 @@ def _obs(
     """Describe the cells of one branch."""
     conditions, names = transport.model.conditions, start.obs.index.astype(str)
     table = ConditionTable(np.concatenate([one.codes for one in rows]), np.concatenate([one.values for one in rows]))
-    obs = with_unseen(conditions.decode(table), table, conditions=conditions, training=transport.model.trained_on)
+    obs = pd.concat([conditions.decode(table), _guided_labels(transport, len(names), plan)], axis=1)
+    obs = with_unseen(obs, table, conditions=conditions, training=transport.model.trained_on)
     states = np.repeat(np.arange(plan.n_states), len(names))
     of_branch = f"-{name}" if len(plan.branches) > 1 else ""
     columns: dict[str, Any] = {
@@ -304,6 +305,23 @@ def _obs(
     for column, values in columns.items():
         obs[taken[column]] = values
     return obs.set_axis([f"{cell}{of_branch}-{at}" for at in range(plan.n_states) for cell in names])
+
+
+def _guided_labels(transport: Transport, n_cells: int, plan: TrajectoryPlan) -> pd.DataFrame:
+    """Write what classifiers guide toward: the cells' own labels at the start, the targets at the end."""
+    cells = np.arange(n_cells, dtype=np.int64)
+    start, end = (transport.guidance.labels(one, cells) for one in (transport.own, transport.target))
+    nowhere = end.iloc[:0].reindex(np.arange(n_cells * (plan.n_states - 2)))
+    start = start.reindex(columns=end.columns).astype(end.dtypes)  # without what the start does not know
+    return pd.concat([start, nowhere.astype(end.dtypes), end], ignore_index=True)
+
+
+def _stack(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Put the cells of all branches together; labels that guide in some branches alone are missing in the others."""
+    columns = dict.fromkeys(name for table in tables for name in table)
+    dtypes = {name: one[name].dtype for name in columns for one in tables if name in one}
+    stacked = [table.reindex(columns=list(columns)).astype(dtypes) for table in tables]
+    return pd.concat(stacked)
 
 
 def _pseudotime(path: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scdiffuse._core.random import cell_normals
-from scdiffuse._core.slots import OBSM_LATENT
 from scdiffuse.autoencoder import GeneFactors
 from scdiffuse.calibration import GeneFactorTable
 from scdiffuse.cells import ConditionTable, build_anndata
@@ -198,7 +197,5 @@ class Transport:
         """
         asked = {"guidance": self.guidance.to_uns(), **settings, "solver_steps": self.solver_steps}
         uns = provenance(self.model, seed=self.seed, settings=asked)
-        made = build_anndata(counts, obs, self.model.metadata.var, uns)
-        made.obs_names = obs.index.astype(str)
-        made.obsm[OBSM_LATENT] = latents[:, :-1].cpu().numpy().astype(np.float32)
-        return made
+        found = latents[:, :-1].cpu().numpy().astype(np.float32)
+        return build_anndata(counts, obs, self.model.metadata.var, uns, latents=found)
