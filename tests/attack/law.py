@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 import signal
 import sys
@@ -180,7 +181,9 @@ def _of_files(attempt: Attempt, before: Mapping[str, str], after: Mapping[str, s
     def belongs(name: str, to: Sequence[Path]) -> bool:
         return succeeded and any((attempt.root / name).is_relative_to(path) for path in to)
 
-    written = [attempt.output, attempt.output.resolve()] if attempt.output else []  # also where a link leads
+    written = (
+        [attempt.output, Path(os.path.realpath(attempt.output))] if attempt.output else []
+    )  # also where a link leads
     outputs = [*attempt.replaced, *written]
     lost = [name for name, digest in before.items() if after.get(name) != digest]
     new = [name for name in after if name not in before and not belongs(name, outputs)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +224,9 @@ def attack_places(draw: Draw, place: Place, folder: Path) -> Attempt:
     words, replaced = [command, *calls[command], "-o", str(output), "--no-progress"], []
     if draw(st.booleans()):
         words.append("--overwrite")
-        replaced = [place_ for place_ in (output, output.resolve()) if not _is_read(place_, folder, command)]
+        replaced = [
+            place_ for place_ in (output, Path(os.path.realpath(output))) if not _is_read(place_, folder, command)
+        ]
     named = [str(output), output.name, "-o", "--path", "--output", ".h5ad", ".html"]
     return Attempt(words=words, named=named, output=output, replaced=replaced, root=place.root)
 
@@ -233,5 +236,5 @@ def _is_read(output: Path, folder: Path, command: str) -> bool:
     reads = {"generate": [], "distill": [], "shard": ["cells.h5ad"], "fit": ["cells.h5ad"], "evaluate": ["cells.h5ad"]}
     inputs = [folder / name for name in reads.get(command, ["cells.h5ad"])]
     inputs += [folder / "model"] if command in {"generate", "predict", "trajectory", "augment", "distill"} else []
-    end = output.resolve() if not output.is_symlink() or output.exists() else output
+    end = Path(os.path.realpath(output))  # follows links as far as they lead, also in a circle
     return any(end.is_relative_to(one) or one.is_relative_to(end) for one in inputs)
