@@ -100,7 +100,9 @@ PUBLIC = {
     "evaluate",
     "foundation",
     "load",
+    "plot_history",
     "plot_trajectory",
+    "plot_umap",
     "shard",
     "split",
 }
@@ -115,7 +117,7 @@ SIGNATURES = {
     "augment": "adata * by n_per_label guidance seed layer progress",
     "distill": "* solver_steps n_paths max_epochs seed progress",
     "support": "where",
-    "encode": "adata * layer",
+    "encode": "adata * layer key_added",
     "add_classifier": "name adata * obs_key layer kind library_size max_epochs seed overwrite progress",
     "remove_classifier": "name",
     "save": "folder * overwrite",

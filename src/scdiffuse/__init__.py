@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from scdiffuse import foundation
     from scdiffuse._core.errors import UserError
     from scdiffuse.cells import datasets, shard, split
-    from scdiffuse.evaluation import Benchmark, Report, audit, evaluate
-    from scdiffuse.generator import CellGenerator, load
+    from scdiffuse.evaluation import Benchmark, Report, audit, evaluate, plot_umap
+    from scdiffuse.generator import CellGenerator, load, plot_history
     from scdiffuse.model import (
         AutoencoderConfig,
         CalibrationConfig,
@@ -53,7 +53,9 @@ __all__ = [
     "evaluate",
     "foundation",
     "load",
+    "plot_history",
     "plot_trajectory",
+    "plot_umap",
     "shard",
     "split",
 ]
@@ -74,7 +76,9 @@ _HOMES = {
     "audit": "scdiffuse.evaluation",
     "evaluate": "scdiffuse.evaluation",
     "load": "scdiffuse.generator",
+    "plot_history": "scdiffuse.generator",
     "plot_trajectory": "scdiffuse.sampling",
+    "plot_umap": "scdiffuse.evaluation",
     "shard": "scdiffuse.cells",
     "split": "scdiffuse.cells",
 }

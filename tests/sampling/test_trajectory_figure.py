@@ -37,3 +37,41 @@ def test_other_cells_and_genes_are_refused(path: ad.AnnData, simulated: ad.AnnDa
         plot_trajectory(simulated)
     with pytest.raises(UnknownNameError, match="'gene-x' is not a gene of these cells"):
         plot_trajectory(path, genes=["gene-x"])
+
+
+def test_branches_are_named_by_the_conditions_that_change(fitted: CellGenerator, path: ad.AnnData) -> None:
+    (axes,) = plot_trajectory(path).axes
+    texts = [one.get_text() for one in axes.get_legend().get_texts()]
+    assert texts == ["b: cell_type T → B", "nk: cell_type T → NK"]
+    alone = fitted.trajectory({"treated": True}, {"cell_type": "B"}, n_cells=9, n_states=2, progress=False)
+    (axes,) = plot_trajectory(alone).axes
+    assert [one.get_text() for one in axes.get_legend().get_texts()] == ["cell_type to B"]
+
+
+def test_axes_say_what_they_are(path: ad.AnnData) -> None:
+    plane, curves = plot_trajectory(path, genes=[path.var_names[0]]).axes
+    share = np.linalg.svd(path.obsm["X_scdiffuse"] - path.obsm["X_scdiffuse"].mean(axis=0), compute_uv=False) ** 2
+    assert plane.get_xlabel() == f"latent direction 1 ({share[0] / share.sum():.0%} of the variance of the trajectory)"
+    assert curves.get_xlabel() == "weight of the target (0: start, 1: target)"
+
+
+def test_genes_have_a_band_of_one_standard_deviation(path: ad.AnnData) -> None:
+    gene = path.var_names[3]
+    _, axes = plot_trajectory(path, genes=[gene]).axes
+    assert len(axes.collections) == 2  # one a branch
+    values = np.log1p(1e4 * path[:, gene].X.toarray().ravel() / np.asarray(path.X.sum(axis=1)).ravel())
+    at_end = values[((path.obs["branch"] == "b") & (path.obs["state"] == 2)).to_numpy()]
+    edges = axes.collections[0].get_paths()[0].vertices
+    found = sorted({round(float(y), 4) for x, y in edges if x == 1.0})
+    low, high = max(at_end.mean() - at_end.std(), 0.0), at_end.mean() + at_end.std()
+    assert found == pytest.approx([low, high], abs=1e-3)
+
+
+def test_real_cells_lie_beneath(fitted: CellGenerator, path: ad.AnnData, simulated: ad.AnnData) -> None:
+    real = simulated.copy()
+    with pytest.raises(SettingError, match=r"`real` has none in `obsm\['X_scdiffuse'\]`.* Call `model.encode\(real"):
+        plot_trajectory(path, real=real)
+    fitted.encode(real, key_added="X_scdiffuse")
+    (axes,) = plot_trajectory(path, real=real).axes
+    assert len(axes.collections[0].get_offsets()) == real.n_obs
+    assert "variance of the real cells" in axes.get_xlabel()

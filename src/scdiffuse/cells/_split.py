@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import SettingError, UnknownNameError, did_you_mean
+from scdiffuse._core.html import html_card
 from scdiffuse._core.random import generator
 
 __all__ = ["Split", "split"]
@@ -25,6 +26,13 @@ class Split(NamedTuple):
     """Real cells that metrics are fitted on, for the real-vs-real reference."""
     held_out: ad.AnnData
     """Real cells that generated cells are compared with."""
+
+    def _repr_html_(self) -> str:
+        """Show a card in a notebook."""
+        parts = {"fit": self.fit, "reference": self.reference, "held_out": self.held_out}
+        n_cells = max(sum(part.n_obs for part in parts.values()), 1)
+        rows = {name: f"{part.n_obs:,} cells ({part.n_obs / n_cells:.0%})" for name, part in parts.items()}
+        return html_card("Split", rows | {"genes": f"{self.fit.n_vars:,}"})
 
 
 def split(

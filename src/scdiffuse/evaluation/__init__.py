@@ -16,6 +16,7 @@ from scdiffuse.evaluation._benchmark import Benchmark, evaluate
 from scdiffuse.evaluation._bootstrap import Bootstrap, parametric_bootstrap
 from scdiffuse.evaluation._power import power_curve, power_summary
 from scdiffuse.evaluation._report import Report
+from scdiffuse.evaluation._umap_figure import plot_umap
 from scdiffuse.evaluation._verdicts import Verdict
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "baselines",
     "evaluate",
     "parametric_bootstrap",
+    "plot_umap",
     "power_curve",
     "power_summary",
 ]

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import NotFittedError
 from scdiffuse._core.resources import require_single_precision
 from scdiffuse.cells import Conditions
 from scdiffuse.fitting import TrainingData
+from scdiffuse.generator._repr import history_table, model_card_html
 from scdiffuse.model import (
     FittedModel,
     History,
@@ -89,6 +91,14 @@ class GeneratorBase:
         """Trained numbers of both networks; 0 before the fit."""
         return sum(weight.numel() for weight in self._model.networks.parameters()) if self._model else 0
 
+    @property
+    def history_frame(self) -> pd.DataFrame:
+        """`history` as a table, one row for each validation.
+
+        ``stage``, ``step``, ``training_loss`` and ``validation_loss``; `scdiffuse.plot_history` draws it.
+        """
+        return history_table(self.history)
+
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Save the model: weights as safetensors, the rest as JSON, and a model card.
 
@@ -133,6 +143,10 @@ class GeneratorBase:
     def __repr__(self) -> str:
         state = "fitted" if self._model else "not fitted"
         return f"CellGenerator({len(self.genes):,} genes, conditions {list(self.conditions.names)}, {state})"
+
+    def _repr_html_(self) -> str:
+        """Show a card in a notebook."""
+        return model_card_html(self._metadata, self._model, self.history)
 
     def _fitted(self, verb: str) -> FittedModel:
         if self._model is None:

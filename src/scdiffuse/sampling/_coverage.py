@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scdiffuse._core.html import html_card
 from scdiffuse._core.slots import OBS_UNSEEN
 from scdiffuse.cells import ConditionPlan, ConditionRange, Conditions, ConditionTable, Label
 
 __all__ = ["NumberSupport", "Support", "find_support", "is_unseen", "with_unseen"]
 
 _MOST_NEAREST = 10
+_MOST_SHOWN = 3
 _SLACK = 1e-4  # training standard deviations: what float32 makes of a number
 
 
@@ -75,6 +77,16 @@ class Support:
 
     def __repr__(self) -> str:
         return f"Support({self})"
+
+    def _repr_html_(self) -> str:
+        """Show a card in a notebook."""
+        rows: dict[str, object] = {"training cells": f"{self.n_cells:,}"}
+        rows |= {f"{name} {self.where[name]}": f"{n:,} cells alone" for name, n in self.marginals.items()}
+        rows |= {name: _describe(name, number) for name, number in self.numbers.items()}
+        for at, (_, row) in enumerate(self.nearest.head(_MOST_SHOWN if self.marginals else 0).iterrows()):
+            combination = ", ".join(f"{name} {row[name]}" for name in self.nearest.columns[:-2])
+            rows[f"nearest {at + 1}"] = f"{combination}: {row['n_cells']:,} cells"
+        return html_card("Unseen in training" if self.is_unseen else "Seen in training", rows)
 
 
 def _describe(name: str, number: NumberSupport) -> str:
