@@ -18,11 +18,11 @@ import torch
 from tests.fitted_model import networks_of
 
 from scdiffuse._core.errors import (
-    ConditionError,
     CountsError,
     ModelFolderError,
     NotFittedError,
     OutputExistsError,
+    ScdiffuseWarning,
     SettingError,
     UnknownNameError,
 )
@@ -299,12 +299,13 @@ def test_cells_left_out_take_their_labels_with_them(simulated: ad.AnnData, small
     assert "145 cells" in model.fit(max_epochs=1, progress=False).summary()
 
 
-def test_normalised_data_are_refused_with_the_layer_that_holds_counts(simulated: ad.AnnData) -> None:
+def test_counts_are_read_from_the_one_layer_that_holds_them(simulated: ad.AnnData) -> None:
     adata = simulated.copy()
     adata.layers["counts"] = adata.X.copy()
     adata.X = adata.X.log1p()
-    with pytest.raises(CountsError, match=r"`X` looks log-normalised.*pass `layer='counts'`"):
-        CellGenerator(adata)
+    with pytest.warns(ScdiffuseWarning, match="layer .counts., the one place that holds them"):
+        found = CellGenerator(adata)
+    assert len(found.genes) == len(CellGenerator(simulated).genes)
     assert len(CellGenerator(adata, layer="counts").genes) == len(CellGenerator(simulated).genes)
 
 
@@ -313,11 +314,12 @@ def test_a_mistyped_column_gets_a_guess(simulated: ad.AnnData) -> None:
         CellGenerator(simulated, conditions=["celltype"])
 
 
-def test_a_label_of_one_cell_is_refused(simulated: ad.AnnData) -> None:
+def test_a_label_of_one_cell_counts_as_missing(simulated: ad.AnnData) -> None:
     adata = simulated.copy()
-    adata.obs["cell_type"] = ["one"] + ["two"] * 149
-    with pytest.raises(ConditionError, match="one cell only, such as 'one'"):
-        CellGenerator(adata, conditions=["cell_type"])
+    adata.obs["cell_type"] = ["one"] + ["two"] * 100 + ["three"] * 49
+    with pytest.warns(ScdiffuseWarning, match="1 cell has a label of 'cell_type' of its own"):
+        model = CellGenerator(adata, conditions=["cell_type"])
+    assert list(model.conditions.categorical["cell_type"]) == ["three", "two"]
 
 
 def test_without_a_compiler_a_compiled_fit_leaves_nothing(
