@@ -107,8 +107,8 @@ PUBLIC = {
     "split",
 }
 SIGNATURES = {
-    "__init__": "adata * conditions continuous layer min_cells config latent progress",
-    "fit": "folder * resume init_from max_epochs seed device progress",
+    "__init__": "adata * conditions continuous layer min_cells config latent round_counts progress",
+    "fit": "folder * resume overwrite init_from max_epochs seed device progress",
     "generate": "n_cells * where guidance seed library_size solver_steps solver batch_size path overwrite progress",
     "predict": "adata to * layer guidance seed library_size solver_steps batch_size progress",
     "trajectory": (
