@@ -108,7 +108,8 @@ def made(model: CellGenerator, n: int = 150, **asked: Any) -> ad.AnnData:
 
 
 def same(x: ad.AnnData, y: ad.AnnData) -> bool:
-    return bool((x.X != y.X).nnz == 0 and x.obs.equals(y.obs))
+    same_obs = x.obs.reset_index(drop=True).equals(y.obs.reset_index(drop=True))  # names say which call made a cell
+    return bool((x.X != y.X).nnz == 0 and same_obs)
 
 
 def test_a_guided_label_rises_from_its_share_to_nearly_all(model: CellGenerator) -> None:

@@ -189,12 +189,13 @@ class BoundGuidance:
         Returns
         -------
         One row a cell, numbered from 0, and a column for each entry of ``toward``: of its name, with ``guided_`` before
-        it where a condition or a column of generated cells has that name. Missing where nothing guides.
+        it where a condition or a column of generated cells has that name. Missing where nothing guides; an entry that
+        guides no cell has no column.
         """
         columns: dict[str, Any] = {}
         numbers = np.empty((len(cells), 0), np.float32) if targets is None else targets.guided(cells)
         for at, (name, _, away) in enumerate([] if targets is None else self._asked()):
-            if not away:
+            if not away and targets is not None and targets.guides(at):
                 columns[self._column(name)] = self.classifiers[name].decode(numbers[:, at])
         return pd.DataFrame(columns, index=pd.RangeIndex(len(cells)))
 

@@ -45,6 +45,10 @@ class Targets(NamedTuple):
         """
         return np.where(np.array(self.scales) > 0, self._of(cells), np.float32(np.nan))
 
+    def guides(self, at: int) -> bool:
+        """Tell whether a guide has an effect on any cell."""
+        return self.scales[at] > 0 and not bool(np.isnan(self.columns[at]).all())
+
     def _of(self, cells: NDArray[np.int64]) -> NDArray[np.float32]:
         rows = [column[cells] if len(column) > 1 else np.repeat(column, len(cells)) for column in self.columns]
         return np.stack(rows, axis=1)
