@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import GenesError, SettingError, UnknownNameError
@@ -25,11 +26,16 @@ def _cells(n: int, *, seed: int, labels: int = 3) -> ad.AnnData:
     return ad.AnnData(sp.csr_matrix(draw.poisson(means[types]).astype(np.float32)), obs=obs, var=var)
 
 
+def sizes_of(axes: Axes) -> list[int]:
+    """Count the cells of each kind of mark."""
+    return [np.shape(one.get_offsets())[0] for one in axes.collections]
+
+
 class FirstComponents:
     """Takes the place of UMAP, which takes half a minute to compile."""
 
     def __init__(self, **_: object) -> None:
-        self.embedding_ = np.empty((0, 2))
+        self.embedding_: NDArray[np.float32] = np.empty((0, 2), dtype=np.float32)
 
     def fit(self, cells: NDArray[np.float32]) -> FirstComponents:
         self.embedding_ = cells[:, :2]
@@ -42,14 +48,16 @@ class FirstComponents:
 def test_both_kinds_of_cells_are_drawn_in_equal_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=FirstComponents))
     (axes,) = plot_umap(_cells(70, seed=1), _cells(55, seed=2)).axes
-    assert [len(one.get_offsets()) for one in axes.collections] == [55, 55]
+    assert sizes_of(axes) == [55, 55]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("UMAP 1", "UMAP 2")
-    assert [one.get_text() for one in axes.get_legend().get_texts()] == ["real (55 cells)", "generated (55 cells)"]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [one.get_text() for one in legend.get_texts()] == ["real (55 cells)", "generated (55 cells)"]
 
 
 def test_few_cells_are_drawn_by_components_and_the_axes_say_so() -> None:
     (axes,) = plot_umap(_cells(70, seed=1), _cells(55, seed=2), n_cells=20).axes
-    assert [len(one.get_offsets()) for one in axes.collections] == [20, 20]
+    assert sizes_of(axes) == [20, 20]
     assert axes.get_xlabel() == "principal component 1\n(there are few cells)"
 
 
@@ -68,7 +76,7 @@ def test_labels_have_a_panel_for_each_kind_of_cells() -> None:
     assert "other or none" in names
     assert all(r"\$type" in name for name in names if name != "other or none")
     for axes in figure.axes:
-        assert sum(len(one.get_offsets()) for one in axes.collections) == 42
+        assert sum(sizes_of(axes)) == 42
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anndata as ad
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from scdiffuse._core.errors import SettingError, UnknownNameError
 from scdiffuse.generator import CellGenerator
@@ -39,13 +40,18 @@ def test_other_cells_and_genes_are_refused(path: ad.AnnData, simulated: ad.AnnDa
         plot_trajectory(path, genes=["gene-x"])
 
 
+def legend_of(axes: Axes) -> list[str]:
+    legend = axes.get_legend()
+    assert legend is not None
+    return [one.get_text() for one in legend.get_texts()]
+
+
 def test_branches_are_named_by_the_conditions_that_change(fitted: CellGenerator, path: ad.AnnData) -> None:
     (axes,) = plot_trajectory(path).axes
-    texts = [one.get_text() for one in axes.get_legend().get_texts()]
-    assert texts == ["b: cell_type T → B", "nk: cell_type T → NK"]
+    assert legend_of(axes) == ["b: cell_type T → B", "nk: cell_type T → NK"]
     alone = fitted.trajectory({"treated": True}, {"cell_type": "B"}, n_cells=9, n_states=2, progress=False)
     (axes,) = plot_trajectory(alone).axes
-    assert [one.get_text() for one in axes.get_legend().get_texts()] == ["cell_type to B"]
+    assert legend_of(axes) == ["cell_type to B"]
 
 
 def test_axes_say_what_they_are(path: ad.AnnData) -> None:
@@ -62,7 +68,7 @@ def test_genes_have_a_band_of_one_standard_deviation(path: ad.AnnData) -> None:
     values = np.log1p(1e4 * path[:, gene].X.toarray().ravel() / np.asarray(path.X.sum(axis=1)).ravel())
     at_end = values[((path.obs["branch"] == "b") & (path.obs["state"] == 2)).to_numpy()]
     edges = axes.collections[0].get_paths()[0].vertices
-    found = sorted({round(float(y), 4) for x, y in edges if x == 1.0})
+    found = sorted({round(float(y), 4) for x, y in np.asarray(edges) if x == 1.0})
     low, high = max(at_end.mean() - at_end.std(), 0.0), at_end.mean() + at_end.std()
     assert found == pytest.approx([low, high], abs=1e-3)
 
@@ -73,5 +79,5 @@ def test_real_cells_lie_beneath(fitted: CellGenerator, path: ad.AnnData, simulat
         plot_trajectory(path, real=real)
     fitted.encode(real, key_added="X_scdiffuse")
     (axes,) = plot_trajectory(path, real=real).axes
-    assert len(axes.collections[0].get_offsets()) == real.n_obs
+    assert np.shape(axes.collections[0].get_offsets()) == (real.n_obs, 2)
     assert "variance of the real cells" in axes.get_xlabel()

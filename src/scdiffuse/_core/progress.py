@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -155,10 +156,11 @@ class _Notebook:
             self._draw()
 
     def _draw(self) -> None:
-        from IPython.display import display
+        from IPython import display
 
         if self._handle is None:
-            self._handle = display(self._latest, raw=True, display_id=True)
+            show: Callable[..., Any] = display.display
+            self._handle = show(self._latest, raw=True, display_id=True)
         else:
             self._handle.update(self._latest, raw=True)
         self._latest, self._shown_at = {}, time.monotonic()

@@ -134,7 +134,7 @@ def combine(
         msg = f"{n_left_out} genes of the cells are not known to the model and are left out of the augmented cells."
         warnings.warn(msg + " Measure and fit them, or go on without.", ScdiffuseWarning, stacklevel=4)
     blocks, embeddings = [block for _, block in real.blocks()], [latents]
-    tables, types = [real.obs.assign(**{OBS_SOURCE: "real"})], {name: real.obs[name] for name in real.obs}
+    tables, types = [real.obs.assign(**{OBS_SOURCE: "real"})], {str(name): real.obs[name] for name in real.obs}
     if made is not None:
         blocks.append(made.X)
         embeddings.append(made.obsm[OBSM_LATENT])

@@ -36,8 +36,8 @@ def refresh_counts(
     names = [name for name in like if name in _COUNTED and name not in but and like[name].dtype.kind in "iuf"]
     fresh: dict[str, Any] = {}
     for name in names:
-        values, dtype = _COUNTED[name](counts), like[name].dtype
-        fresh[name] = values.astype(dtype if dtype.kind == "f" else np.int64)
+        numbers = pd.Series(_COUNTED[name](counts), index=obs.index)
+        fresh[name] = numbers.astype(like[name].dtype if like[name].dtype.kind == "f" else np.int64)
     return obs.assign(**fresh)
 
 
