@@ -11,6 +11,7 @@ import pytest
 from tests.attack.place import cells
 
 from scdiffuse._core.errors import CountsError, DataFileError
+from scdiffuse.cli import run
 from scdiffuse.evaluation import evaluate
 
 
@@ -71,3 +72,14 @@ def test_a_damaged_file_is_named_with_its_role(name: str, tmp_path: Path) -> Non
         CHANGES[name](odd)
     with pytest.raises((DataFileError, CountsError), match=r"`generated` '.*odd\.h5ad'"):
         evaluate(tmp_path / "real.h5ad", tmp_path / "odd.h5ad", metrics=["energy"], progress=False)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "audit"])
+@pytest.mark.parametrize("name", ["report.h5ad", "report", "notes.txt"])
+def test_a_report_under_another_ending_is_refused_before_anything_is_read(
+    command: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--real", "r.h5ad"] if command == "evaluate" else ["--train", "t.h5ad", "--held-out", "h.h5ad"]
+    assert run([command, *more, "--generated", "g.h5ad", "-o", str(tmp_path / name), "--overwrite"]) == 2
+    assert "does not end with `.html`" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from scdiffuse._core.errors import SettingError
 
-__all__ = ["CELLS", "FIGURES", "require_ending"]
+__all__ = ["CELLS", "FIGURES", "PAGES", "require_ending"]
 
 CELLS = (".h5ad",)
 """Of files of cells."""
 FIGURES = (".png", ".svg", ".pdf")
 """Of pictures."""
+PAGES = (".html",)
+"""Of reports."""
 
 
 def require_ending(path: str | Path, endings: Sequence[str], *, name: str = "path") -> None:

@@ -32,9 +32,11 @@ def audit(
 ) -> None:
     """Test whether generated cells reveal the cells or donors that the model was fitted to (membership inference)."""
     from scdiffuse import evaluation
+    from scdiffuse._core.endings import PAGES, require_ending
     from scdiffuse._core.outputs import require_output
 
     if output is not None:
+        require_ending(output, PAGES, name="output")
         require_output(output, overwrite=overwrite, inputs=[train, held_out, generated])
     report = evaluation.audit(
         train,

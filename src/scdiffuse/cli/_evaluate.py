@@ -53,9 +53,11 @@ def evaluate(
 ) -> None:
     """Compare generated cells with real ones, next to a real-vs-real reference and baselines."""
     from scdiffuse import evaluation
+    from scdiffuse._core.endings import PAGES, require_ending
     from scdiffuse._core.outputs import require_output
 
     if output is not None:
+        require_ending(output, PAGES, name="output")
         require_output(output, overwrite=overwrite, inputs=[real, generated, reference, train, truth, refitted])
     report = evaluation.evaluate(
         real,

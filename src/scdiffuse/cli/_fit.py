@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scdiffuse._core.endings import require_ending
+from scdiffuse._core.endings import PAGES, require_ending
 from scdiffuse._core.errors import SettingError
 from scdiffuse.cli._cells import choose_cells, evaluate_held_out, layer_named
 from scdiffuse.cli._errors import STOPPED
@@ -36,7 +36,7 @@ _HELD_OUT = 0.2
 def as_page(path: Path | None) -> Path | None:
     """Check the ending of a report."""
     if path is not None:
-        require_ending(path, (".html",), name="report")
+        require_ending(path, PAGES, name="report")
     return path
 
 

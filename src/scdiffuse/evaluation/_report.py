@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scdiffuse._core.endings import PAGES, require_ending
 from scdiffuse._core.outputs import atomic_file, require_output
 from scdiffuse.evaluation._cell_figures import Drawing, Picture, draw_cells
 from scdiffuse.evaluation._page import render_fragment, render_page
@@ -136,10 +137,13 @@ class Report:
         ------
         OutputExistsError
             The file exists and ``overwrite`` is false.
+        SettingError
+            The name does not end with ``.html``.
         StorageError
             The file cannot be written: no permission or no space.
         """
         path = Path(path)
+        require_ending(path, PAGES)
         require_output(path, overwrite=overwrite)
         page = render_page(self, overview=self._overview, types=self._types, pictures=self._pictures(umap=umap))
         _write(path, page, overwrite=overwrite)
