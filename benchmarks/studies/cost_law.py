@@ -1,7 +1,8 @@
 """What fitting and generating cost against cells, genes and counts.
 
 Single steps of both networks and the generation of cells are timed on simulated sparse counts over a grid of sizes. A
-law with few terms is fitted to them, and compared with sizes that it has not seen. `docs/record/scaling.md` builds on it.
+law with few terms is fitted to them, and compared with sizes that it has not seen. `docs/record/scaling.md` builds on
+it.
 """
 
 from __future__ import annotations

@@ -52,4 +52,4 @@ def test_a_label_is_drawn_whatever_it_holds(name: str) -> None:
 
 def test_dollar_signs_of_a_label_are_drawn_as_they_are() -> None:
     shown = Text(text=figure_label("$x$"))
-    assert shown._preprocess_math(shown.get_text()) == ("$x$", False)
+    assert shown._preprocess_math(shown.get_text()) == ("$x$", False)  # type: ignore[attr-defined]

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from benchmarks.figures.overview import TOOLS, auc_of_tools
 
 import scdiffuse as scd
-from benchmarks.figures.overview import TOOLS, auc_of_tools
 
 ROOT = Path(scd.__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -22,8 +22,24 @@ def test_the_face_is_short() -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["AnnData", "augmentation", "perturbation", "time course", "trajector", "batch", "donor", "foundation", "covariate"]
-    + ["differential expression", "UMAP", "make demo", "make test", "pip install", "btae518", "CITATION.cff"],
+    [
+        "AnnData",
+        "augmentation",
+        "perturbation",
+        "time course",
+        "trajector",
+        "batch",
+        "donor",
+        "foundation",
+        "covariate",
+        "differential expression",
+        "UMAP",
+        "make demo",
+        "make test",
+        "pip install",
+        "btae518",
+        "CITATION.cff",
+    ],
 )
 def test_the_face_has_the_words_that_people_search_for(word: str) -> None:
     assert word.lower() in FACE.lower()
