@@ -35,7 +35,7 @@ def test_a_library_size_beyond_32_bits_is_refused(fitted: CellGenerator, library
 
 def test_latents_that_are_not_finite_are_not_made_into_empty_cells(fitted: CellGenerator) -> None:
     with pytest.raises(
-        SettingError, match=r"4 of 4 cells have latents that are not finite; .* Lower the guidance scale"
+        SettingError, match=r"4 of 4 cells have latents that are not finite; .* Lower the scale of `guidance`"
     ):
         fitted.generate(4, where={"cell_type": "B"}, guidance=Guidance(1e300), progress=False)
 

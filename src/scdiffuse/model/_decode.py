@@ -109,7 +109,7 @@ def decode(
     n_bad = int((~latents.isfinite()).any(dim=1).sum())
     if n_bad:
         msg = f"{n_bad} of {len(latents)} cells have latents that are not finite; expected numbers."
-        raise SettingError(msg + " Lower the guidance scale. If it is 1, the weights of the model are damaged.")
+        raise SettingError(msg + " Lower the scale of `guidance`. If it is 1, the weights of the model are damaged.")
     codes, own = networks.split(latents)
     if library_sizes is None:
         library_sizes = own
