@@ -148,7 +148,7 @@ def _in_child(job: Callable[[], None], root: Path, where: Crash, *, pipe: int) -
 def _run(job: Callable[[], None], root: Path, where: Crash, *, pipe: int) -> int:
     import torch
 
-    from scdiffuse._core.errors import UserError
+    from scdiffuse import UserError
 
     torch.set_num_threads(1)  # the threads of the first process are not in this one
     counted = _watch(str(root), where.at if where.kind == "call" else -1)

@@ -136,10 +136,8 @@ def _decoded_means(task: AutoencoderTask, n: int) -> np.ndarray[Any, Any]:
 
 
 def test_decoded_means_become_those_of_the_training_cells(adata: ad.AnnData, task: AutoencoderTask) -> None:
-    counted = np.asarray(adata.X.mean(axis=0)).ravel()
-    off = _with(adata, task, mean_fit=False)
-    on = _with(adata, task, mean_prior=0.0)
-    errors = []
+    counted, errors = np.asarray(adata.X.mean(axis=0)).ravel(), []
+    off, on = _with(adata, task, mean_fit=False), _with(adata, task, mean_prior=0.0)
     for other in (off, on):
         other.fit_means()
         errors.append(float(np.abs(np.log(_decoded_means(other, adata.n_obs) / counted)).mean()))

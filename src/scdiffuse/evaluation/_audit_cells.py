@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from scdiffuse._core.errors import CountsError
 from scdiffuse._core.random import generator
 from scdiffuse.evaluation._feature_space import fit_space
+from scdiffuse.evaluation._invalid_values import InvalidValues, clip_invalid_values, count_invalid_values
 from scdiffuse.evaluation._plan import Plan
 from scdiffuse.evaluation._reading import (
-    InvalidValues,
     Sample,
     check_labels,
-    clip_invalid_values,
-    count_invalid_values,
     read_rows,
     read_sample,
     shared_genes,

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scdiffuse._core.errors import CountsError
 from scdiffuse._core.random import generator
 from scdiffuse.evaluation._feature_space import FeatureSpace, fit_space
-from scdiffuse.evaluation._reading import InvalidValues, Sample, clip_invalid_values, count_invalid_values
+from scdiffuse.evaluation._invalid_values import InvalidValues, clip_invalid_values, count_invalid_values
+from scdiffuse.evaluation._reading import Sample
 from scdiffuse.evaluation._scoring import Comparison
 from scdiffuse.evaluation._stratified import stratified_order
 from scdiffuse.evaluation.baselines import BASELINES, MEMORISING_BASELINE

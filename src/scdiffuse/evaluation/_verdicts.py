@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 
 from scdiffuse.evaluation._formatting import GROUP_TITLES, format_number, format_percent, join_words
+from scdiffuse.evaluation._invalid_values import InvalidValues
 from scdiffuse.evaluation._metric_phrases import describe_metric
 from scdiffuse.evaluation._power_text import bootstrap_text, describe_power, has_power, learnt_text
 from scdiffuse.evaluation._privacy_verdict import read_privacy
-from scdiffuse.evaluation._reading import InvalidValues
 from scdiffuse.evaluation._report_types import LabelSizes, MetricRecord, MetricRecords, VerdictRecord
 from scdiffuse.evaluation._scoring import VALIDITY
 

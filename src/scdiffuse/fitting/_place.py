@@ -76,10 +76,12 @@ def find_place(
 
     Parameters
     ----------
-    folder, resume, overwrite
-        As in `CellGenerator.fit`; `require_startable` has accepted them.
+    folder
+        As in `CellGenerator.fit`.
     metadata, record
         The fit that is about to run.
+    resume, overwrite
+        As in `CellGenerator.fit`; `require_startable` has accepted them.
 
     Raises
     ------
