@@ -1,6 +1,6 @@
 """What studies need of the package and has no public name; the only file that reaches inside of it.
 
-It changes nothing there. Names that the package makes public leave this file.
+It changes nothing there, but for the time between checkpoints in `keep_every_step`. Names that the package makes public leave this file.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ __all__ = [
     "elbo_of",
     "generated_latents",
     "joined",
+    "keep_every_step",
     "networks",
     "posterior_latents",
     "reconstruct",
@@ -161,6 +162,13 @@ def time_assembling(cells: AnnData, batch: int, n_steps: int) -> float:
         rows = source.rows(rng.integers(cells.n_obs, size=batch))
         binomial_thinning(rows, 0.6, draws=Draws.of(generator(0, "noise", step), batch))
     return (time.process_time() - before) / (n_steps * batch)
+
+
+def keep_every_step() -> None:
+    """Let fits of this process keep a checkpoint at each step, so that there are many points to be ended at."""
+    from scdiffuse.train import _loop
+
+    _loop._CHECKPOINT_SECONDS = 0.0
 
 
 def _fitted(model: CellGenerator) -> FittedModel:

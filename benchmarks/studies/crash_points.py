@@ -119,10 +119,10 @@ def writes(place: Path) -> list[Write]:
     place
         Folder for what they start from.
     """
+    from benchmarks.inside import keep_every_step
     from scdiffuse.evaluation import evaluate
-    from scdiffuse.train import _loop
 
-    _loop._CHECKPOINT_SECONDS = 0.0  # each step is kept, so that there are points between
+    keep_every_step()
     simulated(seed=0).write_h5ad(place / "cells.h5ad")
     simulated(seed=1).write_h5ad(place / "others.h5ad")
     fit = ["fit", str(place / "cells.h5ad"), "-c", "kind", "--min-cells", "1", "--max-epochs", "1"]
