@@ -1,6 +1,7 @@
 """What studies need of the package and has no public name; the only file that reaches inside of it.
 
-It changes nothing there, but for the time between checkpoints in `keep_every_step`. Names that the package makes public leave this file.
+It changes nothing there, but for the time between checkpoints in `keep_every_step`. Names that the package makes public
+leave this file.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ __all__ = [
     "autoencoder_of",
     "decode",
     "elbo_of",
+    "fingerprint",
     "generated_latents",
     "joined",
     "keep_every_step",
@@ -162,6 +164,12 @@ def time_assembling(cells: AnnData, batch: int, n_steps: int) -> float:
         rows = source.rows(rng.integers(cells.n_obs, size=batch))
         binomial_thinning(rows, 0.6, draws=Draws.of(generator(0, "noise", step), batch))
     return (time.process_time() - before) / (n_steps * batch)
+
+
+def fingerprint(model: CellGenerator) -> str:
+    """Return the digest of weights, settings and vocabulary of a fitted model."""
+    fitted = _fitted(model)
+    return fitted.metadata.fingerprint(fitted.networks)
 
 
 def keep_every_step() -> None:

@@ -233,6 +233,7 @@ def command(*words: object) -> None:
 
 def model_state(folder: Path) -> str:
     """Read which model is there, finished or not: an unfinished one counts as none, as it was not asked for."""
+    from benchmarks.inside import fingerprint
     from scdiffuse import load
 
     if not (folder / "model").exists():
@@ -241,7 +242,7 @@ def model_state(folder: Path) -> str:
     if model.was_stopped:
         return "nothing"
     kept = [sorted(model.classifiers), model.distillation and model.distillation["solver_steps"], model._scores]
-    return f"{model._metadata.fingerprint(model._model.networks)} {kept}"
+    return f"{fingerprint(model)} {kept}"
 
 
 def cells_state(folder: Path) -> str:

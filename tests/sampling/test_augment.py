@@ -153,3 +153,24 @@ def test_a_rare_type_of_real_cells_is_augmented_and_not_copied(small: ModelConfi
     rows = {row.tobytes() for row in known.X.toarray().astype(np.int32)}
     assert not any(row.tobytes() in rows for row in made.X.toarray())
     assert len({row.tobytes() for row in made.X.toarray()}) == 40
+
+
+def test_cells_that_were_augmented_before_are_augmented_again(fitted: CellGenerator, uneven: ad.AnnData) -> None:
+    once = fitted.augment(uneven, by="cell_type", n_per_label={"B": 20}, progress=False)
+    again = fitted.augment(_renamed(once), by="cell_type", progress=False)
+    assert again.obs_names.is_unique
+    assert list(again.obs_names[: once.n_obs]) == list(once.obs_names)
+
+
+def _renamed(cells: ad.AnnData) -> ad.AnnData:
+    """Return cells whose column of origin has another name."""
+    renamed = cells.copy()
+    renamed.obs = renamed.obs.rename(columns={"source": "origin"})
+    return renamed
+
+
+def test_columns_that_no_file_can_hold_are_refused(fitted: CellGenerator, uneven: ad.AnnData) -> None:
+    odd = uneven.copy()
+    odd.obs["/abs"] = 1
+    with pytest.raises(ConditionError, match=r"The column '/abs' cannot be written"):
+        fitted.augment(odd, by="cell_type", progress=False)
