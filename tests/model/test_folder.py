@@ -20,6 +20,7 @@ from tests.fitted_model import assert_same_uns
 
 from scdiffuse._core.errors import ModelFolderError, OutputExistsError, SettingError, StorageError
 from scdiffuse._core.files import sha256
+from scdiffuse._core.slots import TRAINING_FILE
 from scdiffuse.generator import CellGenerator, load
 from scdiffuse.model import _files as files
 
@@ -294,3 +295,12 @@ def test_a_full_disk_is_told(fitted: CellGenerator, tmp_path: Path, monkeypatch:
     with pytest.raises(StorageError, match=r"Cannot write .*: the disk is full"):
         fitted.save(tmp_path / "model")
     assert not any(tmp_path.iterdir())
+
+
+def test_what_a_killed_fit_left_of_its_state_goes_when_the_model_is_whole(folder: Path) -> None:
+    model = load(folder)
+    left = folder / f".{TRAINING_FILE}.01234567.partial"
+    left.mkdir()
+    model.save(folder, overwrite=True)
+    assert not left.exists()
+    assert list(load(folder).genes) == list(model.genes)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from scdiffuse._core.files import replaced_file, sha256
+from scdiffuse._core.files import remove_abandoned, replaced_file, sha256
 from scdiffuse._core.folders import MODEL, current, finish_replacing
 from scdiffuse._core.outputs import atomic_folder
 from scdiffuse._core.slots import (
@@ -66,6 +66,7 @@ def write_finished(folder: Path, model: FittedModel, *, record: ModelRecord, ove
             write_tensors(model.distilled.tensors(), partial / DISTILLED_FILE)
             files = (*files, DISTILLED_FILE)
         write_config(partial, record, finished=True, files=files)
+    remove_abandoned(folder / TRAINING_FILE)  # a fit that has gone on writes no more states, and looks no more
 
 
 def write_start(
