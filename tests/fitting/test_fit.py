@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -330,3 +331,15 @@ def test_without_a_compiler_a_compiled_fit_leaves_nothing(
     with pytest.raises(SettingError, match=r"`compiled` is True, and no compiler is installed for .cpu."):
         CellGenerator(simulated, config=config).fit(tmp_path / "model", progress=False)
     assert not (tmp_path / "model").exists()
+
+
+def test_fits_in_two_threads_are_those_of_one_after_the_other(simulated: ad.AnnData, small: ModelConfig) -> None:
+    def weights(seed: int) -> dict[str, torch.Tensor]:
+        model = CellGenerator(simulated, conditions=["cell_type"], config=small)
+        return networks_of(model.fit(max_epochs=2, seed=seed, progress=False)).copies()
+
+    apart = [weights(seed) for seed in (0, 1)]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(weights, (0, 1)))
+    for one, other in zip(apart, together, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
