@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ __all__ = ["AutoencoderTask", "CellConditions", "inverse_frequency_weights"]
 
 _VALIDATION_BLOCK = 256  # cells that share a random stream
 _MEAN_STEPS = 2
-_DISPERSION_BLOCK = 64  # cells that share a random stream, and whose logits stay in the cache of a CPU
+_BLOCK = 64  # cells that share a random stream, and whose logits stay in the cache of a CPU
 
 
 class CellConditions(NamedTuple):
@@ -178,20 +179,18 @@ class AutoencoderTask:
         if not config.mean_fit:
             return
         rows = np.sort(generator(self._seed, "cells of means").permutation(self._training)[: config.n_mean_cells])
+        counted, cells = torch.zeros(self.module.n_genes, dtype=torch.float64), []
+        for latent, counts, weights in self._drawn(rows, processes.part, stream="latents of means"):
+            counted += torch.from_numpy(counts.T @ weights.cpu().numpy().astype(np.float64))
+            cells.append((latent, weights * read_counts(counts, weights.device).totals[:, 0]))
+        processes.all_reduce(counted)
+        bias = self.module.decoder.bias
         for _ in range(_MEAN_STEPS):
-            sums = torch.zeros(2, self.module.n_genes, dtype=torch.float64)
-            for at in processes.part.of(-(-len(rows) // _DISPERSION_BLOCK)):
-                counts = self._source.rows(rows[at * _DISPERSION_BLOCK : (at + 1) * _DISPERSION_BLOCK])
-                noise = self._noise(Draws.of(generator(self._seed, "latents of means", at), counts.shape[0]))
-                weights = self._library_size_weights(counts)
-                cells = weights * read_counts(counts, weights.device).totals[:, 0]
-                fractions = torch.softmax(self.module.decoder(self.module.infer(counts, noise)[0]), dim=1)
-                sums[0] += torch.from_numpy(counts.T @ weights.cpu().numpy().astype(np.float64))
-                sums[1] += (cells @ fractions).cpu().double()
-            processes.all_reduce(sums)
-            counted, decoded = sums + config.mean_prior
-            bias = self.module.decoder.bias
-            bias.add_((counted / decoded).log().to(bias))
+            decoded = torch.zeros_like(counted)
+            for latent, library_sizes in cells:
+                decoded += (library_sizes @ torch.softmax(self.module.decoder(latent), dim=1)).cpu().double()
+            processes.all_reduce(decoded)
+            bias.add_(((counted + config.mean_prior) / (decoded + config.mean_prior)).log().to(bias))
 
     def fit_dispersions(self, processes: Processes = ALONE, *, progress: bool = False) -> None:
         """Fit dispersion parameters to their optimum at the learnt latents, unless `dispersion_fit` is off.
@@ -215,18 +214,23 @@ class AutoencoderTask:
                 fit.step(blocks, processes)
                 bar.advance(len(rows))
 
+    @torch.no_grad()
     def _dispersion_blocks(self, rows: NDArray[np.int64], part: Part) -> list[DispersionBlock]:
         """Read cells in blocks; returns those of one process at drawn latents."""
         blocks = []
-        for at in part.of(-(-len(rows) // _DISPERSION_BLOCK)):
-            counts = self._source.rows(rows[at * _DISPERSION_BLOCK : (at + 1) * _DISPERSION_BLOCK])
-            noise = self._noise(Draws.of(generator(self._seed, "latents of shapes", at), counts.shape[0]))
-            with torch.no_grad():
-                latent = self.module.infer(counts, noise)[0]
-                logits = self.module.decoder(latent)
-            cells = read_counts(counts, logits.device)
-            blocks.append(DispersionBlock(latent, logits, cells, self._library_size_weights(counts)))
+        for latent, counts, weights in self._drawn(rows, part, stream="latents of shapes"):
+            logits = self.module.decoder(latent)
+            blocks.append(DispersionBlock(latent, logits, read_counts(counts, logits.device), weights))
         return blocks
+
+    def _drawn(
+        self, rows: NDArray[np.int64], part: Part, *, stream: str
+    ) -> Iterator[tuple[Tensor, sp.csr_matrix, Tensor]]:
+        """Read cells of one process in blocks; yields drawn latents, counts and weights of a block."""
+        for at in part.of(-(-len(rows) // _BLOCK)):
+            counts = self._source.rows(rows[at * _BLOCK : (at + 1) * _BLOCK])
+            noise = self._noise(Draws.of(generator(self._seed, stream, at), counts.shape[0]))
+            yield self.module.infer(counts, noise)[0], counts, self._library_size_weights(counts)
 
     def _library_size_weights(self, counts: sp.csr_matrix) -> Tensor:
         """Limit the weight of cells of a huge library size, shape ``(B,)``: a single one could spoil the model."""
