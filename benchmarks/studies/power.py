@@ -55,7 +55,7 @@ CASES = {
     "a549_multiome": Case(0.5),
     "worm_embryo": Case(0.5),
 }
-JUDGES = ("forest", "logistic", "boosting", "network")
+CLASSIFIERS = ("forest", "logistic", "boosting", "network")
 SPACES = ("genes", "depth")
 SIZES = (250, 500, 1000, 2000)
 BOOTSTRAP = "bootstrap"
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the data sets, sizes, classifiers, and the second reference."""
     parser.add_argument("--sets", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="cells a side to learn from")
-    parser.add_argument("--judges", nargs="+", choices=JUDGES, default=list(JUDGES))
+    parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS, default=list(CLASSIFIERS))
     parser.add_argument("--spaces", nargs="+", choices=("genes", "counts", "depth"), default=list(SPACES))
     parser.add_argument("--bootstrap", action="store_true", help="refit a model to cells of the fitted one")
     parser.set_defaults(seeds=[0, 1, 2])
@@ -90,7 +90,7 @@ def measure(context: Context, data_set: str, *, seed: int) -> list[Row]:
 
     case, options = CASES[data_set], context.options
     fit, held_out = divide(read(data_set, context), case, seed=seed)
-    asked = {"sizes": options.sizes, "judges": options.judges, "spaces": options.spaces, "seeds": (seed,)}
+    asked = {"sizes": options.sizes, "classifiers": options.classifiers, "spaces": options.spaces, "seeds": (seed,)}
     refit = partial(fit_model, case=case, device=options.device, seed=seed)
     begin = time.process_time()
     model = refit(fit)
@@ -132,9 +132,14 @@ def summaries(found: Sequence[Row]) -> list[Row]:
     made = []
     for data_set in distinct(found, "data_set"):
         for space in distinct(found, "space"):
-            for judge in distinct(found, "judge"):
-                rows = only(found, data_set=data_set, space=space, judge=judge)
-                one: Row = {"data_set": data_set, "space": space, "judge": judge, "n_fitted": rows[0]["n_fitted"]}
+            for classifier in distinct(found, "classifier"):
+                rows = only(found, data_set=data_set, space=space, classifier=classifier)
+                one: Row = {
+                    "data_set": data_set,
+                    "space": space,
+                    "classifier": classifier,
+                    "n_fitted": rows[0]["n_fitted"],
+                }
                 one["seeds"] = len({row["seed"] for row in rows})
                 for sample in SAMPLES:
                     own = only(rows, sample=sample)
@@ -174,7 +179,7 @@ def lines(records: Sequence[Record]) -> list[str]:
         most = max(one["generated"])
         cells = [_cell(one, size) for size in sizes]
         needs = [_needed(one[key]) for key in ("to_0.55", "to_0.60")]
-        about_fit = [one["data_set"], f"{one['n_fitted']:,}", one["space"], one["judge"]]
+        about_fit = [one["data_set"], f"{one['n_fitted']:,}", one["space"], one["classifier"]]
         rows.append([*about_fit, *cells, f"{one['generated'][most]:.3f} at {most:,}", *needs])
     about = (
         "AUC of a classifier that learns from so many generated and as many held-out real cells, scored on others; in "
@@ -211,7 +216,7 @@ def draw(records: Sequence[Record], folder: Path) -> None:
             for sample, colour in (("generated", "#D55E00"), ("real", "#8A8A8A"), (BOOTSTRAP, "#0072B2")):
                 curve = sorted(best[sample].items())
                 if curve:
-                    label = f"{SAMPLES[sample]}: {best['judge']}, {space}"
+                    label = f"{SAMPLES[sample]}: {best['classifier']}, {space}"
                     axis.plot(*zip(*curve, strict=True), style, marker="o", ms=3, color=colour, label=label)
         axis.set(xscale="log", xlabel="cells a side learnt from", ylabel="AUC", title=data_set)
         axis.axhline(0.5, color="k", lw=0.6, ls=":")

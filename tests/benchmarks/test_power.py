@@ -13,7 +13,7 @@ from tests.benchmarks.conftest import record
 
 
 def rows(sample: str, aucs: tuple[float, ...], *, seed: int = 0) -> list[dict[str, Any]]:
-    common = {"sample": sample, "space": "genes", "judge": "forest", "seed": seed, "n_fitted": 900}
+    common = {"sample": sample, "space": "genes", "classifier": "forest", "seed": seed, "n_fitted": 900}
     sizes = (250, 500, 1000)
     return [common | {"n_cells": size, "auc": auc} for size, auc in zip(sizes, aucs, strict=True)]
 

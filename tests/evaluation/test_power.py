@@ -123,7 +123,7 @@ def test_a_power_curve_rises_for_a_fault_and_not_for_real_cells(tissue: Any, fau
         tissue.draw(1200, 7),
         faults["wrong_library_size"](splits),
         sizes=(50, 100),
-        judges=("logistic",),
+        classifiers=("logistic",),
         spaces=("depth",),
         seeds=(0, 1),
         fit=splits.train,

@@ -40,7 +40,7 @@ def power_curve(  # noqa: PLR0913, PLR0917 - one flat call is what users write
     real: CellsOrPath,
     generated: CellsOrPath,
     sizes: Sequence[int] = (250, 500, 1000, 2000, 4000),
-    judges: Sequence[ClassifierKind] = ("forest", "logistic", "boosting", "network"),
+    classifiers: Sequence[ClassifierKind] = ("forest", "logistic", "boosting", "network"),
     spaces: Sequence[CurveSpace] = ("genes", "depth"),
     seeds: Sequence[int] = (0, 1, 2),
     *,
@@ -65,7 +65,7 @@ def power_curve(  # noqa: PLR0913, PLR0917 - one flat call is what users write
         Cells to evaluate, best as many as real ones or more.
     sizes
         Cells a side to learn from; sizes that the cells do not allow are left out, and the largest possible is added.
-    judges
+    classifiers
         Classifiers.
     spaces
         ``"genes"``: log-normalised genes; ``"counts"``: raw counts; ``"depth"``: six features of the shape of a cell's
@@ -86,7 +86,7 @@ def power_curve(  # noqa: PLR0913, PLR0917 - one flat call is what users write
 
     Returns
     -------
-    One row for each of sample (``"generated"``, ``"real"`` for the reference), space, judge, seed and size:
+    One row for each of sample (``"generated"``, ``"real"`` for the reference), space, classifier, seed and size:
     ``n_cells`` learnt from and ``n_tested`` scored, both a side, ``auc``, ``low``, ``high``, and ``n_fitted``.
     `power_summary` turns it into the number of cells that a classifier needs.
 
@@ -99,7 +99,7 @@ def power_curve(  # noqa: PLR0913, PLR0917 - one flat call is what users write
     UnknownNameError
         The column or layer is unknown.
     SettingError
-        A judge or space is unknown, or there are too few cells to learn from.
+        A classifier or space is unknown, or there are too few cells to learn from.
     DataFileError
         A path is not a readable ``.h5ad`` file.
     """
@@ -113,7 +113,7 @@ def power_curve(  # noqa: PLR0913, PLR0917 - one flat call is what users write
     if fit is not None:
         tables["train"] = open_cells(fit, "train")
     samples, space_of_genes = _read(tables, by=by, layer=layer, n_genes=n_genes)
-    tests = [(judge, space) for space in spaces for judge in judges]
+    tests = [(classifier, space) for space in spaces for classifier in classifiers]
     rows: list[CurveRow] = []
     for seed in seeds:
         drawn = {role: _draw(cells, seed=seed, role=role) for role, cells in samples.items()}
@@ -163,12 +163,12 @@ def curve_rows(
     rows: list[CurveRow] = []
     for sample, (one, other) in pairs.items():
         copies = (count_hashes(one.counts), count_hashes(other.counts))
-        for judge, space in tests:
+        for classifier, space in tests:
             x, y = (_features(cells, space, chosen) for cells in (one, other))
             points = learning_curve(
-                x, y, sizes=sizes, kind=judge, copies=copies, n_trees=n_trees, seed=seed, n_jobs=n_jobs
+                x, y, sizes=sizes, kind=classifier, copies=copies, n_trees=n_trees, seed=seed, n_jobs=n_jobs
             )
-            rows += [_row(point, sample=sample, space=space, judge=judge, seed=seed) for point in points]
+            rows += [_row(point, sample=sample, space=space, classifier=classifier, seed=seed) for point in points]
     return rows
 
 
@@ -182,32 +182,32 @@ def power_summary(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    One row for each sample, space and judge, with the mean AUC over seeds at each size (columns ``250``, ``500``, ...;
-    the largest size as ``all``), ``n_all`` cells at that size, and ``cells_to_55`` and ``cells_to_60``: infinity where
+    One row for each sample, space and classifier, with the mean AUC over seeds at each size (columns ``250``, ``500``,
+    ...; the largest size as ``all``), ``n_all`` cells at that size, and ``cells_to_55`` and ``cells_to_60``: infinity where
     the AUC does not get there within eight times the cells measured.
     """
     import pandas as pd
 
     found = []
-    for (sample, space, judge), own in table.groupby(["sample", "space", "judge"], sort=False):
+    for (sample, space, classifier), own in table.groupby(["sample", "space", "classifier"], sort=False):
         most = int(own["n_cells"].max())
         means = own.groupby("n_cells")["auc"].mean()
-        row: dict[str, Any] = {"sample": sample, "space": space, "judge": judge}
+        row: dict[str, Any] = {"sample": sample, "space": space, "classifier": classifier}
         row |= {("all" if size == most else str(size)): float(mean) for size, mean in means.items()}
         row["n_all"] = most
         for target in _TARGETS:
             row[f"cells_to_{100 * target:.0f}"] = cells_needed(list(own["n_cells"]), list(own["auc"]), target=target)
         found.append(row)
     sizes = sorted({int(size) for row in found for size in row if size.isdigit()})
-    order = ["sample", "space", "judge", *map(str, sizes), "all", "n_all"]
+    order = ["sample", "space", "classifier", *map(str, sizes), "all", "n_all"]
     return pd.DataFrame(found, columns=[*order, *(f"cells_to_{100 * target:.0f}" for target in _TARGETS)])
 
 
-def _row(point: CurvePoint, *, sample: str, space: str, judge: str, seed: int) -> CurveRow:
+def _row(point: CurvePoint, *, sample: str, space: str, classifier: str, seed: int) -> CurveRow:
     return {
         "sample": sample,
         "space": space,
-        "judge": judge,
+        "classifier": classifier,
         "seed": seed,
         "n_cells": point.n_cells,
         "n_tested": point.n_tested,

@@ -37,13 +37,13 @@ def draw_power(power: PowerRecord) -> Picture:
 
 def _power(power: PowerRecord) -> tuple[str, str, Canvas]:
     canvas, (axes,) = new_canvas(1, width=7.4, height=3.9)
-    for judge, space in dict.fromkeys((one["judge"], one["space"]) for one in power["points"]):
+    for classifier, space in dict.fromkeys((one["classifier"], one["space"]) for one in power["points"]):
         style: dict[str, Any] = {"ls": _STYLES[space], "marker": _MARKERS[space], "ms": 4}
-        test = [one for one in power["points"] if (one["judge"], one["space"]) == (judge, space)]
+        test = [one for one in power["points"] if (one["classifier"], one["space"]) == (classifier, space)]
         reference = _means(test, "real")
         axes.plot(*reference, color=GREY, lw=0.9, alpha=0.7, **style)
         own = _means(test, "generated")
-        axes.plot(*own, color=_COLOURS[judge], lw=1.6, label=title_of(judge, space), **style)
+        axes.plot(*own, color=_COLOURS[classifier], lw=1.6, label=title_of(classifier, space), **style)
     axes.plot([], [], color=GREY, lw=0.9, label="other real cells (reference)")
     for height in (0.55, 0.6):
         axes.axhline(height, color="#D9DFE6", lw=1, zorder=0)

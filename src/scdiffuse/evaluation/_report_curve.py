@@ -19,10 +19,13 @@ _LEAST_CELLS = 400
 _SIZES = (125, 250, 500, 1000, 2000, 4000)
 _MOST_CELLS: dict[Suite, int] = {"quick": 1333, "full": 20_000}
 _N_SEEDS: dict[Suite, int] = {"quick": 2, "full": 3}
-_JUDGES: tuple[ClassifierKind, ...] = ("forest", "boosting", "logistic", "network")
+_CLASSIFIERS: tuple[ClassifierKind, ...] = ("forest", "boosting", "logistic", "network")
 _TESTS: dict[Suite, tuple[tuple[ClassifierKind, CurveSpace], ...]] = {
     "quick": (("logistic", "genes"), ("forest", "depth"), ("logistic", "depth")),
-    "full": (*((judge, "genes") for judge in _JUDGES), *((judge, "depth") for judge in _JUDGES)),
+    "full": (
+        *((classifier, "genes") for classifier in _CLASSIFIERS),
+        *((classifier, "depth") for classifier in _CLASSIFIERS),
+    ),
 }
 _TREES: dict[Suite, int] = {"quick": 50, "full": 100}
 _TITLES = {
@@ -81,9 +84,9 @@ def describe_curve(power: PowerRecord) -> str:
     return f"To reach an AUC of .60, {power['strongest']} needs {_rounded(found)} cells a side{beyond}{first}."
 
 
-def title_of(judge: str, space: str) -> str:
+def title_of(classifier: str, space: str) -> str:
     """Name a classifier and its features."""
-    return f"{_TITLES[judge]} on {_TITLES[space]}"
+    return f"{_TITLES[classifier]} on {_TITLES[space]}"
 
 
 def _pairs(
@@ -104,13 +107,17 @@ def _pairs(
 
 
 def _sum_up(points: list[CurveRow]) -> PowerRecord:
-    tests = list(dict.fromkeys((one["judge"], one["space"]) for one in points))
+    tests = list(dict.fromkeys((one["classifier"], one["space"]) for one in points))
     needed: dict[str, list[float]] = {}
     heights: dict[str, float] = {}
-    for judge, space in tests:
-        own = [one for one in points if (one["sample"], one["judge"], one["space"]) == ("generated", judge, space)]
+    for classifier, space in tests:
+        own = [
+            one
+            for one in points
+            if (one["sample"], one["classifier"], one["space"]) == ("generated", classifier, space)
+        ]
         sizes, aucs = [one["n_cells"] for one in own], [one["auc"] for one in own]
-        title = title_of(judge, space)
+        title = title_of(classifier, space)
         needed[title] = [cells_needed(sizes, aucs, target=target) for target in _TARGETS]
         heights[title] = max(one["auc"] for one in own if one["n_cells"] == max(sizes))
     strongest = min(needed, key=lambda title: (needed[title][1], needed[title][0], -heights[title]))

@@ -124,7 +124,7 @@ class CurveRow(TypedDict):
     """``"generated"``, or ``"real"`` for the real-vs-real reference."""
     space: str
     """The features."""
-    judge: str
+    classifier: str
     """The classifier."""
     seed: int
     n_cells: int

@@ -74,7 +74,7 @@ def grouped_folds(
     Returns
     -------
     The fold of each cell, shape ``(N,)``. Where a side has collapsed to fewer distinct cells than a tenth of its cells,
-    copies are not kept together: there the copies are the fault, and a classifier shall see it.
+    copies are not kept together: there the copies are the fault, and a classifier has to see it.
     """
     from sklearn.model_selection import StratifiedKFold
 
