@@ -183,8 +183,8 @@ def power_summary(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     One row for each sample, space and classifier, with the mean AUC over seeds at each size (columns ``250``, ``500``,
-    ...; the largest size as ``all``), ``n_all`` cells at that size, and ``cells_to_55`` and ``cells_to_60``: infinity where
-    the AUC does not get there within eight times the cells measured.
+    ...; the largest size as ``all``), ``n_all`` cells at that size, and ``cells_to_55`` and ``cells_to_60``: infinity
+    where the AUC does not get there within eight times the cells measured.
     """
     import pandas as pd
 
