@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +75,32 @@ def test_work_of_unknown_length_has_a_bar_too(monkeypatch: pytest.MonkeyPatch) -
     assert len(shown) == 1
     assert "<progress style" in shown[0]
     assert "read 4,000, " in shown[0]
+
+
+def test_a_listener_hears_of_a_bar_that_is_not_shown_and_ends_the_task_by_raising() -> None:
+    heard: list[tuple[str, int, int | None, float]] = []
+
+    def listen(event: progress.ProgressEvent) -> None:
+        heard.append((event.task, event.done, event.total, event.values["loss"]))
+        if event.done > 3:
+            raise KeyboardInterrupt
+
+    with progress.listening(listen), Progress("fit", 9, enabled=False) as bar:
+        bar.advance(2, values={"loss": 1.5})
+        with pytest.raises(KeyboardInterrupt):
+            bar.advance(2, values={"loss": 1.5})
+    assert heard == [("fit", 2, 9, 1.5), ("fit", 4, 9, 1.5)]
+    with Progress("fit", 9, enabled=False) as bar:
+        bar.advance(9)  # nobody listens any more
+    assert len(heard) == 2
+
+
+def test_a_log_has_a_line_for_each_new_validation_loss_and_no_more_than_two_a_second(tmp_path: Path) -> None:
+    for _ in range(2):
+        with progress.logging_progress(tmp_path / "log.jsonl"), Progress("fit", 100, enabled=False) as bar:
+            bar.advance(values={"validation_loss": float("nan"), "training_loss": 3.0})
+            for step in range(60):
+                bar.advance(note=f"step {step}", values={"validation_loss": float(step // 20)})
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines[0] == {"task": "fit", "done": 1, "total": 100, "note": "", "training_loss": 3.0}
+    assert [line.get("validation_loss") for line in lines] == [None, 0.0, 1.0, 2.0] * 2

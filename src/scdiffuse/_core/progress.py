@@ -1,20 +1,98 @@
-"""A progress bar for tasks that take longer than two seconds."""
+"""A progress bar for tasks that take longer than two seconds, and progress for programs."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from html import escape
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Progress"]
+__all__ = ["Listener", "Progress", "ProgressEvent", "listening", "logging_progress"]
 
+_NO_VALUES: Mapping[str, float] = MappingProxyType({})
 _SHOW_AFTER_SECONDS = 2.0
 _SECONDS_BETWEEN = 0.25  # redraws of a notebook
+_SECONDS_BETWEEN_LINES = 0.5
+
+
+class ProgressEvent(NamedTuple):
+    """How far a task is, for programs."""
+
+    task: str
+    done: int
+    total: int | None
+    note: str
+    values: Mapping[str, float]
+    """Numbers of this moment, such as ``training_loss`` and ``validation_loss``."""
+
+
+Listener: TypeAlias = Callable[[ProgressEvent], None]
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Hear of the progress of every task that this thread runs, shown or not.
+
+    Parameters
+    ----------
+    listener
+        Called whenever units are finished, often. What it raises ends the task.
+
+    Examples
+    --------
+    >>> with listening(lambda event: print(event.task, event.done, event.total)):
+    ...     with Progress("fit", 3, enabled=False) as bar:
+    ...         bar.advance(2)
+    fit 2 3
+    """
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+@contextmanager
+def logging_progress(path: Path | None) -> Iterator[None]:
+    """Write the progress of every task of this thread to a file, one JSON object a line.
+
+    At most two lines a second are written for a task, and one whenever a validation loss is new.
+
+    Parameters
+    ----------
+    path
+        The file; lines are added to what is there. Nothing happens without one.
+    """
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    last: dict[str, tuple[float, float | None]] = {}
+    with path.open("a", encoding="utf-8") as file:
+
+        def write(event: ProgressEvent) -> None:
+            now, validation = time.monotonic(), event.values.get("validation_loss")
+            validation = None if validation is None or validation != validation else validation  # noqa: PLR0124 - NaN
+            at, before = last.get(event.task, (-1.0, None))
+            if now - at < _SECONDS_BETWEEN_LINES and validation == before and event.done != event.total:
+                return
+            last[event.task] = (now, validation)
+            numbers = {name: value for name, value in event.values.items() if value == value}  # noqa: PLR0124 - NaN
+            line = {"task": event.task, "done": event.done, "total": event.total, "note": event.note} | numbers
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+
+        with listening(write):
+            yield
 
 
 class Progress:
@@ -63,7 +141,7 @@ class Progress:
         if self._display is not None:
             self._display.stop()
 
-    def advance(self, n: int = 1, *, note: str = "") -> None:
+    def advance(self, n: int = 1, *, note: str = "", values: Mapping[str, float] = _NO_VALUES) -> None:
         """Count finished units.
 
         Parameters
@@ -72,8 +150,13 @@ class Progress:
             Units finished since the last call.
         note
             A few words beside the bar, such as the current loss.
+        values
+            Numbers for who listens.
         """
         self._done += n
+        listener = _listener.get()
+        if listener is not None:
+            listener(ProgressEvent(self._description, self._done, self._total, note, values))
         seconds = time.monotonic() - self._begin
         if not self._enabled or (self._display is None and seconds < _SHOW_AFTER_SECONDS):
             return

@@ -95,6 +95,9 @@ def fit(
     report: Annotated[
         Path | None, typer.Option(help="Write the report of the evaluation to this .html file.", callback=as_page)
     ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="Add progress and losses to this file as they come, one JSON object a line.")
+    ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
     devices: Devices = 1,
@@ -111,6 +114,7 @@ def fit(
     from scdiffuse._core.folders import MODEL, is_free
     from scdiffuse._core.outputs import require_folder, require_output
     from scdiffuse._core.processes import joined
+    from scdiffuse._core.progress import logging_progress
     from scdiffuse._core.slots import TRAINING_FILE
     from scdiffuse.fitting import state_folder
     from scdiffuse.generator import CellGenerator
@@ -120,7 +124,7 @@ def fit(
     if report is not None:
         require_output(report, overwrite=overwrite, inputs=[*cells, labels])
     spread(context, devices)
-    with joined(device):
+    with joined(device), logging_progress(log):
         given = choose_cells(
             cells, layer=layer, round_counts=as_whole, labels=labels, share=share, by=condition, seed=seed
         )

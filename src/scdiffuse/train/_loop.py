@@ -100,7 +100,12 @@ def train(state: TrainState, run: Run) -> bool:
                 if state.step % every == 0 or state.step == run.n_steps:
                     state.validate(loss, processes=run.processes)
                     _require_finite(state.history[-1][-1], "validation loss", run=run, step=state.step)
-                bar.advance(batches.batch_size, note=f"loss {loss:,.2f}, validation {state.best_loss:,.2f}")
+                measured = state.history[-1][-1] if state.history else math.nan
+                bar.advance(
+                    batches.batch_size,
+                    note=f"loss {loss:,.2f}, validation {state.best_loss:,.2f}",
+                    values={"step": state.step, "training_loss": loss, "validation_loss": measured},
+                )
                 if run.checkpoint and due:
                     run.checkpoint(state)
                     saved = time.monotonic()
