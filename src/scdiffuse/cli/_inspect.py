@@ -11,12 +11,12 @@ import typer
 from scdiffuse._core.errors import DataFileError, SettingError
 from scdiffuse._core.text import one_line
 from scdiffuse.cli._errors import MISTAKE
-from scdiffuse.cli._inspect_data import describe_data, inspect_data, is_data
+from scdiffuse.cli._inspect_data import describe_data
 from scdiffuse.cli._messages import show_json, show_result
 from scdiffuse.cli._options import AsJson
 from scdiffuse.cli._where import read_where
 
-__all__ = ["inspect", "inspect_data", "inspect_model", "inspect_support"]
+__all__ = ["inspect", "inspect_model", "inspect_support"]
 
 
 def inspect(
@@ -44,7 +44,9 @@ def inspect(
     if not path.exists():
         msg = f"{str(path)!r} does not exist; expected the folder of a model or a `.h5ad` file. Check the path."
         raise DataFileError(msg)
-    is_cells = is_data(path)
+    from scdiffuse.generator import holds_cells, inspect_cells
+
+    is_cells = holds_cells(path)
     if where and is_cells:
         msg = f"`--where` is given, but {str(path)!r} holds cells; expected the folder of a model."
         raise SettingError(msg + " Leave `--where` out, or fit a model first.")
@@ -52,7 +54,7 @@ def inspect(
         found = inspect_model(path) if not where else inspect_support(path, where)
         text = found.pop("text")
     else:
-        found = inspect_data(path)
+        found = inspect_cells(path)
         text = describe_data(found)
     if as_json:
         show_json(found)

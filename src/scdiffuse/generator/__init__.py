@@ -1,5 +1,16 @@
-"""The object that users hold: `CellGenerator`, and `load`, which reads one from its folder."""
+"""The object that users hold: `CellGenerator`, and `load`, which reads one from its folder.
+
+`inspect_cells` and `sample_cells` look at cells before a fit, and `Guidance` is what is asked of generated ones: with
+these, command line and app need no lower layer.
+"""
 
 from scdiffuse.generator._generator import CellGenerator as CellGenerator
 from scdiffuse.generator._history_figure import plot_history as plot_history
+from scdiffuse.generator._inspect_cells import holds_cells as holds_cells
+from scdiffuse.generator._inspect_cells import inspect_cells as inspect_cells
 from scdiffuse.generator._load import load as load
+from scdiffuse.generator._sample_cells import Renamed as Renamed
+from scdiffuse.generator._sample_cells import SampledCells as SampledCells
+from scdiffuse.generator._sample_cells import rename_labels as rename_labels
+from scdiffuse.generator._sample_cells import sample_cells as sample_cells
+from scdiffuse.sampling import Guidance as Guidance
