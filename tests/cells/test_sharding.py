@@ -138,11 +138,12 @@ def test_the_index_tells_each_shard(file: Path, tmp_path: Path) -> None:
     shard(file, tmp_path / "shards", cells_per_shard=40, progress=False)
     index = json.loads((tmp_path / "shards" / "shards.json").read_text())
     assert [held["n_cells"] for held in index["shards"]] == [40, 20]
-    for held in index["shards"]:
+    for held in [*index["shards"], index["statistics"]]:
         assert sha256(tmp_path / "shards" / held["file"]) == held["sha256"]
     assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == [
         "shard-00000.h5ad",
         "shard-00001.h5ad",
+        "shard-statistics.safetensors",
         "shards.json",
     ]
 
@@ -211,8 +212,11 @@ def test_mistakes_are_reported(file: Path, adata: ad.AnnData, tmp_path: Path) ->
     [
         (lambda folder: (folder / "shard-00000.h5ad").unlink(), "shard-00000.h5ad' is missing"),
         (lambda folder: (folder / "shard-00000.h5ad").write_bytes(b"x"), "has 1 bytes instead of"),
+        (lambda folder: (folder / "shard-statistics.safetensors").unlink(), "shard-statistics.safetensors' is missing"),
+        (lambda folder: (folder / "shard-statistics.safetensors").write_bytes(b"x"), "has 1 bytes instead of"),
         (lambda folder: (folder / "shards.json").write_text("{"), "cannot be read; expected the list of shards"),
         (lambda folder: (folder / "shards.json").write_text('{"format": 1, "shards": []}'), "cannot be read"),
+        (lambda folder: (folder / "shards.json").write_text('{"format": 1, "shards": [{}]}'), "cannot be read"),
         (lambda folder: (folder / "shards.json").write_text('{"format": 9, "shards": [1]}'), "are of format 9"),
     ],
 )

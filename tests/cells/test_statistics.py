@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scdiffuse._core.errors import CountsError
 from scdiffuse.cells import Source, collect_statistics, open_source
 from scdiffuse.cells._rows import WrappedSource
-from scdiffuse.cells._statistics import _DroppedCounts
+from scdiffuse.cells._totals import CountTotals, RareCounts
 
 N_CELLS, N_GENES = 400, 60
 Form = Callable[[NDArray[np.float32]], object]
@@ -107,18 +107,18 @@ def test_fewer_than_min_cells_counts_of_a_gene_are_held(
     dense: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch, min_cells: int, n_rows: int
 ) -> None:
     """Also where zeros are stored: a gene's memory does not grow with the number of cells."""
-    held: list[_DroppedCounts] = []
-    begin = _DroppedCounts.__init__
+    held: list[RareCounts] = []
+    rare = CountTotals.rare
 
-    def kept(self: _DroppedCounts, least: int) -> None:
-        begin(self, least)
-        held.append(self)
+    def kept(self: CountTotals) -> RareCounts:
+        held.extend(self._rare)
+        return rare(self)
 
-    monkeypatch.setattr(_DroppedCounts, "__init__", kept)
+    monkeypatch.setattr(CountTotals, "rare", kept)
     stored = sp.csr_matrix(dense + 1)
     stored.data -= 1
     source = CountingSource(open_source(ad.AnnData(X=stored)), n_rows)
     found = collect_statistics(source, min_cells=min_cells)
-    genes = np.concatenate([genes for _, genes, _ in held[0]._blocks] or [np.zeros(0, np.int64)])
+    genes = np.concatenate([one.genes for one in held] or [np.zeros(0, np.int64)])
     assert np.bincount(genes, minlength=N_GENES).max() < min_cells
     np.testing.assert_array_equal(found.library_sizes, dense[:, found.selection.keep].sum(axis=1))

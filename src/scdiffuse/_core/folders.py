@@ -17,11 +17,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scdiffuse._core.files import flush, is_partial, locked, partial_folder, remove_abandoned
-from scdiffuse._core.slots import CARD_FILE, CONFIG_FILE, MODEL_FILES, NEXT_FOLDER, SHARDS_FILE, TRAINING_FILE
+from scdiffuse._core.slots import (
+    CARD_FILE,
+    CONFIG_FILE,
+    MODEL_FILES,
+    NEXT_FOLDER,
+    SHARD_STATISTICS_FILE,
+    SHARDS_FILE,
+    TRAINING_FILE,
+)
 
 __all__ = ["MODEL", "SHARDS", "FolderKind", "current", "discard_folder", "finish_replacing", "is_free", "move_in"]
 
-_SHARD = re.compile(r"shard-\d+\.h5ad")
+_SHARD = re.compile(rf"shard-\d+\.h5ad|{re.escape(SHARD_STATISTICS_FILE)}")
 
 
 class FolderKind(NamedTuple):
@@ -50,7 +58,8 @@ def _model_names(tree: dict[str, Any]) -> set[str]:
 
 
 def _shard_names(tree: dict[str, Any]) -> set[str]:
-    return {one["file"] for one in tree["shards"] if _SHARD.fullmatch(one["file"])}
+    listed = [*tree["shards"], *([tree["statistics"]] if "statistics" in tree else [])]
+    return {one["file"] for one in listed if _SHARD.fullmatch(one["file"])}
 
 
 MODEL = FolderKind("a saved model", CONFIG_FILE, _model_names, lambda name: name in MODEL_FILES)

@@ -26,6 +26,8 @@ TRAINING_FILE: Final = "training.safetensors"
 CARD_FILE: Final = "README.md"
 SHARDS_FILE: Final = "shards.json"
 """List of the shards in a folder of cells."""
+SHARD_STATISTICS_FILE: Final = "shard-statistics.safetensors"
+"""Sums of the counts of all shards of a folder."""
 MODEL_FILES: Final = frozenset(
     {
         WEIGHTS_FILE,

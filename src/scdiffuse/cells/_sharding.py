@@ -23,16 +23,19 @@ from scdiffuse._core.folders import SHARDS
 from scdiffuse._core.outputs import atomic_folder
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
-from scdiffuse._core.slots import SHARDS_FILE
+from scdiffuse._core.slots import SHARD_STATISTICS_FILE, SHARDS_FILE
 from scdiffuse._core.version import __version__
 from scdiffuse.cells._checks import check_names, require_counts
 from scdiffuse.cells._find import find_counts
+from scdiffuse.cells._genes import MIN_CELLS
 from scdiffuse.cells._h5ad import label
 from scdiffuse.cells._joined import GeneChoice, join_obs, join_var, name_places
 from scdiffuse.cells._kernels import scatter_rows
-from scdiffuse.cells._rows import Source
+from scdiffuse.cells._rows import Source, slices
+from scdiffuse.cells._shard_statistics import ShardStatistics, group_labels
 from scdiffuse.cells._shards import SHARDS_FORMAT
 from scdiffuse.cells._sources import name_of, open_source
+from scdiffuse.cells._totals import CountTotals
 
 __all__ = ["Sharded", "shard"]
 
@@ -125,14 +128,19 @@ def shard(
             for place, one, source in zip(places, found, sources, strict=True):
                 unsorted.read(source, place=place, layer=one.layer, bar=bar)
         described = []
+        group_of, n_groups = group_labels(obs, len(var))
+        groups = group_of[order], n_groups
+        totals = CountTotals(len(obs), len(var), min_cells=MIN_CELLS, groups=groups)
         with Progress("write", len(obs), enabled=progress) as bar:
             for at in range(unsorted.n_shards):
                 rows = unsorted.gather(at)
                 path = folder / f"shard-{at:05d}.h5ad"
                 _write(path, rows, obs=obs.iloc[unsorted.cells(at)], var=var)
-                described.append(_describe(path, rows))
+                described.append(_describe_shard(path, rows))
+                _add_up(totals, rows, begin=at * cells_per_shard)
                 bar.advance(rows.shape[0])
         shutil.rmtree(unsorted.folder)
+        ShardStatistics.of(totals, groups).write(folder / SHARD_STATISTICS_FILE)
         index = {
             "format": SHARDS_FORMAT,
             "version": __version__,
@@ -145,6 +153,7 @@ def shard(
             ],
             "genes": genes,
             "shards": described,
+            "statistics": _describe(folder / SHARD_STATISTICS_FILE),
         }
         (folder / SHARDS_FILE).write_text(json.dumps(index, indent=1), encoding="utf-8")
     report = _report(sources, names, obs=obs, var=var, n_shards=unsorted.n_shards, genes=genes)
@@ -274,15 +283,20 @@ def _write(path: Path, rows: sp.csr_matrix, *, obs: pd.DataFrame, var: pd.DataFr
         ad.io.write_elem(file, "var", var)
 
 
-def _describe(path: Path, rows: sp.csr_matrix) -> dict[str, Any]:
-    """Describe the content of a shard, to detect damaged copies."""
-    return {
-        "file": path.name,
-        "n_cells": int(rows.shape[0]),
-        "n_values": int(rows.nnz),
-        "bytes": path.stat().st_size,
-        "sha256": sha256(path),
-    }
+def _add_up(totals: CountTotals, rows: sp.csr_matrix, *, begin: int) -> None:
+    """Add the counts of a shard that begins at a cell, block by block."""
+    for where in slices(rows.shape[0], _BLOCK):
+        totals.add(slice(begin + where.start, begin + where.stop), rows[where].astype(np.float32))
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    """Describe a file, to detect damaged copies."""
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
+
+
+def _describe_shard(path: Path, rows: sp.csr_matrix) -> dict[str, Any]:
+    """Describe the content of a shard."""
+    return _describe(path) | {"n_cells": int(rows.shape[0]), "n_values": int(rows.nnz)}
 
 
 def _report(

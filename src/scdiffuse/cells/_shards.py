@@ -20,7 +20,9 @@ from scdiffuse._core.folders import current
 from scdiffuse._core.slots import SHARDS_FILE
 from scdiffuse.cells._h5ad import open_h5ad, read_frame
 from scdiffuse.cells._joined import join_obs
+from scdiffuse.cells._shard_statistics import ShardStatistics
 from scdiffuse.cells._stored import SparseRows
+from scdiffuse.cells._structure import reading, require_matrix
 
 __all__ = ["SHARDS_FORMAT", "ShardSource", "damaged_shards", "is_shards", "open_shards"]
 
@@ -51,6 +53,8 @@ class ShardSource(SparseRows):
         The shards.
     types, obs, var, starts, genes
         As in `SparseRows`.
+    statistics
+        File with the statistics of all cells and genes, and its SHA-256; `None` where there is none.
     """
 
     _is_canonical = True
@@ -64,10 +68,28 @@ class ShardSource(SparseRows):
         *,
         starts: NDArray[np.int64],
         genes: Sequence[str] | None,
+        statistics: tuple[Path, str] | None = None,
     ) -> None:
         super().__init__(types, obs, var, starts=starts, genes=genes)
         self._parts = parts
         self._ends = np.array([part.end for part in parts])
+        self._statistics = statistics
+
+    def read_statistics(self) -> ShardStatistics | None:
+        """Read the statistics that were made with the shards; `None` without any, or where only some genes are read.
+
+        Raises
+        ------
+        DataFileError
+            The file is damaged.
+        """
+        if self._statistics is None or self.columns is not None:
+            return None
+        path, digest = self._statistics
+        try:
+            return ShardStatistics.read(path, digest=digest, n_cells=self.n_cells, n_genes=self.n_genes)
+        except (OSError, ValueError) as error:
+            raise _damaged(path, str(error)) from error
 
     def _fill(self, begin: int, data: NDArray[np.generic], indices: NDArray[np.generic]) -> None:
         done = 0
@@ -144,21 +166,33 @@ def open_shards(folder: Path, *, layer: str | None = None, genes: Sequence[str] 
         msg = f"`layer` {layer!r} is given for the shards in {str(folder)!r}, which hold one matrix; expected none."
         raise UnknownNameError(msg + " Leave `layer` out, or name it when the shards are made.")
     parts, frames, starts, var = [], [], [np.zeros(1, dtype=np.int64)], pd.DataFrame()
+    types: list[tuple[np.dtype[np.generic], np.dtype[np.generic]]] = []
     n_values = 0
     for entry in index["shards"]:
         path = current(folder, entry["file"])
-        with _open_part(path, entry) as file:
+        with _open_part(path, entry) as file, reading(f"The shard {str(path)!r}"):
+            frames.append(read_frame(file, "obs"))
+            var = read_frame(file, "var") if not parts else var
+            require_matrix(file["X"], (len(frames[-1]), len(var)), name=f"`X` of {str(path)!r}")
             data, indices = file["X"]["data"], file["X"]["indices"]
             begins = data.id.get_offset(), indices.id.get_offset()
             if None in begins and data.size:
                 raise _damaged(path, "was written again by another program")
             starts.append(file["X"]["indptr"][1:].astype(np.int64) + n_values)
             n_values += data.size
-            types = data.dtype, indices.dtype
             parts.append(_Part(path, n_values, begins[0] or 0, begins[1] or 0))
-            frames.append(read_frame(file, "obs"))
-            var = read_frame(file, "var") if var.empty else var
-    return ShardSource(parts, types, _below(frames), var, starts=np.concatenate(starts), genes=genes)
+            types.append((data.dtype, indices.dtype))
+            if data.dtype.kind != "u" or types[-1] != types[0]:
+                raise _damaged(path, f"holds values of type {data.dtype} in columns of type {indices.dtype}")
+    return ShardSource(
+        parts,
+        types[0],
+        _below(frames),
+        var,
+        starts=np.concatenate(starts),
+        genes=genes,
+        statistics=_find_statistics(folder, index),
+    )
 
 
 def damaged_shards(folder: Path) -> list[str]:
@@ -179,11 +213,12 @@ def damaged_shards(folder: Path) -> list[str]:
         A shard is missing or of another size, or the list of shards is damaged.
     """
     wrong = []
-    for entry in _read_index(folder)["shards"]:
+    index = _read_index(folder)
+    for entry in _listed(index):
         path = current(folder, entry["file"])
-        with _open_part(path, entry):
-            if sha256(path) != entry["sha256"]:
-                wrong.append(str(_damaged(path, "has another checksum")))
+        _require_file(path, entry)
+        if sha256(path) != entry["sha256"]:
+            wrong.append(str(_damaged(path, "has another checksum")))
     return wrong
 
 
@@ -196,8 +231,10 @@ def _read_index(folder: Path) -> dict[str, Any]:
     path = current(folder, SHARDS_FILE)
     try:
         index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version, _ = index["format"], index["shards"][0]
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        version, _ = int(index["format"]), index["shards"][0]
+        if version <= SHARDS_FORMAT and not all(map(_is_entry, _listed(index))):
+            raise KeyError
+    except (OSError, ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         msg = f"{str(path)!r} cannot be read; expected the list of shards that `scdiffuse shard` wrote."
         raise DataFileError(msg + " Copy the folder again, or make the shards again.") from error
     if version > SHARDS_FORMAT:
@@ -206,15 +243,40 @@ def _read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
+def _listed(index: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries of all files."""
+    return [*index["shards"], *([index["statistics"]] if "statistics" in index else [])]
+
+
+def _is_entry(entry: dict[str, Any]) -> bool:
+    name = entry["file"]
+    is_name = isinstance(name, str) and name == Path(name).name
+    return is_name and isinstance(entry["bytes"], int) and isinstance(entry["sha256"], str)
+
+
+def _find_statistics(folder: Path, index: dict[str, Any]) -> tuple[Path, str] | None:
+    """Find the file with statistics, which folders made by earlier versions lack."""
+    if "statistics" not in index:
+        return None
+    path = current(folder, index["statistics"]["file"])
+    _require_file(path, index["statistics"])
+    return path, index["statistics"]["sha256"]
+
+
 def _open_part(path: Path, entry: dict[str, Any]) -> h5py.File:
     """Open a shard of the right size."""
+    _require_file(path, entry)
+    return open_h5ad(path)
+
+
+def _require_file(path: Path, entry: dict[str, Any]) -> None:
+    """Check that a file is there and of the right size."""
     if not path.is_file():
         raise _damaged(path, "is missing")
     if path.stat().st_size != entry["bytes"]:
         raise _damaged(path, f"has {path.stat().st_size:,} bytes instead of {entry['bytes']:,}")
-    return open_h5ad(path)
 
 
 def _damaged(path: Path, how: str) -> DataFileError:
-    msg = f"The shard {str(path)!r} {how}; expected the file that `scdiffuse shard` wrote. Copy the folder again, or"
-    return DataFileError(msg + " make the shards again.")
+    msg = f"The file of shards {str(path)!r} {how}; expected the one that `scdiffuse shard` wrote. Copy the folder"
+    return DataFileError(msg + " again, or make the shards again.")

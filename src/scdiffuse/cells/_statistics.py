@@ -1,14 +1,14 @@
-"""One pass over the counts that collects everything a fit needs before its first step."""
+"""Everything a fit needs of the counts before its first step: from one pass over them, or kept with shards."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import CountsError, GenesError, ScdiffuseWarning, SettingError, did_you_mean
@@ -16,14 +16,16 @@ from scdiffuse._core.progress import Progress
 from scdiffuse.cells._checks import check_names, require_counts
 from scdiffuse.cells._genes import MIN_CELLS, GeneSelection
 from scdiffuse.cells._rows import Source
+from scdiffuse.cells._shards import ShardSource
 from scdiffuse.cells._sources import CellData
+from scdiffuse.cells._totals import CountTotals, Groups
 
 __all__ = ["CountStatistics", "collect_statistics"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CountStatistics:
-    """Statistics of one pass over the counts."""
+    """Statistics of all counts."""
 
     selection: GeneSelection
     """Genes and cells that are kept."""
@@ -38,29 +40,13 @@ class CountStatistics:
         return self.selection.n_cells_by_gene[self.selection.keep]
 
 
-class _DroppedCounts:
-    """Counts of genes that may yet be dropped: fewer than `min_cells` of each, whatever the number of cells."""
-
-    def __init__(self, min_cells: int) -> None:
-        self._min_cells = min_cells
-        self._blocks: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
-
-    def add(self, block: sp.csr_matrix, begin: int, n_cells_by_gene: NDArray[np.int64]) -> None:
-        """Hold the counts of a block that belong to genes detected in too few cells so far."""
-        rare = np.flatnonzero((n_cells_by_gene[block.indices] < self._min_cells) & (block.data > 0))
-        if len(rare):
-            rows = np.searchsorted(block.indptr, rare, side="right") - 1
-            self._blocks.append(
-                (rows + begin, block.indices[rare].astype(np.int64), block.data[rare].astype(np.float64))
-            )
-
-    def by_cell(self, keep: NDArray[np.bool_], n_cells: int) -> NDArray[np.float64]:
-        """Add up the counts of dropped genes by cell, shape ``(N,)``."""
-        if not self._blocks:
-            return np.zeros(n_cells)
-        rows, genes, counts = (np.concatenate(part) for part in zip(*self._blocks, strict=True))
-        dropped = ~keep[genes]
-        return np.bincount(rows[dropped], weights=counts[dropped], minlength=n_cells).astype(np.float64)
+class _Sums(NamedTuple):
+    keep: NDArray[np.bool_]
+    n_cells_by_gene: NDArray[np.int64]
+    library_sizes: NDArray[np.float64]
+    """Counts of each cell in the kept genes."""
+    by_group: NDArray[np.float64]
+    """Counts of all genes."""
 
 
 def collect_statistics(
@@ -70,10 +56,12 @@ def collect_statistics(
     layer: str | None = None,
     min_cells: int = MIN_CELLS,
     genes: Sequence[str] | None = None,
-    groups: tuple[NDArray[np.int64], int] | None = None,
+    groups: Groups | None = None,
     progress: bool = False,
 ) -> CountStatistics:
     """Check counts, choose genes, and add counts up by cell and by group of cells, in one pass.
+
+    Shards were checked and added up when they were made. Where that tells all that is asked for, no count is read.
 
     Parameters
     ----------
@@ -108,47 +96,48 @@ def collect_statistics(
         raise SettingError(msg)
     check_names(source)
     named = None if genes is None else _named(source, genes)
-    where_from, name = (source, "The matrix") if data is None else (data, f"Layer {layer!r}" if layer else "`X`")
-    group_of, n_groups = (np.zeros(source.n_cells, np.int64), 1) if groups is None else groups
-    n_cells_by_gene, library_sizes = np.zeros(source.n_genes, dtype=np.int64), np.zeros(source.n_cells)
-    group_counts, dropped = np.zeros((n_groups, source.n_genes)), _DroppedCounts(min_cells)
-    with Progress("reading counts", source.n_cells, enabled=progress) as bar:
-        for where, block in source.blocks():
-            require_counts(block, name, where_from)
-            n_cells_by_gene += np.bincount(block.indices[block.data > 0], minlength=source.n_genes)
-            if named is None:
-                library_sizes[where] = np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
-                dropped.add(block, where.start, n_cells_by_gene)
-            else:
-                library_sizes[where] = block @ named.astype(np.float64)
-            _add_groups(group_counts, block, group_of[where])
-            bar.advance(block.shape[0])
-    counts_by_gene = group_counts.sum(axis=0)
+    groups = (np.zeros(source.n_cells, np.int64), 1) if groups is None else groups
+    sums = _find_sums(source, named, min_cells=min_cells, groups=groups)
+    if sums is None:
+        where_from, name = (source, "The matrix") if data is None else (data, f"Layer {layer!r}" if layer else "`X`")
+        totals = CountTotals(
+            source.n_cells, source.n_genes, min_cells=min_cells if named is None else 0, genes=named, groups=groups
+        )
+        with Progress("reading counts", source.n_cells, enabled=progress) as bar:
+            for where, block in source.blocks():
+                require_counts(block, name, where_from)
+                totals.add(where, block)
+                bar.advance(block.shape[0])
+        keep = totals.n_cells_by_gene >= min_cells if named is None else named
+        library_sizes = totals.by_cell - totals.rare().of(~keep).by_cell(source.n_cells)
+        sums = _Sums(keep, totals.n_cells_by_gene, library_sizes, totals.by_group)
+    counts_by_gene = sums.by_group.sum(axis=0)
     if not counts_by_gene.any():
         msg = f"All {source.n_cells} cells are empty: no gene has a count. Expected raw counts; check the matrix."
         raise CountsError(msg)
-    keep = n_cells_by_gene >= min_cells if named is None else named
-    _require_genes(keep, n_cells_by_gene, min_cells=min_cells, n_cells=source.n_cells)
-    library_sizes -= dropped.by_cell(keep, source.n_cells)
-    _report_empty(library_sizes > 0)
+    _require_genes(sums.keep, sums.n_cells_by_gene, min_cells=min_cells, n_cells=source.n_cells)
+    cells_keep = sums.library_sizes > 0
+    _report_empty(cells_keep)
     selection = GeneSelection(
-        keep=keep,
-        n_cells_by_gene=n_cells_by_gene,
+        keep=sums.keep,
+        n_cells_by_gene=sums.n_cells_by_gene,
         min_cells=min_cells if genes is None else 0,
-        fraction_of_counts_dropped=float(counts_by_gene[~keep].sum() / counts_by_gene.sum()),
-        cells_keep=library_sizes > 0,
+        fraction_of_counts_dropped=float(counts_by_gene[~sums.keep].sum() / counts_by_gene.sum()),
+        cells_keep=cells_keep,
     )
-    return CountStatistics(selection=selection, library_sizes=library_sizes, group_counts=group_counts[:, keep])
+    return CountStatistics(
+        selection=selection, library_sizes=sums.library_sizes, group_counts=sums.by_group[:, sums.keep]
+    )
 
 
-def _add_groups(totals: NDArray[np.float64], block: sp.csr_matrix, group_of: NDArray[np.int64]) -> None:
-    """Add the counts of a block to those of the groups of its cells."""
-    n_rows = block.shape[0]
-    member = sp.csr_matrix((np.ones(n_rows), (group_of, np.arange(n_rows))), shape=(len(totals), n_rows))
-    pooled = sp.csr_matrix(member @ block)
-    for group in np.flatnonzero(np.diff(pooled.indptr)):
-        entries = slice(pooled.indptr[group], pooled.indptr[group + 1])
-        totals[group, pooled.indices[entries]] += pooled.data[entries]
+def _find_sums(source: Source, named: NDArray[np.bool_] | None, *, min_cells: int, groups: Groups) -> _Sums | None:
+    """Find the sums that were kept with shards, if they tell all that is asked for."""
+    kept = source.read_statistics() if isinstance(source, ShardSource) else None
+    if kept is None:
+        return None
+    keep = kept.n_cells_by_gene >= min_cells if named is None else named
+    found = kept.select(keep, groups)
+    return None if found is None else _Sums(keep, kept.n_cells_by_gene, *found)
 
 
 def _named(source: Source, genes: Sequence[str]) -> NDArray[np.bool_]:
