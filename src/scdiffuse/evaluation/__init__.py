@@ -14,6 +14,8 @@ from scdiffuse.evaluation import baselines
 from scdiffuse.evaluation._audit import audit
 from scdiffuse.evaluation._benchmark import Benchmark, evaluate
 from scdiffuse.evaluation._bootstrap import Bootstrap, parametric_bootstrap
+from scdiffuse.evaluation._cell_map import CellMap
+from scdiffuse.evaluation._differential import Differential, compare_groups, paired_changes, split_in_halves
 from scdiffuse.evaluation._power import power_curve, power_summary
 from scdiffuse.evaluation._report import Report
 from scdiffuse.evaluation._umap_figure import plot_umap
@@ -22,13 +24,18 @@ from scdiffuse.evaluation._verdicts import Verdict
 __all__ = [
     "Benchmark",
     "Bootstrap",
+    "CellMap",
+    "Differential",
     "Report",
     "Verdict",
     "audit",
     "baselines",
+    "compare_groups",
     "evaluate",
+    "paired_changes",
     "parametric_bootstrap",
     "plot_umap",
     "power_curve",
     "power_summary",
+    "split_in_halves",
 ]

@@ -1,0 +1,154 @@
+"""A plane that is fitted to real cells once and takes any number of others."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal, TypeAlias
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from scdiffuse._core.errors import GenesError, SettingError
+from scdiffuse._core.random import generator
+from scdiffuse.evaluation._feature_space import FeatureSpace, fit_space
+from scdiffuse.evaluation._reading import Sample
+
+__all__ = ["CellMap", "MapMethod"]
+
+MapMethod: TypeAlias = Literal["pca", "umap"]
+_MOST_FITTED = 5_000
+_MIN_DETECTED = 10
+_MIN_CELLS_FOR_UMAP = 50
+_NEIGHBOURS = 5
+
+
+class CellMap:
+    """Principal components of cells, and a UMAP of them; other cells are projected and change neither.
+
+    It is for orientation only: a plane hides differences that `evaluate` measures. On the UMAP each cell is placed at
+    the mean of its nearest fitted cells, weighted by their closeness, so that cells unlike all fitted ones are not seen
+    as such; principal components show them outside.
+
+    Parameters
+    ----------
+    adata
+        Cells with counts in `X` to fit to; of more than 5,000, as many drawn at random.
+    seed
+        Seed of the draw and of the layout.
+
+    Raises
+    ------
+    CountsError
+        There are fewer than ten cells, or no gene varies between them.
+    """
+
+    def __init__(self, adata: ad.AnnData, *, seed: int = 0) -> None:
+        counts = sparse.csr_matrix(adata.X, dtype=np.float32)
+        if adata.n_obs > _MOST_FITTED:
+            rows = np.sort(generator(seed, "map").choice(adata.n_obs, _MOST_FITTED, replace=False))
+            counts = counts[rows]
+        names = adata.var_names.to_numpy(dtype=str)
+        detected = np.asarray((counts > 0).sum(axis=0)).ravel()
+        is_kept = (detected >= min(_MIN_DETECTED, max(1, adata.n_obs // 10))) & ~pd.Index(names).duplicated()
+        kept = np.flatnonzero(is_kept)
+        self._seed = seed
+        self._space: FeatureSpace = fit_space(Sample(counts=counts[:, kept]), names[kept], seed=seed)
+        self._fitted = self._space.features(Sample(counts=counts[:, kept])).pcs
+        self._umap: NDArray[np.float32] | None = None
+
+    @property
+    def n_fitted(self) -> int:
+        """Cells that the map is fitted to."""
+        return len(self._fitted)
+
+    @property
+    def has_umap(self) -> bool:
+        """Whether `fit_umap` is done."""
+        return self._umap is not None
+
+    def fit_umap(self) -> None:
+        """Lay out the fitted cells by UMAP; of fewer than 50 cells, the plane is that of the components."""
+        if len(self._fitted) < _MIN_CELLS_FOR_UMAP:
+            self._umap = _plane(self._fitted)
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import umap
+
+            layout = umap.UMAP(n_neighbors=15, min_dist=0.3, random_state=self._seed, n_jobs=1)
+            self._umap = np.asarray(layout.fit_transform(self._fitted), dtype=np.float32)
+
+    def components(self, adata: ad.AnnData) -> NDArray[np.float32]:
+        """Project cells onto the principal components.
+
+        Parameters
+        ----------
+        adata
+            Cells with counts in `X`. Genes of the map that they lack count as zeros, at most half of them.
+
+        Returns
+        -------
+        Scores, shape ``(N, P)``.
+
+        Raises
+        ------
+        GenesError
+            They lack more than half of the genes.
+        """
+        columns = pd.Index(adata.var_names.astype(str)).get_indexer_for(pd.Index(self._space.genes))
+        n_found = int((columns >= 0).sum())
+        if 2 * n_found < len(columns):
+            msg = f"The cells have {n_found:,} of the {len(columns):,} genes of the map, such as"
+            raise GenesError(msg + f" {str(self._space.genes[0])!r}; expected the same kind of gene names.")
+        have = np.flatnonzero(columns >= 0)
+        place = sparse.csr_matrix(
+            (np.ones(len(have), dtype=np.float32), (columns[have], have)), shape=(adata.n_vars, len(columns))
+        )
+        counts = sparse.csr_matrix(sparse.csr_matrix(adata.X, dtype=np.float32) @ place)
+        return self._space.features(Sample(counts=counts)).pcs
+
+    def place(self, adata: ad.AnnData, method: MapMethod = "pca") -> NDArray[np.float32]:
+        """Place cells on the map.
+
+        Parameters
+        ----------
+        adata
+            Cells as for `components`.
+        method
+            The first two components, or UMAP.
+
+        Returns
+        -------
+        Coordinates, shape ``(N, 2)``.
+
+        Raises
+        ------
+        SettingError
+            UMAP is asked for before `fit_umap`.
+        """
+        scores = self.components(adata)
+        if method == "pca":
+            return _plane(scores)
+        if self._umap is None:
+            msg = "`method` is 'umap', but `fit_umap` is not done; expected 'pca', or call `fit_umap` first."
+            raise SettingError(msg)
+        from sklearn.neighbors import NearestNeighbors
+
+        k = min(_NEIGHBOURS, len(self._fitted))
+        distances, nearest = NearestNeighbors(n_neighbors=k).fit(self._fitted).kneighbors(scores)
+        is_same = distances[:, :1] < 1e-4  # a fitted cell itself
+        weights = np.where(is_same, np.arange(k) == 0, 1.0 / np.maximum(distances, 1e-6))
+        weights /= weights.sum(axis=1, keepdims=True)
+        placed: NDArray[np.float32] = np.einsum("nk,nkd->nd", weights, self._umap[nearest]).astype(np.float32)
+        return placed
+
+
+def _plane(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take the first two components; zeros where there is only one."""
+    plane = np.zeros((len(scores), 2), dtype=np.float32)
+    width = min(2, scores.shape[1])
+    plane[:, :width] = scores[:, :width]
+    return plane
