@@ -9,6 +9,8 @@ its own, whose resident memory is measured, interpreter and libraries included:
 - ``shard`` rewrites them in random order,
 - ``read`` takes the batches of an epoch from the shards, beside reading the same rows from the first to the last, and
   beside reading the same bytes with nothing done to them; each the best of three,
+- ``begin`` does what a fit does before its first step, with the statistics that were kept with the shards and without,
+  each the best of three,
 - ``fit`` fits a model to the shards for an epoch.
 
 A run that was stopped goes on with the phase it was in.
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from benchmarks.records import Record
     from benchmarks.study import Context
     from scdiffuse.cells import Source
+    from scdiffuse.fitting import TrainingData
 
 name = "on_disk"
 title = "Cells beyond memory"
@@ -47,7 +50,7 @@ summary = "Speed and memory of generating, sharding, reading and fitting more ce
 unit = ("phase", "cells", "genes")
 
 Row = dict[str, float]
-PHASES = ("learn", "generate", "shard", "read", "fit")
+PHASES = ("learn", "generate", "shard", "read", "begin", "fit")
 GOALS = {("generate", "peak_mib"): "1536", ("fit", "peak_mib"): "2048", ("read", "fraction_of_sequential_cold"): "0.6"}
 """The goal of measures that begin with a name."""
 _BY = "cell_type"
@@ -60,13 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cells", type=int, default=50_000)
     parser.add_argument("--genes", type=int, default=5_000)
     parser.add_argument("--epochs", type=int, default=1, help="epochs of the fit")
+    parser.add_argument("--phases", nargs="+", choices=PHASES, default=PHASES, help="a phase needs those before it")
 
 
 def run(context: Context) -> Iterator[Record]:
     """Run all phases, each in a process of its own."""
     options = context.options
     _place(context).mkdir(parents=True, exist_ok=True)
-    for phase in PHASES:
+    for phase in options.phases:
         about = {"phase": phase, "cells": options.cells, "genes": options.genes, "epochs": options.epochs}
         yield from context.measure(about, partial(in_process, context, f"on_disk:{phase}", threads=1))
 
@@ -119,7 +123,9 @@ def shard(context: Context) -> Row:
 
     with Meter() as meter:
         scdiffuse.shard(_place(context) / "cells.h5ad", _place(context) / "shards", overwrite=True, progress=False)
-    return _cost(meter, context.options.cells) | {"gib": sum(file.stat().st_size for file in _files(context)) / 2**30}
+    index = json.loads((_place(context) / "shards" / "shards.json").read_text())
+    sizes = {"gib": sum(one["bytes"] for one in index["shards"]) / 2**30}
+    return _cost(meter, context.options.cells) | sizes | {"statistics_mib": index["statistics"]["bytes"] / 2**20}
 
 
 def read(context: Context) -> Row:
@@ -151,6 +157,31 @@ def read(context: Context) -> Row:
     return found | {"peak_mib": meter.cost.peak_mib}
 
 
+def begin(context: Context) -> Row:
+    """Read what a fit reads before its first step: statistics that were kept, or all counts."""
+    from scdiffuse.calibration import CalibrationConfig
+    from scdiffuse.cells import MIN_CELLS
+    from scdiffuse.fitting import read_data
+
+    def read(shards: Path) -> TrainingData:
+        asked: dict[str, Any] = {"conditions": [_BY], "continuous": [], "layer": None}
+        return read_data(shards, min_cells=MIN_CELLS, calibration=CalibrationConfig(), **asked)
+
+    found: Row = {}
+    places = {"kept": _place(context) / "shards", "pass": _without_statistics(_place(context) / "shards")}
+    with Meter() as meter:
+        for cache, is_cold in (("cold", True), ("warm", False)):
+            for key, place in places.items():
+                times = [_seconds(partial(read, place), _files(context) if is_cold else []) for _ in range(_REPEATS)]
+                wall, cpu = (min(taken) for taken in zip(*times, strict=True))
+                found |= {f"{key}_{cache}_seconds": wall, f"{key}_{cache}_cpu_seconds": cpu}
+    one, other = (read(place) for place in places.values())
+    found["largest_difference"] = float(
+        max(np.abs(a - b).max() for a, b in zip(_numbers(one), _numbers(other), strict=True))
+    )
+    return found | {"peak_mib": meter.cost.peak_mib}
+
+
 def fit(context: Context) -> Row:
     """Fit to the shards for an epoch."""
     import scdiffuse
@@ -178,7 +209,9 @@ def lines(records: Sequence[Record]) -> list[str]:
     said = (
         "One thread. Cells are made by the generator itself. `epoch` is an epoch of shuffled batches, `sequential` the "
         "same rows from the first to the last, `bytes` the same files with nothing done to them; cold is after the "
-        "files were dropped from the cache. `peak_mib` is resident memory with interpreter and libraries, in MiB."
+        "files were dropped from the cache. `begin` is what a fit reads before its first step: `kept` with the "
+        "statistics that were made with the shards, `pass` without. `peak_mib` is resident memory with interpreter and "
+        "libraries, in MiB."
     )
     return [said, grid(["cells", "genes", "phase", "measure", "value", "goal", "date"], rows)]
 
@@ -193,6 +226,22 @@ def _epoch(source: Source) -> Iterator[None]:
         for step in range(batches.steps_per_epoch):
             prefetch.rows(batches.at(step))
             yield
+
+
+def _without_statistics(shards: Path) -> Path:
+    """Make a folder of links to the same shards, as versions before the statistics made it."""
+    folder = shards.with_name("without_statistics")
+    folder.mkdir(exist_ok=True)
+    for file in shards.glob("*.h5ad"):
+        (folder / file.name).unlink(missing_ok=True)
+        (folder / file.name).symlink_to(file.resolve())
+    index = json.loads((shards / "shards.json").read_text())
+    (folder / "shards.json").write_text(json.dumps({key: value for key, value in index.items() if key != "statistics"}))
+    return folder
+
+
+def _numbers(data: TrainingData) -> list[np.ndarray]:
+    return [data.library_sizes, *map(np.asarray, data.pseudobulk)]
 
 
 def _read_bytes(files: Sequence[Path]) -> None:

@@ -37,6 +37,17 @@ def test_an_epoch_is_read_beside_rows_in_order(tmp_path: Path) -> None:
     assert found["fraction_of_sequential_warm"] == fraction
 
 
+def test_a_fit_begins_with_the_same_numbers_whether_statistics_were_kept_or_not(tmp_path: Path) -> None:
+    cells = scdiffuse.datasets.pbmc68k()[:300].copy()
+    (tmp_path / "300x20").mkdir()
+    ad.AnnData(cells.X, obs=cells.obs[["cell_type"]], var=cells.var[[]]).write_h5ad(tmp_path / "cells.h5ad")
+    scdiffuse.shard(tmp_path / "cells.h5ad", tmp_path / "300x20" / "shards", progress=False)
+    options = argparse.Namespace(cells=300, genes=20)
+    found = on_disk.begin(Context(options=options, store=Store(tmp_path, "on_disk", ()), work=tmp_path))
+    assert found["largest_difference"] == 0.0
+    assert {"kept_cold_seconds", "pass_cold_seconds"} <= found.keys()
+
+
 def test_measures_stand_beside_their_goals_by_size() -> None:
     found = [
         record("on_disk", {"peak_mib": value}, phase="fit", cells=cells, genes=5)
