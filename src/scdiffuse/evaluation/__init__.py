@@ -20,10 +20,12 @@ from scdiffuse.evaluation._power import power_curve, power_summary
 from scdiffuse.evaluation._report import Report
 from scdiffuse.evaluation._umap_figure import plot_umap
 from scdiffuse.evaluation._verdicts import Verdict
+from scdiffuse.evaluation.perturbations import PerturbationReport, evaluate_perturbations
 
 __all__ = [
     "Benchmark",
     "Bootstrap",
+    "PerturbationReport",
     "CellMap",
     "Differential",
     "Report",
@@ -32,6 +34,7 @@ __all__ = [
     "baselines",
     "compare_groups",
     "evaluate",
+    "evaluate_perturbations",
     "paired_changes",
     "parametric_bootstrap",
     "plot_umap",

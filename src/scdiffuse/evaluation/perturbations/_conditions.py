@@ -1,0 +1,256 @@
+"""Cells by condition: a perturbation, in a cell type where there are several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, NamedTuple, TypeAlias
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from scdiffuse._core.errors import ConditionError, CountsError, SettingError, UnknownNameError, did_you_mean
+from scdiffuse._core.random import generator
+from scdiffuse.evaluation._reading import read_rows
+from scdiffuse.metrics import log_normalise
+from scdiffuse.metrics._feature_matrices import Array
+
+__all__ = ["Condition", "ConditionCells", "Expression", "Keys", "label_of", "read_cells", "read_means"]
+
+Expression: TypeAlias = Literal["log1p", "counts"]
+
+
+class Condition(NamedTuple):
+    """A perturbation of a cell type."""
+
+    cell_type: str
+    """Empty where cell types are not told apart."""
+    perturbation: str
+
+    def __str__(self) -> str:
+        """Name both."""
+        return f"{self.cell_type}, {self.perturbation}" if self.cell_type else self.perturbation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """Where the conditions of cells are."""
+
+    perturbation: str
+    """Column of ``obs``."""
+    control: str
+    """Its label of the cells without a perturbation."""
+    cell_type: str | None
+    layer: str | None
+
+    def control_of(self, condition: Condition) -> Condition:
+        """Return the condition of the control cells."""
+        return Condition(condition.cell_type, self.control)
+
+    def read(self, table: ad.AnnData, role: str) -> tuple[Array, Array]:
+        """Read cell type and perturbation of each cell, shape ``(N,)`` each; empty text where missing."""
+        perturbations = _labels(table, self.perturbation, role=role, argument="perturbation_key")
+        if self.cell_type is None:
+            return np.full(table.n_obs, "", dtype=object), perturbations
+        return _labels(table, self.cell_type, role=role, argument="cell_type_key"), perturbations
+
+
+def _labels(table: ad.AnnData, key: str, *, role: str, argument: str) -> Array:
+    if key not in table.obs:
+        known = list(table.obs.columns)
+        msg = f"`{argument}` {key!r} is not a column of the `obs` of `{role}`; expected one of {known}."
+        raise UnknownNameError(msg + did_you_mean(key, known))
+    column = table.obs[key].astype(object)
+    return np.array([label_of(value) for value in column], dtype=object)
+
+
+def label_of(value: object) -> str:
+    """Write a label; numbers without needless digits, so that 3 and 3.0 are one; empty text where missing."""
+    if value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA:
+        return ""
+    return f"{value:g}" if isinstance(value, int | float | np.number) and not isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ConditionCells:
+    """Expression of cells, by condition."""
+
+    expression: sparse.csr_matrix
+    """Shape ``(N, G)``."""
+    counts: sparse.csr_matrix | None
+    """Raw counts, shape ``(N, G)``; none where only expression is known."""
+    totals: Array
+    """Library size over the shared genes, shape ``(N,)``."""
+    rows: dict[Condition, NDArray[np.int64]]
+    """Cells of each condition."""
+    _means: dict[Condition, Array] = field(default_factory=dict)
+
+    def __contains__(self, condition: object) -> bool:
+        """Whether there are such cells."""
+        return condition in self.rows
+
+    @cached_property
+    def conditions(self) -> list[Condition]:
+        """All conditions, in order of their names."""
+        return sorted(self.rows)
+
+    def mean(self, condition: Condition) -> Array:
+        """Average the expression of a condition, shape ``(G,)``."""
+        if condition not in self._means:
+            mean = self.expression[self.rows[condition]].mean(axis=0, dtype=np.float64)
+            self._means[condition] = np.asarray(mean).ravel()
+        return self._means[condition]
+
+    def n_cells(self, condition: Condition) -> int:
+        """Count the cells of a condition."""
+        return int(self.rows[condition].size)
+
+    def dense(self, rows: NDArray[np.int64]) -> Array:
+        """Return the expression of some cells, shape ``(n, G)``."""
+        return np.asarray(self.expression[rows].toarray())
+
+    def draw(self, condition: Condition, n: int, stream: np.random.Generator) -> NDArray[np.int64]:
+        """Draw cells of a condition, none twice before all are used."""
+        members = self.rows[condition]
+        rounds = -(-n // members.size)
+        return np.concatenate([stream.permutation(members) for _ in range(rounds)])[:n]
+
+    def without(self, conditions: set[Condition]) -> ConditionCells:
+        """Leave out conditions."""
+        rows = {one: at for one, at in self.rows.items() if one not in conditions}
+        return ConditionCells(expression=self.expression, counts=self.counts, totals=self.totals, rows=rows)
+
+    def at_genes(self, genes: NDArray[np.int64]) -> ConditionCells:
+        """Keep some genes."""
+        counts = None if self.counts is None else sparse.csr_matrix(self.counts[:, genes])
+        return ConditionCells(
+            expression=sparse.csr_matrix(self.expression[:, genes]), counts=counts, totals=self.totals, rows=self.rows
+        )
+
+
+def read_cells(
+    table: ad.AnnData,
+    *,
+    role: str,
+    keys: Keys,
+    genes: Array,
+    expression: Expression,
+    values: Expression = "counts",
+    seed: int = 0,
+    most_cells: int | None = None,
+) -> ConditionCells:
+    """Read cells on the shared genes, and normalise them.
+
+    Parameters
+    ----------
+    table
+        The cells.
+    role
+        The argument that gave them, for messages.
+    keys
+        Where their conditions are.
+    genes
+        Names of the shared genes.
+    expression
+        What to compare: ``"log1p"`` of counts per 10,000, or the counts.
+    values
+        What the matrix holds; ``"log1p"`` is taken as it is.
+    seed
+        Chooses cells where there are more than ``most_cells`` of a condition.
+    most_cells
+        Most cells of a condition; all if not given.
+
+    Raises
+    ------
+    CountsError
+        The values are not what they should be.
+    SettingError
+        Counts are to be compared, and the values are none.
+    """
+    types, perturbations = keys.read(table, role)
+    rows = _rows_by_condition(types, perturbations)
+    if most_cells is not None:
+        stream = generator(seed, "perturbation cells", role)
+        rows = {one: np.sort(stream.permutation(at)[:most_cells]) for one, at in sorted(rows.items())}
+    if not rows:
+        msg = f"No cell of `{role}` has a label in `{keys.perturbation}`, expected perturbations and the control there."
+        raise ConditionError(msg + " Check the column.")
+    chosen = np.sort(np.concatenate(list(rows.values())))
+    rows = {one: np.searchsorted(chosen, at) for one, at in rows.items()}
+    layer = keys.layer if role != "predicted" or keys.layer in table.layers else None
+    if values == "log1p":
+        if expression != "log1p":
+            msg = "`predicted_values` is 'log1p' and `expression` 'counts'; expected counts to compare counts with."
+            raise SettingError(msg + " Compare `expression='log1p'`.")
+        held = _logs(table, chosen, genes=genes, role=role)
+        return ConditionCells(expression=held, counts=None, totals=np.full(chosen.size, np.nan), rows=rows)
+    try:
+        counts = read_rows(table, chosen, role=role, layer=layer, genes=genes)
+    except CountsError as error:
+        if role == "predicted":
+            msg = f"{error} For log-normalised predictions pass `predicted_values='log1p'`."
+            raise CountsError(msg) from None
+        raise
+    held = log_normalise(counts) if expression == "log1p" else counts
+    totals = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+    return ConditionCells(expression=held, counts=counts, totals=totals, rows=rows)
+
+
+def _rows_by_condition(types: Array, perturbations: Array) -> dict[Condition, NDArray[np.int64]]:
+    labels = pd.DataFrame({"type": types, "perturbation": perturbations})
+    labels = labels[labels["perturbation"] != ""]
+    found = labels.groupby(["type", "perturbation"], sort=True).indices
+    at = labels.index.to_numpy()
+    return {Condition(str(one), str(other)): np.sort(at[rows]) for (one, other), rows in found.items()}
+
+
+def _logs(table: ad.AnnData, rows: NDArray[np.int64], *, genes: Array, role: str) -> sparse.csr_matrix:
+    """Read log expression, which may be negative by a model's error but is finite."""
+    if table.X is None:
+        msg = f"`{role}` has no `X`, expected log expression there."
+        raise CountsError(msg)
+    columns = table.var_names.get_indexer(pd.Index(genes))
+    held = sparse.csr_matrix(table.X[rows])[:, columns].astype(np.float32)
+    if not np.isfinite(held.data).all():
+        msg = f"`{role}` holds values that are not finite, expected log expression. Check how they were made."
+        raise CountsError(msg)
+    return sparse.csr_matrix(held)
+
+
+def read_means(table: pd.DataFrame, *, keys: Keys, genes: Array) -> dict[Condition, Array]:
+    """Read predicted means: a row a condition, a column a gene.
+
+    Parameters
+    ----------
+    table
+        Mean expression; the index names the perturbation, or cell type and perturbation.
+    keys
+        Where conditions are, in the real cells.
+    genes
+        Names of the shared genes.
+
+    Returns
+    -------
+    Mean expression by condition, shape ``(G,)`` each.
+
+    Raises
+    ------
+    ConditionError
+        The index does not name one condition a row.
+    CountsError
+        A value is not a finite number.
+    """
+    levels = 1 if keys.cell_type is None else 2
+    if table.index.nlevels != levels or not table.index.is_unique:
+        what = "the perturbation" if levels == 1 else "cell type and perturbation (two levels)"
+        msg = f"The index of `predicted` has {table.index.nlevels} levels and {len(table)} rows; expected {what}, once"
+        raise ConditionError(msg + " each. Call `set_index`.")
+    values = table.loc[:, list(genes)].to_numpy(dtype=np.float64)
+    if not np.isfinite(values).all():
+        msg = "`predicted` holds values that are not finite numbers, expected mean expression. Fill or drop them."
+        raise CountsError(msg)
+    names = [one if isinstance(one, tuple) else ("", one) for one in table.index]
+    return {Condition(label_of(one), label_of(other)): row for (one, other), row in zip(names, values, strict=True)}

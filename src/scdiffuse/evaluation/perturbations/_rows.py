@@ -1,0 +1,230 @@
+"""Rows of the table: baselines that anybody can compute, and controls that know the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from scipy import sparse
+
+from scdiffuse.evaluation.perturbations._conditions import Condition
+from scdiffuse.evaluation.perturbations._known import Known
+from scdiffuse.evaluation.perturbations._ridge import ridge_effect
+from scdiffuse.metrics import log_normalise
+from scdiffuse.metrics._feature_matrices import Array
+
+__all__ = ["BASELINES", "CONTROLS", "PREDICTION", "REAL_HALF", "TITLES", "Kind", "Row", "baselines_of"]
+
+Kind: TypeAlias = Literal["prediction", "baseline", "control"]
+Draw: TypeAlias = Callable[[int, np.random.Generator], Array]
+PREDICTION, REAL_HALF = "prediction", "real_half"
+_LEAST_FRACTION = 2e-5  # added to each expression fraction before ratios are taken
+
+BASELINES = {
+    "control_cells": "Control cells",
+    "shuffled_control": "Control cells, genes shuffled",
+    "perturbed_mean": "Mean of the other perturbations",
+    "average_effect": "Average effect, log expression",
+    "average_effect_counts": "Average effect, pseudobulk counts",
+    "nearest_effect": "Effect of the nearest condition",
+    "nearest_level": "Nearest perturbation + average change",
+    "ridge": "Ridge regression of pseudobulks",
+    "kernel_ridge": "Kernel ridge regression of pseudobulks",
+}
+"""Baselines in the order of a table; `baselines_of` says what each is."""
+
+CONTROLS = {
+    "shuffled_real": "Real cells, genes shuffled",
+    "interpolated_duplicate": "Interpolated duplicate",
+    REAL_HALF: "Another half of the real cells",
+}
+"""Rows that know the answer."""
+
+TITLES = {PREDICTION: "Prediction"} | BASELINES | CONTROLS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One answer to the question what perturbed cells are like."""
+
+    name: str
+    kind: Kind
+    mean: Array | None = None
+    """Mean expression, shape ``(G,)``."""
+    draw: Draw | None = None
+    """Draws the expression of some cells, shape ``(n, G)``; none where only the mean is known."""
+    reason: str = ""
+    """Why there is no answer, or no cells."""
+
+
+def baselines_of(held_out: Condition, known: Known) -> list[Row]:
+    r"""Compute what anybody could answer for a held-out condition, from the cells that its predictor was fitted to.
+
+    With :math:`M` the mean expression of a condition and :math:`E = M - M(\text{control of its type})`:
+
+    - ``control_cells``: control cells of the type, and ``shuffled_control``: each gene shuffled among them.
+    - ``perturbed_mean``: the average :math:`M` of all other perturbations of the type, or, where there are none, of all
+      types; its cells are theirs, in equal parts.
+    - ``average_effect``: control cells plus the average :math:`E` of the perturbation in the other types, or, where no
+      type has it, of the other perturbations as in ``perturbed_mean``; negative expression becomes 0.
+      ``average_effect_counts``: the same with the average log ratio of expression fractions, put onto the counts of
+      control cells: counts are thinned or added.
+    - ``nearest_effect``: control cells plus :math:`E` of the nearest condition: the perturbation in the type with the
+      nearest control cells, or else the perturbation with the nearest features.
+    - ``nearest_level``: cells of the nearest other perturbation of the type, plus the average over the other types of
+      what lies between the two; where no type has it, nothing is added.
+    - ``ridge`` and ``kernel_ridge``: control cells plus :math:`E` by regression (`ridge_effect`).
+
+    Parameters
+    ----------
+    held_out
+        The condition.
+    known
+        Cells that may be used.
+
+    Returns
+    -------
+    A row for each of `BASELINES`; those that cannot be computed say why.
+    """
+    control = known.control(held_out)
+    makers: dict[str, Callable[[], Row | str]] = {
+        "control_cells": lambda: _of("control_cells", control.mean, control.draw),
+        "shuffled_control": lambda: _of("shuffled_control", control.mean, _shuffled(control.draw)),
+        "perturbed_mean": lambda: _perturbed_mean(held_out, known),
+        "average_effect": lambda: _average_effect(held_out, known),
+        "average_effect_counts": lambda: _average_effect_counts(held_out, known),
+        "nearest_effect": lambda: _nearest_effect(held_out, known),
+        "nearest_level": lambda: _nearest_level(held_out, known),
+        "ridge": lambda: _regression("ridge", held_out, known),
+        "kernel_ridge": lambda: _regression("kernel_ridge", held_out, known),
+    }
+    found = {name: make() for name, make in makers.items()}
+    return [Row(name=name, kind="baseline", reason=one) if isinstance(one, str) else one for name, one in found.items()]
+
+
+def _of(name: str, mean: Array, draw: Draw) -> Row:
+    return Row(name=name, kind="baseline", mean=mean, draw=draw)
+
+
+def _shuffled(draw: Draw) -> Draw:
+    return lambda n, stream: stream.permuted(draw(n, stream), axis=0)
+
+
+def _shifted(name: str, mean: Array, draw: Draw, *, change: Array) -> Row:
+    """Add a change to cells and to their mean; nothing is expressed less than not at all."""
+
+    def moved(n: int, stream: np.random.Generator) -> Array:
+        return np.maximum(draw(n, stream) + change.astype(np.float32), 0)
+
+    return _of(name, np.maximum(mean + change, 0), moved)
+
+
+def _perturbed_mean(held_out: Condition, known: Known) -> Row | str:
+    others = known.other_perturbations(held_out)
+    if not others:
+        return "No other perturbation was measured."
+    cells = known.train
+
+    def draw(n: int, stream: np.random.Generator) -> Array:
+        parts = np.bincount(stream.permutation(np.arange(n) % len(others)), minlength=len(others))
+        rows = [cells.draw(one, int(part), stream) for one, part in zip(others, parts, strict=True) if part]
+        return cells.dense(np.concatenate(rows))
+
+    return _of("perturbed_mean", np.mean([cells.mean(one) for one in others], axis=0), draw)
+
+
+def _average_effect(held_out: Condition, known: Known) -> Row | str:
+    others = known.like(held_out)
+    if not others:
+        return "No other perturbation was measured."
+    control = known.control(held_out)
+    return _shifted("average_effect", control.mean, control.draw, change=known.average_effect(others))
+
+
+def _average_effect_counts(held_out: Condition, known: Known) -> Row | str:
+    others, control = known.like(held_out), known.control(held_out)
+    if not others:
+        return "No other perturbation was measured."
+    if control.cells.counts is None or any(known.fractions(one) is None for one in others):
+        return "There are no raw counts."
+    changes = [
+        np.log((known.fractions(one) + _LEAST_FRACTION) / (known.fractions(known.pair(one)) + _LEAST_FRACTION))  # type: ignore[operator]
+        for one in others
+    ]
+    before, change = known.fractions(control.condition), np.mean(changes, axis=0)
+    assert before is not None
+    after = np.maximum((before + _LEAST_FRACTION) * np.exp(change) - _LEAST_FRACTION, 0)
+    after *= before.sum() / after.sum()
+    keep = np.minimum(1, after / np.maximum(before, 1e-12))
+    add = np.maximum(after - before, 0)
+
+    def moved(n: int, stream: np.random.Generator) -> Array:
+        rows = control.cells.draw(control.condition, n, stream)
+        assert control.cells.counts is not None
+        counts = control.cells.counts[rows].toarray().astype(np.int64)
+        made = stream.binomial(counts, keep) + stream.poisson(control.cells.totals[rows][:, None] * add)
+        if known.expression == "counts":
+            return np.asarray(made, dtype=np.float32)
+        return _normalised(made, control.cells.totals[rows])
+
+    mean = moved(control.cells.n_cells(control.condition), known.stream("average effect counts", str(held_out)))
+    return _of("average_effect_counts", mean.mean(axis=0, dtype=np.float64), moved)
+
+
+def _normalised(counts: Array, totals: Array) -> Array:
+    """Normalise counts of some genes by the library size over all of them."""
+    rest = np.maximum(totals - counts.sum(axis=1), 0)[:, None]
+    return np.asarray(log_normalise(sparse.csr_matrix(np.hstack([counts, rest])))[:, :-1].toarray())
+
+
+def _nearest_effect(held_out: Condition, known: Known) -> Row | str:
+    others = known.like(held_out)
+    if not others:
+        return "No other perturbation was measured."
+    nearest = known.nearest(held_out, others)
+    if nearest is None:
+        return "No features say which perturbation is nearest."
+    control = known.control(held_out)
+    return _shifted("nearest_effect", control.mean, control.draw, change=known.effect(nearest))
+
+
+def _nearest_level(held_out: Condition, known: Known) -> Row | str:
+    others = [one for one in known.other_perturbations(held_out) if one.cell_type == held_out.cell_type]
+    if not others:
+        return "No other perturbation of this type was measured."
+    levels = {one: known.change_between(one, held_out) for one in others}
+    measured = {one: change for one, change in levels.items() if change is not None}
+    if measured:
+        nearest = min(measured, key=lambda one: float((measured[one] ** 2).sum()))
+        change = measured[nearest]
+    else:
+        found = known.nearest(held_out, others)
+        if found is None:
+            return "No features say which perturbation is nearest."
+        nearest, change = found, np.zeros(known.train.expression.shape[1])
+    cells = known.train
+    return _shifted(
+        "nearest_level",
+        cells.mean(nearest),
+        lambda n, stream: cells.dense(cells.draw(nearest, n, stream)),
+        change=change,
+    )
+
+
+def _regression(name: Literal["ridge", "kernel_ridge"], held_out: Condition, known: Known) -> Row | str:
+    others = known.like(held_out)
+    features = known.features_of([*others, held_out])
+    if not others or features is None:
+        return "No other perturbation was measured." if not others else "There are no features of the perturbations."
+    effects = [known.effect(one) for one in others]
+    inputs, wanted = features[:-1], features[-1]
+    origin = known.features_of_control(held_out)
+    if origin is not None:
+        inputs, effects = np.vstack([inputs, origin]), [*effects, np.zeros_like(effects[0])]
+    if len(effects) < 2:
+        return "A regression needs two measured conditions."
+    change = ridge_effect(inputs, np.stack(effects), wanted, kernel="rbf" if name == "kernel_ridge" else "linear")
+    control = known.control(held_out)
+    return _shifted(name, control.mean, control.draw, change=change)
