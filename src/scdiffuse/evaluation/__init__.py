@@ -25,9 +25,9 @@ from scdiffuse.evaluation.perturbations import PerturbationReport, evaluate_pert
 __all__ = [
     "Benchmark",
     "Bootstrap",
-    "PerturbationReport",
     "CellMap",
     "Differential",
+    "PerturbationReport",
     "Report",
     "Verdict",
     "audit",

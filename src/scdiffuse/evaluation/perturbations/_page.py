@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from scdiffuse.evaluation._page import _environment as environment
 from scdiffuse.evaluation.perturbations._rows import BASELINES, CONTROLS, PREDICTION
-
-if TYPE_CHECKING:
-    from scdiffuse.evaluation.perturbations._report import PerturbationReport
+from scdiffuse.evaluation.perturbations._summary import Level, MeasureRecord
 
 __all__ = ["render_fragment", "render_page"]
 
@@ -20,17 +19,41 @@ _LEVELS = {
 }
 
 
-def render_page(report: PerturbationReport) -> str:
+class Content(Protocol):
+    """The part of a report that the section shows."""
+
+    @property
+    def verdict(self) -> str:
+        """What the numbers mean."""
+
+    @property
+    def level(self) -> Level:
+        """The same in a word."""
+
+    @property
+    def measures(self) -> dict[str, MeasureRecord]:
+        """Scores over all conditions."""
+
+    @property
+    def conditions(self) -> Sequence[Mapping[str, Any]]:
+        """Scores of each condition."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """How it was measured."""
+
+
+def render_page(report: Content) -> str:
     """Write a page of its own: HTML without references to other files or sites."""
     return environment().get_template("perturbations_page.html.j2").render(**content(report))
 
 
-def render_fragment(report: PerturbationReport) -> str:
+def render_fragment(report: Content) -> str:
     """Write the part that a notebook shows: an HTML element with its own style."""
     return environment().get_template("perturbations_fragment.html.j2").render(**content(report))
 
 
-def content(report: PerturbationReport) -> dict[str, Any]:
+def content(report: Content) -> dict[str, Any]:
     """Collect what the section shows."""
     drawn = {row for one in report.measures.values() for row, held in one["rows"].items() if held is not None}
     titles = {name: title for name, title in (BASELINES | CONTROLS).items() if name in drawn}

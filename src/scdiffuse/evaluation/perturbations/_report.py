@@ -121,8 +121,8 @@ class PerturbationReport:
         """Name the baselines that the prediction does not beat, with the measures."""
         by_baseline: dict[str, list[str]] = {}
         for one in self.measures.values():
-            if one["level"] == "not_ahead" and one["best"] is not None:
-                by_baseline.setdefault(one["best"], []).append(one["title"])
+            if one["level"] == "not_ahead":
+                by_baseline.setdefault(one["not_ahead_of"][0], []).append(one["title"])
         if by_baseline:
             ranked = sorted(by_baseline, key=lambda name: -len(by_baseline[name]))
             named = [f"{TITLES[name]!r} ({join_words(by_baseline[name], most=2)})" for name in ranked]

@@ -43,7 +43,7 @@ class MeasureRecord(TypedDict):
     normalised_high: float | None
     level: Level
     not_ahead_of: list[str]
-    """Baselines that the prediction is not better than, beyond the spread over draws."""
+    """Baselines that the prediction is not better than, beyond the spread over draws; the best one first."""
 
 
 def summarise(values: Values) -> dict[str, MeasureRecord]:
@@ -106,7 +106,8 @@ def _summarise(measure: Measure, values: Values) -> MeasureRecord:
     gain = gains[best]
     assert gain is not None
     assert ceiling is not None
-    behind = [name for name, one in gains.items() if one is not None and one["low"] <= 0]
+    left = {name: one["value"] for name, one in gains.items() if one is not None and one["low"] <= 0}
+    behind = sorted(left, key=lambda name: left[name])
     found: MeasureRecord = {**blank, "best": best, "level": _level(gain, ceiling, behind), "not_ahead_of": behind}
     if ceiling["low"] > 0:
         scaled = {side: gain[side] / ceiling["value"] for side in ("value", "low", "high")}  # type: ignore[literal-required]
