@@ -16,7 +16,16 @@ from tests.attack.law import Attempt
 from tests.attack.odd import BYTES, NAMES
 from tests.attack.place import N_CELLS, N_GENES, SMALL, Place, cells
 
-__all__ = ["Draw", "attack_bytes", "attack_counts", "attack_frames", "attack_structure", "copy_model", "damage"]
+__all__ = [
+    "Draw",
+    "attack_bytes",
+    "attack_counts",
+    "attack_frames",
+    "attack_shards",
+    "attack_structure",
+    "copy_model",
+    "damage",
+]
 
 
 class Draw(Protocol):
@@ -44,10 +53,17 @@ def damage(draw: Draw, raw: bytes) -> tuple[str, bytes]:
 
 
 def reading(
-    draw: Draw, place: Place, folder: Path, *, named: Sequence[str], note: str, columns: Sequence[str] = ()
+    draw: Draw,
+    place: Place,
+    folder: Path,
+    *,
+    named: Sequence[str],
+    note: str,
+    columns: Sequence[str] = (),
+    cells: str = "odd.h5ad",
 ) -> Attempt:
     """Choose a command that reads the cells of a folder."""
-    path, out = folder / "odd.h5ad", folder / "out"
+    path, out = folder / cells, folder / "out"
     valid = str(place.cells)
     words: tuple[str, ...]
     command = draw(
@@ -102,6 +118,24 @@ def attack_bytes(draw: Draw, place: Place, folder: Path) -> Attempt:
     note, made = damage(draw, place.cells.read_bytes())
     (folder / "odd.h5ad").write_bytes(made)
     return reading(draw, place, folder, named=PARTS, note=note)
+
+
+def attack_shards(draw: Draw, place: Place, folder: Path) -> Attempt:
+    """Damage the bytes of one file of a folder of shards, or lose it; sometimes none notices its size."""
+    shards = folder / "odd"
+    copy_model(place.shards, shards)
+    path = shards / draw(st.sampled_from(sorted(one.name for one in shards.iterdir())))
+    raw = path.read_bytes()
+    note, made = damage(draw, raw)
+    if draw(st.booleans()):
+        made = (made + bytes(len(raw)))[: len(raw)]
+        note += ", of the same size"
+    if draw(st.integers(0, 9)):
+        path.write_bytes(made)
+    else:
+        path.unlink()
+        note = "lost"
+    return reading(draw, place, folder, named=PARTS, note=f"{path.name}: {note}", cells="odd")
 
 
 PARTS = ("`X`", "`obs`", "`var`", "`raw`", "`layers`", "obs", "var", "layer", "genes")

@@ -60,6 +60,11 @@ class Place:
         """A model of them with the conditions `kind` and `day`, and the classifier `plate`."""
         return self.root / "model"
 
+    @property
+    def shards(self) -> Path:
+        """The cells in three shards."""
+        return self.root / "shards"
+
     @contextmanager
     def fresh(self) -> Iterator[Path]:
         """Make an empty folder, which is gone afterwards."""
@@ -93,6 +98,7 @@ def make_place(root: Path) -> Place:
     place = Place(root=root)
     cells().write_h5ad(place.cells)
     _done("fit", place.cells, "-o", place.model, "-c", "kind", "--continuous", "day", "--no-progress", *SMALL)
+    _done("shard", place.cells, "-o", place.shards, "--cells-per-shard", "25", "--no-progress")
     add = ("--name", "plate", "--max-epochs", "1", "--no-progress")
     _done("add-classifier", place.model, place.cells, *add)
     with place.fresh() as folder:  # loops are compiled and libraries imported before anything is timed

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.attack.files import Draw, attack_bytes, attack_counts, attack_frames, attack_structure
+from tests.attack.files import Draw, attack_bytes, attack_counts, attack_frames, attack_shards, attack_structure
 from tests.attack.law import Attempt
 from tests.attack.models import attack_models
 from tests.attack.place import Place
@@ -28,8 +28,9 @@ class Family(NamedTuple):
 
 
 FAMILIES = (
-    Family("bytes", "cells with damaged bytes", attack_bytes, 0.16),
-    Family("structure", "HDF5 of another structure", attack_structure, 0.2),
+    Family("bytes", "cells with damaged bytes", attack_bytes, 0.12),
+    Family("shards", "damaged folders of shards", attack_shards, 0.08),
+    Family("structure", "HDF5 of another structure", attack_structure, 0.16),
     Family("frames", "columns of `obs` of any kind and name", attack_frames, 0.12),
     Family("counts", "counts, sizes and gene names", attack_counts, 0.12),
     Family("options", "values of options", attack_options, 0.14),
