@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 
 __all__ = ["figure_label", "one_line", "printable"]
@@ -32,7 +33,7 @@ def one_line(text: object) -> str:
     return _escape(str(text), kept="")
 
 
-def figure_label(name: object, *, most: int = 60) -> str:
+def figure_label(name: object, *, most: int = 60, width: int | None = None) -> str:
     r"""Write a name for a figure of matplotlib, where it is no formula and never left out of a legend.
 
     Parameters
@@ -41,6 +42,8 @@ def figure_label(name: object, *, most: int = 60) -> str:
         A label, or the name of a gene or branch.
     most
         Number of characters from which on it is cut.
+    width
+        Most characters of a line; one line if not given.
 
     Returns
     -------
@@ -53,7 +56,8 @@ def figure_label(name: object, *, most: int = 60) -> str:
     """
     line = one_line(name)
     short = line if len(line) <= most else line[: most - 3] + "..."
-    return (" " if short.startswith("_") else "") + short.replace("$", r"\$")
+    lines = textwrap.wrap(short, width) or [short] if width is not None else [short]
+    return (" " if short.startswith("_") else "") + "\n".join(lines).replace("$", r"\$")
 
 
 def printable(text: str) -> str:

@@ -7,6 +7,7 @@ import math
 from scdiffuse._core.errors import UserError
 from scdiffuse._core.progress import Progress
 from scdiffuse.evaluation._audit_cells import AuditCells, find_copies, prepare_audit
+from scdiffuse.evaluation._overall import Evaluated, evaluated
 from scdiffuse.evaluation._plan import Plan, check_settings
 from scdiffuse.evaluation._reading import CellsOrPath, open_cells
 from scdiffuse.evaluation._report import Report
@@ -108,7 +109,13 @@ def audit(  # noqa: PLR0913 - one flat call is what users write
         metrics=metrics,
         by=by_label,
         verdicts=write_verdicts(metrics, by=by_label, sizes={}, invalid=prepared.invalid),
-        settings=_settings(prepared, plan, sizes=sizes, not_scored=not_scored),
+        settings=_settings(
+            prepared,
+            plan,
+            what=evaluated(tables["real"], tables["generated"]),
+            sizes=sizes,
+            not_scored=not_scored,
+        ),
     )
 
 
@@ -186,7 +193,9 @@ def _score_labels(prepared: AuditCells) -> dict[str, dict[str, MetricRecord]]:
     return scores
 
 
-def _settings(prepared: AuditCells, plan: Plan, *, sizes: dict[str, int], not_scored: dict[str, str]) -> ReportSettings:
+def _settings(
+    prepared: AuditCells, plan: Plan, *, what: Evaluated, sizes: dict[str, int], not_scored: dict[str, str]
+) -> ReportSettings:
     """Record how the audit was done."""
     from scdiffuse._core.version import __version__
 
@@ -201,6 +210,7 @@ def _settings(prepared: AuditCells, plan: Plan, *, sizes: dict[str, int], not_sc
     )
     return {
         "summary": summary,
+        **what,
         "version": __version__,
         "suite": "full",
         "seed": pair.seed,

@@ -27,6 +27,8 @@ INK, BLUE, ORANGE, GREEN, PURPLE, GREY = "#222222", "#0072B2", "#D55E00", "#009E
 _TYPE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#332288", "#999933")
 _TYPE_SHAPES = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "p", "*", "h")
 _MOST_POINTS = 1200
+_NAME_SIZE = np.array([0.4, 0.07])
+"""Width and height of the name of a type, in parts of a panel: nearer to another name it is left to the legend."""
 _TOP_GENES = 150
 
 
@@ -95,12 +97,12 @@ def draw_figure(name: str, painter: Callable[[Any], tuple[str, str, Canvas]], co
     with _style():
         title, caption, canvas = painter(content)
         file = io.BytesIO()
-        canvas.savefig(file, format="svg", dpi=160, metadata={"Date": None})
+        canvas.savefig(file, format="svg", dpi=160, transparent=True, metadata={"Date": None})
     data = "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
     return Picture(name=name, title=title, caption=caption, data=data)
 
 
-def new_canvas(n_panels: int, *, height: float = 3.4, width: float = 9.2) -> tuple[Canvas, list[Axes]]:
+def new_canvas(n_panels: int, *, height: float = 4.2, width: float = 10.6) -> tuple[Canvas, list[Axes]]:
     """Create a canvas with panels side by side, without global state."""
     from matplotlib.figure import Figure
 
@@ -152,7 +154,9 @@ def _embedding(drawing: Drawing) -> tuple[str, str, Canvas]:
     real, made = drawing.model.real, drawing.model.generated
     method, real_xy, made_xy = joint_embedding(real.pcs[rows], made.pcs[rows], seed=drawing.seed, try_umap=drawing.umap)
     has_labels = real.labels is not None and made.labels is not None
-    canvas, panels = new_canvas(3 if has_labels else 2, height=3.5, width=9.6 if has_labels else 7)
+    canvas, panels = new_canvas(
+        3 if has_labels else 2, height=4.6 if has_labels else 4.8, width=11 if has_labels else 9
+    )
     axis = method.split()[0]
     _overlay(panels[0], real_xy, made_xy)
     panels[0].set_title("both")
@@ -164,7 +168,9 @@ def _embedding(drawing: Drawing) -> tuple[str, str, Canvas]:
         panels[1].set_title("real, held out, by type")
         panels[2].set_title("generated, by requested type")
         handles, names = panels[1].get_legend_handles_labels()
-        canvas.legend(handles, names, loc="outside lower right", ncols=4, markerscale=1.4, fontsize=7.5)
+        canvas.legend(
+            handles, names, loc="outside lower right", ncols=_n_columns(names), markerscale=1.6, handletextpad=0.2
+        )
     else:
         _overlay(panels[1], made_xy[:0], made_xy)
         panels[1].set_title("generated only")
@@ -178,23 +184,33 @@ def _embedding(drawing: Drawing) -> tuple[str, str, Canvas]:
     return "Embedding of the cells", caption, canvas
 
 
+def _n_columns(names: list[str]) -> int:
+    """Place as many columns of a legend as fit beside its other half."""
+    longest = max((len(line) for name in names for line in name.splitlines()), default=1)
+    return min(4, max(1, 88 // (longest + 6)))
+
+
 def _by_size(labels: NDArray[np.str_]) -> list[str]:
     names, sizes = np.unique(labels[labels != ""], return_counts=True)
     return [str(name) for name in names[np.argsort(-sizes, kind="stable")]]
 
 
 def _typed(axes: Axes, places: NDArray[Any], *, labels: NDArray[np.str_], kinds: list[str]) -> None:
-    for number, kind in enumerate(kinds[:12]):
+    named: list[NDArray[Any]] = []
+    for number, kind in enumerate(kinds[: len(_TYPE_SHAPES)]):
         own = places[labels == kind]
         axes.scatter(
             own[:, 0], own[:, 1], s=12, c=_TYPE_COLOURS[number % len(_TYPE_COLOURS)], marker=_TYPE_SHAPES[number],
-            linewidths=0, alpha=0.8, rasterized=True, label=figure_label(kind, most=24),
+            linewidths=0, alpha=0.8, rasterized=True, label=figure_label(kind, most=120, width=30),
         )  # fmt: skip
-        if len(own) >= 15 and number < 8:
-            axes.annotate(
-                figure_label(kind, most=18), np.median(own, axis=0), fontsize=7, ha="center",
-                bbox={"boxstyle": "round,pad=.15", "fc": "white", "ec": "none", "alpha": 0.75},
-            )  # fmt: skip
+        if len(own) >= 15 and number < len(_TYPE_COLOURS):
+            middle = np.median(own, axis=0)
+            if not any((np.abs(middle - other) < _NAME_SIZE * np.ptp(places, axis=0)).all() for other in named):
+                named.append(middle)
+                axes.annotate(
+                    figure_label(kind, most=120, width=18), middle, fontsize=7.5, ha="center",
+                    bbox={"boxstyle": "round,pad=.15", "fc": "white", "ec": "none", "alpha": 0.75},
+                )  # fmt: skip
 
 
 def _components(drawing: Drawing) -> tuple[str, str, Canvas]:
@@ -202,7 +218,7 @@ def _components(drawing: Drawing) -> tuple[str, str, Canvas]:
     real, made = drawing.model.real.pcs[rows], drawing.model.generated.pcs[rows]
     width = real.shape[1]
     pairs = [(0, 1), (2, 3), (4, 5)][: max(1, min(3, width // 2))]
-    canvas, panels = new_canvas(len(pairs), height=3.3)
+    canvas, panels = new_canvas(len(pairs), height=4.0)
     for panel, (first, second) in zip(panels, pairs, strict=True):
         columns = [first, min(second, width - 1)]
         _overlay(panel, real[:, columns], made[:, columns])
@@ -212,7 +228,7 @@ def _components(drawing: Drawing) -> tuple[str, str, Canvas]:
 
 
 def _mean_variance(drawing: Drawing) -> tuple[str, str, Canvas]:
-    canvas, panels = new_canvas(2, height=3.6)
+    canvas, panels = new_canvas(2, height=4.6)
     real = gene_profile(drawing.model.real.counts)
     others = [("other real cells (reference)", drawing.reference.generated), ("generated", drawing.model.generated)]
     for panel, (title, view) in zip(panels, others, strict=True):
@@ -232,7 +248,7 @@ def _mean_variance(drawing: Drawing) -> tuple[str, str, Canvas]:
 
 
 def _zero_fraction(drawing: Drawing) -> tuple[str, str, Canvas]:
-    canvas, panels = new_canvas(2, height=3.6)
+    canvas, panels = new_canvas(2, height=4.6)
     real = gene_profile(drawing.model.real.counts)
     others = [("other real cells (reference)", drawing.reference.generated), ("generated", drawing.model.generated)]
     for panel, (title, view) in zip(panels, others, strict=True):
@@ -259,7 +275,7 @@ def _gene_clouds(axes: Axes, real: tuple[Any, Any], made: tuple[Any, Any], *, na
 def _library_size(drawing: Drawing) -> tuple[str, str, Canvas]:
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    canvas, panels = new_canvas(2, height=3.2)
+    canvas, panels = new_canvas(2, height=4.0)
     samples: list[tuple[str, Any, dict[str, Any]]] = [
         ("real, held out", drawing.model.real, {"color": INK, "lw": 1.8, "ls": "-"}),
         ("other real cells (reference)", drawing.reference.generated, {"color": GREY, "lw": 1.4, "ls": "--"}),
@@ -290,7 +306,7 @@ def _library_size(drawing: Drawing) -> tuple[str, str, Canvas]:
 
 
 def _correlation(drawing: Drawing) -> tuple[str, str, Canvas]:
-    canvas, panels = new_canvas(3 if drawing.baseline is not None else 2, height=3.5)
+    canvas, panels = new_canvas(3 if drawing.baseline is not None else 2, height=4.2)
     real = log_normalise(drawing.model.real.counts)
     detected = np.asarray((real > 0).mean(axis=0)).ravel()
     genes = np.argsort(-detected, kind="stable")[:_TOP_GENES]
@@ -306,7 +322,7 @@ def _correlation(drawing: Drawing) -> tuple[str, str, Canvas]:
         panel.set(xlabel="correlation, held-out real cells", ylabel="correlation")
         panel.set_title(f"{title}: r {np.corrcoef(truth, made)[0, 1]:.2f}", fontsize=9)
         panel.set(xlim=(truth.min() - 0.05, truth.max() + 0.05), ylim=(truth.min() - 0.05, truth.max() + 0.05))
-    caption = f"Each bin holds pairs of the {genes.size} genes detected in most cells; darker bins hold more pairs."
+    caption = f"Pairs of the {genes.size} genes detected in most cells; bins that stand out more hold more pairs."
     return "Gene-gene correlations", caption, canvas
 
 

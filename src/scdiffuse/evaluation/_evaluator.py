@@ -13,6 +13,7 @@ from scdiffuse.evaluation._cell_figures import Drawing
 from scdiffuse.evaluation._estimates import N_HALF_SAMPLES
 from scdiffuse.evaluation._feature_space import FeatureSpace
 from scdiffuse.evaluation._label_scores import label_folds, label_sizes, measure_labels, proportion_reference
+from scdiffuse.evaluation._overall import Evaluated, evaluated
 from scdiffuse.evaluation._plan import LABEL_TREES, N_FOLDS, N_TREES, Plan
 from scdiffuse.evaluation._prepared_cells import PreparedCells, prepare
 from scdiffuse.evaluation._reading import CellsOrPath, check_labels, open_cells, read_sample, shared_genes
@@ -60,7 +61,8 @@ class Evaluator:
 
     def score(self, generated: CellsOrPath) -> Report:
         """Score generated cells; raises as `evaluate` does."""
-        plan, prepared = self._plan, self._read(open_cells(generated, "generated"))
+        table = open_cells(generated, "generated")
+        plan, prepared = self._plan, self._read(table)
         sizes = label_sizes(prepared)
         scored: dict[str, ScoredMetric] = {}
         not_scored: dict[str, str] = {}
@@ -95,7 +97,14 @@ class Evaluator:
                 curve="" if power is None else describe_curve(power),
             ),
             power=power,
-            settings=_settings(prepared, plan, n_fitted=self._n_fitted, sizes=sizes, not_scored=not_scored),
+            settings=_settings(
+                prepared,
+                plan,
+                what=evaluated(self._tables["real"], table),
+                n_fitted=self._n_fitted,
+                sizes=sizes,
+                not_scored=not_scored,
+            ),
             drawing=self._drawing(),
         )
 
@@ -197,6 +206,7 @@ def _settings(
     prepared: PreparedCells,
     plan: Plan,
     *,
+    what: Evaluated,
     n_fitted: int,
     sizes: dict[str, LabelSizes],
     not_scored: dict[str, str],
@@ -219,6 +229,7 @@ def _settings(
         summary = f"Fitted to {n_fitted:,} cells. {summary}"
     return {
         "summary": summary,
+        **what,
         "version": __version__,
         "suite": plan.suite,
         "seed": plan.seeds[0],

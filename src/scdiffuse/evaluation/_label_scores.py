@@ -15,9 +15,10 @@ from scdiffuse.evaluation._report_types import LabelSizes, MetricRecord
 from scdiffuse.evaluation._scoring import VALIDITY, Comparison, Estimate, ReferenceScores, ScoredMetric, score
 from scdiffuse.metrics import CellFeatures, Metric
 
-__all__ = ["label_folds", "label_sizes", "measure_labels", "proportion_reference"]
+__all__ = ["FEWEST_CELLS", "label_folds", "label_sizes", "measure_labels", "proportion_reference"]
 
-_MIN_CELLS = 20
+FEWEST_CELLS = 20
+"""Fewest cells of a label in every sample for a comparison within it."""
 _MOST_CELLS = 300
 _N_DRAWS = 400
 
@@ -47,7 +48,7 @@ def label_sizes(prepared: PreparedCells) -> dict[str, LabelSizes]:
     for label in known[known != ""]:
         real, reference, generated = (int((_labels(cells) == label).sum()) for cells in samples.values())
         least = min(real, reference, generated, _MOST_CELLS)
-        compared = least if least >= _MIN_CELLS else 0
+        compared = least if least >= FEWEST_CELLS else 0
         sizes[str(label)] = LabelSizes(real=real, reference=reference, generated=generated, compared=compared)
     return sizes
 

@@ -13,7 +13,9 @@ from scdiffuse.evaluation._formatting import (
     format_number,
     format_percent,
 )
-from scdiffuse.evaluation._report_types import MetricRecord, ReportSettings
+from scdiffuse.evaluation._label_scores import FEWEST_CELLS
+from scdiffuse.evaluation._power_text import has_power
+from scdiffuse.evaluation._report_types import LabelSizes, MetricRecord, MetricRecords, ReportSettings
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -40,6 +42,10 @@ class ReportContent(Protocol):
     @property
     def by(self) -> dict[str, dict[str, MetricRecord]]:
         """Scores by label and metric."""
+
+    @property
+    def overall(self) -> Verdict:
+        """The worst verdict, and the groups of each."""
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
@@ -119,15 +125,38 @@ def _content(report: ReportContent) -> dict[str, Any]:
         for group, title in GROUP_TITLES.items()
     ]
     drawn = {name for one in report.metrics.values() for name in one["baselines"]}
-    labels = report.settings.get("labels", {})
+    labels = _label_rows(report)
     return {
         "report": report,
         "groups": [one for one in groups if one["rows"] or one["verdict"]],
         "baselines": {name: title for name, title in BASELINE_TITLES.items() if name in drawn},
-        "labels": sorted(labels, key=lambda label: -labels[label]["real"]),
+        "labels": labels,
+        "rare": [row for row in labels if row["level"] == "too_few"],
+        "fewest": FEWEST_CELLS,
         "label_metrics": _label_metrics(report),
         "settings": {key: value for key, value in report.settings.items() if not isinstance(value, dict | list)},
     }
+
+
+def _label_rows(report: ReportContent) -> list[dict[str, Any]]:
+    """Collect sizes, scores and answer of every type, the most frequent one first."""
+    sizes = report.settings.get("labels", {})
+    ranked = sorted(sizes, key=lambda label: -sizes[label]["real"])
+    rows = [{"label": label, "sizes": sizes[label], "scores": report.by.get(label, {})} for label in ranked]
+    return [row | dict(zip(("level", "answer"), _answer(row["sizes"], row["scores"]), strict=True)) for row in rows]
+
+
+def _answer(sizes: LabelSizes, scores: MetricRecords) -> tuple[str, str]:
+    """Give level and words for one type."""
+    if sizes["real"] and not sizes["generated"]:
+        return "fails", "none generated"
+    if not sizes["compared"]:
+        return "too_few", "too few to compare"
+    if not scores:
+        return "unscored", "not scored"
+    if any(one["flagged"] for one in scores.values()):
+        return "differs", "differs"
+    return ("passes", "as close as real cells") if has_power(scores) else ("too_few", "too few to tell")
 
 
 def _label_metrics(report: ReportContent) -> dict[str, str]:

@@ -36,7 +36,7 @@ def draw_power(power: PowerRecord) -> Picture:
 
 
 def _power(power: PowerRecord) -> tuple[str, str, Canvas]:
-    canvas, (axes,) = new_canvas(1, width=7.4, height=3.9)
+    canvas, (axes,) = new_canvas(1, width=10, height=4.8)
     for classifier, space in dict.fromkeys((one["classifier"], one["space"]) for one in power["points"]):
         style: dict[str, Any] = {"ls": _STYLES[space], "marker": _MARKERS[space], "ms": 4}
         test = [one for one in power["points"] if (one["classifier"], one["space"]) == (classifier, space)]
@@ -54,7 +54,7 @@ def _power(power: PowerRecord) -> tuple[str, str, Canvas]:
     axes.set_xticks(apart, [f"{size:,}" for size in apart])
     axes.minorticks_off()
     axes.set(xlabel="cells a side that the classifier learns from", ylabel="AUC (.5: indistinguishable)")
-    canvas.legend(loc="outside right upper", fontsize=8.5)
+    canvas.legend(loc="outside right upper", fontsize=9.5)
     caption = (
         f"Mean over draws; classifiers are scored on cells that they never learn from. {describe_curve(power)} The "
         "farther to the right a curve leaves the reference, the more cells it takes to tell the samples apart."

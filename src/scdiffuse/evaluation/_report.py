@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from scdiffuse._core.endings import PAGES, require_ending
 from scdiffuse._core.outputs import atomic_file, require_output
 from scdiffuse.evaluation._cell_figures import Drawing, Picture, draw_cells
+from scdiffuse.evaluation._overall import overall_verdict
 from scdiffuse.evaluation._page import render_fragment, render_page
 from scdiffuse.evaluation._power_figure import draw_power
 from scdiffuse.evaluation._report_types import MetricRecord, PowerRecord, ReportJson, ReportSettings
@@ -60,9 +61,15 @@ class Report:
     """Cells that the figures show."""
 
     def __repr__(self) -> str:
-        """List the verdicts, a line each."""
-        lines = [f"{verdict.mark} {verdict.title}: {verdict.text}" for verdict in self.verdicts.values()]
-        return "\n".join([self.title, *lines])
+        """List the verdicts, a line each, the overall one first."""
+        lines = [f"{one.mark} {one.title}: {one.text}" for one in self.verdicts.values()]
+        overall = f"{self.overall.mark} {self.overall.level_text}. {self.overall.text}"
+        return "\n".join([self.title, overall, *lines])
+
+    @property
+    def overall(self) -> Verdict:
+        """The worst verdict, and the groups of each."""
+        return overall_verdict(self.verdicts)
 
     def _repr_html_(self) -> str:
         """Show verdicts, overview and table in a notebook."""
@@ -80,7 +87,8 @@ class Report:
 
         Returns
         -------
-        ``{"metrics": ..., "by": ..., "verdicts": ..., "settings": ..., "power": ...}``; unknown numbers are ``None``.
+        ``{"metrics": ..., "by": ..., "overall": ..., "verdicts": ..., "settings": ..., "power": ...}``; unknown numbers
+        are ``None``.
 
         Raises
         ------
@@ -90,6 +98,7 @@ class Report:
         plain: ReportJson = {
             "metrics": self.metrics,
             "by": self.by,
+            "overall": self.overall.to_json(),
             "verdicts": {group: verdict.to_json() for group, verdict in self.verdicts.items()},
             "settings": self.settings,
             "power": self.power,

@@ -92,6 +92,12 @@ class ReportSettings(TypedDict):
     """How the numbers of a report were measured."""
 
     summary: str
+    model: str
+    """What generated the cells, as far as they say so."""
+    data: str
+    """File and source of the real cells, as far as they are known."""
+    date: str
+    """Day of the evaluation."""
     version: str
     suite: Literal["quick", "full"]
     seed: int
@@ -154,6 +160,8 @@ class ReportJson(TypedDict):
 
     metrics: dict[str, MetricRecord]
     by: dict[str, dict[str, MetricRecord]]
+    overall: VerdictRecord
+    """The worst verdict, and the groups of each."""
     verdicts: dict[str, VerdictRecord]
     settings: ReportSettings
     power: PowerRecord | None

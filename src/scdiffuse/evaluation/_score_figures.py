@@ -63,10 +63,10 @@ def draw_types(by: Mapping[str, MetricRecords], sizes: Mapping[str, LabelSizes])
 
 def _overview(metrics: MetricRecords) -> tuple[str, str, Canvas]:
     rows = _in_groups(metrics)
-    height = 1.15 + 0.235 * len(rows)
-    canvas, (axes,) = new_canvas(1, width=7.4, height=height)
+    height = 1.2 + 0.27 * len(rows)
+    canvas, (axes,) = new_canvas(1, width=10, height=height)
     canvas.set_layout_engine("none")
-    axes.set_position((0.46, 0.6 / height, 0.38, 1 - 1.1 / height))
+    axes.set_position((0.41, 0.6 / height, 0.43, 1 - 1.1 / height))
     axes.axvspan(0, 1, color="#F1F5F9", zorder=0)
     axes.axvline(0, color=ORANGE, lw=1.2, ls="--", zorder=1)
     axes.axvline(1, color=INK, lw=1.4, zorder=1)
@@ -80,7 +80,7 @@ def _overview(metrics: MetricRecords) -> tuple[str, str, Canvas]:
     axes.spines["left"].set_visible(False)
     for shape, colour, filled, meaning in _SHAPES.values():
         axes.scatter([], [], marker=shape, edgecolors=colour, facecolors=filled, s=30, label=meaning)
-    canvas.legend(loc="upper right", ncols=3, fontsize=8.5, handletextpad=0.1)
+    canvas.legend(loc="upper right", ncols=3, fontsize=9.5, handletextpad=0.1)
     caption = (
         "Normalised score of every metric. The dashed line is the best trivial baseline (for privacy: memorised "
         "training cells), the full line is the real-vs-real reference. Arrows are beyond the scale. Numbers: value "
@@ -110,15 +110,15 @@ def _draw_normalised(axes: Axes, place: int, row: MetricRecord) -> None:
     axes.text(
         -0.02,
         place,
-        textwrap.shorten(row["title"], 48, placeholder=" ..."),
+        textwrap.fill(row["title"], 58),
         transform=transform,
         ha="right",
         va="center",
-        fontsize=8.5,
+        fontsize=9.5,
         color="#333333",
     )
     text = f"{format_number(row['value'])} ({format_number(row['reference'])})"
-    axes.text(1.01, place, text, transform=transform, ha="left", va="center", fontsize=8.5, color="#333333")
+    axes.text(1.01, place, text, transform=transform, ha="left", va="center", fontsize=9.5, color="#333333")
 
 
 def _two_sample_names(scores: MetricRecords) -> list[str]:
@@ -128,9 +128,10 @@ def _two_sample_names(scores: MetricRecords) -> list[str]:
 def _types(content: tuple[Mapping[str, MetricRecords], Mapping[str, LabelSizes]]) -> tuple[str, str, Canvas]:
     tested, sizes = content
     names = sorted({name for scores in tested.values() for name in _two_sample_names(scores)})
-    canvas, panels = new_canvas(len(names), height=1.1 + 0.3 * len(tested), width=9.2 if len(names) > 1 else 6.5)
     labels = sorted(tested, key=lambda label: -sizes[label]["real"])
-    shown = [f"{figure_label(label, most=40)} ({sizes[label]['real']})" for label in labels]
+    shown = [f"{figure_label(label, most=120, width=34)} ({sizes[label]['real']})" for label in labels]
+    n_lines = len(shown) + 0.6 * sum(name.count("\n") for name in shown)
+    canvas, panels = new_canvas(len(names), height=1.2 + 0.34 * n_lines, width=10.6 if len(names) > 1 else 8.5)
     for panel, name in zip(panels, names, strict=True):
         for place, label in enumerate(labels):
             if name in tested[label]:
@@ -142,11 +143,12 @@ def _types(content: tuple[Mapping[str, MetricRecords], Mapping[str, LabelSizes]]
             yticks=range(len(labels)),
             xlabel="AUC (.5: indistinguishable)",
         )
-        panel.set_title(next(scores[name]["title"] for scores in tested.values() if name in scores))
+        title = next(scores[name]["title"] for scores in tested.values() if name in scores)
+        panel.set_title(textwrap.fill(title, max(24, 84 // len(names))))
         panel.set_yticklabels(shown if panel is panels[0] else [])
     panels[0].barh([-9], [0], color=BLUE, label="generated")
     panels[0].plot([], [], color=INK, marker="|", ms=11, mew=2.5, ls="", label="other real cells (reference)")
-    canvas.legend(loc="outside upper right", ncols=2, fontsize=8.5)
+    canvas.legend(loc="outside upper right", ncols=2, fontsize=9.5)
     caption = "Bars start at chance; whiskers are 95 % intervals. In brackets, held-out real cells of the type."
     return "Classifier two-sample tests within cell types", caption, canvas
 

@@ -132,11 +132,11 @@ def _draw_labels(panels: list[Axes], places: list[NDArray[Any]], samples: list[S
             own = place[labels == name]
             axes.scatter(
                 own[:, 0], own[:, 1], s=11, c=_COLOURS[at % len(_COLOURS)], marker=_SHAPES[at], linewidths=0, alpha=0.8,
-                label=figure_label(name, most=30),
+                label=figure_label(name, most=120, width=30),
             )  # fmt: skip
         axes.set_title(f"{title} ({len(place):,} cells)")
     handles = {name: handle for axes in panels for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     panels[0].figure.legend(
-        handles.values(), handles.keys(), title=figure_label(color), loc="outside right upper", frameon=False,
+        handles.values(), handles.keys(), title=figure_label(color, width=30), loc="outside right upper", frameon=False,
         markerscale=1.6, fontsize=8,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from scdiffuse.evaluation._privacy_verdict import read_privacy
 from scdiffuse.evaluation._report_types import LabelSizes, MetricRecord, MetricRecords, VerdictRecord
 from scdiffuse.evaluation._scoring import VALIDITY
 
-__all__ = ["Verdict", "write_verdicts"]
+__all__ = ["CLEAN_LEVELS", "Level", "Verdict", "write_verdicts"]
 
 Level = Literal["passes", "too_few", "differs", "fails", "unscored"]
 _LEVELS = {
@@ -26,7 +26,15 @@ _LEVELS = {
     "fails": ("\u2715", "fails"),
     "unscored": ("\u25cb", "not scored"),
 }
-_CLEAN_LEVELS = {"validity": "all counts", "privacy": "nothing revealed"}
+CLEAN_LEVELS = {"validity": "all counts", "privacy": "nothing revealed"}
+"""Words for a group that passes, where those of all groups do not fit."""
+_OVERALL_LEVELS = {
+    "passes": "As close as real cells",
+    "too_few": "No difference found, but too few cells to tell",
+    "differs": "Distinguishable from real cells",
+    "fails": "Not like real cells",
+    "unscored": "Not scored",
+}
 _FAILED_SCORE = 0.5  # median normalised score of a group below which the group fails
 _MIN_EXPECTED = 5.0  # cells of a type; a type with fewer expected cells may be absent by chance
 _N_NAMED = 2
@@ -50,7 +58,7 @@ class Verdict:
     @property
     def title(self) -> str:
         """Name of the group."""
-        return GROUP_TITLES[self.group]
+        return GROUP_TITLES.get(self.group, self.group.capitalize())
 
     @property
     def mark(self) -> str:
@@ -60,7 +68,9 @@ class Verdict:
     @property
     def level_text(self) -> str:
         """Words for the level."""
-        return _CLEAN_LEVELS.get(self.group, _LEVELS["passes"][1]) if self.level == "passes" else _LEVELS[self.level][1]
+        if self.group == "overall":
+            return _OVERALL_LEVELS[self.level]
+        return CLEAN_LEVELS.get(self.group, _LEVELS["passes"][1]) if self.level == "passes" else _LEVELS[self.level][1]
 
     @property
     def flagged(self) -> bool:
