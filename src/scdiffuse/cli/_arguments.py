@@ -12,7 +12,9 @@ __all__ = ["API_NAMES", "Parameter", "as_typed", "option_names"]
 
 API_NAMES = {
     "as_whole": "round_counts",
+    "by": "cell_type_key",
     "condition": "conditions",
+    "generated": "predicted",
     "guidance_interval": "interval",
     "metric": "metrics",
     "output": "folder",

@@ -7,6 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from scdiffuse.cli._evaluate_perturbations import (
+    Control,
+    NDraws,
+    NGenes,
+    PerturbationKey,
+    PredictedValues,
+    evaluate_predictions,
+)
 from scdiffuse.cli._options import AsJson, By, Donor, Layer, MaxCells, NoProgress, Overwrite, ReportOutput, Seed
 from scdiffuse.cli._report import show_report
 
@@ -39,6 +47,11 @@ def evaluate(
         typer.Option(help="Cells of a model that was fitted to cells of the fitted model; together with --truth."),
     ] = None,
     by: By = None,
+    perturbation_key: PerturbationKey = None,
+    control: Control = None,
+    predicted_values: PredictedValues = "counts",
+    n_genes: NGenes = None,
+    n_draws: NDraws = 10,
     donor: Donor = None,
     layer: Layer = None,
     suite: Annotated[Literal["quick", "full"], typer.Option(help="Metrics to compute.")] = "quick",
@@ -59,6 +72,35 @@ def evaluate(
     if output is not None:
         require_ending(output, PAGES, name="output")
         require_output(output, overwrite=overwrite, inputs=[real, generated, reference, train, truth, refitted])
+    if perturbation_key is not None or control is not None:
+        evaluate_predictions(
+            real,
+            generated,
+            perturbation_key=perturbation_key,
+            control=control,
+            train=train,
+            cell_type_key=by,
+            layer=layer,
+            predicted_values=predicted_values,
+            n_genes=n_genes,
+            n_draws=n_draws,
+            max_cells=max_cells,
+            seed=seed,
+            progress=not no_progress,
+            output=output,
+            as_json=as_json,
+            overwrite=overwrite,
+            unused={
+                "reference": reference,
+                "truth": truth,
+                "refitted": refitted,
+                "donor": donor,
+                "metric": metric,
+                "model": model,
+                "suite": suite != "quick",
+            },
+        )
+        return
     report = evaluation.evaluate(
         real,
         generated,

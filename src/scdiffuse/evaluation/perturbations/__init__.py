@@ -11,5 +11,7 @@ from __future__ import annotations
 
 from scdiffuse.evaluation.perturbations._evaluate import evaluate_perturbations
 from scdiffuse.evaluation.perturbations._report import PerturbationReport
+from scdiffuse.evaluation.perturbations._rows import TITLES
+from scdiffuse.evaluation.perturbations._summary import LEVEL_WORDS
 
-__all__ = ["PerturbationReport", "evaluate_perturbations"]
+__all__ = ["LEVEL_WORDS", "TITLES", "PerturbationReport", "evaluate_perturbations"]

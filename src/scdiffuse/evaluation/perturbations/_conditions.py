@@ -15,7 +15,7 @@ from scipy import sparse
 from scdiffuse._core.errors import ConditionError, CountsError, SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.random import generator
 from scdiffuse.evaluation._reading import read_rows
-from scdiffuse.metrics import log_normalise
+from scdiffuse.metrics import count_hashes, log_normalise
 from scdiffuse.metrics._feature_matrices import Array
 
 __all__ = ["Condition", "ConditionCells", "Expression", "Keys", "label_of", "read_cells", "read_means"]
@@ -186,7 +186,9 @@ def read_cells(
             msg = "`predicted_values` is 'log1p' and `expression` 'counts'; expected counts to compare counts with."
             raise SettingError(msg + " Compare `expression='log1p'`.")
         held = _logs(table, chosen, genes=genes, role=role)
-        return ConditionCells(expression=held, counts=None, totals=np.full(chosen.size, np.nan), rows=rows)
+        return ConditionCells(
+            expression=held, counts=None, totals=np.full(chosen.size, np.nan), rows=_in_own_order(rows, held)
+        )
     try:
         counts = read_rows(table, chosen, role=role, layer=layer, genes=genes)
     except CountsError as error:
@@ -196,7 +198,15 @@ def read_cells(
         raise
     held = log_normalise(counts) if expression == "log1p" else counts
     totals = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
-    return ConditionCells(expression=held, counts=counts, totals=totals, rows=rows)
+    return ConditionCells(expression=held, counts=counts, totals=totals, rows=_in_own_order(rows, counts))
+
+
+def _in_own_order(
+    rows: dict[Condition, NDArray[np.int64]], values: sparse.csr_matrix
+) -> dict[Condition, NDArray[np.int64]]:
+    """Order cells by what they express, so that draws of them do not depend on the order of a file."""
+    hashes = count_hashes(values)
+    return {one: at[np.argsort(hashes[at], kind="stable")] for one, at in rows.items()}
 
 
 def _rows_by_condition(types: Array, perturbations: Array) -> dict[Condition, NDArray[np.int64]]:

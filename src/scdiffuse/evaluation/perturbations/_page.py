@@ -7,16 +7,11 @@ from typing import Any, Protocol
 
 from scdiffuse.evaluation._page import _environment as environment
 from scdiffuse.evaluation.perturbations._rows import BASELINES, CONTROLS, PREDICTION
-from scdiffuse.evaluation.perturbations._summary import Level, MeasureRecord
+from scdiffuse.evaluation.perturbations._summary import LEVEL_WORDS, Level, MeasureRecord
 
 __all__ = ["render_fragment", "render_page"]
 
-_LEVELS = {
-    "ahead": ("passes", "ahead of every baseline"),
-    "not_ahead": ("fails", "not ahead"),
-    "too_few": ("too_few", "too few cells to tell"),
-    "unscored": ("unscored", "not scored"),
-}
+_CLASSES: dict[Level, str] = {"ahead": "passes", "not_ahead": "fails", "too_few": "too_few", "unscored": "unscored"}
 
 
 class Content(Protocol):
@@ -58,4 +53,10 @@ def content(report: Content) -> dict[str, Any]:
     drawn = {row for one in report.measures.values() for row, held in one["rows"].items() if held is not None}
     titles = {name: title for name, title in (BASELINES | CONTROLS).items() if name in drawn}
     reasons = {name: BASELINES[name] for name in BASELINES if name not in drawn}
-    return {"perturbations": report, "rows": titles, "levels": _LEVELS, "prediction": PREDICTION, "blank": reasons}
+    return {
+        "perturbations": report,
+        "rows": titles,
+        "levels": {level: (_CLASSES[level], words) for level, words in LEVEL_WORDS.items()},
+        "prediction": PREDICTION,
+        "blank": reasons,
+    }

@@ -11,11 +11,17 @@ from scdiffuse.evaluation.perturbations._measures import MEASURES, Measure
 from scdiffuse.evaluation.perturbations._rows import BASELINES, PREDICTION, REAL_HALF, TITLES
 from scdiffuse.metrics._feature_matrices import Array
 
-__all__ = ["Level", "MeasureRecord", "RowRecord", "Values", "combine", "summarise"]
+__all__ = ["LEVEL_WORDS", "Level", "MeasureRecord", "RowRecord", "Values", "combine", "summarise"]
 
 Values: TypeAlias = Mapping[tuple[str, str], Array]
 """By row and measure, a value a draw."""
 Level: TypeAlias = Literal["ahead", "not_ahead", "too_few", "unscored"]
+LEVEL_WORDS: dict[Level, str] = {
+    "ahead": "ahead of every baseline",
+    "not_ahead": "not ahead",
+    "too_few": "too few cells to tell",
+    "unscored": "not scored",
+}
 _WIDEST = 0.25  # half width of a normalised score that still tells; the part of the way that `evaluate` asks for
 _FEWEST_DRAWS = 2
 
@@ -106,9 +112,10 @@ def _summarise(measure: Measure, values: Values) -> MeasureRecord:
     gain = gains[best]
     assert gain is not None
     assert ceiling is not None
+    level = _level(gain, ceiling)
     left = {name: one["value"] for name, one in gains.items() if one is not None and one["low"] <= 0}
-    behind = sorted(left, key=lambda name: left[name])
-    found: MeasureRecord = {**blank, "best": best, "level": _level(gain, ceiling, behind), "not_ahead_of": behind}
+    behind = [] if level == "ahead" else sorted(left, key=lambda name: left[name])
+    found: MeasureRecord = {**blank, "best": best, "level": level, "not_ahead_of": behind}
     if ceiling["low"] > 0:
         scaled = {side: gain[side] / ceiling["value"] for side in ("value", "low", "high")}  # type: ignore[literal-required]
         found |= {
@@ -119,9 +126,9 @@ def _summarise(measure: Measure, values: Values) -> MeasureRecord:
     return found
 
 
-def _level(gain: RowRecord, ceiling: RowRecord, behind: list[str]) -> Level:
+def _level(gain: RowRecord, ceiling: RowRecord) -> Level:
     """Judge a gain over the best baseline by what real cells gain over it."""
-    if not behind:
+    if gain["low"] > 0:
         return "ahead"
     if gain["high"] < 0:
         return "not_ahead"

@@ -1,0 +1,221 @@
+"""Predicted perturbations beside baselines: what is known exactly, and what must never win."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from scdiffuse._core.errors import ConditionError, CountsError, OutputExistsError, SettingError, UnknownNameError
+from scdiffuse.evaluation import PerturbationReport, evaluate_perturbations
+from scdiffuse.evaluation.perturbations._rows import CONTROLS
+
+N_GENES, N_CELLS = 60, 80
+KEYS: dict[str, Any] = {"perturbation_key": "drug", "control": "none", "cell_type_key": "kind", "progress": False}
+FEW: dict[str, Any] = KEYS | {"n_draws": 2, "n_top": 10}
+
+
+def draw_cells(
+    seed: int, *, kinds: str = "ab", drugs: tuple[str, ...] = ("none", "x", "y"), n: int = N_CELLS
+) -> ad.AnnData:
+    """Draw cells of some types under drugs; each drug changes six genes fourfold, the same in every type."""
+    fixed, stream = np.random.default_rng(0), np.random.default_rng([1, seed])
+    base = fixed.gamma(1.0, 3.0, (3, N_GENES)) + 0.3
+    counts, obs = [], []
+    for kind in kinds:
+        for drug in drugs:
+            means = base["abc".index(kind)].copy()
+            at = {"none": 0, "x": 1, "y": 2}[drug]
+            means[6 * at : 6 * at + 6 if at else 0] *= 4
+            counts.append(stream.poisson(means * stream.gamma(8, 1 / 8, (n, 1))))
+            obs += [(kind, drug)] * n
+    matrix = sparse.csr_matrix(np.vstack(counts), dtype=np.float32)
+    table = pd.DataFrame(obs, columns=["kind", "drug"], index=[f"{seed}-{i}" for i in range(len(obs))])
+    return ad.AnnData(matrix, obs=table, var=pd.DataFrame(index=[f"g{i}" for i in range(N_GENES)]))
+
+
+def only(cells: ad.AnnData, kind: str, drug: str) -> ad.AnnData:
+    return cells[((cells.obs["kind"] == kind) & (cells.obs["drug"] == drug)).to_numpy()].copy()
+
+
+@pytest.fixture(scope="module")
+def real() -> ad.AnnData:
+    return draw_cells(0)
+
+
+@pytest.fixture(scope="module")
+def perfect(real: ad.AnnData) -> PerturbationReport:
+    """New cells of the same truth, in the place of the prediction of drug x in type a."""
+    return evaluate_perturbations(real, only(draw_cells(1, n=160), "a", "x"), **KEYS | {"n_draws": 6, "n_top": 10})
+
+
+def value(report: PerturbationReport, measure: str, row: str) -> float:
+    held = report.measures[measure]["rows"][row]
+    assert held is not None
+    return held["value"]
+
+
+def test_real_cells_score_1_and_the_best_baseline_0(perfect: PerturbationReport) -> None:
+    table = perfect.to_frame()
+    table = table[table["perturbation"] == "all"].set_index(["measure", "row"])["normalised"]
+    for name, one in perfect.measures.items():
+        if one["normalised"] is not None:
+            assert table[name, "real_half"] == 1.0
+            assert table[name, one["best"]] == 0.0
+
+
+def test_control_cells_have_their_known_values(real: ad.AnnData, perfect: PerturbationReport) -> None:
+    assert value(perfect, "pearson_delta", "control_cells") == 0.0
+    assert value(perfect, "de_overlap", "control_cells") < 0.2
+    assert value(perfect, "de_roc_auc", "control_cells") == pytest.approx(0.5, abs=0.2)
+    assert value(perfect, "energy_distance", "control_cells") > 2 * value(perfect, "energy_distance", "real_half")
+
+
+def test_cells_of_the_truth_are_ahead_and_control_cells_are_not(real: ad.AnnData, perfect: PerturbationReport) -> None:
+    assert perfect.measures["wmse"]["level"] == "ahead"
+    assert perfect.measures["energy_distance"]["level"] == "ahead"
+    assert perfect.verdict.startswith("Ahead of every baseline in ")
+    untouched = only(real, "a", "none")
+    untouched.obs["drug"] = "x"
+    report = evaluate_perturbations(real, untouched, **FEW)
+    assert report.level == "not_ahead"
+    assert report.verdict.startswith("Ahead of every baseline in none of ")
+
+
+def test_shuffled_genes_of_real_cells_differ_only_where_genes_meet(perfect: PerturbationReport) -> None:
+    assert value(perfect, "de_overlap", "shuffled_real") == value(perfect, "de_overlap", "real_half")
+    assert value(perfect, "energy_distance", "shuffled_real") != value(perfect, "energy_distance", "real_half")
+
+
+def test_the_order_of_cells_and_genes_changes_nothing(real: ad.AnnData) -> None:
+    made = only(draw_cells(1), "a", "x")
+    stream = np.random.default_rng(0)
+    report = evaluate_perturbations(real, made, **FEW)
+    other = evaluate_perturbations(
+        real[stream.permutation(real.n_obs)].copy(),
+        made[stream.permutation(made.n_obs)][:, stream.permutation(N_GENES)].copy(),
+        **FEW,
+    )
+    assert other.to_json() == report.to_json()
+
+
+def test_larger_effects_keep_their_rank_and_lose_the_verdict(real: ad.AnnData) -> None:
+    made = evaluate_perturbations(real, scaled_effect(real, 1.0), **FEW)
+    larger = evaluate_perturbations(real, scaled_effect(real, 8.0), **FEW)
+    for measure in ("discrimination_l1", "discrimination_l2", "discrimination_cosine"):
+        assert value(larger, measure, "prediction") >= value(made, measure, "prediction")
+    assert larger.measures["wmse"]["level"] == "not_ahead"
+    assert larger.level == "not_ahead"
+
+
+def scaled_effect(real: ad.AnnData, scale: float) -> pd.DataFrame:
+    """Predict the true means of drug x in type a, with an effect as many times too large."""
+
+    def mean(drug: str) -> np.ndarray:
+        counts = only(real, "a", drug).X.toarray()
+        return np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True)).mean(axis=0)
+
+    values = mean("none") + scale * (mean("x") - mean("none"))
+    index = pd.MultiIndex.from_tuples([("a", "x")])
+    return pd.DataFrame([values], index=index, columns=real.var_names)
+
+
+def test_measures_of_cells_are_blank_for_means_and_say_why(real: ad.AnnData) -> None:
+    report = evaluate_perturbations(real, scaled_effect(real, 1.0), **FEW)
+    table = report.to_frame().query("row == 'prediction' and perturbation == 'x'").set_index("measure")
+    assert np.isfinite(table.loc["pearson_delta", "value"])
+    assert np.isnan(table.loc["energy_distance", "value"])
+    assert table.loc["energy_distance", "reason"] == "Only the mean is known, and this needs cells."
+    assert report.measures["energy_distance"]["level"] == "unscored"
+
+
+def test_log_expression_is_taken_as_it_is_when_said(real: ad.AnnData) -> None:
+    counted = only(draw_cells(1), "a", "x")
+    logs = counted.copy()
+    counts = logs.X.toarray()
+    logs.X = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
+    with pytest.raises(CountsError, match=r"`predicted` holds values .* pass `predicted_values='log1p'`"):
+        evaluate_perturbations(real, logs, **FEW)
+    one, other = (
+        evaluate_perturbations(real, cells, predicted_values=how, **FEW)
+        for cells, how in ((counted, "counts"), (logs, "log1p"))
+    )  # type: ignore[arg-type]
+    assert value(other, "mse", "prediction") == pytest.approx(value(one, "mse", "prediction"), rel=1e-5)
+
+
+def test_targeted_genes_are_their_own_features(real: ad.AnnData) -> None:
+    cells = real.copy()
+    cells.obs["drug"] = cells.obs["drug"].map({"none": "none", "x": "g6", "y": "g12"})
+    cells.obs["kind"] = "one"
+    more = draw_cells(2)
+    more.obs["drug"] = more.obs["drug"].map({"none": "none", "x": "g7", "y": "g13"})
+    both = ad.concat([cells, more])
+    wanted = both[both.obs["drug"] == "g7"].copy()
+    report = evaluate_perturbations(both, wanted, **FEW | {"cell_type_key": None})
+    held = report.measures["mse"]["rows"]
+    assert held["kernel_ridge"] is not None
+    assert held["nearest_level"] is not None
+
+
+def test_the_report_is_a_verdict_tables_json_and_a_page(perfect: PerturbationReport, tmp_path: Path) -> None:
+    assert repr(perfect).startswith(perfect.verdict)
+    assert perfect._repr_html_().count("<table>") == 1
+    plain = perfect.to_json(tmp_path / "scores.json")
+    assert json.loads((tmp_path / "scores.json").read_text()) == plain
+    assert list(plain)[:2] == ["verdict", "level"]
+    assert perfect.table(("a", "x")).equals(perfect.table())
+    page = perfect.save(tmp_path / "page.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    assert all(title in page for title in CONTROLS.values())
+    with pytest.raises(OutputExistsError):
+        perfect.save(tmp_path / "page.html")
+
+
+def test_conditions_held_out_are_no_part_of_baselines(real: ad.AnnData) -> None:
+    made = only(draw_cells(1), "a", "x")
+    report = evaluate_perturbations(real, made, train=real, **FEW)
+    alone = evaluate_perturbations(real, made, **FEW)
+    assert report.settings["notes"] == ["Held-out conditions are left out of `train` for the baselines: a, x."]
+    assert report.measures == alone.measures
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"perturbation_key": "drugs"}, UnknownNameError, "`perturbation_key` 'drugs' is not a column.*mean 'drug'"),
+        ({"cell_type_key": "type"}, UnknownNameError, "`cell_type_key` 'type' is not a column of the `obs` of `real`"),
+        ({"control": "nothing"}, ConditionError, "There is no control cell of type 'a', expected cells with `drug`"),
+        ({"n_draws": 1}, SettingError, "`n_draws` is 1, expected at least 2"),
+        ({"fdr": 5}, SettingError, "`fdr` is 5, expected a fraction"),
+        ({"expression": "cpm"}, SettingError, "`expression` is 'cpm', expected one of"),
+        (
+            {"expression": "counts", "predicted_values": "log1p"},
+            SettingError,
+            "`predicted_values` is 'log1p' and `expression` 'counts'",
+        ),
+    ],
+)
+def test_a_mistake_is_named(real: ad.AnnData, changed: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        evaluate_perturbations(real, only(real, "a", "x"), **FEW | changed)
+
+
+def test_too_few_real_cells_are_not_scored(real: ad.AnnData) -> None:
+    few = real[np.r_[0:80, 80:90, 160:480]].copy()  # ten cells of drug x in type a
+    made = draw_cells(1, drugs=("x", "y"), kinds="a")
+    with pytest.raises(ConditionError, match=r"No predicted condition has 20 real cells.*a, x \(10 cells\)"):
+        evaluate_perturbations(few, only(made, "a", "x"), **FEW)
+    report = evaluate_perturbations(few, made, **FEW)
+    assert [one["perturbation"] for one in report.conditions] == ["y"]
+    assert report.settings["notes"] == ["Not scored, with fewer than 20 real cells: a, x (10)."]
+
+
+def test_means_need_an_index_that_names_conditions(real: ad.AnnData) -> None:
+    with pytest.raises(ConditionError, match="The index of `predicted` has 1 levels and 1 rows; expected cell type"):
+        evaluate_perturbations(real, scaled_effect(real, 1.0).droplevel(0), **FEW)
