@@ -111,7 +111,7 @@ def test_effects_that_features_do_not_explain_are_averaged() -> None:
 
 def values_of(**rows: list[float]) -> dict[tuple[str, str], np.ndarray]:
     return {(row, "mse"): np.array(held, dtype=float) for row, held in rows.items()} | {
-        (row, one): np.full(3, np.nan) for row in rows for one in summarise_names() if one != "mse"
+        (row, one): np.full(3, np.nan) for row in rows for one in (measure.name for measure in MEASURES) if one != "mse"
     }
 
 
