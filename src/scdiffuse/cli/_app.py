@@ -24,6 +24,7 @@ from scdiffuse.cli._generate import generate
 from scdiffuse.cli._inspect import inspect
 from scdiffuse.cli._messages import show_warning
 from scdiffuse.cli._predict import predict
+from scdiffuse.cli._serve import app as serve
 from scdiffuse.cli._shard import shard
 from scdiffuse.cli._split import split
 from scdiffuse.cli._trajectory import trajectory
@@ -55,6 +56,7 @@ COMMANDS = (
     Command(evaluate, "lower `--max-cells`"),
     Command(audit, "lower `--max-cells`"),
     Command(inspect, _LESS_MEMORY),
+    Command(serve, _LESS_MEMORY),
     Command(demo, "close other programs, or pass `--quick`"),
 )
 """All commands, in the order of the help text."""
@@ -82,7 +84,7 @@ def _common(
 ) -> None:
     """Generate single-cell counts under control, and measure how realistic the cells are.
 
-    Start with `scdiffuse inspect CELLS.h5ad`, or with `scdiffuse demo`.
+    Start with `scdiffuse inspect CELLS.h5ad`, with `scdiffuse demo`, or with `scdiffuse app` in a browser.
 
     Exit codes: 0 done, 1 a fault of scdiffuse, 2 a mistake in the command or the data,
     3 one of several processes was lost, 130 stopped by Ctrl-C.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from scdiffuse.evaluation import baselines
 from scdiffuse.evaluation._audit import audit
+from scdiffuse.evaluation._augmentation import AugmentationGain, augmentation_gain
 from scdiffuse.evaluation._benchmark import Benchmark, evaluate
 from scdiffuse.evaluation._bootstrap import Bootstrap, parametric_bootstrap
 from scdiffuse.evaluation._cell_map import CellMap
@@ -23,6 +24,7 @@ from scdiffuse.evaluation._verdicts import Verdict
 from scdiffuse.evaluation.perturbations import PerturbationReport, evaluate_perturbations
 
 __all__ = [
+    "AugmentationGain",
     "Benchmark",
     "Bootstrap",
     "CellMap",
@@ -31,6 +33,7 @@ __all__ = [
     "Report",
     "Verdict",
     "audit",
+    "augmentation_gain",
     "baselines",
     "compare_groups",
     "evaluate",

@@ -4,10 +4,13 @@
 these, command line and app need no lower layer.
 """
 
+from scdiffuse.generator._coverage import coverage_table as coverage_table
+from scdiffuse.generator._describe import describe_generator as describe_generator
 from scdiffuse.generator._generator import CellGenerator as CellGenerator
 from scdiffuse.generator._history_figure import plot_history as plot_history
 from scdiffuse.generator._inspect_cells import holds_cells as holds_cells
 from scdiffuse.generator._inspect_cells import inspect_cells as inspect_cells
+from scdiffuse.generator._inspect_cells import list_places as list_places
 from scdiffuse.generator._load import load as load
 from scdiffuse.generator._sample_cells import Renamed as Renamed
 from scdiffuse.generator._sample_cells import SampledCells as SampledCells

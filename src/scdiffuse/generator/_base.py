@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.errors import NotFittedError
 from scdiffuse._core.resources import require_single_precision
-from scdiffuse.cells import Conditions
+from scdiffuse.cells import Conditions, describe_origin
 from scdiffuse.fitting import TrainingData
 from scdiffuse.generator._repr import history_table, model_card_html
 from scdiffuse.model import (
@@ -61,6 +62,7 @@ class GeneratorBase:
         self._model = model
         self._max_epochs: int | None = None
         self._scores: Json | None = None
+        self._fitted_on = ""
 
     @classmethod
     def _from_model(cls, model: FittedModel, *, history: History, was_stopped: bool, max_epochs: int | None) -> Self:
@@ -134,6 +136,32 @@ class GeneratorBase:
         """
         self._scores = json.loads(scores) if isinstance(scores, str) else dict(scores)
 
+    def set_origin(self, *, organism: str | None = None, source: str | None = None, licence: str | None = None) -> Self:
+        """Say where the training cells come from, for the model card.
+
+        What is not given stays as ``uns`` of the cells says: ``uns["source"]``, text or a mapping with ``name``,
+        ``organism`` and ``licence``.
+
+        Parameters
+        ----------
+        organism
+            Such as ``"human"``.
+        source
+            Study, publication or collection.
+        licence
+            Licence of the cells, which users of the model have to follow too.
+
+        Returns
+        -------
+        The same object.
+        """
+        given = {"organism": organism, "source": source, "licence": licence}
+        known = self._metadata.origin | {name: text for name, text in given.items() if text is not None}
+        self._metadata = replace(self._metadata, origin=describe_origin(known))
+        if self._model is not None:
+            self._model.metadata = self._metadata
+        return self
+
     def summary(self) -> str:
         """Describe in a few lines what the model knows."""
         if self._model is None:
@@ -160,6 +188,7 @@ class GeneratorBase:
         record["model_hash"] = self._metadata.fingerprint(model.networks)
         record["n_parameters"] = self.n_parameters
         record["stopped"] = self.was_stopped
+        record["fitted_on"] = self._fitted_on
         record["history"] = self.history
         record["scores"] = self._scores
         record["classifiers"] = {name: one.to_json() for name, one in model.classifiers.items()}

@@ -89,6 +89,8 @@ class DistillMixin(GeneratorBase):
             classifiers=dict(model.classifiers),
             distilled=sampler,
         )
-        return type(self)._from_model(
+        distilled = type(self)._from_model(
             own, history=dict(self.history), was_stopped=self.was_stopped, max_epochs=self._max_epochs
         )
+        distilled._fitted_on = self._fitted_on
+        return distilled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -116,6 +117,7 @@ class FitMixin(GeneratorBase):
         self._metadata, self._model = metadata, result.model
         self.history, self.was_stopped, self._scores = result.history, result.was_stopped, result.scores
         self.seed, self._max_epochs = seed, max_epochs
+        self._fitted_on = datetime.now(UTC).date().isoformat()
         if place is not None and not self.was_stopped and processes.is_first:
             self.save(place, overwrite=True)
             discard_folder(place / FITTING_FOLDER, kind=MODEL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scdiffuse._core.resources import explain_memory
-from scdiffuse.cells import MIN_CELLS, CellData
+from scdiffuse.cells import MIN_CELLS, CellData, read_origin
 from scdiffuse.fitting import read_data
 from scdiffuse.foundation import Foundation
 from scdiffuse.generator._augment import AugmentMixin
@@ -106,5 +106,7 @@ class CellGenerator(
             )
         if latent is not None:
             config = config.with_latent(latent.describe(data.source))
-        metadata = ModelMetadata(config=config, conditions=data.conditions, var=data.var, data=data.summary())
+        metadata = ModelMetadata(
+            config=config, conditions=data.conditions, var=data.var, data=data.summary(), origin=read_origin(adata)
+        )
         super().__init__(metadata, data=data)

@@ -26,7 +26,7 @@ from scdiffuse.cells import (
 from scdiffuse.generator._sample_cells import Renamed, rename_labels
 from scdiffuse.model import ModelConfig
 
-__all__ = ["holds_cells", "inspect_cells"]
+__all__ = ["holds_cells", "inspect_cells", "list_places"]
 
 _MOST_LABELS = 100
 _FEWEST_CELLS = 30
@@ -45,6 +45,22 @@ def holds_cells(path: Path) -> bool:
     if not path.is_dir() or is_shards(path) or any(path.glob("*matrix.mtx*")):
         return True
     return path.suffix == ".zarr" and not current(path, CONFIG_FILE).is_file()
+
+
+def list_places(path: Path) -> list[str | None]:
+    """List the places of a file whose first rows are counts.
+
+    Parameters
+    ----------
+    path
+        Cells of any format.
+
+    Returns
+    -------
+    Layers as `CellGenerator` takes them: `None` for ``X``, names of layers, and ``"raw.X"``.
+    """
+    data = find_counts(path).data
+    return list_counts(data) if not isinstance(data, list) else []
 
 
 def inspect_cells(

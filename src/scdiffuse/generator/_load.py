@@ -42,4 +42,5 @@ def load(folder: str | Path, *, device: str = "cpu") -> CellGenerator:
         max_epochs=saved.config["max_epochs"],
     )
     generator._scores = saved.config.get("scores")
+    generator._fitted_on = saved.config.get("fitted_on", "")
     return generator

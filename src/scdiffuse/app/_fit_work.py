@@ -1,0 +1,240 @@
+"""Fits, as processes of the command line that outlive the server."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scdiffuse._core.errors import UserError
+from scdiffuse._core.files import replaced_file
+from scdiffuse.app import _bodies as read
+from scdiffuse.app._cell_sets import CellSet
+from scdiffuse.app._errors import RefusedError
+from scdiffuse.app._job import CancelledError, Job
+from scdiffuse.app._lines import Lines, call, shown_path
+from scdiffuse.app._model_entry import ModelEntry
+from scdiffuse.app._runner import COMMANDS, EXIT, LOG, is_running
+from scdiffuse.app._session import Session
+
+__all__ = ["FIT_CELLS", "HELD_OUT", "Follow", "check_fit", "finish_fit", "fit"]
+
+MODEL, PARTS, LABELS, PROGRESS = "model.scd", "cells", "labels.csv", "progress.jsonl"
+FIT_CELLS, HELD_OUT = f"{PARTS}/fit.h5ad", f"{PARTS}/held_out.h5ad"
+_STOPPED = 130
+_QUICK_EPOCHS = 20
+_FEWEST_HELD_OUT = 80
+_SECONDS_BETWEEN_LOOKS = 0.25
+_RAW = "raw.X"
+
+
+class Follow(NamedTuple):
+    """What a fit that is followed needs of the queue."""
+
+    changed: Callable[[Job], None]
+    is_closed: Callable[[], bool]
+    """Whether the server ends; the fit then goes on by itself."""
+
+
+def check_fit(session: Session, body: read.Body) -> str:
+    """Check a request for a fit, and return a title for the job.
+
+    Parameters
+    ----------
+    session
+        Holds the cells.
+    body
+        What was sent.
+    """
+    cells = session.get_cells(read.text(body, "cells"))
+    known = [one["name"] for one in cells.obs]
+    for name in [*read.texts(body, "conditions"), *read.texts(body, "continuous")]:
+        if name not in known:
+            raise RefusedError(422, f"{name!r} is not a column of {cells.name}; expected one of {known}.")
+    if cells.inspect is not None and not cells.inspect.get("fittable"):
+        raise RefusedError(422, f"No model can be fitted to {cells.name}: its problems are listed beside it.")
+    share = read.number(body, "hold_out", default=0.0, low=0.0, high=0.9)
+    if share and share * cells.n_cells < _FEWEST_HELD_OUT:
+        msg = f"`hold_out` leaves {int(share * cells.n_cells)} of {cells.n_cells:,} cells to evaluate with; expected at"
+        raise RefusedError(422, f"{msg} least {_FEWEST_HELD_OUT}. Hold out a larger fraction, or none.")
+    read.whole(body, "seed", default=0)
+    _max_epochs(body)
+    return f"Fit {read.optional_text(body, 'name') or cells.name}"
+
+
+def _max_epochs(body: read.Body) -> int | None:
+    if body.get("max_epochs") is not None:
+        return read.whole(body, "max_epochs", low=1, high=100_000)
+    return _QUICK_EPOCHS if read.flag(body, "quick") else None
+
+
+def _commands(session: Session, job: Job) -> list[list[str]]:
+    """Write the commands of a fit: first the split, if cells are held out, then the fit, which resumes itself."""
+    body, folder = job.body, job.folder
+    cells = session.get_cells(body["cells"])
+    share, seed = (
+        read.number(body, "hold_out", default=0.0, low=0.0, high=0.9),
+        str(read.whole(body, "seed", default=0)),
+    )
+    conditions, continuous = read.texts(body, "conditions"), read.texts(body, "continuous")
+    place = ["--use-raw"] if cells.layer == _RAW else ["--layer", cells.layer] if cells.layer else []
+    place += ["--round"] if cells.round_counts else []
+    if cells.renamed:
+        folder.mkdir(parents=True, exist_ok=True)
+        session.whole_obs(cells)[list(cells.renamed)].to_csv(folder / LABELS)
+        place += ["--obs", str(folder / LABELS)]
+    commands, given = [], str(cells.path)
+    if share:
+        by = [word for name in conditions for word in ("--by", name)]
+        parts = [f"{1 - share:.6g}", "0", f"{share:.6g}"]
+        output = ["-o", str(folder / PARTS)]
+        commands.append(["split", given, *output, *by, "--fractions", *parts, *place, "--seed", seed, "--overwrite"])
+        given, place = str(folder / FIT_CELLS), []
+    named = [word for name in conditions for word in ("--condition", name)]
+    named += [word for name in continuous for word in ("--continuous", name)]
+    epochs = _max_epochs(body)
+    most = [] if epochs is None else ["--max-epochs", str(epochs)]
+    log = ["--log", str(folder / PROGRESS), "--no-progress", "--resume"]
+    commands.append(["fit", given, "-o", str(folder / MODEL), *named, *place, *most, "--seed", seed, *log])
+    return commands
+
+
+def _lines(session: Session, job: Job, commands: list[list[str]]) -> Lines:
+    """Write a fit for a person, without what the app needs to follow it."""
+    body, folder = job.body, job.folder
+    cells = session.get_cells(body["cells"])
+    hidden = {"--no-progress", "--resume", "--overwrite"}
+    typed = []
+    for command in commands:
+        kept = [word for word in command if word not in hidden]
+        if "--log" in kept:
+            at = kept.index("--log")
+            kept = kept[:at] + kept[at + 2 :]
+        typed.append(
+            shlex.join(["scdiffuse", *(shown_path(Path(one)) if one.startswith("/") else one for one in kept)])
+        )
+    share, seed = body.get("hold_out") or 0.0, body.get("seed") or 0
+    conditions, continuous = body.get("conditions") or [], body.get("continuous") or None
+    given, python = f"={cells.id}", []
+    if share:
+        fractions = (round(1 - share, 6), 0.0, share)
+        python.append(call("parts", "scd.split", given, by=conditions or None, fractions=fractions, seed=seed))
+        given = "=parts.fit"
+    made = call("", "scd.CellGenerator", given, conditions=conditions, continuous=continuous)
+    python.append(call("model", f"{made}.fit", shown_path(folder / MODEL), max_epochs=_max_epochs(body), seed=seed))
+    return Lines("\n".join(python), "\n".join(typed))
+
+
+def fit(session: Session, job: Job, follow: Follow) -> None:
+    """Start a fit, or find the one that runs, and follow it to its end.
+
+    Parameters
+    ----------
+    session
+        Holds the cells.
+    job
+        What is asked for.
+    follow
+        Tells of progress, and of the end of the server.
+    """
+    folder = job.folder
+    runner: subprocess.Popen[bytes] | None = None
+    if not (folder / EXIT).is_file() and not is_running(folder):
+        commands = _commands(session, job)
+        job.lines = _lines(session, job, commands)
+        with replaced_file(folder / COMMANDS) as partial:
+            partial.write_text(json.dumps(commands), encoding="utf-8")
+        job.save()
+        runner = subprocess.Popen(
+            [sys.executable, "-m", "scdiffuse.app._runner", str(folder)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+    tail = _Tail(folder)
+    while not (folder / EXIT).is_file():
+        if follow.is_closed():
+            raise CancelledError
+        has_ended = runner.poll() is not None if runner is not None else not is_running(folder)
+        if has_ended and not (folder / EXIT).is_file():
+            msg = "The process of the fit was ended from outside. Resume it: what it has saved is kept."
+            raise UserError(msg)
+        if tail.read(job):
+            follow.changed(job)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    tail.read(job)
+    if runner is not None:
+        runner.wait()
+    code = json.loads((folder / EXIT).read_text(encoding="utf-8"))["code"]
+    if code == _STOPPED or (code and job.cancel.is_set()):
+        raise CancelledError
+    if code:
+        said = (folder / LOG).read_text(encoding="utf-8", errors="replace").rpartition("Error: ")[2].strip()
+        raise UserError(said[-2_000:] or f"The fit ended with exit code {code}.")
+
+
+class _Tail:
+    """Reads what a fit adds to its files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {name: (folder / name, 0) for name in (PROGRESS, LOG)}
+
+    def read(self, job: Job) -> bool:
+        """Take in new lines, and return whether there were any."""
+        found = {name: self._new_lines(name) for name in self._files}
+        for line in found[PROGRESS]:
+            job.hear(json.loads(line))
+        job.say("\n".join(found[LOG]))
+        return any(found.values())
+
+    def _new_lines(self, name: str) -> list[str]:
+        path, begin = self._files[name]
+        if not path.is_file() or path.stat().st_size <= begin:
+            return []
+        with path.open("rb") as file:
+            file.seek(begin)
+            whole, newline, _ = file.read().rpartition(b"\n")  # the last line may be half written
+        self._files[name] = (path, begin + len(whole) + len(newline))
+        return whole.decode("utf-8", errors="replace").splitlines()
+
+
+def finish_fit(session: Session, job: Job) -> dict[str, Any]:
+    """Open the model of a fit that is done, and the cells held out of it.
+
+    Parameters
+    ----------
+    session
+        Where to open them.
+    job
+        The fit.
+
+    Returns
+    -------
+    ``model`` and ``held_out``.
+    """
+    if job.result is not None:
+        return job.result
+    name, cells = read.optional_text(job.body, "name"), session.cells.get(job.body["cells"])
+    title = name or (cells.name if cells else job.id)
+    held_out = None
+    model = session.new_id("m")
+    if (job.folder / HELD_OUT).is_file():
+        path = job.folder / HELD_OUT
+        lines = Lines(call("@", "ad.read_h5ad", shown_path(path)), "")
+        id_ = session.new_id("h")
+        lines = Lines(lines.python.replace("@", id_), "")
+        kept = CellSet(id=id_, kind="real", name=f"{title}, held out", path=path, lines=lines)
+        kept.origin = {"model": model, "job": job.id, "where": None}
+        held_out = session.add_cells(kept).id
+    lines = Lines(call(model, "scd.load", shown_path(job.folder / MODEL)), "")
+    session.record(job.title, job.lines)
+    session.record(f"Open the model {title}", lines)
+    if held_out is not None:
+        session.record(f"Open the cells held out of {title}", session.cells[held_out].lines)
+    entry = ModelEntry(id=model, name=title, path=job.folder / MODEL, lines=lines)
+    entry.cells, entry.held_out = (cells.id if cells else None), held_out
+    session.add_model(entry)
+    return {"model": model, "held_out": held_out}

@@ -1,0 +1,161 @@
+"""The files that the app may read: what was named at the start, and what was uploaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scdiffuse._core.folders import current
+from scdiffuse._core.slots import CONFIG_FILE, SHARDS_FILE
+from scdiffuse.app._errors import RefusedError
+
+__all__ = ["UPLOADS", "Folders", "Root", "safe_name"]
+
+UPLOADS = "uploads"
+_CELL_ENDINGS = (".h5ad", ".h5", ".loom", ".zarr")
+_TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".mtx")
+_MOST_ENTRIES = 2_000
+
+
+class Root(NamedTuple):
+    """A file or folder named at the start."""
+
+    name: str
+    path: Path
+
+
+class Folders:
+    """Turns what a request names into a path, and refuses all that lies outside.
+
+    Parameters
+    ----------
+    paths
+        Files and folders named at the start.
+    uploads
+        Folder of uploaded files.
+    """
+
+    def __init__(self, paths: Iterable[Path], *, uploads: Path) -> None:
+        self.uploads = uploads.resolve()
+        self._roots: dict[str, Path] = {}
+        for path in paths:
+            whole = path.resolve()
+            if whole not in self._roots.values():
+                self._roots[self._free_name(whole.name or "root")] = whole
+
+    @property
+    def roots(self) -> list[Root]:
+        """What was named at the start."""
+        return [Root(name, path) for name, path in self._roots.items()]
+
+    def name_of(self, path: Path) -> str | None:
+        """Return how requests name a path, or `None` if it lies outside."""
+        whole = path.resolve()
+        for name, root in [*self._roots.items(), (UPLOADS, self.uploads)]:
+            if whole == root or whole.is_relative_to(root):
+                return "/".join([name, *whole.relative_to(root).parts])
+        return None
+
+    def find(self, file: object) -> Path:
+        """Return the path that a request names.
+
+        Parameters
+        ----------
+        file
+            Name of a root, and the way from there, such as ``"data/pbmc/cells.h5ad"``.
+
+        Raises
+        ------
+        RefusedError
+            It lies outside of what was named at the start, or does not exist.
+        """
+        if not isinstance(file, str) or "\0" in file or "\\" in file:
+            raise RefusedError(403, f"{file!r} is no name of a file; expected one that `api/files` lists.")
+        name, _, rest = file.partition("/")
+        root = self.uploads if name == UPLOADS else self._roots.get(name)
+        parts = [part for part in rest.split("/") if part]
+        if root is None or ".." in parts or "." in parts:
+            raise RefusedError(403, f"{file!r} lies outside of the folders named at the start.")
+        path = root.joinpath(*parts).resolve()
+        if path != root and not path.is_relative_to(root):
+            raise RefusedError(403, f"{file!r} leads outside of the folders named at the start.")
+        if not path.exists():
+            raise RefusedError(404, f"{file!r} does not exist. Look at the list of files again.")
+        return path
+
+    def list(self, folder: str) -> dict[str, Any]:
+        """List a folder: ``folder``, ``parent`` and ``entries``."""
+        if not folder:
+            roots = [*self.roots, *([Root(UPLOADS, self.uploads)] if self.uploads.is_dir() else [])]
+            entries = [_entry(root.path, name=root.name, file=root.name) for root in roots]
+            return {"folder": "", "parent": None, "entries": entries}
+        path = self.find(folder)
+        if not path.is_dir():
+            raise RefusedError(422, f"{folder!r} is a file; expected a folder.")
+        entries = []
+        for one in sorted(path.iterdir(), key=lambda one: (not one.is_dir(), one.name.lower()))[:_MOST_ENTRIES]:
+            if not one.name.startswith(".") and self._is_inside(one):
+                entries.append(_entry(one, name=one.name, file=f"{folder.rstrip('/')}/{one.name}"))
+        return {"folder": folder, "parent": folder.rstrip("/").rpartition("/")[0], "entries": entries}
+
+    def _is_inside(self, path: Path) -> bool:
+        """Return whether links lead nowhere else."""
+        try:
+            return self.name_of(path) is not None and path.exists()
+        except OSError:
+            return False
+
+    def _free_name(self, name: str) -> str:
+        """Return a name that no other root has."""
+        taken = {*self._roots, UPLOADS}
+        return next(one for one in [name, *(f"{name}-{at}" for at in range(2, 1000))] if one not in taken)
+
+
+def safe_name(name: str) -> str:
+    """Reduce a name given by a browser to one that is safe in a folder.
+
+    Parameters
+    ----------
+    name
+        As given.
+
+    Raises
+    ------
+    RefusedError
+        Nothing is left of it.
+
+    Examples
+    --------
+    >>> safe_name("../../etc/pass wd.h5ad")
+    'pass_wd.h5ad'
+    """
+    last = re.split(r"[/\\]", name)[-1]
+    safe = re.sub(r"[^A-Za-z0-9._+-]", "_", last).lstrip(".")[:120]
+    if not safe:
+        raise RefusedError(422, f"{name!r} is no name of a file; expected one such as 'cells.h5ad'.")
+    return safe
+
+
+def _entry(path: Path, *, name: str, file: str) -> Mapping[str, Any]:
+    kind = _kind(path)
+    return {"name": name, "file": file, "kind": kind, "bytes": path.stat().st_size if path.is_file() else None}
+
+
+def _kind(path: Path) -> str:
+    """Tell cells from models from other things, by name and without reading."""
+    if not path.is_dir():
+        return "cells" if _has_ending(path, (*_CELL_ENDINGS, *_TEXT_ENDINGS)) else "other"
+    if current(path, CONFIG_FILE).is_file() and path.suffix != ".zarr":
+        return "model"
+    if path.suffix == ".zarr" or current(path, SHARDS_FILE).is_file() or any(path.glob("*matrix.mtx*")):
+        return "cells"
+    return "folder"
+
+
+def _has_ending(path: Path, endings: Sequence[str]) -> bool:
+    name = path.name.lower()
+    for packed in (".gz", ".bz2", ".xz"):
+        name = name.removesuffix(packed)
+    return name.endswith(tuple(endings))

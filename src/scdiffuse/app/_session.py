@@ -1,0 +1,289 @@
+"""The session: cells, models, jobs and actions, and the folder that keeps them when the server ends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anndata as ad
+import pandas as pd
+
+from scdiffuse._core.errors import UserError
+from scdiffuse._core.files import replaced_file
+from scdiffuse.app._cell_sets import CellSet, CellStore, describe_columns
+from scdiffuse.app._changes import Changes
+from scdiffuse.app._errors import RefusedError
+from scdiffuse.app._folders import UPLOADS, Folders
+from scdiffuse.app._lines import Action, Lines
+from scdiffuse.app._model_entry import ModelEntry
+
+if TYPE_CHECKING:
+    from scdiffuse.generator import CellGenerator
+
+__all__ = ["Limits", "Session"]
+
+_FILE = "session.json"
+_MOST_LOADED = 4
+_MOST_THINGS = 200
+_MOST_TABLES = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one session may take up."""
+
+    max_shown: int = 20_000
+    """Cells of a set that are held and shown."""
+    max_generate: int = 20_000
+    """Cells of one request."""
+    max_upload: int = 2 * 1024**3
+    """Bytes of an uploaded file, and of all of them together times four."""
+    max_memory: int = 2 * 1024**3
+    """Bytes of counts in memory."""
+
+
+class Session:
+    """What a page works with.
+
+    Parameters
+    ----------
+    folder
+        Folder for uploads, jobs, and the state of the session.
+    paths
+        Files and folders that may be read.
+    limits
+        What the session may take up.
+    """
+
+    def __init__(self, folder: Path, paths: list[Path], *, limits: Limits | None = None) -> None:
+        self.folder = folder.resolve()
+        self.limits = limits or Limits()
+        self.folders = Folders(paths, uploads=self.folder / UPLOADS)
+        self.changes = Changes()
+        self.cells: dict[str, CellSet] = {}
+        self.models: dict[str, ModelEntry] = {}
+        self.tables: OrderedDict[str, pd.DataFrame] = OrderedDict()
+        self.actions: list[Action] = []
+        self.start: dict[str, str | None] = {"cells": None, "model": None}
+        self._store = CellStore(self.limits.max_memory)
+        self._loaded: OrderedDict[str, CellGenerator] = OrderedDict()
+        self._lock = threading.RLock()
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="open")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._restore()
+        largest = max((int(name[1:]) for name in [*self.cells, *self.models]), default=0)
+        self._numbers = itertools.count(largest + 1)
+
+    # --- names and tables ---
+
+    def new_id(self, letter: str) -> str:
+        """Return an id that nothing has had."""
+        if len(self.cells) + len(self.models) >= _MOST_THINGS:
+            raise RefusedError(429, f"{_MOST_THINGS} sets of cells and models are open. Remove some first.")
+        return f"{letter}{next(self._numbers)}"
+
+    def add_table(self, table: pd.DataFrame) -> str:
+        """Keep a table to be downloaded; the last fifty are kept."""
+        name = self.new_id("d")
+        with self._lock:
+            self.tables[name] = table
+            while len(self.tables) > _MOST_TABLES:
+                self.tables.popitem(last=False)
+        return name
+
+    def record(self, title: str, lines: Lines) -> None:
+        """Write down an action for the notebook."""
+        with self._lock:
+            self.actions = [*self.actions, Action(title, lines)][-1_000:]
+        self.save()
+
+    def in_background(self, work: Callable[[], None]) -> None:
+        """Do something that takes longer than an answer may."""
+
+        def run() -> None:
+            try:
+                work()
+            except Exception:  # noqa: BLE001 - what fails has said so already, or is a fault
+                traceback.print_exc()
+
+        self._pool.submit(run)
+
+    def close(self) -> None:
+        """End the threads that open things."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # --- cells ---
+
+    def add_cells(self, cells: CellSet) -> CellSet:
+        """Add a set of cells and read it in the background."""
+        with self._lock:
+            self.cells[cells.id] = cells
+        self.save()
+        self.changes.note("cells", cells.id)
+        self.in_background(lambda: self._open_cells(cells))
+        return cells
+
+    def get_cells(self, name: object) -> CellSet:
+        """Return a set of cells that is ready."""
+        cells = self.cells.get(str(name))
+        if cells is None:
+            raise RefusedError(404, f"There are no cells {name!r}.")
+        if cells.state == "failed":
+            raise RefusedError(422, f"The cells {cells.id} cannot be read: {cells.error}")
+        if cells.state == "reading":
+            raise RefusedError(409, f"The cells {cells.id} are being read. Ask again in a moment.")
+        return cells
+
+    def adata(self, name: object) -> ad.AnnData:
+        """Return the cells of a set that are shown; nobody changes them."""
+        cells = self.get_cells(name)
+        return self._store.get(cells.id, lambda: self._read(cells))
+
+    def forget_cells(self, name: str) -> None:
+        """Remove a set from the session; files stay."""
+        with self._lock:
+            if self.cells.pop(name, None) is None:
+                raise RefusedError(404, f"There are no cells {name!r}.")
+        self._store.forget(name)
+        self.save()
+        self.changes.note("cells", name)
+
+    def whole_obs(self, cells: CellSet) -> pd.DataFrame:
+        """Read the labels of all cells of a file."""
+        from scdiffuse.generator import sample_cells
+
+        return sample_cells(
+            cells.path, n_cells=1, layer=cells.layer, round_counts=cells.round_counts, renamed=cells.renamed
+        ).obs
+
+    def _read(self, cells: CellSet) -> ad.AnnData:
+        from scdiffuse.generator import sample_cells
+
+        found = sample_cells(
+            cells.path,
+            n_cells=self.limits.max_shown,
+            layer=cells.layer,
+            round_counts=cells.round_counts,
+            renamed=cells.renamed,
+        )
+        cells.n_cells, cells.n_genes, cells.n_shown = found.n_cells, found.adata.n_vars, found.adata.n_obs
+        return found.adata
+
+    def _open_cells(self, cells: CellSet) -> None:
+        try:
+            adata = self._store.get(cells.id, lambda: self._read(cells))
+            cells.obs = describe_columns(adata.obs)
+            cells.state = "ready"
+        except (UserError, MemoryError, OSError) as error:
+            cells.state, cells.error = "failed", str(error)
+        except Exception as error:
+            cells.state, cells.error = "failed", f"A fault of scdiffuse: {error!r}"
+            raise
+        finally:
+            self.changes.note("cells", cells.id)
+        if cells.kind == "real" and cells.state == "ready":
+            self._inspect(cells)
+
+    def _inspect(self, cells: CellSet) -> None:
+        from scdiffuse.app._mends import inspect_set
+
+        try:
+            cells.inspect = inspect_set(cells)
+        except (UserError, MemoryError, OSError) as error:
+            cells.inspect = {"fittable": False, "problems": [str(error)], "notes": [], "mends": []}
+        self.changes.note("cells", cells.id)
+
+    # --- models ---
+
+    def add_model(self, entry: ModelEntry) -> ModelEntry:
+        """Add a model and load it in the background."""
+        with self._lock:
+            self.models[entry.id] = entry
+        self.save()
+        self.changes.note("model", entry.id)
+        self.in_background(lambda: self._open_model(entry))
+        return entry
+
+    def get_model(self, name: object) -> ModelEntry:
+        """Return a model that is ready."""
+        entry = self.models.get(str(name))
+        if entry is None:
+            raise RefusedError(404, f"There is no model {name!r}.")
+        if entry.state == "failed":
+            raise RefusedError(422, f"The model {entry.id} cannot be read: {entry.error}")
+        if entry.state == "reading":
+            raise RefusedError(409, f"The model {entry.id} is being read. Ask again in a moment.")
+        return entry
+
+    def generator(self, name: object) -> CellGenerator:
+        """Return a loaded model; the four used last stay in memory."""
+        return self._load(self.get_model(name))
+
+    def _load(self, entry: ModelEntry) -> CellGenerator:
+        from scdiffuse.generator import load
+
+        with self._lock:
+            if entry.id not in self._loaded:
+                self._loaded[entry.id] = load(entry.path)
+            self._loaded.move_to_end(entry.id)
+            while len(self._loaded) > _MOST_LOADED:
+                self._loaded.popitem(last=False)
+            return self._loaded[entry.id]
+
+    def _open_model(self, entry: ModelEntry) -> None:
+        from scdiffuse.generator import describe_generator
+
+        try:
+            entry.facts = describe_generator(self._load(entry))
+            entry.state = "ready"
+        except (UserError, MemoryError, OSError) as error:
+            entry.state, entry.error = "failed", str(error)
+        finally:
+            if entry.state == "reading":
+                entry.state, entry.error = "failed", "A fault of scdiffuse; the terminal shows where."
+            self.changes.note("model", entry.id)
+
+    # --- what outlives the server ---
+
+    def save(self) -> None:
+        """Keep what is needed to open everything again."""
+        with self._lock:
+            tree = {
+                "cells": [one.to_saved() for one in self.cells.values()],
+                "models": [one.to_saved() for one in self.models.values()],
+                "actions": [{"title": one.title, "lines": one.lines.to_json()} for one in self.actions],
+            }
+            with replaced_file(self.folder / _FILE) as partial:
+                partial.write_text(json.dumps(tree), encoding="utf-8")
+
+    def _restore(self) -> None:
+        """Open again what a server that ended had open, as far as it is still there."""
+        tree: Mapping[str, Any] = {}
+        with suppress(OSError, ValueError):
+            tree = json.loads((self.folder / _FILE).read_text(encoding="utf-8"))
+        for saved in tree.get("cells", []):
+            cells = CellSet.from_saved(saved)
+            if cells.path.exists() and self._may_open(cells.path):
+                self.cells[cells.id] = cells
+        for saved in tree.get("models", []):
+            entry = ModelEntry.from_saved(saved)
+            if entry.path.exists() and self._may_open(entry.path):
+                self.models[entry.id] = entry
+        self.actions = [Action(one["title"], Lines.from_json(one["lines"])) for one in tree.get("actions", [])]
+        for cells in self.cells.values():
+            self.in_background(lambda cells=cells: self._open_cells(cells))  # type: ignore[misc]
+        for entry in self.models.values():
+            self.in_background(lambda entry=entry: self._open_model(entry))  # type: ignore[misc]
+
+    def _may_open(self, path: Path) -> bool:
+        """Return whether a path is of this session, or among what was named at this start."""
+        return path.resolve().is_relative_to(self.folder) or self.folders.name_of(path) is not None

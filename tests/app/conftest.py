@@ -1,0 +1,113 @@
+"""A server on simulated cells and a fitted model, asked by httpx without a network."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pytest
+
+from scdiffuse.generator import CellGenerator
+
+pytest.importorskip("starlette", reason="the app is not installed: pip install 'scdiffuse[app]'")
+pytest.importorskip("httpx", reason="httpx is not installed: pip install httpx")
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # newer versions of starlette prefer another client
+    from starlette.testclient import TestClient
+
+from scdiffuse.app._server import build
+from scdiffuse.app._trust import TOKEN_HEADER
+from scdiffuse.app._works import App
+
+TOKEN = "a-token-of-many-characters"
+BASE = "http://127.0.0.1:8765"
+
+
+class Client:
+    """Asks the server as the page does, and waits for what takes longer."""
+
+    def __init__(self, app: App, http: TestClient) -> None:
+        self.app = app
+        self.http = http
+
+    def get(self, path: str, *, status: int = 200, **query: str | int) -> Any:
+        """Return the JSON of an address."""
+        answer = self.http.get(f"/api/{path}", params=query)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, status: int = 200) -> Any:
+        """Send JSON, and return that of the answer."""
+        answer = self.http.post(f"/api/{path}", json=body or {})
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def numbers(self, path: str, kind: str = "<f4", **query: str) -> np.ndarray[tuple[int], np.dtype[Any]]:
+        """Return the numbers of an address."""
+        answer = self.http.get(f"/api/{path}", params=query)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == "application/octet-stream"
+        return np.frombuffer(answer.content, dtype=kind)
+
+    def ready(self, what: str, name: str, *, key: str = "state", value: Any = "ready") -> Any:
+        """Wait until cells or a model are open."""
+        return self._until(
+            lambda: self.get(f"{what}/{name}"), lambda one: one[key] == value or one["state"] == "failed"
+        )
+
+    def open(self, file: str, **options: Any) -> Any:
+        """Open cells and wait until they are inspected."""
+        made = self.post("cells", {"file": file, **options}, status=202)
+        return self.ready("cells", made["id"], key="inspected", value=True)
+
+    def do(self, state: str = "done", **body: Any) -> Any:
+        """Do a job to its end."""
+        job = self.post("jobs", body, status=202)
+        found = self.over(job["id"])
+        assert found["state"] == state, found
+        return found
+
+    def over(self, name: str) -> Any:
+        """Wait until a job is over."""
+        return self._until(lambda: self.get(f"jobs/{name}"), lambda one: one["state"] not in {"queued", "running"})
+
+    @staticmethod
+    def _until(ask: Any, is_done: Any) -> Any:
+        end = time.monotonic() + 60
+        while not is_done(found := ask()):
+            assert time.monotonic() < end, found
+            time.sleep(0.02)
+        return found
+
+
+def connect(app: App) -> TestClient:
+    """Return a client that knows the token."""
+    return TestClient(build(app, token=TOKEN), base_url=BASE, headers={TOKEN_HEADER: TOKEN})
+
+
+@pytest.fixture(scope="session")
+def data(simulated: ad.AnnData, fitted: CellGenerator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with cells and a model."""
+    folder = tmp_path_factory.mktemp("named") / "data"
+    folder.mkdir()
+    simulated.write_h5ad(folder / "cells.h5ad")
+    fitted.save(folder / "model.scd")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def client(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A server with cells ``c1`` and a model ``m2`` open, which all tests share."""
+    app = App(tmp_path_factory.mktemp("work"), [data])
+    with connect(app) as http:
+        held = Client(app, http)
+        assert held.open("data/cells.h5ad")["id"] == "c1"
+        assert held.post("models", {"file": "data/model.scd"}, status=202)["id"] == "m2"
+        assert held.ready("models", "m2")["state"] == "ready"
+        yield held
