@@ -21,6 +21,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
     ),
     "Control": (
         "held_out_combinations",
+        "perturbations",
         "held_out_times",
         "held_out_stages",
         "start_cell",
