@@ -249,8 +249,8 @@ def _rows(report: PerturbationReport, answer: str) -> list[Row]:
 def lines(records: Sequence[Record]) -> list[str]:
     """Write all answers beside each other for each data set, and where ours are ahead."""
     parts = [
-        "Each condition is left out of the fit; of `papalexi_lowmoi` the most frequent knock-outs in one replicate, all "
-        "at once. Half of its real cells are compared with the answers, in ten draws. The definitions are those of "
+        "Each condition is left out of the fit; of `papalexi_lowmoi` the most frequent knock-outs in one replicate, "
+        "all at once. Half of its real cells are compared with the answers, in ten draws. The definitions are those of "
         "`scdiffuse.evaluation.evaluate_perturbations`. *Ours, predict* changes control cells of the context, *ours, "
         "generate* makes new cells. The last three rows know the answer."
     ]
