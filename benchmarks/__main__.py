@@ -10,6 +10,7 @@ import venv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import cell_eval
 from benchmarks.cost import thread_environment
 from benchmarks.data import DATA_VARIABLE, data_folder
 from benchmarks.records import Store, source_name
@@ -69,7 +70,7 @@ def show() -> None:
         for name in names:
             say(f"  {name:<{width}}  {study_named(name).summary}")
     say(f"\n  {_TABLES:<{width}}  Write RESULTS.md and its figures from the records; nothing is measured.")
-    say(f"  {_PEERS:<{width}}  Make the environment of scVI and scDesign3, benchmarks/.venv-peers.")
+    say(f"  {_PEERS:<{width}}  Make the environments of scVI and scDesign3, and of cell-eval: benchmarks/.venv-*.")
     say("\npython -m benchmarks STUDY --help shows the options of a study.")
 
 
@@ -92,7 +93,7 @@ def parser_of(name: str | None) -> argparse.ArgumentParser:
     )
     tables.add_argument("--results", type=Path, default=HERE / "results", help="folder of records and figures")
     tables.add_argument("--page", type=Path, default=HERE / "RESULTS.md", help="file to write")
-    commands.add_parser(_PEERS, help="make the environment of the peers")
+    commands.add_parser(_PEERS, help="make the environments of the peers")
     return parser
 
 
@@ -117,14 +118,16 @@ def measure(study: Study, options: argparse.Namespace) -> None:
 
 
 def set_up_peers() -> None:
-    """Create the environment of the peers if it is missing, and install them."""
-    if not PEERS_PYTHON.exists():
-        venv.create(PEERS_PYTHON.parents[1], with_pip=True)
+    """Create the environments of the peers if they are missing, and install them; cell-eval has its own."""
+    for python in (PEERS_PYTHON, cell_eval.PYTHON):
+        if not python.exists():
+            venv.create(python.parents[1], with_pip=True)
     # torch first and alone, so that no dependant can choose its build.
     for wanted in (PEERS[:1], PEERS):
         subprocess.run([str(PEERS_PYTHON), "-m", "pip", "install", "-q", *wanted], check=True)
     subprocess.run([str(PEERS_PYTHON), "-c", "import scvi, scdesigner.simulators"], check=True)
-    say("The environment of the peers is ready.")
+    subprocess.run([str(cell_eval.PYTHON), "-m", "pip", "install", "-q", cell_eval.CELL_EVAL], check=True)
+    say("The environments of the peers are ready.")
 
 
 if __name__ == "__main__":

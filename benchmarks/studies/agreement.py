@@ -1,11 +1,12 @@
-"""Whether the package computes what other packages compute: LISI, scVI and SCimilarity.
+"""Whether the package computes what other packages compute: LISI, scVI, SCimilarity, cell-eval.
 
 Each check runs in an environment that has the other package beside this one, with ``PYTHONPATH=src``:
 
 - ``lisi``: ``pip install scib-metrics==0.5.10``. Its first number is the one in
   ``tests/metrics/test_neighbours.py::test_lisi_agrees_with_scib_metrics``;
 - ``scvi``: the environment of the peers, ``benchmarks/.venv-peers``;
-- ``scimilarity``: ``pip install torch==2.13.0 scimilarity`` (2 GB).
+- ``scimilarity``: ``pip install torch==2.13.0 scimilarity`` (2 GB);
+- ``cell-eval``: in this environment; it is called in its own, which ``python -m benchmarks peers`` makes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from benchmarks import perturbation_agreement
 from benchmarks.layout import grid, only
 from benchmarks.records import rows_of
 
@@ -34,11 +36,11 @@ if TYPE_CHECKING:
 
 name = "agreement"
 title = "Agreement with other packages"
-summary = "Largest differences from scib-metrics, scvi-tools and scimilarity on the same input."
+summary = "Largest differences from scib-metrics, scvi-tools, scimilarity and cell-eval on the same input."
 unit = ("package",)
 
 N_NEIGHBOURS, PERPLEXITY = 90, 30
-TOLERANCES = {"lisi": 1e-6, "scvi": 1e-5, "scimilarity": 1e-5}
+TOLERANCES = {"lisi": 1e-6, "scvi": 1e-5, "scimilarity": 1e-5, "cell-eval": 1e-6}
 _SCVI_CELLS, _SCVI_GENES = 120, 40
 _SCIMILARITY_CELLS, _SCIMILARITY_GENES = 200, 3_000
 
@@ -51,7 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> Iterator[Record]:
     """Compare with one package; ends with status 1 where the numbers differ."""
     package = context.options.package
-    checks = {"lisi": compare_lisi, "scvi": compare_scvi, "scimilarity": compare_scimilarity}
+    checks = {
+        "lisi": compare_lisi,
+        "scvi": compare_scvi,
+        "scimilarity": compare_scimilarity,
+        "cell-eval": perturbation_agreement.compare,
+    }
     for record in context.measure({"package": package}, checks[package]):
         yield record
         if any(not abs(row["theirs"] - row["ours"]) <= TOLERANCES[package] for row in record.rows):
@@ -256,7 +263,10 @@ def lines(records: Sequence[Record]) -> list[str]:
             "and by `scdiffuse.metrics.lisi`, on the same cells.",
             grid(["cells", "scib-metrics", "scdiffuse", "difference"], numbers),
         ]
-    others = [row for row in found if row["package"] != "lisi"]
+    effects = only(found, package="cell-eval")
+    if effects:
+        parts += perturbation_agreement.lines(effects)
+    others = [row for row in found if row["package"] in {"scvi", "scimilarity"}]
     if others:
         rows = [(one["package"], one["cells"], f"{one['ours']:.1e}") for one in others]
         parts.append(grid(["package", "what", "largest difference"], rows))
