@@ -48,6 +48,10 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         def __init__(self, data: Path, **settings: Any) -> None:
             calls["data"], calls["settings"], self.conditions = data, settings, conditions
 
+        def set_origin(self, **origin: Any) -> Recorder:
+            calls["origin"] = origin
+            return self
+
         def summary(self) -> str:
             return "summary"
 
@@ -106,8 +110,10 @@ def test_fit_passes_every_option(calls: Calls, tmp_path: Path) -> None:
         "3",
     ]
     more = ["--max-epochs", "7", "--seed", "5", "--resume", "--no-progress", "--device", "cuda"]
+    more += ["--organism", "human", "--source", "A study", "--licence", "CC0"]
     assert run(["fit", "a.h5ad", "-o", str(tmp_path / "m"), *options, *more]) == 0
     assert calls["data"] == [Path("a.h5ad")]
+    assert calls["origin"] == {"organism": "human", "source": "A study", "licence": "CC0"}
     wanted = {
         "conditions": ["cell_type", "donor"],
         "continuous": ["day"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,10 +54,19 @@ def test_the_card_holds_no_markup_of_labels(fitted: CellGenerator) -> None:
     record = fitted._record(fitted._model)
     plain = [token.type for token in PAGE.parse(write_card(record))]
     record["data"] = {**record["data"], "labels": {"<b>kind</b>": dict.fromkeys(HOSTILE, 2)}}
+    record["origin"] = {"organism": HOSTILE[0], "source": HOSTILE[1], "licence": HOSTILE[3]}
+    verdict = dict.fromkeys(("title", "answer", "text"), HOSTILE[0])
+    record["scores"] = {
+        "metrics": {},
+        "overall": verdict,
+        "verdicts": {HOSTILE[0]: verdict},
+        "settings": {"data": "<b>"},
+    }
     card = write_card(record)
     assert "<script>" not in card
     blocks = PAGE.parse(card)
     assert [token.type for token in blocks].count("heading_open") == plain.count("heading_open")
     inside = {part.type for token in blocks for part in token.children or ()}
     assert not inside & {"html_inline", "link_open", "image"}
-    assert not {token.type for token in blocks} & {"html_block"}
+    folds = {token.content.split("\n")[0] for token in blocks if token.type == "html_block"}
+    assert all(re.fullmatch(r"</?details>(<summary>[\w ]+</summary>)?", fold) for fold in folds)

@@ -26,6 +26,9 @@ from scdiffuse.cells._genes import GeneSelection as GeneSelection
 from scdiffuse.cells._joined import GeneChoice as GeneChoice
 from scdiffuse.cells._joined import JoinedSource as JoinedSource
 from scdiffuse.cells._labels import mask_labels as mask_labels
+from scdiffuse.cells._origin import DataOrigin as DataOrigin
+from scdiffuse.cells._origin import describe_origin as describe_origin
+from scdiffuse.cells._origin import read_origin as read_origin
 from scdiffuse.cells._plan import ConditionPlan as ConditionPlan
 from scdiffuse.cells._plan import plan_conditions as plan_conditions
 from scdiffuse.cells._prefetch import Prefetch as Prefetch

@@ -95,6 +95,15 @@ def fit(
     report: Annotated[
         Path | None, typer.Option(help="Write the report of the evaluation to this .html file.", callback=as_page)
     ] = None,
+    organism: Annotated[
+        str | None, typer.Option(help="Organism, for the model card; without it what uns says.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Study or collection of the cells, for the model card; without it what uns says.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the cells, for the model card; without it what uns says.")
+    ] = None,
     log: Annotated[
         Path | None, typer.Option(help="Add progress and losses to this file as they come, one JSON object a line.")
     ] = None,
@@ -136,7 +145,7 @@ def fit(
             round_counts=given.round_counts,
             min_cells=min_cells,
             config=read_settings(settings or []),
-        )
+        ).set_origin(organism=organism, source=source, licence=licence)
         show(model.summary())
         if resume and is_free(output):
             show(f"Nothing is saved in {output} yet; the fit begins.")

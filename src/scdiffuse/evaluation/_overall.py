@@ -11,6 +11,7 @@ import anndata as ad
 
 from scdiffuse._core.slots import UNS_KEY
 from scdiffuse._core.text import one_line
+from scdiffuse.cells import describe_origin
 from scdiffuse.evaluation._verdicts import CLEAN_LEVELS, Level, Verdict
 
 __all__ = ["NOT_GIVEN", "Evaluated", "evaluated", "overall_verdict"]
@@ -84,11 +85,11 @@ def _model(generated: ad.AnnData) -> str:
 
 
 def _data(real: ad.AnnData) -> str:
-    """Describe real cells by the name of their file and by ``uns["source"]``."""
-    source = real.uns.get("source")
-    file = Path(real.filename).name if real.filename else ""
-    parts = [file, source.strip() if isinstance(source, str) else ""]
-    return ": ".join(_line(part) for part in parts if part) or NOT_GIVEN
+    """Describe real cells by the name of their file and by what `uns` says of them."""
+    origin = describe_origin(real.uns)
+    file = _line(Path(real.filename).name) if real.filename else ""
+    said = [one for one in (origin["source"], origin["organism"], origin["licence"]) if one]
+    return ": ".join(part for part in (file, ", ".join(said)) if part) or NOT_GIVEN
 
 
 def _line(text: str) -> str:

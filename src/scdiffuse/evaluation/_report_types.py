@@ -81,7 +81,10 @@ class LabelSizes(TypedDict):
 class VerdictRecord(TypedDict):
     """The verdict on one group of metrics."""
 
+    title: str
     level: Literal["passes", "too_few", "differs", "fails", "unscored"]
+    answer: str
+    """The level in words."""
     flagged: bool
     text: str
     evidence: list[str]

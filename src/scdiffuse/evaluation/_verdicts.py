@@ -80,7 +80,9 @@ class Verdict:
     def to_json(self) -> VerdictRecord:
         """Return the verdict as plain values."""
         return {
+            "title": self.title,
             "level": self.level,
+            "answer": self.level_text,
             "flagged": self.flagged,
             "text": self.text,
             "evidence": list(self.evidence),

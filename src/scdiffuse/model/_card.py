@@ -12,30 +12,66 @@ from scdiffuse.model._metadata import DistillationRecord, Json, ModelRecord, War
 __all__ = ["write_card", "write_summary"]
 
 _MOST_LABELS = 30
+_FEW_CELLS = 50
+_NOT_GIVEN = "not given"
+_UNSCORED = "Not evaluated. `scdiffuse evaluate --model` compares generated cells with held-out real ones."
+_HOW = {"date": "on", "data": "with"}
+"""What is said of an evaluation, by setting of its report."""
 _PAGE = """---
 library_name: scdiffuse
 tags: [single-cell, scRNA-seq, generative]
 ---
 # Generator of single cells
 
-{summary}
+{verdict}
+
+| | |
+|---|---|
+{facts}
 
 ## Use
 ```python
 import scdiffuse as scd
-cells = scd.load("this folder").generate(1_000, seed=0)
+
+model = scd.load("this folder")
+cells = model.generate(1_000, seed=0)
 ```
-The model generates integer counts that look like the cells it was fitted to. Generated cells are not measurements: what
-the training cells lack, they lack too, and statistics of rare types are as uncertain as their few training cells.
+The model generates integer counts that look like the cells it was fitted to, as AnnData. `pip install scdiffuse`
+installs what loads it; nothing in this folder is executed.
 
-## Fit
-{curves}
+## Limits
+{limits}
 
-## Classifiers
+## Verdicts
+{verdicts}
+
+## Cite
+- The training cells: {source}.
+- The model: scdiffuse {version}, model {model_hash}.
+- The method: Luo E, Hao M, Wei L, Zhang X (2024). scDiffusion: conditional generation of high-quality single-cell data
+  using diffusion model. *Bioinformatics* 40(9): btae518.
+
+## Details
+<details><summary>Training cells and settings</summary>
+
+{summary}
+
+</details>
+<details><summary>Scores</summary>
+
+{scores}
+
+</details>
+<details><summary>Classifiers</summary>
+
 {classifiers}
 
-## Scores
-{scores}
+</details>
+<details><summary>Losses of the fit</summary>
+
+{curves}
+
+</details>
 """
 
 
@@ -108,14 +144,84 @@ def write_card(record: ModelRecord) -> str:
     record
         What is known of the fitted model.
     """
-    summary = "\n\n".join(map(as_markdown, write_summary(record).splitlines()))
-    curves = "\n\n".join(_curve(stage, points) for stage, points in record["history"].items() if points)
+    origin, scores = record.get("origin", {}), record["scores"] or {}
     return _PAGE.format(
-        summary=summary,
-        curves=curves or "Not fitted to the end.",
-        classifiers=classifier_table(record["classifiers"]),
+        verdict=_verdict(scores),
+        facts="\n".join(f"| {name} | {as_markdown(text)} |" for name, text in _facts(record).items()),
+        limits="\n".join(f"- {line}" for line in _limits(record)),
+        verdicts=_verdicts(scores),
+        source=as_markdown(origin.get("source") or _NOT_GIVEN),
+        version=record["version"],
+        model_hash=record["model_hash"],
+        summary="\n\n".join(map(as_markdown, write_summary(record).splitlines())),
         scores=_scores(record["scores"]),
+        classifiers=classifier_table(record["classifiers"]),
+        curves="\n\n".join(_curve(stage, points) for stage, points in record["history"].items() if points)
+        or "Not fitted to the end.",
     )
+
+
+def _verdict(scores: Json) -> str:
+    """Write the overall verdict of the last evaluation."""
+    overall = scores.get("overall") or {}
+    if not overall:
+        return _UNSCORED if not scores else "**Evaluated.** The scores are below."
+    how = scores.get("settings") or {}
+    when = " ".join(f"{word} {as_markdown(how[name])}" for name, word in _HOW.items() if how.get(name))
+    said = f"**{as_markdown(overall.get('answer', ''))}.** {as_markdown(overall.get('text', ''))}"
+    return f"{said} Evaluated {when}." if when else said
+
+
+def _facts(record: ModelRecord) -> dict[str, str]:
+    """List what a reader asks first, by name."""
+    data, origin = record["data"], record.get("origin", {})
+    stopped = ", stopped early" if record["stopped"] else ""
+    numbers = f"{data['n_cells']:,} cells x {data['n_genes']:,} genes, median library size {data['median_counts']:,}"
+    conditions = [f"{name} ({len(labels):,} labels)" for name, labels in data["labels"].items()]
+    conditions += [f"{name} ({low:g} to {high:g})" for name, (low, high) in data["ranges"].items()]
+    return {
+        "Organism": origin.get("organism") or _NOT_GIVEN,
+        "Source of the cells": origin.get("source") or _NOT_GIVEN,
+        "Licence of the cells": origin.get("licence") or _NOT_GIVEN,
+        "Fitted on": f"{record.get('fitted_on') or _NOT_GIVEN}, by scdiffuse {record['version']}{stopped}",
+        "Fitted to": numbers,
+        "Conditions": ", ".join(conditions) or "none",
+        "Model": f"{record['model_hash']}, {record['n_parameters']:,} parameters, seed {record['seed']}",
+    }
+
+
+def _limits(record: ModelRecord) -> list[str]:
+    """List what the model is not good for."""
+    data = record["data"]
+    lines = [
+        "Generated cells are no measurements. What the training cells lack, they lack too; tests on them show what the"
+        " model has learnt, not new biology.",
+        f"It knows {data['n_genes']:,} genes, and no others.",
+    ]
+    for name, labels in data["labels"].items():
+        few = [f"{one_line(label)} ({n:,})" for label, n in labels.items() if n < _FEW_CELLS]
+        if few:
+            more = f" and {len(few) - _MOST_LABELS} more" if len(few) > _MOST_LABELS else ""
+            listed = as_markdown(", ".join(few[:_MOST_LABELS]) + more)
+            lines.append(
+                f"Labels of {as_markdown(name)} with fewer than {_FEW_CELLS} training cells are uncertain: {listed}."
+            )
+    if len(data["labels"]) + len(data["ranges"]) > 1:
+        lines.append('Combinations that no training cell has are predictions; `obs["unseen"]` marks them.')
+    lines.append(
+        "Cells may reveal cells or donors that the model was fitted to: `scdiffuse audit` tells before they are shared."
+        " The licence of the training cells holds for the model as well."
+    )
+    return lines
+
+
+def _verdicts(scores: Json) -> str:
+    """List the verdicts by group of metrics."""
+    lines = []
+    for group, one in (scores.get("verdicts") or {}).items():
+        title, answer, text = (as_markdown(one.get(key, "")) for key in ("title", "answer", "text"))
+        lines.append(f"- **{title or as_markdown(group)}**: {answer}. {text}")
+    return "\n".join(lines) or _UNSCORED
 
 
 def _curve(stage: str, points: Sequence[Sequence[float]]) -> str:
@@ -125,7 +231,7 @@ def _curve(stage: str, points: Sequence[Sequence[float]]) -> str:
 
 def _scores(scores: Json | None) -> str:
     if not scores:
-        return "Not evaluated. `scdiffuse evaluate` compares generated cells with held-out real ones."
+        return _UNSCORED
     rows = [
         f"| {as_markdown(name)} | {_number(found.get('value'))} | {_number(found.get('reference'))} | "
         + ", ".join(f"{as_markdown(other)} {_number(value)}" for other, value in (found.get("baselines") or {}).items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 
 from scdiffuse._core.slots import GENES_FILE, VOCABULARY_FILE
 from scdiffuse._core.version import __version__
-from scdiffuse.cells import Conditions
+from scdiffuse.cells import Conditions, DataOrigin
 from scdiffuse.model._config import ModelConfig
 from scdiffuse.model._networks import Networks
 
@@ -118,6 +118,10 @@ class ModelRecord(TypedDict):
     seed: int
     max_epochs: int | None
     started_from: WarmStartRecord | None
+    origin: NotRequired[DataOrigin]
+    """Organism, source and licence of the cells, as far as they were given."""
+    fitted_on: NotRequired[str]
+    """Day when the fit ended, such as ``"2026-11-28"``."""
     model_hash: NotRequired[str]
     n_parameters: NotRequired[int]
     stopped: NotRequired[bool]
@@ -137,6 +141,8 @@ class ModelMetadata:
     """The genes."""
     data: DataSummary
     started_from: WarmStartRecord | None = None
+    origin: DataOrigin = field(default_factory=lambda: DataOrigin(organism="", source="", licence=""))
+    """Organism, source and licence of the training cells."""
 
     def texts(self) -> dict[str, str]:
         """Write genes and vocabulary, by the names of their files."""
@@ -157,6 +163,7 @@ class ModelMetadata:
             "seed": seed,
             "max_epochs": max_epochs,
             "started_from": self.started_from,
+            "origin": self.origin,
         }
 
     def fingerprint(self, networks: Networks) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 from scdiffuse._core.errors import ModelFolderError
 from scdiffuse._core.folders import MODEL, current, finish_replacing
 from scdiffuse._core.slots import CLASSIFIERS_FILE, DISTILLED_FILE, GENES_FILE, VOCABULARY_FILE, WEIGHTS_FILE
-from scdiffuse.cells import Conditions
+from scdiffuse.cells import Conditions, describe_origin
 from scdiffuse.model._checkpoint import Checkpoint, Stage
 from scdiffuse.model._classifier import AttachedClassifier, split_tensors
 from scdiffuse.model._config import ModelConfig
@@ -47,8 +47,24 @@ class _Score(TypedDict):
     normalised: NotRequired[float | None]
 
 
+class _Verdict(TypedDict):
+    """What a model card shows of a verdict."""
+
+    title: NotRequired[str]
+    answer: NotRequired[str]
+    text: NotRequired[str]
+
+
+class _HowScored(TypedDict):
+    date: NotRequired[str]
+    data: NotRequired[str]
+
+
 class _Scores(TypedDict):
     metrics: dict[str, _Score]
+    overall: NotRequired[_Verdict]
+    verdicts: NotRequired[dict[str, _Verdict]]
+    settings: NotRequired[_HowScored]
 
 
 class _Finished(TypedDict):
@@ -131,6 +147,7 @@ def read_folder(folder: Path) -> SavedModel:
             var=var_from_json(_text(folder, GENES_FILE)),
             data=config["data"],
             started_from=config["started_from"],
+            origin=config.get("origin", describe_origin({})),
         )
         if config["finished"]:
             tensors, curves = load_file(current(folder, WEIGHTS_FILE)), config["history"]
