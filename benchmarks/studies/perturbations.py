@@ -225,7 +225,7 @@ def _scores(context: Context, design: Design, adata: AnnData, *, cells: AnnData,
 
 def _rows(report: PerturbationReport, answer: str) -> list[Row]:
     """List the scores of a report, one row for each answer; ours with normalised scores and levels."""
-    (one,) = report.conditions
+    (one,) = report.held_out
     frame = report.to_frame()
     frame = frame[frame["perturbation"] != "all"]
     rows: list[Row] = []

@@ -181,7 +181,7 @@ def test_conditions_held_out_are_no_part_of_baselines(real: ad.AnnData) -> None:
     made = only(draw_cells(1), "a", "x")
     report = evaluate_perturbations(real, made, train=real, **FEW)
     alone = evaluate_perturbations(real, made, **FEW)
-    assert report.settings["notes"] == ["Held-out conditions are left out of `train` for the baselines: a, x."]
+    assert report.settings["notes"] == ["Held-out perturbations are left out of `train` for the baselines: a, x."]
     assert report.measures == alone.measures
 
 
@@ -209,10 +209,10 @@ def test_a_mistake_is_named(real: ad.AnnData, changed: dict[str, Any], error: ty
 def test_too_few_real_cells_are_not_scored(real: ad.AnnData) -> None:
     few = real[np.r_[0:80, 80:90, 160:480]].copy()  # ten cells of drug x in type a
     made = draw_cells(1, drugs=("x", "y"), kinds="a")
-    with pytest.raises(ConditionError, match=r"No predicted condition has 20 real cells.*a, x \(10 cells\)"):
+    with pytest.raises(ConditionError, match=r"No predicted perturbation has 20 real cells.*a, x \(10 cells\)"):
         evaluate_perturbations(few, only(made, "a", "x"), **FEW)
     report = evaluate_perturbations(few, made, **FEW)
-    assert [one["perturbation"] for one in report.conditions] == ["y"]
+    assert [one["perturbation"] for one in report.held_out] == ["y"]
     assert report.settings["notes"] == ["Not scored, with fewer than 20 real cells: a, x (10)."]
 
 

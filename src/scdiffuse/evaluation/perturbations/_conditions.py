@@ -231,7 +231,7 @@ def _logs(table: ad.AnnData, rows: NDArray[np.int64], *, genes: Array, role: str
 
 
 def read_means(table: pd.DataFrame, *, keys: Keys, genes: Array) -> dict[Condition, Array]:
-    """Read predicted means: a row a condition, a column a gene.
+    """Read predicted means: a row a perturbation, a column a gene.
 
     Parameters
     ----------

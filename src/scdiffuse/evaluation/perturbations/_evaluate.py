@@ -24,7 +24,7 @@ from scdiffuse.evaluation.perturbations._conditions import (
     read_means,
 )
 from scdiffuse.evaluation.perturbations._known import Known
-from scdiffuse.evaluation.perturbations._report import ConditionRecord, PerturbationReport
+from scdiffuse.evaluation.perturbations._report import HeldOutRecord, PerturbationReport
 from scdiffuse.evaluation.perturbations._scoring import FEWEST_CELLS, ConditionScores, Limits, score_condition
 from scdiffuse.evaluation.perturbations._summary import combine, summarise
 from scdiffuse.metrics._feature_matrices import Array
@@ -56,26 +56,25 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
 ) -> PerturbationReport:
     """Evaluate predicted perturbations of any method against real cells, beside baselines that anybody can compute.
 
-    The held-out conditions are those in ``predicted``: perturbations, or perturbations of a cell type. In each draw one
-    half of their real cells is compared with the prediction, with baselines, and with the other half, which is the
-    ceiling: what a perfect prediction reaches with as many cells. Control cells of the same cell type are what every
-    change is taken from.
+    The held-out perturbations are those in ``predicted``, each in its cell type. In each draw one half of their real
+    cells is compared with the prediction, with baselines, and with the other half, which is the ceiling: what a perfect
+    prediction reaches with as many cells. Every change is taken from control cells of the same cell type.
 
     Parameters
     ----------
     real
-        Real cells with raw counts: perturbed cells of the held-out conditions, and control cells.
+        Real cells with raw counts: those of the held-out perturbations, and control cells of their types.
     predicted
         Predicted cells; those labelled as control are not used. Or a table of predicted means in the scale of
-        ``expression``, for methods that predict no cells: a column a gene, a row a condition, and the perturbation in
-        the index, behind the cell type where there is ``cell_type_key``. Measures that need cells are blank then.
+        ``expression``, for methods that predict no cells: a column a gene, a row a perturbation, which the index names,
+        behind the cell type where there is ``cell_type_key``. Measures that need cells are blank then.
     perturbation_key
         Column of ``obs`` with the perturbation.
     control
         Its label of the control cells.
     train
-        Cells that the method was fitted to, for the baselines: other conditions with their control cells. Without
-        them, all conditions of ``real`` that are not predicted. Held-out conditions among them are left out.
+        Cells that the method was fitted to, for the baselines: other perturbations and types, with control cells.
+        Without them, all cells of ``real`` that are not held out. Held-out ones among them are left out.
     cell_type_key
         Column of ``obs`` with the cell type or another context; without it all cells are one.
     layer
@@ -116,7 +115,7 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
     UnknownNameError
         A column or layer is unknown.
     ConditionError
-        No predicted condition has enough real cells, or there are no control cells of its type.
+        No predicted perturbation has enough real cells, or there are no control cells of its type.
     SettingError
         A number is out of range.
     DataFileError
@@ -176,7 +175,7 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
         ]
     return PerturbationReport(
         measures=summarise(combine([one.values for one in scored])),
-        conditions=[_record(one) for one in scored],
+        held_out=[_record(one) for one in scored],
         settings={
             "perturbation_key": perturbation_key,
             "control": keys.control,
@@ -231,9 +230,9 @@ def _held_out(answer: Predicted, real: ConditionCells, keys: Keys, *, notes: lis
     few = {one: n for one, n in sizes.items() if n < FEWEST_CELLS}
     if len(few) == len(asked):
         shown = [f"{one} ({n} cells)" for one, n in few.items()][:3]
-        msg = f"No predicted condition has {FEWEST_CELLS} real cells, expected one at least: {', '.join(shown)}."
+        msg = f"No predicted perturbation has {FEWEST_CELLS} real cells, expected one at least: {', '.join(shown)}."
         known = [str(one) for one in real.conditions][:3]
-        raise ConditionError(msg + f" Conditions of `real` are such as {known}; use the same labels in both.")
+        raise ConditionError(msg + f" Labels of `real` are such as {known}; use the same in both.")
     if few:
         names = ", ".join(f"{one} ({n})" for one, n in few.items())
         notes.append(f"Not scored, with fewer than {FEWEST_CELLS} real cells: {names}.")
@@ -247,7 +246,9 @@ def _without(cells: ConditionCells, held_out: set[Condition], notes: list[str], 
     """Leave held-out conditions out of the cells that baselines may use."""
     inside = sorted(held_out & set(cells.rows))
     if given and inside:
-        notes.append(f"Held-out conditions are left out of `train` for the baselines: {', '.join(map(str, inside))}.")
+        notes.append(
+            f"Held-out perturbations are left out of `train` for the baselines: {', '.join(map(str, inside))}."
+        )
     return cells.without(held_out)
 
 
@@ -278,7 +279,7 @@ def _at_genes(answer: Predicted, condition: Condition, genes: NDArray[np.int64])
     return answer.at_genes(genes) if isinstance(answer, ConditionCells) else answer[condition][genes]
 
 
-def _record(scores: ConditionScores) -> ConditionRecord:
+def _record(scores: ConditionScores) -> HeldOutRecord:
     return {
         "cell_type": scores.condition.cell_type,
         "perturbation": scores.condition.perturbation,

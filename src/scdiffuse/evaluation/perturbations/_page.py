@@ -27,11 +27,11 @@ class Content(Protocol):
 
     @property
     def measures(self) -> dict[str, MeasureRecord]:
-        """Scores over all conditions."""
+        """Scores over all of them."""
 
     @property
-    def conditions(self) -> Sequence[Mapping[str, Any]]:
-        """Scores of each condition."""
+    def held_out(self) -> Sequence[Mapping[str, Any]]:
+        """Scores of each held-out perturbation."""
 
     @property
     def settings(self) -> Mapping[str, Any]:

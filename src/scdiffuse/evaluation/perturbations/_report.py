@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from scdiffuse._core.endings import PAGES, require_ending
+from scdiffuse._core.errors import UnknownNameError
 from scdiffuse._core.outputs import atomic_file, require_output
 from scdiffuse.evaluation._formatting import join_words
-from scdiffuse.evaluation.perturbations._conditions import Condition
 from scdiffuse.evaluation.perturbations._page import render_fragment, render_page
 from scdiffuse.evaluation.perturbations._rows import BASELINES, CONTROLS, REAL_HALF, TITLES
 from scdiffuse.evaluation.perturbations._summary import Level, MeasureRecord
@@ -20,13 +20,13 @@ from scdiffuse.evaluation.perturbations._summary import Level, MeasureRecord
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ConditionRecord", "PerturbationJson", "PerturbationReport", "PerturbationSettings"]
+__all__ = ["HeldOutRecord", "PerturbationJson", "PerturbationReport", "PerturbationSettings"]
 
 _ALL = "all"
 
 
-class ConditionRecord(TypedDict):
-    """Scores of one held-out condition."""
+class HeldOutRecord(TypedDict):
+    """Scores of one held-out perturbation, in its cell type."""
 
     cell_type: str
     perturbation: str
@@ -67,7 +67,7 @@ class PerturbationJson(TypedDict):
     verdict: str
     level: Level
     measures: dict[str, MeasureRecord]
-    conditions: list[ConditionRecord]
+    held_out: list[HeldOutRecord]
     settings: PerturbationSettings
 
 
@@ -76,9 +76,9 @@ class PerturbationReport:
     """Scores of predicted perturbations beside baselines and real cells, and what they mean."""
 
     measures: dict[str, MeasureRecord]
-    """Scores over all held-out conditions by measure: rows, normalised score, level."""
-    conditions: list[ConditionRecord]
-    """The same for each held-out condition."""
+    """Scores over all held-out perturbations by measure: rows, normalised score, level."""
+    held_out: list[HeldOutRecord]
+    """The same for each held-out perturbation, in its cell type."""
     settings: PerturbationSettings
     """How it was measured."""
 
@@ -128,26 +128,33 @@ class PerturbationReport:
             named = [f"{TITLES[name]!r} ({join_words(by_baseline[name], most=2)})" for name in ranked]
             yield f"Not ahead of {join_words(named)}."
 
-    def table(self, condition: Condition | tuple[str, str] | None = None) -> pd.DataFrame:
+    def table(self, held_out: tuple[str, str] | None = None) -> pd.DataFrame:
         """Show the scores of all rows side by side.
 
         Parameters
         ----------
-        condition
-            Cell type and perturbation of one held-out condition; the average over all if not given.
+        held_out
+            Cell type (empty where they are not told apart) and perturbation; the average over all if not given.
 
         Returns
         -------
         A row a measure and a column a row of the comparison, with the normalised score, its interval, the best baseline
         and the level behind them; missing where blank.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such held-out perturbation.
         """
         import pandas as pd
 
         measures = self.measures
-        if condition is not None:
-            wanted = tuple(condition)
-            at = {(one["cell_type"], one["perturbation"]): one for one in self.conditions}
-            measures = at[wanted]["measures"]
+        if held_out is not None:
+            known = {(one["cell_type"], one["perturbation"]): one for one in self.held_out}
+            if held_out not in known:
+                msg = f"`held_out` is {held_out!r}, expected one of {list(known)}. Choose one of them."
+                raise UnknownNameError(msg)
+            measures = known[held_out]["measures"]
         lines = {}
         for name, one in measures.items():
             values = {row: None if held is None else held["value"] for row, held in one["rows"].items()}
@@ -163,7 +170,7 @@ class PerturbationReport:
 
         Returns
         -------
-        Columns ``cell_type``, ``perturbation`` (``"all"`` for the average over conditions), ``measure``, ``row``,
+        Columns ``cell_type``, ``perturbation`` (``"all"`` for the average over them), ``measure``, ``row``,
         ``kind`` (``"prediction"``, ``"baseline"``, or ``"control"``, which knows the answer), ``value``, ``low``,
         ``high``, ``normalised`` (0 at the best baseline, 1 at another half of the real cells), ``n_cells``, ``reason``
         (why it is blank).
@@ -171,7 +178,7 @@ class PerturbationReport:
         import pandas as pd
 
         lines = list(_lines("", _ALL, self.measures, n_cells=None, reasons={}))
-        for one in self.conditions:
+        for one in self.held_out:
             where = (one["cell_type"], one["perturbation"])
             lines += _lines(*where, one["measures"], n_cells=one["n_cells"], reasons=one["reasons"])
         return pd.DataFrame(lines)
@@ -188,7 +195,7 @@ class PerturbationReport:
 
         Returns
         -------
-        ``{"verdict": ..., "level": ..., "measures": ..., "conditions": ..., "settings": ...}``.
+        ``{"verdict": ..., "level": ..., "measures": ..., "held_out": ..., "settings": ...}``.
 
         Raises
         ------
@@ -199,7 +206,7 @@ class PerturbationReport:
             "verdict": self.verdict,
             "level": self.level,
             "measures": self.measures,
-            "conditions": self.conditions,
+            "held_out": self.held_out,
             "settings": self.settings,
         }
         if path is not None:

@@ -28,7 +28,7 @@ BASELINES = {
     "perturbed_mean": "Mean of the other perturbations",
     "average_effect": "Average effect, log expression",
     "average_effect_counts": "Average effect, pseudobulk counts",
-    "nearest_effect": "Effect of the nearest condition",
+    "nearest_effect": "Effect of the nearest type or perturbation",
     "nearest_level": "Nearest perturbation + average change",
     "ridge": "Ridge regression of pseudobulks",
     "kernel_ridge": "Kernel ridge regression of pseudobulks",
