@@ -135,19 +135,66 @@ def test_a_fit_to_reads_begins_where_reads_are(crossed: ad.AnnData, small: Model
     assert sizes[1] == pytest.approx(np.log(30.0), abs=1.0)
 
 
-def test_effects_that_multiply_are_multiplied_for_labels_never_seen_together() -> None:
-    genes = np.array([1.0, 2.0, 3.0, 4.0])
-    of_type, of_stimulus = np.array([1.0, 3.0, 1.0, 0.5]), np.array([2.0, 1.0, 1.0, 0.25])
-    made = [genes * of_type**kind * of_stimulus**stimulus for kind, stimulus in ((0, 0), (1, 0), (0, 1))]
-    counts = np.array([1e8 * one / one.sum() for one in made])
-    grid = ConditionGrid.of([2, 2], replace(table_of([[0, 0], [0, 1], [1, 0]]), counts=np.full(3, 5_000)))
+def expected_of(made: np.ndarray[Any, Any], held: tuple[int, int], **settings: Any) -> np.ndarray[Any, Any]:
+    """Expect the fractions of a combination that is left out, from many counts of all others, shape ``(T, S, G)``."""
+    codes = np.argwhere(np.ones(made.shape[:2], dtype=bool))
+    codes = codes[(codes != held).any(axis=1)]
+    counts = np.stack([1e8 * made[a, b] / made[a, b].sum() for a, b in codes])
+    table = replace(table_of(codes.tolist()), counts=np.full(len(codes), 5_000))
+    grid = ConditionGrid.of(made.shape[:2], table, CalibrationConfig(**settings))
     assert grid is not None
-    fractions = ExpectedExpression(grid, 4)
-    fractions.learn(Pseudobulk(counts[[0, 2, 1]], np.zeros(4), detected=np.ones(4), n_cells=15_000))
-    wanted = genes * of_type * of_stimulus
-    found, sampling_variance = fractions(np.array([[1, 1], [0, 0]]))
-    np.testing.assert_allclose(found.exp(), [wanted / wanted.sum(), genes / genes.sum()], rtol=0.01)
-    np.testing.assert_allclose(sampling_variance, [2 / 1e8, 1 / 1e8], rtol=1e-5)
+    expected, n_genes = ExpectedExpression(grid, made.shape[2]), made.shape[2]
+    expected.learn(Pseudobulk(counts, np.zeros(n_genes), detected=np.ones(n_genes), n_cells=5_000 * len(codes)))
+    return expected.fractions(expected(np.array([held])))[0]
+
+
+def test_effects_that_multiply_are_multiplied_for_labels_never_seen_together() -> None:
+    draw = np.random.default_rng(0)
+    genes = draw.lognormal(0.0, 1.0, 300)
+    of_type, of_stimulus = np.exp(draw.normal(0.0, 0.5, (6, 1, 300))), np.exp(draw.normal(0.0, 0.5, (1, 4, 300)))
+    made = genes * of_type * of_stimulus
+    made /= made.sum(axis=2, keepdims=True)
+    found, truth, before = np.log1p(1e4 * np.stack([expected_of(made, (2, 3)), made[2, 3], made[2, :3].mean(axis=0)]))
+    assert np.square(found - truth).mean() < 0.02 * np.square(before - truth).mean()
+
+
+@pytest.mark.parametrize(("pairwise", "low", "high"), [(True, 0.85, 1.1), (False, 0.3, 0.7)])
+def test_a_type_responds_as_types_like_it(*, pairwise: bool, low: float, high: float) -> None:
+    """A stimulus acts on half of the types, which are alike: the sum of effects shares it out over all of them."""
+    draw = np.random.default_rng(0)
+    made = np.tile(draw.lognormal(0.0, 1.0, 300), (8, 2, 1)) * np.exp(draw.normal(0.0, 0.05, (8, 1, 300)))
+    made[:4, :, 100:200] *= 3.0
+    made[:4, 1, :30] *= 5.0
+    made /= made.sum(axis=2, keepdims=True)
+    found = expected_of(made, (3, 1), pairwise_interactions=pairwise)
+    part = np.log(found[:30] / made[3, 0, :30]).mean() / np.log(made[3, 1, :30] / made[3, 0, :30]).mean()
+    assert low < part < high
+
+
+def test_a_gene_that_nothing_changes_is_left_alone_however_noisy() -> None:
+    draw = np.random.default_rng(0)
+    counts = draw.poisson(20.0, (9, 400)).astype(float)
+    codes = [[a, b] for a in range(3) for b in range(3)]
+    grid = ConditionGrid.of([3, 3], replace(table_of(codes[:8]), counts=np.full(8, 100)))
+    assert grid is not None
+    expected = ExpectedExpression(grid, 400)
+    expected.learn(Pseudobulk(counts[:8], np.zeros(400), detected=np.ones(400), n_cells=800))
+    found = expected(np.array([[2, 2]]))[0]
+    noise = expected.transform(counts[:8] / counts[:8].sum(axis=1, keepdims=True)).std(axis=0).mean()
+    assert np.abs(found - found.mean()).mean() < 0.5 * noise
+
+
+def test_the_variance_is_larger_where_nothing_was_seen() -> None:
+    draw = np.random.default_rng(0)
+    counts = draw.poisson(50.0 * np.exp(draw.normal(0.0, 0.5, (5, 200)))).astype(float)
+    codes = [[0, 0], [0, 1], [1, 0], [2, 0], [2, 1]]
+    grid = ConditionGrid.of([3, 2], replace(table_of(codes), counts=np.full(5, 100)))
+    assert grid is not None
+    expected = ExpectedExpression(grid, 200)
+    expected.learn(Pseudobulk(counts, np.zeros(200), detected=np.ones(200), n_cells=500))
+    seen, unseen = expected.variance(np.array([[1, 0], [1, 1]]))
+    assert (seen > 0).all()
+    assert (unseen > seen).all()
 
 
 def test_labels_never_seen_together_come_towards_what_is_expected(model: CellGenerator) -> None:
@@ -157,11 +204,9 @@ def test_labels_never_seen_together_come_towards_what_is_expected(model: CellGen
     assert gene_factors is not None
     made = np.asarray(cells_of(model, 4_000, where=UNSEEN, library_size=2_000).X.sum(axis=0)).ravel()
     plain = made / gene_factors.factors[0]
-    logs, sampling_variance = (held[0].numpy() for held in factor_table.expected(asked.codes))
-    plain_logs = np.log(plain / plain.sum())
-    weight = 0.6 * 0.3 / (0.3 + sampling_variance / np.exp((logs + plain_logs) / 2))
-    assert np.ptp(weight) > 0.05
-    between = np.exp(weight * logs + (1 - weight) * plain_logs)
+    expected = factor_table.expected
+    mean = expected(asked.codes)[0]
+    between = expected.fractions(0.7 * mean + 0.3 * expected.transform(plain / plain.sum()))
     assert np.abs(np.log(gene_factors.factors[0])).max() > 0.05
     np.testing.assert_allclose(made / made.sum(), between / between.sum(), rtol=0.1)
 
@@ -228,13 +273,11 @@ def test_between_two_times_genes_are_interpolated_and_at_measured_ones_left(time
     nearest = factor_table._find((9,))
     assert nearest is not None
     np.testing.assert_allclose(np.log(gene_factors.factors[0]), 0.16 * np.log(nearest), atol=1e-5)
-    logs = factor_table.expected(np.array([[1], [2]]))[0].double().numpy()
-    between = factor_table._find((12,))
+    expected, between = factor_table.expected, factor_table._find((12,))
     assert between is not None
-    made = np.log(factor_table.generated(timed.conditions.encode(days[1:2])))
-    ratio = np.log(between) / (logs.mean(axis=0) - made)
-    assert (ratio > 0.3).all()
-    assert (ratio < 0.6).all()
+    made = expected.transform(factor_table.generated(timed.conditions.encode(days[1:2])))
+    wanted = expected.fractions(0.7 * expected(np.array([[1], [2]])).mean(axis=0) + 0.3 * made)
+    np.testing.assert_allclose(between, wanted / expected.fractions(made), rtol=1e-5)
 
 
 def test_the_factors_between_two_times_fade_towards_them(timed: CellGenerator) -> None:

@@ -19,10 +19,30 @@ class CalibrationConfig:
     """Off-switch: bring combinations of few training cells towards the expression of these cells."""
     pairwise_interactions: bool = True
     """Off-switch: expected expression knows what pairs of labels do beyond the sum of both."""
-    expected_weight: float = 0.6
-    """Weight of the expected log expression of a gene that was counted often, beside what the model decodes."""
-    expected_variance: float = 0.3
-    """Variance of the log expression of a gene that an expectation has where counts leave no doubt."""
+    expected_weight: float = 0.7
+    """Weight of the expected expression of a gene, beside what the model decodes."""
+    expected_scale: float = 1e4
+    """Counts a cell at which expression is compared: its log after 1 is added."""
+    label_variances: tuple[float, float, float] = (0.003, 0.03, 0.3)
+    """Variances that the effects of labels may have, on that scale."""
+    shared_variances: tuple[float, float, float] = (0.003, 0.03, 0.3)
+    """Variances that what alike combinations share may have."""
+    own_variances: tuple[float, float] = (0.001, 0.01)
+    """Variances that what a combination shares with no other may have."""
+    mean_variance: float = 1.0
+    """Variance of the mean over combinations."""
+    length_scale: float = 1.0
+    """Distance at which two labels are alike, in root mean square distances of labels."""
+    label_rank: int = 16
+    """Principal components of the effects of labels that tell which are alike."""
+    effect_ridge: float = 2.0
+    """Ridge of these effects, in cells."""
+    n_noise_bins: int = 8
+    """Bins of genes that have the same sampling variance."""
+    n_evidence_genes: int = 1_000
+    """Genes that tell how frequent each covariance is."""
+    n_evidence_combinations: int = 128
+    """Combinations that choose the covariance of a gene, those of the most cells."""
     rare_cells: int = 100
     """Training cells of a combination from which on it needs no correction."""
     most_rare: int = 256
@@ -33,21 +53,26 @@ class CalibrationConfig:
     """Variance of the expression of a gene among the cells of a combination, over its square."""
     most_grid_values: int = 32
     """Distinct values of a continuous condition up to which they are grid values; with more, nothing is calibrated."""
-    most_combinations: int = 1_024
+    most_combinations: int = 512
     """Combinations whose counts are held, the most frequent ones."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.expected_weight <= 1.0:
-            msg = f"`expected_weight` must lie between 0 and 1, got {self.expected_weight}; 0.6 suits most data."
+            msg = f"`expected_weight` must lie between 0 and 1, got {self.expected_weight}; 0.7 suits most data."
             raise SettingError(msg)
-        for name in ("expected_variance", "gene_prior"):
+        for name in ("expected_scale", "mean_variance", "length_scale", "effect_ridge", "gene_prior"):
             if not getattr(self, name) > 0.0:
+                msg = f"`{name}` must be positive, got {getattr(self, name)}."
+                raise SettingError(msg)
+        for name in ("label_variances", "shared_variances", "own_variances"):
+            if not all(one > 0.0 for one in getattr(self, name)):
                 msg = f"`{name}` must be positive, got {getattr(self, name)}."
                 raise SettingError(msg)
         if self.gene_variance < 0.0:
             msg = f"`gene_variance` must not be negative, got {self.gene_variance}."
             raise SettingError(msg)
-        for name in ("rare_cells", "most_grid_values", "most_combinations"):
+        counts = ("label_rank", "n_noise_bins", "n_evidence_genes", "n_evidence_combinations")
+        for name in ("rare_cells", "most_grid_values", "most_combinations", *counts):
             if getattr(self, name) < 1:
                 msg = f"`{name}` must be at least 1, got {getattr(self, name)}."
                 raise SettingError(msg)

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from scdiffuse.calibration._config import CalibrationConfig
+from scdiffuse.calibration._covariance import (
+    Combinations,
+    Covariance,
+    NoiseBins,
+    best_components,
+    covariance_grid,
+    explain,
+    label_similarity,
+)
 from scdiffuse.calibration._grid import ConditionGrid
 from scdiffuse.calibration._pseudobulk import Pseudobulk
-from scdiffuse.cells import ConditionTable
-from scdiffuse.diffusion import condition_tensors
-from scdiffuse.nn import ConditionalMean, ConditionTensors
 
 __all__ = ["ExpectedExpression"]
 
+Array = NDArray[np.float64]
+_LEAST_VARIANCE = 1e-6
+
 
 class ExpectedExpression(nn.Module):
-    r"""Expression fraction of each gene by combination of conditions, from the pseudobulk of all that were trained.
+    r"""Expression of each gene by combination of conditions: a Gaussian process over pseudobulks.
 
-    .. math:: \log p_g(c) = \mu_g + m_g(c)
+    .. math:: y_g(c) = \log(1 + s\, p_g(c)) = \mu_g + f_g(c) + \varepsilon_g(c)
 
-    with :math:`m` a `ConditionalMean` of log fractions, weighed by the square root of the gene's fraction. One average
-    cell of the mean composition is added to each combination. Latents keep what most cells vary in; this keeps, of each
-    gene, what a combination has from each of its labels.
+    .. math::
+
+        \operatorname{Cov}(f_g(c), f_g(c')) = \sum_k a_{gk} [c_k = c'_k] + b_g \prod_k S_k(c_k, c'_k) + r_g [c = c']
+
+    with :math:`p` the fraction of the counts and :math:`s` `CalibrationConfig.expected_scale`. The first term holds the
+    effects of single labels, which add up. The second one lets a combination borrow from those that are alike in all
+    conditions: the response of monocytes to a stimulus says more about dendritic cells than the response of T cells.
+    Labels are alike, :math:`S_k`, where their effects are. The third term is what a combination has for itself. The
+    variance of :math:`\varepsilon` is that of the sum of the counts of few cells. Each gene has the variances
+    :math:`(a, b, r)` of a grid that are most probable for it, given how frequent they are over all genes. So a gene
+    that nothing changes is left alone, however noisy it is, and one that a label switches on moves in full.
 
     Parameters
     ----------
@@ -31,49 +51,64 @@ class ExpectedExpression(nn.Module):
         The combinations.
     n_genes
         Number of genes ``G``.
+
+    References
+    ----------
+    Bonilla et al. 2007, https://papers.nips.cc/paper/3189 (a kernel of combinations as the product of kernels).
+    Urbut et al. 2019, https://doi.org/10.1038/s41588-018-0268-8 (effects in many conditions, shrunk by a mixture of
+    covariances).
     """
 
-    log_mean: Tensor
-    sampling_variance: Tensor
+    mean: Tensor
+    solution: Tensor
+    component: Tensor
+    noise_bin: Tensor
+    noise: Tensor
+    label_embedding: Tensor
     rare_factors: Tensor
 
     def __init__(self, grid: ConditionGrid, n_genes: int) -> None:
         super().__init__()
         self.grid = grid
-        self.conditional_mean = ConditionalMean(
-            grid.n_labels, 0, n_genes, pairwise_interactions=grid.config.pairwise_interactions
-        )
-        self.register_buffer("log_mean", torch.zeros(n_genes))
-        self.register_buffer("sampling_variance", torch.zeros(sum(grid.n_labels)))
+        n_combinations, config = len(grid.pooled), grid.config
+        ends = np.cumsum([0, *grid.n_labels])
+        self._labels = [slice(begin, end) for begin, end in pairwise(ends)]
+        self.register_buffer("mean", torch.zeros(n_genes))
+        self.register_buffer("solution", torch.zeros(n_combinations, n_genes))
+        self.register_buffer("component", torch.zeros(n_genes, dtype=torch.int64))
+        self.register_buffer("noise_bin", torch.zeros(n_genes, dtype=torch.int64))
+        self.register_buffer("noise", torch.ones(config.n_noise_bins, n_combinations))
+        self.register_buffer("label_embedding", torch.zeros(sum(grid.n_labels), config.label_rank))
         self.register_buffer("rare_factors", torch.ones(len(grid.rare), n_genes))
 
     @torch.no_grad()
     def learn(self, pseudobulk: Pseudobulk) -> None:
-        """Find what each label adds to the log fraction of each gene, and each pair of labels.
+        """Find the covariance of each gene, and what it explains of the pseudobulks.
 
         Parameters
         ----------
         pseudobulk
             Counts of the training cells.
         """
-        fractions, counts, rows = pseudobulk.fractions, pseudobulk.counts, self.grid.pooled
-        n_cells, weight = self.grid.n_cells[rows].astype(np.float64), np.sqrt(fractions)
-        cell = counts.sum() / n_cells.sum()
-        logs = np.log((counts + cell * fractions) / (counts.sum(axis=1, keepdims=True) + cell) / fractions)
-        mean = np.average(logs, axis=0, weights=n_cells)
-        centred = torch.from_numpy(((logs - mean) * weight).astype(np.float32))
-        conditions = _labels(self.grid.seen[rows])
-        self.conditional_mean.learn(centred, conditions, n_cells=torch.from_numpy(n_cells))
-        scale = torch.from_numpy(weight.astype(np.float32))
-        self.conditional_mean.weights /= scale
-        self.conditional_mean.pair_weights /= scale
-        self.log_mean.copy_(torch.from_numpy(np.log(fractions) + mean))
-        design = conditions.columns(self.conditional_mean.n_labels)
-        of_label = design.T.double() @ torch.from_numpy(counts.sum(axis=1))
-        self.sampling_variance.copy_(1.0 / of_label.clamp(min=1.0))
+        config, codes = self.grid.config, self._codes
+        n_cells = self.grid.n_cells[self.grid.pooled].astype(np.float64)
+        values, variance = _measured(pseudobulk, n_cells, config)
+        mean = np.average(values, axis=0, weights=n_cells)
+        self.mean.copy_(torch.from_numpy(mean))
+        self.label_embedding.copy_(torch.from_numpy(self._embed(values - mean, n_cells)))
+        bins = NoiseBins.of(variance, config.n_noise_bins)
+        self.noise.copy_(torch.from_numpy(bins.variance))
+        self.noise_bin.copy_(torch.from_numpy(bins.of_gene))
+        most = np.sort(np.argsort(-n_cells, kind="stable")[: config.n_evidence_combinations])
+        some = self._combinations()._replace(codes=codes[most])
+        noise = NoiseBins(bins.of_gene, bins.variance[:, most])
+        component = best_components((values - mean)[most], noise, some, config=config)
+        self.component.copy_(torch.from_numpy(component))
+        for genes, _, factor in self._factors():
+            self.solution[:, genes] = torch.from_numpy(explain(factor, (values - mean)[:, genes])).float()
 
-    def forward(self, codes: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Expect the log expression fractions of combinations.
+    def forward(self, codes: NDArray[np.int64]) -> Array:
+        """Expect the expression of combinations.
 
         Parameters
         ----------
@@ -82,13 +117,89 @@ class ExpectedExpression(nn.Module):
 
         Returns
         -------
-        Log fractions, shape ``(U, G)``, and the sampling variance that the log of a fraction of 1 would have for as
-        many counts as the labels have, shape ``(U,)``; that of a smaller fraction is larger by its inverse.
+        Expression on the scale of `transform`, shape ``(U, G)``; the fractions of a combination sum to 1.
         """
-        conditions = _labels(codes).to(self.log_mean.device)
-        logs = torch.log_softmax(self.log_mean + self.conditional_mean(conditions), dim=1)
-        return logs, conditions.columns(self.conditional_mean.n_labels) @ self.sampling_variance
+        mean, solution = np.tile(_numbers(self.mean), (len(codes), 1)), _numbers(self.solution)
+        component, combinations = self.component.cpu().numpy(), self._combinations()
+        for at in np.unique(component):
+            genes = component == at
+            mean[:, genes] += combinations.covariance(self._covariances[at], codes).T @ solution[:, genes]
+        fractions = self.fractions(mean)
+        return self.transform(fractions / fractions.sum(axis=1, keepdims=True))
+
+    def variance(self, codes: NDArray[np.int64]) -> Array:
+        """Compute the posterior variance of the expression that `forward` expects, shape ``(U, G)``."""
+        found, known = np.empty((len(codes), len(self.component))), self._combinations()
+        asked = known._replace(codes=codes)
+        for genes, at, factor in self._factors():
+            shared = known.covariance(self._covariances[at], codes)
+            own = asked.covariance(self._covariances[at], codes).diagonal()
+            found[:, genes] = (own - (shared * explain(factor, shared)).sum(axis=0))[:, None]
+        return found
+
+    def transform(self, fractions: Array) -> Array:
+        """Bring fractions to the scale of expectations, any shape."""
+        return np.asarray(np.log1p(self.grid.config.expected_scale * fractions))
+
+    def fractions(self, expression: Array) -> Array:
+        """Invert `transform`; what lies below 0 is 0."""
+        return np.asarray(np.expm1(expression.clip(min=0.0)) / self.grid.config.expected_scale)
+
+    @property
+    def _codes(self) -> NDArray[np.int64]:
+        return self.grid.seen[self.grid.pooled]
+
+    def _combinations(self) -> Combinations:
+        embedding, config = _numbers(self.label_embedding), self.grid.config
+        similarity = [label_similarity(embedding[labels], config.length_scale) for labels in self._labels]
+        return Combinations(self._codes, similarity, config.mean_variance)
+
+    def _embed(self, values: Array, n_cells: Array) -> Array:
+        """Embed each label by the largest principal components of the effects of the labels of its condition."""
+        config, codes = self.grid.config, self._codes
+        design = np.concatenate([np.eye(n)[column] for n, column in zip(self.grid.n_labels, codes.T, strict=True)], 1)
+        gram = design.T @ (n_cells[:, None] * design) + config.effect_ridge * np.eye(design.shape[1])
+        effects = np.linalg.solve(gram, design.T @ (n_cells[:, None] * values))
+        found = np.zeros((len(effects), config.label_rank))
+        for labels in self._labels:
+            left, scale, _ = np.linalg.svd(effects[labels] - effects[labels].mean(axis=0), full_matrices=False)
+            n = min(config.label_rank, len(scale))
+            found[labels, :n] = left[:, :n] * scale[:n]
+        return found
+
+    @property
+    def _covariances(self) -> list[Covariance]:
+        return covariance_grid(len(self.grid.n_labels), self.grid.config)
+
+    def _factors(self) -> list[tuple[NDArray[np.int64], int, Array]]:
+        """Factorise the covariance of the pseudobulks for the genes of each component and bin."""
+        combinations, noise = self._combinations(), _numbers(self.noise)
+        pairs = np.stack([self.component.cpu().numpy(), self.noise_bin.cpu().numpy()], axis=1)
+        kinds, which = np.unique(pairs, axis=0, return_inverse=True)
+        return [
+            (
+                np.flatnonzero(which.ravel() == row),
+                int(at),
+                combinations.factorise(self._covariances[at], noise[one]),
+            )
+            for row, (at, one) in enumerate(kinds)
+        ]
 
 
-def _labels(codes: NDArray[np.int64]) -> ConditionTensors:
-    return condition_tensors(ConditionTable(codes, np.zeros((len(codes), 0), np.float32)))
+def _measured(pseudobulk: Pseudobulk, n_cells: Array, config: CalibrationConfig) -> tuple[Array, Array]:
+    """Bring pseudobulks to the scale of expectations, with the sampling variance of each value, shapes ``(M, G)``.
+
+    The variance is that of a sum of counts, and of cells that differ: the one by the counts, the other by the cells. It
+    is taken at a fraction halfway to that of all cells, as a gene that was never counted would seem certain otherwise.
+    """
+    fractions, counts = pseudobulk.fractions, pseudobulk.counts
+    totals, cell = counts.sum(axis=1, keepdims=True), counts.sum() / n_cells.sum()
+    likely = ((counts + cell * fractions) / (totals + cell) + fractions) / 2
+    slope = config.expected_scale / (1 + config.expected_scale * likely)
+    totals = totals.clip(min=1.0)
+    variance = slope**2 * (likely / totals + config.gene_variance * likely**2 / n_cells[:, None])
+    return np.log1p(config.expected_scale * counts / totals), variance + _LEAST_VARIANCE
+
+
+def _numbers(tensor: Tensor) -> Array:
+    return np.asarray(tensor.double().cpu().numpy())

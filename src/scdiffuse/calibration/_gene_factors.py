@@ -23,12 +23,11 @@ __all__ = ["GeneFactorTable"]
 class GeneFactorTable:
     r"""Factors that bring the mean of cells of combinations never seen towards their expected expression.
 
-    Both are estimates of the same log fraction of a gene, and they err in different ways. The expected one has the
-    weight :math:`w\, s^2 / (s^2 + v_g)`, with :math:`w` `expected_weight`, :math:`s^2` `expected_variance` and
-    :math:`v_g` the sampling variance that the counts of the labels leave: a rare label and a rare gene move little.
-    Between two grid values of a number, logs are interpolated, and the weight falls to 0 at values that were trained.
-    Factors are found once for each place of the grid, when its first cell is made, and depend on the model alone;
-    between places their logs are interpolated linearly.
+    What the model makes of a gene, and what is expected of it, are estimates of the same number, and err in different
+    ways. On the scale of `ExpectedExpression` their mean is taken, with the weight `expected_weight` for the second.
+    Between two grid values of a number, expectations are interpolated, and the weight falls to 0 at values that were
+    trained. Factors are found once for each place of the grid, when its first cell is made, and depend on the model
+    alone; between places their logs are interpolated linearly.
     """
 
     expected: ExpectedExpression
@@ -118,9 +117,9 @@ class GeneFactorTable:
             return self.expected.rare_factors[at[0]].cpu().numpy() if is_corrected else None
         if not config.expected_expression:
             return None
-        logs, variances = (one.double().cpu().numpy() for one in self.expected(corners.codes))
-        expected, made = corners.weights @ logs, np.log(self.generated(grid.conditions(place)))
-        variance = corners.weights @ variances / np.exp((expected + made) / 2)
-        weight = trust * config.expected_weight * config.expected_variance / (config.expected_variance + variance)
-        factors: NDArray[np.float32] = np.exp(weight * (expected - made)).astype(np.float32)
+        expected = corners.weights @ self.expected(corners.codes)
+        made = self.expected.transform(self.generated(grid.conditions(place)))
+        weight = trust * config.expected_weight
+        wanted = self.expected.fractions(weight * expected + (1 - weight) * made)
+        factors: NDArray[np.float32] = (wanted / self.expected.fractions(made)).astype(np.float32)
         return factors

@@ -108,6 +108,8 @@ def _build(default: Config, tree: Mapping[str, Any]) -> Config:
     values = {}
     for name, value in tree.items():
         own = getattr(default, name, None)
-        is_branch = is_dataclass(own) and not isinstance(own, type)
-        values[name] = _build(own, value) if is_branch else value
+        if is_dataclass(own) and not isinstance(own, type):
+            values[name] = _build(own, value)
+        else:
+            values[name] = tuple(value) if isinstance(own, tuple) else value  # JSON has lists alone
     return type(default)(**values)
