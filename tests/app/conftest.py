@@ -11,6 +11,7 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pytest
+from tests.app.browser_fixtures import blood, chromium, page, site  # noqa: F401 - fixtures
 
 from scdiffuse.generator import CellGenerator
 
@@ -27,6 +28,13 @@ from scdiffuse.app._works import App
 
 TOKEN = "a-token-of-many-characters"
 BASE = "http://127.0.0.1:8765"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let warnings pass, as the server does: filters are of the process, and its threads change them at once."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
 
 
 class Client:
@@ -57,9 +65,7 @@ class Client:
 
     def ready(self, what: str, name: str, *, key: str = "state", value: Any = "ready") -> Any:
         """Wait until cells or a model are open."""
-        return self._until(
-            lambda: self.get(f"{what}/{name}"), lambda one: one[key] == value or one["state"] == "failed"
-        )
+        return self.until(lambda: self.get(f"{what}/{name}"), lambda one: one[key] == value or one["state"] == "failed")
 
     def open(self, file: str, **options: Any) -> Any:
         """Open cells and wait until they are inspected."""
@@ -75,10 +81,10 @@ class Client:
 
     def over(self, name: str) -> Any:
         """Wait until a job is over."""
-        return self._until(lambda: self.get(f"jobs/{name}"), lambda one: one["state"] not in {"queued", "running"})
+        return self.until(lambda: self.get(f"jobs/{name}"), lambda one: one["state"] not in {"queued", "running"})
 
     @staticmethod
-    def _until(ask: Any, is_done: Any) -> Any:
+    def until(ask: Any, is_done: Any) -> Any:
         end = time.monotonic() + 60
         while not is_done(found := ask()):
             assert time.monotonic() < end, found

@@ -69,11 +69,23 @@ def test_real_and_generated_cells_share_one_map(client: Client) -> None:
 
 
 def test_the_umap_comes_later_and_is_announced(client: Client) -> None:
-    client.get("map", frame="c1")
-    found = client._until(lambda: client.get("map", frame="c1"), lambda one: one["methods"][1]["state"] != "computing")
-    assert found["methods"][1]["state"] == "ready"
-    assert client.numbers("map/points", frame="c1", cells="c1", method="umap").shape == (300,)
-    assert "c1" in [one["frame"] for one in client.get("changes", since=0)["maps"]]
+    few = client.do(kind="generate", model="m2", n_cells=40)["result"]["cells"]  # so few are not laid out anew
+    client.ready("cells", few)
+    assert "no real cells" in client.get("map", frame=few)["note"]
+    found = client.until(lambda: client.get("map", frame=few), lambda one: one["methods"][1]["state"] != "computing")
+    assert found["methods"][1] == {"name": "umap", "title": "UMAP", "state": "ready"}
+    assert client.numbers("map/points", frame=few, cells="c1", method="umap").shape == (300,)
+    assert few in [one["frame"] for one in client.get("changes", since=0)["maps"]]
+
+
+def test_a_map_that_is_not_there_is_said_to_be_coming(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = client.do(kind="generate", model="m2", n_cells=41)["result"]["cells"]
+    client.ready("cells", few)
+    monkeypatch.setattr(client.app.session, "in_background", lambda work: None)
+    client.get("map", frame=few)
+    found = client.get("map/points", frame=few, cells=few, method="umap", status=409)
+    assert found["error"] == f"The UMAP of {few} is being computed. Ask again in a moment."
+    client.get("map/points", frame=few, cells=few, method="tsne", status=422)
 
 
 def test_cells_are_downloaded_as_shown(client: Client, simulated: ad.AnnData, tmp_path: object) -> None:

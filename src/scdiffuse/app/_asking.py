@@ -21,9 +21,20 @@ from scdiffuse.app._session import Session
 if TYPE_CHECKING:
     from scdiffuse.generator import CellGenerator, Guidance
 
-__all__ = ["add_made", "check_asking", "coverage_of", "generate", "guidance_options", "read_guidance"]
+__all__ = [
+    "BATCH",
+    "add_made",
+    "check_asking",
+    "coverage_of",
+    "generate",
+    "guidance_code",
+    "guidance_options",
+    "read_guidance",
+]
 
 CELLS_FILE = "cells.h5ad"
+BATCH = 512
+"""Cells computed at once: few, so that progress moves and a cancelled job ends soon. No cell depends on it."""
 
 
 def check_asking(session: Session, kind: str, body: read.Body) -> str:
@@ -197,7 +208,14 @@ def generate(session: Session, job: Job) -> dict[str, Any]:
     steps = None if body.get("solver_steps") is None else read.whole(body, "solver_steps", low=1, high=1_000)
     size = _library_size(body)
     made = model.generate(
-        n, where=where or None, guidance=guidance, seed=seed, library_size=size, solver_steps=steps, progress=False
+        n,
+        where=where or None,
+        guidance=guidance,
+        seed=seed,
+        library_size=size,
+        solver_steps=steps,
+        batch_size=BATCH,
+        progress=False,
     )
     assert isinstance(made, ad.AnnData)
     python = call(
@@ -209,7 +227,7 @@ def generate(session: Session, job: Job) -> dict[str, Any]:
         "generate", shown_path(Path(entry.path)), n_cells=n, where=option_pairs(where) or None,
         **guidance_options(guidance), library_size=sizes, solver_steps=steps, seed=seed, path="@.h5ad",
     )  # fmt: skip
-    title = f"{n:,} generated{_of(where)}"
+    title = f"{n:,} {_of(where).removeprefix(' of ') or 'generated'}"
     cells = add_made(session, job, made, kind="generated", letter="g", name=title, lines=Lines(python, command))
     found = coverage_of(model, where) or {"text": "Conditions follow the training cells.", "is_unseen": False}
     return {"cells": cells.id, **found}

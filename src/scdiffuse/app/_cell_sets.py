@@ -57,7 +57,11 @@ class CellSet:
             "kind": self.kind,
             "name": self.name,
             "file": self.file,
-            "options": {"layer": self.layer, "round": self.round_counts},
+            "options": {
+                "layer": self.layer,
+                "round": self.round_counts,
+                "labels": {name: {"rename": new} for name, new in self.renamed.items()},
+            },
             "state": self.state,
             "error": self.error,
             "n_cells": n,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scdiffuse.app._cell_sets import CellSet
+from scdiffuse.app._errors import RefusedError
 
 __all__ = ["inspect_set", "read_renamed"]
 
@@ -102,7 +103,7 @@ def read_renamed(labels: Mapping[str, Any], before: Mapping[str, Mapping[str, st
     Parameters
     ----------
     labels
-        By column: ``merge`` with the labels and ``into``, or ``drop`` with the labels.
+        By column: ``merge`` with the labels and ``into``, ``drop`` with the labels, or ``rename``, new label by label.
     before
         New label by column and label.
 
@@ -113,10 +114,14 @@ def read_renamed(labels: Mapping[str, Any], before: Mapping[str, Mapping[str, st
     """
     renamed: dict[str, dict[str, str | None]] = {name: dict(one) for name, one in before.items()}
     for name, change in labels.items():
+        if not isinstance(change, Mapping):
+            raise RefusedError(422, f"`labels` of {name!r} is {change!r}; expected what to merge, drop or rename.")
         new = renamed.setdefault(str(name), {})
         into = str(change.get("into", _OTHER))
         for label in change.get("merge", []):
             new[str(label)] = into
         for label in change.get("drop", []):
             new[str(label)] = None
+        for label, other in change.get("rename", {}).items():
+            new[str(label)] = other if other is None else str(other)
     return renamed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -50,7 +51,7 @@ class ModelEntry:
 
 
 def as_labels(model: CellGenerator, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn labels written as text into those of the model, and leave all else as it is.
+    """Turn labels and numbers written as text into those of the model, and leave all else as it is.
 
     Parameters
     ----------
@@ -67,4 +68,7 @@ def as_labels(model: CellGenerator, values: Mapping[str, Any]) -> dict[str, Any]
     for name, value in values.items():
         known = {str(label): label for label in model.conditions.categorical.get(name, ())}
         found[name] = known.get(str(value), value) if value is not None else None
+        if name in model.conditions.continuous and isinstance(value, str):
+            with suppress(ValueError):
+                found[name] = float(value)
     return found

@@ -117,14 +117,17 @@ def open_cells(app: App, asked: Asked) -> dict[str, Any]:
     session, body = app.session, asked.body
     if body.get("bundled") is not None:
         return _open_bundled(app, body)
-    file = read.text(body, "file")
-    path = session.folders.find(file)
     from scdiffuse.generator import holds_cells
+
+    before = session.cells.get(read.optional_text(body, "from") or "")
+    file = before.file if before is not None and before.file else read.text(body, "file")
+    path = session.folders.find(file)
 
     if not holds_cells(path):
         raise RefusedError(422, f"{file!r} holds no cells; expected such as a .h5ad file. A model is opened as one.")
-    renamed = read_renamed(read.mapping(body, "labels"), {})
-    layer, rounded = read.optional_text(body, "layer"), read.flag(body, "round")
+    renamed = read_renamed(read.mapping(body, "labels"), before.renamed if before else {})
+    layer = read.optional_text(body, "layer") if before is None or "layer" in body else before.layer
+    rounded = read.flag(body, "round") or (before is not None and before.round_counts)
     return open_path(app, path, file=file, layer=layer, round_counts=rounded, renamed=renamed).to_json()
 
 
@@ -211,9 +214,13 @@ def _coverage(app: App, asked: Asked) -> dict[str, Any]:
 
     columns = asked.query.get("columns") or None
     table = coverage_table(app.session.generator(asked.path["id"]), asked.need("rows"), columns)
-    labels = {"name": columns, "labels": [str(one) for one in table.columns]} if columns else None
-    rows = {"name": asked.query["rows"], "labels": [str(one) for one in table.index]}
+    labels = {"name": columns, "labels": [_short(one) for one in table.columns]} if columns else None
+    rows = {"name": asked.query["rows"], "labels": [_short(one) for one in table.index]}
     return {"rows": rows, "columns": labels, "n": table.to_numpy().astype(int).tolist()}
+
+
+def _short(label: object) -> str:
+    return f"{label:g}" if isinstance(label, float) else str(label)
 
 
 def _support(app: App, asked: Asked) -> dict[str, Any]:

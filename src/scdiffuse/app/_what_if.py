@@ -8,7 +8,7 @@ from typing import Any
 import anndata as ad
 
 from scdiffuse.app import _bodies as read
-from scdiffuse.app._asking import add_made, coverage_of, guidance_code, guidance_options, read_guidance
+from scdiffuse.app._asking import BATCH, add_made, coverage_of, guidance_code, guidance_options, read_guidance
 from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._job import Job
 from scdiffuse.app._lines import Lines, call, option_pairs, shown_path, words
@@ -36,7 +36,7 @@ def predict(session: Session, job: Job) -> dict[str, Any]:
     given, to, seed = select(session, body["cells"]), as_labels(model, body["to"]), read.whole(body, "seed", default=0)
     _require_few(session, given)
     guidance = read_guidance(model, body)
-    after = model.predict(_plain(given), to, guidance=guidance, seed=seed, progress=False)
+    after = model.predict(_plain(given), to, guidance=guidance, seed=seed, batch_size=BATCH, progress=False)
     python = call("@", f"{entry.id}.predict", f"={given.python}", to, guidance=guidance_code(guidance), seed=seed)
     command = words(
         "predict", shown_path(entry.path), _file_of(session, given), to=option_pairs(to), **guidance_options(guidance),
@@ -111,7 +111,7 @@ def trajectory(session: Session, job: Job) -> dict[str, Any]:
     else:
         start = own = as_labels(model, read.mapping(body, "from"))
         first, typed = f"={own!r}", {"from": option_pairs(own)}  # type: ignore[dict-item]
-    made = model.trajectory(start, to, n_cells=n_cells, guidance=guidance, progress=False, **options)
+    made = model.trajectory(start, to, n_cells=n_cells, guidance=guidance, batch_size=BATCH, progress=False, **options)
     guided = guidance_code(guidance)
     python = call("@", f"{entry.id}.trajectory", first, to, n_cells=n_cells, guidance=guided, **options)
     command = words(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -59,7 +61,8 @@ def _values(model: GeneratorBase, name: str) -> pd.Series[object] | pd.Categoric
     at = list(conditions.continuous).index(name)
     seen = conditions.continuous[name]
     values = np.asarray(held.values[:, at], dtype=np.float64) * seen.std + seen.mean
-    rounded = pd.Series([float(f"{value:.6g}") for value in values])
+    decimals = 6 - math.ceil(math.log10(seen.max - seen.min or 1.0))
+    rounded = pd.Series(np.round(values, decimals) + 0.0)  # no negative zeros
     if rounded.nunique() > _MOST_NUMBERS:
         msg = f"{name!r} has {rounded.nunique():,} measured values; expected at most {_MOST_NUMBERS}."
         raise SettingError(msg + " Choose a condition with labels.")
