@@ -152,7 +152,7 @@ def lines(rows: Sequence[dict[str, Any]]) -> list[str]:
         f"`scdiffuse.metrics`, on the same arrays. The same to {_EXACT:.0e}: {', '.join(exact)}. Largest differences "
         f"of what cell-eval keeps in single precision: {', '.join(single) or 'none'}.",
         "By definition different: a prediction without any change has Pearson 0, not NaN; overlap without a real DE "
-        "gene is blank, not 0; of equal distances cell-eval takes the order of a sort, we the better rank; its "
+        "gene is blank, not 0; of equal distances cell-eval takes the order of a sort, we the middle rank; its "
         "*E-distance* is a correlation over perturbations of distances from control cells, ours the distance from real "
         "perturbed cells; its ceiling is extrapolated to twice the cells (Spearman-Brown), ours is another half as it "
         "is.",

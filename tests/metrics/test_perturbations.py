@@ -76,6 +76,10 @@ def test_the_farthest_of_four_scores_a_quarter() -> None:
     assert discrimination_score(np.array([0.0, 1.0, 1.0, 1.0]), effects, own=0, metric="l2") == 0.25
 
 
+def test_no_effect_is_as_near_to_one_as_to_any_other() -> None:
+    assert discrimination_score(np.zeros(4), np.eye(4), own=2, metric="cosine") == 1 - 1.5 / 4
+
+
 def test_the_targeted_gene_can_be_left_out() -> None:
     effects, predicted = np.array([[5.0, 1.0], [0.0, 0.0]]), np.array([0.0, 1.0])
     assert discrimination_score(predicted, effects, own=0) == 0.5

@@ -275,8 +275,8 @@ def discrimination_score(
 
     Returns
     -------
-    ``1 - n / P`` with ``n`` the number of perturbations whose effect is nearer than the own: 1 at best, ``1 / P`` at
-    worst, and about a half for a prediction without information.
+    ``1 - n / P`` with ``n`` the number of perturbations whose effect is nearer than the own, and half of those that are
+    as near: 1 at best, ``1 / P`` at worst, and about a half for a prediction without information.
 
     Raises
     ------
@@ -304,7 +304,8 @@ def discrimination_score(
     if genes is not None:
         effects, effect = effects[:, genes], effect[genes]
     distances = _DISTANCES[metric](effects, effect)
-    return float(1 - np.count_nonzero(distances < distances[own]) / len(effects))
+    nearer, equal = np.count_nonzero(distances < distances[own]), np.count_nonzero(distances == distances[own]) - 1
+    return float(1 - (nearer + equal / 2) / len(effects))
 
 
 def _cosine(effects: Array, effect: Array) -> Array:
