@@ -294,7 +294,7 @@ def discrimination_score(
     Examples
     --------
     >>> effects = np.array([[1.0, 0.0], [0.0, 1.0]])
-    >>> discrimination_score(np.array([9.0, 1.0]), effects, own=0)
+    >>> discrimination_score(np.array([9.0, 0.5]), effects, own=0)
     1.0
     """
     if metric not in get_args(EffectDistance):
