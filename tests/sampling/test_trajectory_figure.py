@@ -33,6 +33,17 @@ def test_genes_are_followed_along_the_weights(path: ad.AnnData) -> None:
     assert np.asarray(axes.lines[0].get_xdata()).tolist() == [0.0, 0.5, 1.0]
 
 
+def test_genes_are_followed_by_their_symbols(path: ad.AnnData) -> None:
+    named = path.copy()
+    named.var["symbol"] = [f"SYMBOL{at}" for at in range(named.n_vars)]
+    by_symbol, by_name = (
+        plot_trajectory(named, genes=[gene]).axes[1].lines[0] for gene in ("SYMBOL3", str(path.var_names[3]))
+    )
+    assert np.array_equal(by_symbol.get_ydata(), by_name.get_ydata())
+    with pytest.raises(UnknownNameError, match="Did you mean 'SYMBOL3'"):
+        plot_trajectory(named, genes=["SYMBOL03"])
+
+
 def test_other_cells_and_genes_are_refused(path: ad.AnnData, simulated: ad.AnnData) -> None:
     with pytest.raises(SettingError, match="expected those of a trajectory"):
         plot_trajectory(simulated)

@@ -19,6 +19,7 @@ from scdiffuse.cells._embedding import SourceWithEmbedding as SourceWithEmbeddin
 from scdiffuse.cells._find import CountsPlace as CountsPlace
 from scdiffuse.cells._find import find_counts as find_counts
 from scdiffuse.cells._find import list_counts as list_counts
+from scdiffuse.cells._gene_names import find_gene as find_gene
 from scdiffuse.cells._gene_names import match_genes as match_genes
 from scdiffuse.cells._gene_names import require_shared as require_shared
 from scdiffuse.cells._genes import MIN_CELLS as MIN_CELLS

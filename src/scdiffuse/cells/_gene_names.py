@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scdiffuse._core.errors import GenesError
+from scdiffuse._core.errors import GenesError, UnknownNameError, did_you_mean
 
-__all__ = ["match_genes", "require_shared"]
+__all__ = ["find_gene", "match_genes", "require_shared"]
 
 _VERSIONED = re.compile(r"^(ENS[A-Z]*\d+)\.\d+$")
 
@@ -47,6 +47,38 @@ def match_genes(var: pd.DataFrame, genes: Sequence[str]) -> NDArray[np.int64]:
         _, first = np.unique(at[free], return_index=True)
         found[free[first]] = at[free[first]]
     return found
+
+
+def find_gene(var: pd.DataFrame, gene: str) -> int:
+    """Find a gene by its name, or by a symbol or identifier in a column of `var`.
+
+    Parameters
+    ----------
+    var
+        Genes, ``G`` rows.
+    gene
+        What the user calls it.
+
+    Returns
+    -------
+    Its row.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such gene.
+
+    Examples
+    --------
+    >>> find_gene(pd.DataFrame({"symbol": ["CD4", "CD8A"]}, index=["ENSG01", "ENSG02"]), "CD8A")
+    1
+    """
+    found = np.flatnonzero(match_genes(var, [gene]) == 0)
+    if found.size:
+        return int(found[0])
+    known = [str(name) for names in _columns(var) for name in names]
+    msg = f"{gene!r} is not a gene of these cells; expected the name, symbol or identifier of one of {len(var):,}."
+    raise UnknownNameError(msg + did_you_mean(gene, dict.fromkeys(known)))
 
 
 def require_shared(

@@ -22,7 +22,9 @@ def add_classifier(
     ],
     cells: Annotated[
         Path,
-        typer.Argument(metavar="CELLS", help="The .h5ad file with labelled cells and raw counts.", show_default=False),
+        typer.Argument(
+            metavar="CELLS", help="Labelled cells with raw counts, of any format that fit reads.", show_default=False
+        ),
     ],
     *,
     name: Annotated[str, typer.Option(help="Name of the classifier.", show_default=False)],

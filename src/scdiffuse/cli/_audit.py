@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from scdiffuse.cli._options import AsJson, By, Donor, Layer, MaxCells, NoProgress, Overwrite, ReportOutput, Seed
+from scdiffuse.cli._cells import layer_named
+from scdiffuse.cli._options import (
+    AsJson,
+    By,
+    Donor,
+    Layer,
+    MaxCells,
+    NoProgress,
+    Overwrite,
+    ReportOutput,
+    Round,
+    Seed,
+    UseRaw,
+)
 from scdiffuse.cli._report import show_report
 
 __all__ = ["audit"]
@@ -15,15 +28,15 @@ __all__ = ["audit"]
 
 def audit(
     *,
-    train: Annotated[Path, typer.Option(help="Cells (.h5ad) that the model was fitted to.", show_default=False)],
-    held_out: Annotated[
-        Path, typer.Option(help="Real cells (.h5ad) that the model was not fitted to.", show_default=False)
-    ],
-    generated: Annotated[Path, typer.Option(help="Generated cells (.h5ad).", show_default=False)],
+    train: Annotated[Path, typer.Option(help="Cells that the model was fitted to.", show_default=False)],
+    held_out: Annotated[Path, typer.Option(help="Real cells that the model was not fitted to.", show_default=False)],
+    generated: Annotated[Path, typer.Option(help="Generated cells.", show_default=False)],
     output: ReportOutput = None,
     by: By = None,
     donor: Donor = None,
     layer: Layer = None,
+    use_raw: UseRaw = False,
+    as_whole: Round = False,
     max_cells: MaxCells = 5000,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -44,7 +57,8 @@ def audit(
         generated,
         by=by,
         donor=donor,
-        layer=layer,
+        layer=layer_named(layer, use_raw=use_raw),
+        round_counts=as_whole,
         seed=seed,
         max_cells=max_cells,
         progress=not no_progress,

@@ -22,7 +22,7 @@ __all__ = ["augment"]
 def augment(
     model: Model,
     cells: Annotated[
-        Path, typer.Argument(metavar="CELLS", help="The .h5ad file with the real cells.", show_default=False)
+        Path, typer.Argument(metavar="CELLS", help="The real cells, of any format that fit reads.", show_default=False)
     ],
     *,
     by: Annotated[str, typer.Option(help="Condition whose rare labels get generated cells.", show_default=False)],

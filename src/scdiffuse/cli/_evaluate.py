@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from scdiffuse.cli._cells import layer_named
 from scdiffuse.cli._evaluate_perturbations import (
     Control,
     NDraws,
@@ -15,7 +16,19 @@ from scdiffuse.cli._evaluate_perturbations import (
     PredictedValues,
     evaluate_predictions,
 )
-from scdiffuse.cli._options import AsJson, By, Donor, Layer, MaxCells, NoProgress, Overwrite, ReportOutput, Seed
+from scdiffuse.cli._options import (
+    AsJson,
+    By,
+    Donor,
+    Layer,
+    MaxCells,
+    NoProgress,
+    Overwrite,
+    ReportOutput,
+    Round,
+    Seed,
+    UseRaw,
+)
 from scdiffuse.cli._report import show_report
 
 __all__ = ["evaluate"]
@@ -23,10 +36,8 @@ __all__ = ["evaluate"]
 
 def evaluate(
     *,
-    real: Annotated[
-        Path, typer.Option(help="Real cells (.h5ad) that the model was not fitted to.", show_default=False)
-    ],
-    generated: Annotated[Path, typer.Option(help="Generated cells (.h5ad).", show_default=False)],
+    real: Annotated[Path, typer.Option(help="Real cells that the model was not fitted to.", show_default=False)],
+    generated: Annotated[Path, typer.Option(help="Generated cells.", show_default=False)],
     output: ReportOutput = None,
     reference: Annotated[
         Path | None,
@@ -54,6 +65,8 @@ def evaluate(
     n_draws: NDraws = 10,
     donor: Donor = None,
     layer: Layer = None,
+    use_raw: UseRaw = False,
+    as_whole: Round = False,
     suite: Annotated[Literal["quick", "full"], typer.Option(help="Metrics to compute.")] = "quick",
     metric: Annotated[list[str] | None, typer.Option(help="Compute only this metric; repeat for more.")] = None,
     model: Annotated[Path | None, typer.Option(help="Write the scores into the card of this model.")] = None,
@@ -72,6 +85,7 @@ def evaluate(
     if output is not None:
         require_ending(output, PAGES, name="output")
         require_output(output, overwrite=overwrite, inputs=[real, generated, reference, train, truth, refitted])
+    layer = layer_named(layer, use_raw=use_raw)
     if perturbation_key is not None or control is not None:
         evaluate_predictions(
             real,
@@ -96,6 +110,7 @@ def evaluate(
                 "refitted": refitted,
                 "donor": donor,
                 "metric": metric,
+                "as_whole": as_whole,
                 "model": model,
                 "suite": suite != "quick",
             },
@@ -111,6 +126,7 @@ def evaluate(
         by=by,
         donor=donor,
         layer=layer,
+        round_counts=as_whole,
         suite=suite,
         metrics=metric,
         seed=seed,

@@ -32,7 +32,9 @@ __all__ = ["predict"]
 
 def predict(
     model: Model,
-    cells: Annotated[Path, typer.Argument(metavar="CELLS", help="The .h5ad file with the cells.", show_default=False)],
+    cells: Annotated[
+        Path, typer.Argument(metavar="CELLS", help="The cells, of any format that fit reads.", show_default=False)
+    ],
     *,
     path: CellsPath,
     to: To = None,

@@ -37,7 +37,7 @@ def trajectory(
     *,
     path: CellsPath,
     to: To = None,
-    start: Annotated[Path | None, typer.Option(help="The .h5ad file with the start cells.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Start cells, in any format that fit reads.")] = None,
     start_where: Annotated[
         list[str] | None,
         typer.Option("--from", help="name=value: generate start cells of this condition instead; repeat for more."),
@@ -67,7 +67,9 @@ def trajectory(
     solver_steps: SolverSteps = None,
     batch_size: BatchSize = 4096,
     figure: Figure = None,
-    gene: Annotated[list[str] | None, typer.Option(help="Gene to show in the figure; repeat for more.")] = None,
+    gene: Annotated[
+        list[str] | None, typer.Option(help="Gene to show in the figure, by name or symbol; repeat for more.")
+    ] = None,
     layer: Layer = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,

@@ -7,9 +7,9 @@ import math
 from scdiffuse._core.errors import UserError
 from scdiffuse._core.progress import Progress
 from scdiffuse.evaluation._audit_cells import AuditCells, find_copies, prepare_audit
+from scdiffuse.evaluation._opening import CellsOrPath, open_cells
 from scdiffuse.evaluation._overall import Evaluated, evaluated
 from scdiffuse.evaluation._plan import Plan, check_settings
-from scdiffuse.evaluation._reading import CellsOrPath, open_cells
 from scdiffuse.evaluation._report import Report
 from scdiffuse.evaluation._report_types import MetricRecord, ReportSettings
 from scdiffuse.evaluation._scoring import Estimate, ScoredMetric
@@ -34,6 +34,7 @@ def audit(  # noqa: PLR0913 - one flat call is what users write
     by: str | None = None,
     donor: str | None = None,
     layer: str | None = None,
+    round_counts: bool = False,
     seed: int = 0,
     max_cells: int = 5000,
     progress: bool = True,
@@ -48,7 +49,8 @@ def audit(  # noqa: PLR0913 - one flat call is what users write
     Parameters
     ----------
     train
-        Cells that the generator was fitted to, raw counts; AnnData or path of an ``.h5ad`` file.
+        Cells that the generator was fitted to, raw counts; AnnData, or the path of cells in any format that
+        `CellGenerator` reads.
     held_out
         Real cells of the same kind that the generator was not fitted to; they give the null, the feature space, and
         what attackers know of other cells.
@@ -59,7 +61,9 @@ def audit(  # noqa: PLR0913 - one flat call is what users write
     donor
         Column of ``obs`` with the donor, for donor-level membership inference.
     layer
-        Layer with the raw counts; ``X`` when not given.
+        Layer with the raw counts, or ``"raw.X"``; when not given ``X``, or the one place that holds counts.
+    round_counts
+        Round counts of real cells with decimals, as SoupX makes them, to whole ones.
     seed
         Seed of splits and attacks.
     max_cells
@@ -96,7 +100,7 @@ def audit(  # noqa: PLR0913 - one flat call is what users write
         progress=progress,
     )
     given = {"real": held_out, "train": train, "generated": generated}
-    tables = {role: open_cells(cells, role) for role, cells in given.items()}
+    tables = {role: open_cells(cells, role, layer=layer, round_counts=round_counts) for role, cells in given.items()}
     prepared = prepare_audit(tables, plan)
     found, sources, prints = find_copies(tables, plan)
     copies = copy_score(found, features=sources)

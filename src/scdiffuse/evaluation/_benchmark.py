@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse.evaluation._evaluator import Evaluator
+from scdiffuse.evaluation._opening import CellsOrPath
 from scdiffuse.evaluation._plan import Plan, Suite, check_settings
-from scdiffuse.evaluation._reading import CellsOrPath
 from scdiffuse.evaluation._report import Report
 from scdiffuse.metrics import select_metrics
 
@@ -25,6 +25,7 @@ def evaluate(  # noqa: PLR0913 - one flat call is what users write
     by: str | None = None,
     donor: str | None = None,
     layer: str | None = None,
+    round_counts: bool = False,
     suite: Suite = "quick",
     metrics: Sequence[str] | None = None,
     seed: int = 0,
@@ -41,7 +42,8 @@ def evaluate(  # noqa: PLR0913 - one flat call is what users write
     Parameters
     ----------
     real
-        Held-out real cells with raw counts, which the generator never saw; AnnData or path of an ``.h5ad`` file.
+        Held-out real cells with raw counts, which the generator never saw; AnnData, or the path of
+        cells in any format that `CellGenerator` reads.
     generated
         Cells to evaluate. Values that cannot be counts are clipped before scoring, and a verdict reports them.
     reference
@@ -59,7 +61,9 @@ def evaluate(  # noqa: PLR0913 - one flat call is what users write
     donor
         Column of ``obs`` with the donor, in real and training cells.
     layer
-        Layer with the raw counts; ``X`` when not given.
+        Layer with the raw counts, or ``"raw.X"``; when not given ``X``, or the one place that holds counts.
+    round_counts
+        Round counts of real cells with decimals, as SoupX makes them, to whole ones.
     suite
         ``"quick"`` leaves out slow and redundant metrics; ``"full"`` measures everything.
     metrics
@@ -90,7 +94,7 @@ def evaluate(  # noqa: PLR0913 - one flat call is what users write
     SettingError
         ``suite``, ``n_seeds`` or ``max_cells`` is out of range, or only one of ``truth`` and ``refitted`` is given.
     DataFileError
-        A path is not a readable ``.h5ad`` file.
+        A path does not lead to readable cells.
     """
     benchmark = Benchmark(
         real,
@@ -101,6 +105,7 @@ def evaluate(  # noqa: PLR0913 - one flat call is what users write
         by=by,
         donor=donor,
         layer=layer,
+        round_counts=round_counts,
         suite=suite,
         metrics=metrics,
         seed=seed,
@@ -121,9 +126,12 @@ class Benchmark:
     Parameters
     ----------
     real
-        Held-out real cells with raw counts, which no generator saw; AnnData or path of an ``.h5ad`` file.
-    reference, train, truth, refitted, by, donor, layer, suite, metrics, seed, n_seeds, max_cells, progress
+        Held-out real cells with raw counts, which no generator saw; AnnData, or the path of
+        cells in any format that `CellGenerator` reads.
+    reference, train, truth, refitted, by, donor, layer, round_counts
         As for `evaluate`; ``train`` are the cells that all generators were fitted to.
+    suite, metrics, seed, n_seeds, max_cells, progress
+        As for `evaluate`.
 
     Raises
     ------
@@ -134,7 +142,7 @@ class Benchmark:
     SettingError
         ``suite``, ``n_seeds`` or ``max_cells`` is out of range, or only one of ``truth`` and ``refitted`` is given.
     DataFileError
-        A path is not a readable ``.h5ad`` file.
+        A path does not lead to readable cells.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of `evaluate`
@@ -148,6 +156,7 @@ class Benchmark:
         by: str | None = None,
         donor: str | None = None,
         layer: str | None = None,
+        round_counts: bool = False,
         suite: Suite = "quick",
         metrics: Sequence[str] | None = None,
         seed: int = 0,
@@ -169,6 +178,7 @@ class Benchmark:
             by=by,
             donor=donor,
             layer=layer,
+            round_counts=round_counts,
             progress=progress,
             skip_known_baselines=suite == "quick" and metrics is None,
             power_curve=metrics is None,
@@ -199,6 +209,6 @@ class Benchmark:
         ConditionError
             No generated label occurs among the real ones.
         DataFileError
-            A path is not a readable ``.h5ad`` file.
+            A path does not lead to readable cells.
         """
         return self._evaluator.score(generated)

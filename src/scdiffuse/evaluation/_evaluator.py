@@ -13,10 +13,11 @@ from scdiffuse.evaluation._cell_figures import Drawing
 from scdiffuse.evaluation._estimates import N_HALF_SAMPLES
 from scdiffuse.evaluation._feature_space import FeatureSpace
 from scdiffuse.evaluation._label_scores import label_folds, label_sizes, measure_labels, proportion_reference
+from scdiffuse.evaluation._opening import CellsOrPath, open_cells
 from scdiffuse.evaluation._overall import Evaluated, evaluated
 from scdiffuse.evaluation._plan import LABEL_TREES, N_FOLDS, N_TREES, Plan
 from scdiffuse.evaluation._prepared_cells import PreparedCells, prepare
-from scdiffuse.evaluation._reading import CellsOrPath, check_labels, open_cells, read_sample, shared_genes
+from scdiffuse.evaluation._reading import check_labels, read_sample, shared_genes
 from scdiffuse.evaluation._report import Report
 from scdiffuse.evaluation._report_curve import describe_curve, measure_curve
 from scdiffuse.evaluation._report_types import LabelSizes, ReportSettings
@@ -51,7 +52,10 @@ class Evaluator:
     """
 
     def __init__(self, real: Mapping[str, CellsOrPath], plan: Plan) -> None:
-        self._tables = {role: open_cells(cells, role) for role, cells in real.items()}
+        self._tables = {
+            role: open_cells(cells, role, layer=plan.layer, round_counts=plan.round_counts)
+            for role, cells in real.items()
+        }
         self._plan = plan
         self._genes_and_size: tuple[bytes, int] = (b"", 0)
         self._prepared: PreparedCells | None = None

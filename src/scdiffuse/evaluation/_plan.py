@@ -49,6 +49,8 @@ class Plan:
     """Layer with the counts."""
     progress: bool
     """Whether to show a progress bar."""
+    round_counts: bool = False
+    """Whether counts of real cells with decimals are rounded."""
     skip_known_baselines: bool = False
     """Whether slow metrics skip the baselines whose score is known in advance."""
     power_curve: bool = False

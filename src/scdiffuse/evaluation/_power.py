@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scdiffuse._core.errors import SettingError
 from scdiffuse._core.random import generator
 from scdiffuse.evaluation._feature_space import FeatureSpace, fit_space
-from scdiffuse.evaluation._reading import CellsOrPath, ReadSettings, Sample, open_cells, read_sample, shared_genes
+from scdiffuse.evaluation._opening import CellsOrPath, open_cells
+from scdiffuse.evaluation._reading import ReadSettings, Sample, read_sample, shared_genes
 from scdiffuse.evaluation._report_types import CurveRow
 from scdiffuse.evaluation._stratified import stratified_order
 from scdiffuse.metrics import (
@@ -109,9 +110,9 @@ def power_curve(  # noqa: PLR0913, PLR0917 - one flat call is what users write
         if space not in get_args(CurveSpace):
             msg = f"`spaces` holds {space!r}, expected any of {', '.join(get_args(CurveSpace))}."
             raise SettingError(msg)
-    tables = {"real": open_cells(real, "real"), "generated": open_cells(generated, "generated")}
+    tables = {"real": open_cells(real, "real", layer=layer), "generated": open_cells(generated, "generated")}
     if fit is not None:
-        tables["train"] = open_cells(fit, "train")
+        tables["train"] = open_cells(fit, "train", layer=layer)
     samples, space_of_genes = _read(tables, by=by, layer=layer, n_genes=n_genes)
     tests = [(classifier, space) for space in spaces for classifier in classifiers]
     rows: list[CurveRow] = []

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -26,17 +25,14 @@ from scdiffuse.cells import reading, require_whole
 from scdiffuse.evaluation._invalid_values import count_invalid_values
 
 __all__ = [
-    "CellsOrPath",
     "ReadSettings",
     "Sample",
     "check_labels",
-    "open_cells",
     "read_rows",
     "read_sample",
     "shared_genes",
 ]
 
-CellsOrPath: TypeAlias = ad.AnnData | str | Path
 _MIN_SHARED_GENES = 10
 _MIN_SHARED_FRACTION = 0.5
 
@@ -151,38 +147,6 @@ def read_rows(
         Counts are missing, or real cells hold other values.
     """
     return _counts(table, role=role, layer=layer, rows=rows, genes=genes, notes=[])
-
-
-def open_cells(cells: CellsOrPath, role: str) -> ad.AnnData:
-    """Open cells; cells of a file stay on disk.
-
-    Parameters
-    ----------
-    cells
-        AnnData or path of an ``.h5ad`` file.
-    role
-        Purpose of the cells, named in messages.
-
-    Returns
-    -------
-    The cells, at least one.
-
-    Raises
-    ------
-    DataFileError
-        A path does not lead to a readable ``.h5ad`` file.
-    CountsError
-        There are no cells.
-    """
-    if isinstance(cells, ad.AnnData):
-        table = cells
-    else:
-        with reading(f"`{role}` {str(cells)!r}"):
-            table = ad.read_h5ad(cells, backed="r")
-    if not table.n_obs:
-        msg = f"`{role}` holds no cells, expected at least one. Check the file, or the mask that selected its cells."
-        raise CountsError(msg)
-    return table
 
 
 def shared_genes(tables: Mapping[str, ad.AnnData]) -> NDArray[np.str_]:

@@ -14,7 +14,8 @@ from scdiffuse._core.errors import SettingError
 from scdiffuse._core.text import figure_label
 from scdiffuse.evaluation._embedding import joint_embedding
 from scdiffuse.evaluation._feature_space import fit_space
-from scdiffuse.evaluation._reading import ReadSettings, Sample, open_cells, read_sample, shared_genes
+from scdiffuse.evaluation._opening import open_cells
+from scdiffuse.evaluation._reading import ReadSettings, Sample, read_sample, shared_genes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +78,7 @@ def plot_umap(
     if n_cells < 10:
         msg = f"`n_cells` must be at least 10, got {n_cells}; 2000 suits most data."
         raise SettingError(msg)
-    tables = {"real": open_cells(real, "real"), "generated": open_cells(generated, "generated")}
+    tables = {"real": open_cells(real, "real", layer=layer), "generated": open_cells(generated, "generated")}
     if color is not None and color in tables["real"].obs and color not in tables["generated"].obs:
         msg = f"`color` is {color!r}, a column that the generated cells do not have; expected one of both, one of"
         raise SettingError(msg + f" {[name for name in tables['real'].obs if name in tables['generated'].obs]}.")

@@ -11,9 +11,10 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scdiffuse._core.errors import SettingError, UnknownNameError, did_you_mean
+from scdiffuse._core.errors import SettingError
 from scdiffuse._core.slots import OBS_SOURCE, OBS_UNSEEN, OBSM_LATENT
 from scdiffuse._core.text import figure_label
+from scdiffuse.cells import find_gene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,8 +38,8 @@ def plot_trajectory(adata: ad.AnnData, *, genes: Sequence[str] = (), real: ad.An
     adata
         What `CellGenerator.trajectory` returned.
     genes
-        Genes to follow, in the mean of log counts per 10,000 at each state, with a band of one standard deviation of
-        the cells to either side.
+        Genes to follow, by name or by a symbol or identifier in a column of `var`, in the mean of log counts per 10,000
+        at each state, with a band of one standard deviation of the cells to either side.
     real
         Real cells to draw beneath, with their latents, as ``model.encode(real, key_added="X_scdiffuse")`` keeps them.
         The plane is then that where the latents of these cells vary most.
@@ -59,10 +60,7 @@ def plot_trajectory(adata: ad.AnnData, *, genes: Sequence[str] = (), real: ad.An
     if OBSM_LATENT not in adata.obsm or not {"state", "branch", "start_cell"} <= set(_named(adata.obs)):
         msg = f"These cells have the columns {list(adata.obs)}; expected those of a trajectory, with latents."
         raise SettingError(msg + " Pass what `model.trajectory()` returned.")
-    for gene in genes:
-        if gene not in adata.var_names:
-            msg = f"{gene!r} is not a gene of these cells; expected one of {adata.n_vars}."
-            raise UnknownNameError(msg + did_you_mean(gene, adata.var_names))
+    rows = [find_gene(adata.var, gene) for gene in genes]
     latents = np.asarray(adata.obsm[OBSM_LATENT])
     beneath = None if real is None else _latents_of(real, width=latents.shape[1])
     obs = _named(adata.obs)
@@ -70,7 +68,7 @@ def plot_trajectory(adata: ad.AnnData, *, genes: Sequence[str] = (), real: ad.An
     axes = figure.subplots(1, 1 + bool(genes), squeeze=False)[0]
     _draw_paths(axes[0], latents, obs, beneath=beneath)
     if genes:
-        _draw_genes(axes[1], adata[:, list(genes)].X, np.asarray(adata.X.sum(axis=1)).ravel(), obs=obs, genes=genes)
+        _draw_genes(axes[1], adata[:, rows].X, np.asarray(adata.X.sum(axis=1)).ravel(), obs=obs, genes=genes)
     return figure
 
 

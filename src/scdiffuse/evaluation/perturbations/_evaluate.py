@@ -13,7 +13,8 @@ from scdiffuse._core.errors import ConditionError, SettingError
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.seeds import require_seed
 from scdiffuse._core.version import __version__
-from scdiffuse.evaluation._reading import CellsOrPath, open_cells, shared_genes
+from scdiffuse.evaluation._opening import CellsOrPath, open_cells
+from scdiffuse.evaluation._reading import shared_genes
 from scdiffuse.evaluation.perturbations._conditions import (
     Condition,
     ConditionCells,
@@ -140,9 +141,9 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
     scales: dict[str, str] = {"expression": expression, "predicted_values": predicted_values}
     _check(scales, n_draws=n_draws, max_cells=max_cells, n_top=n_top, n_genes=n_genes, fdr=fdr, seed=seed)
     keys = Keys(perturbation=perturbation_key, control=label_of(control), cell_type=cell_type_key, layer=layer)
-    tables = {"real": open_cells(real, "real")}
+    tables = {"real": open_cells(real, "real", layer=layer)}
     if train is not None:
-        tables["train"] = open_cells(train, "train")
+        tables["train"] = open_cells(train, "train", layer=layer)
     given = _means_table(predicted) if isinstance(predicted, pd.DataFrame) else open_cells(predicted, "predicted")
     genes = shared_genes({**tables, "generated": given})
     cells = {
