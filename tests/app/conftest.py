@@ -85,7 +85,7 @@ class Client:
 
     @staticmethod
     def until(ask: Any, is_done: Any) -> Any:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while not is_done(found := ask()):
             assert time.monotonic() < end, found
             time.sleep(0.02)

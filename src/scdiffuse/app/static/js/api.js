@@ -87,6 +87,7 @@ function take(kind, one) {
 export async function connect() {
   store.session = await get("session");
   for (const [kind, name] of Object.entries(KINDS)) for (const one of store.session[name]) store[name].set(one.id, one), tell(kind, one);
+  since = store.session.now ?? 0;
   tell("session", store.session);
   const events = new EventSource("api/events");
   for (const kind of ["job", "cells", "model", "map"]) {

@@ -1,9 +1,9 @@
 // Figures as SVG: curves of a fit, volcano, dot plot. Text beside each says the same.
 
 import { h, number, svg } from "./dom.js";
-import { rampColour } from "./colours.js";
 import { saveSvg } from "./mapsvg.js";
 
+const WIDE = 460; // of a volcano, in its own units
 const STAGES = { autoencoder: "Autoencoder", diffusion: "Diffusion" };
 
 /** A figure with its title and a button that saves it. */
@@ -62,8 +62,8 @@ export function volcano({ rows, reference = [], title, ondot = () => {}, level =
   const depth = (p) => Math.min(300, -Math.log10(Math.max(p, 1e-300)));
   const folds = rows.map((row) => row.fold).filter(Number.isFinite);
   const wide = Math.max(1, ...folds.map(Math.abs)) * 1.05;
-  const { out, x, y } = frame({ width: 560, height: 360 }, [-wide, wide], [0, Math.max(2, ...rows.map((row) => depth(row.q)), ...reference.map((row) => depth(row.q))) * 1.06], { x: "log2 fold change", y: "\u2212log10 of q" });
-  out.append(svg("line", { x1: 52, x2: 548, y1: y(depth(level)), y2: y(depth(level)), stroke: "var(--edge)", "stroke-dasharray": "4 4" }));
+  const { out, x, y } = frame({ width: WIDE, height: 330 }, [-wide, wide], [0, Math.max(2, ...rows.map((row) => depth(row.q)), ...reference.map((row) => depth(row.q))) * 1.06], { x: "log2 fold change", y: "\u2212log10 of q" });
+  out.append(svg("line", { x1: 52, x2: WIDE - 12, y1: y(depth(level)), y2: y(depth(level)), stroke: "var(--edge)", "stroke-dasharray": "4 4" }));
   for (const row of reference) out.append(svg("circle", { cx: x(row.fold), cy: y(depth(row.q)), r: 2, fill: "var(--edge)", opacity: 0.45 }));
   const told = rows.filter((row) => row.q < level);
   for (const row of rows) {
@@ -78,7 +78,7 @@ export function volcano({ rows, reference = [], title, ondot = () => {}, level =
     const half = row.gene.length * 3.1;
     if (taken.length > 11 || taken.some(([px, py, ph]) => Math.abs(py - up) < 12 && Math.abs(px - at) < ph + half)) continue;
     taken.push([at, up, half]);
-    out.append(svg("text", { x: Math.min(548 - half, Math.max(54 + half, at)), y: Math.max(11, up), "font-size": 11, "text-anchor": "middle", fill: "var(--ink)", stroke: "var(--raise)", "stroke-width": 3, "paint-order": "stroke" }, row.gene));
+    out.append(svg("text", { x: Math.min(WIDE - 12 - half, Math.max(54 + half, at)), y: Math.max(11, up), "font-size": 11, "text-anchor": "middle", fill: "var(--ink)", stroke: "var(--raise)", "stroke-width": 3, "paint-order": "stroke" }, row.gene));
   }
   return figure(title, out, "volcano.svg");
 }
@@ -86,16 +86,16 @@ export function volcano({ rows, reference = [], title, ondot = () => {}, level =
 /** Genes by groups: area is the fraction of cells with counts, colour the mean within its gene. */
 export function dotPlot({ genes, rows, names }) {
   const left = 16 + 6.4 * Math.max(...rows.map((row) => names(row).length)), step = 30, line = 24;
-  const top = 14 + 6.6 * Math.max(...genes.map((one) => one.length)) * 0.75, width = left + step * genes.length + 40, height = top + line * rows.length + 34;
+  const top = 14 + 6.6 * Math.max(...genes.map((one) => one.length)) * 0.75, width = Math.max(400, left + step * genes.length + 60), height = top + line * rows.length + 34;
   const highs = genes.map((_, at) => Math.max(...rows.map((row) => row.mean[at]), 1e-9));
   const out = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, class: "chart fixed" },
     genes.map((gene, at) => svg("text", { x: left + step * (at + 0.5), y: top - 8, "font-size": 11.5, fill: "var(--ink)", transform: `rotate(-45 ${left + step * (at + 0.5)} ${top - 8})` }, gene)),
     rows.map((row, place) => {
       const cy = top + line * (place + 0.5);
       return [place % 2 ? svg("rect", { x: 0, y: cy - line / 2, width, height: line, fill: "var(--wash)" }) : null, svg("text", { x: left - 8, y: cy + 4, "font-size": 11.5, "text-anchor": "end", fill: "var(--ink)" }, names(row)),
-        genes.map((gene, at) => svg("circle", { cx: left + step * (at + 0.5), cy, r: 10 * Math.sqrt(row.fraction[at]), fill: `rgb(${rampColour(1 - row.mean[at] / highs[at])})`, stroke: "var(--edge)", "stroke-width": 0.5 },
+        genes.map((gene, at) => svg("circle", { cx: left + step * (at + 0.5), cy, r: 10 * Math.sqrt(row.fraction[at]), fill: "var(--accent)", "fill-opacity": (0.08 + 0.92 * row.mean[at] / highs[at]).toFixed(2), stroke: "var(--accent)", "stroke-width": 0.7 },
           svg("title", {}, `${gene}, ${names(row)}: mean ${number(row.mean[at])}, in ${number(100 * row.fraction[at])} % of cells`)))].filter(Boolean);
     }),
-    svg("text", { x: left, y: height - 8, "font-size": 11, fill: "var(--soft)" }, "area: fraction of cells; dark: high mean"));
+    svg("text", { x: 4, y: height - 8, "font-size": 11, fill: "var(--soft)" }, "area: fraction of cells with counts; colour: mean, within each gene"));
   return figure("Dot plot", out, "dotplot.svg");
 }

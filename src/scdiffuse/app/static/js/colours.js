@@ -46,6 +46,7 @@ export function rampColour(share) {
 const TABLE = Array.from({ length: 256 }, (_, at) => rampColour(at / 255));
 export const RAMP_STEPS = RAMP;
 export const zeroColour = () => ZERO[isDark() ? "dark" : "light"];
+export const sourceColours = () => (isDark() ? ["#75818d", "#4DA6E0"] : ["#9aa3ad", "#0072B2"]);
 export const missingColour = () => css("--edge");
 
 /** Paint labels: codes of each cell (-1 is none), four bytes a cell. */

@@ -3,7 +3,7 @@
 import { get, guarded, on, post, runJob, store } from "./api.js";
 import { csv, download, field, h, number, put, segments, select, table } from "./dom.js";
 import { dotPlot, volcano } from "./charts.js";
-import { code, jobBox } from "./widgets.js";
+import { code, geneTable, jobBox } from "./widgets.js";
 import { verdictCard } from "./fit.js";
 import { setLook } from "./stage.js";
 import { columnNames, isReal, onWorld, parts, selections, world } from "./world.js";
@@ -67,14 +67,13 @@ function writeResult(result, found, names) {
   const at = (name) => found.columns.indexOf(name);
   const rows = found.rows.map((row) => ({ name: row[at("gene")], gene: row[at("symbol")] ?? row[at("gene")], fold: row[at("log2_fold_change")], q: row[at("q")] }));
   const reference = (found.reference?.rows ?? []).map(([gene, fold, q]) => ({ gene, fold, q }));
-  const heads = found.columns.map((one) => one.replaceAll("_", " "));
   put(result,
     found.verdict && h("p", { class: `coverage ${found.verdict.level}` }, found.verdict.text),
     h("p", { class: "soft small" }, `${number(found.n_a)} cells in A, ${number(found.n_b)} in B; ${number(found.n_significant)} genes with q below .05.`,
       found.reference && ` Reference, ${found.reference.what}: ${number(found.reference.n_significant)} of them.`),
-    volcano({ rows, reference, title: `${names[0]} (right) against ${names[1]} (left)`, ondot: guarded((row) => setLook({ genes: [row.name] })) }),
+    h("div", { class: "duo" }, volcano({ rows, reference, title: `${names[0]} (right) against ${names[1]} (left)`, ondot: guarded((row) => setLook({ genes: [row.name] })) }),
+    geneTable(found, "Genes by p-value")),
     reference.length > 0 && h("p", { class: "soft small" }, "Grey dots behind: the same genes in the real-vs-real reference. Click a gene to colour the map by it."),
-    table(heads, found.rows.slice(0, 300), { caption: "Genes by p-value", sortable: true }),
     h("div", { class: "row" }, h("a", { class: "button small", href: `api/tables/${found.table}.csv`, download: "" }, "All genes as csv")), code(found));
 }
 

@@ -7,7 +7,7 @@ import { fitCard } from "./fit.js";
 import { show } from "./world.js";
 
 const found = h("div"), source = h("div");
-let current = null;
+let current = null, onMap = null;
 
 /** Build the view once. */
 export function buildData(host) {
@@ -66,10 +66,8 @@ export async function openModel(file) {
   location.hash = "#/generate";
 }
 
-let given = {};
 async function openCells(body) {
   const one = await post("cells", body);
-  given = body;
   store.cells.set(one.id, one);
   inspect(one);
   found.scrollIntoView({ block: "nearest" });
@@ -77,27 +75,20 @@ async function openCells(body) {
 
 /** What was found in a set of cells, with what can be mended, and the fit of a model. */
 export function inspect(one) {
-  const before = current;
   current = one.id;
   const about = one.inspect;
   if (one.state === "failed") return put(found, card(one.name, h("p", { class: "wrong" }, one.error)));
   if (one.state === "reading") return put(found, card(one.name, h("p", { role: "status" }, "Reading the cells ..."), h("progress", { "aria-label": "Reading" })));
-  if (before !== one.id || !inspect.shown) show({ frame: one, other: null }).catch(fail);
-  inspect.shown = one.id;
+  if (onMap !== one.id) show({ frame: one, other: null }).catch(fail);
+  onMap = one.id;
   const facts = [["Cells", number(one.n_cells)], ["Genes", number(one.n_genes)]];
   if (about) facts.push(["Counts in", about.counts.map((counts) => counts.title).join(", ") || "none"], ["", about.genes]);
   const list = card(one.name, h("dl", { class: "facts" }, facts.filter(([, text]) => text).map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
     !about && h("p", { role: "status" }, "Looking at the counts ..."),
     about?.problems.map((text) => h("p", { class: "wrong" }, text)), about?.notes.length > 0 && h("ul", { class: "notes" }, about.notes.map((text) => h("li", {}, text))),
     about?.mends.length > 0 && h("div", { class: "mends" }, h("p", { class: "label" }, "Can be mended here; the file stays as it is:"), h("div", { class: "row" }, about.mends.map((mend) =>
-      h("button", { type: "button", onclick: guarded(() => openCells({ ...options(one), ...mend.body })) }, mend.title)))));
+      h("button", { type: "button", onclick: guarded(() => openCells({ from: one.id, ...mend.body })) }, mend.title)))));
   put(found, list, about?.fittable && fitCard(one));
-}
-
-/** The options that a set was opened with: a mend adds to them. */
-function options(one) {
-  if (one.file && given.file !== one.file) return { file: one.file };
-  return given;
 }
 
 /** Cells that were open before the page was loaded. */

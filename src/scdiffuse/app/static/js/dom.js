@@ -71,13 +71,9 @@ export function select(options, chosen, props = {}) {
 }
 
 /** A table; cells are text or elements, and a click on a heading sorts where `sortable`. */
-export function table(heads, rows, { caption, sortable = false, onrow } = {}) {
+export function table(heads, rows, { caption, sortable = false } = {}) {
   const body = h("tbody");
-  const write = (list) => put(body, list.map((row) => {
-    const line = h("tr", {}, row.map((one, at) => h(at ? "td" : "th", at ? {} : { scope: "row" }, cellText(one))));
-    if (onrow) onrow(line, row);
-    return line;
-  }));
+  const write = (list) => put(body, list.map((row) => h("tr", {}, row.map((one, at) => h(at ? "td" : "th", at ? {} : { scope: "row" }, cellText(one))))));
   let last = null;
   const sort = (at, head) => {
     const down = last === at ? -1 : 1;
@@ -99,12 +95,17 @@ export function table(heads, rows, { caption, sortable = false, onrow } = {}) {
 
 const cellText = (one) => (typeof one === "number" ? number(one) : one ?? "\u2013");
 
+const RAISED = Object.fromEntries([..."-0123456789"].map((one, at) => [one, "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"[at]]));
+
 /** A number as the report writes it: three significant figures, thousands apart. */
 export function number(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "\u2013";
   if (Number.isInteger(value)) return value.toLocaleString("en");
   const size = Math.abs(value);
-  if (size && (size < 1e-3 || size >= 1e6)) return value.toExponential(1).replace("e", "\u00d710^").replace("+", "");
+  if (size && (size < 1e-3 || size >= 1e6)) {
+    const [head, power] = value.toExponential(1).split("e");
+    return `${head}\u00d710${[...power].map((one) => RAISED[one] ?? "").join("")}`;
+  }
   return value.toLocaleString("en", { maximumSignificantDigits: 3 });
 }
 

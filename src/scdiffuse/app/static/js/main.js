@@ -17,6 +17,7 @@ function route() {
   const name = location.hash.slice(2) in VIEWS ? location.hash.slice(2) : "data";
   for (const one of Object.keys(VIEWS)) $(`#${one}`).hidden = one !== name;
   $("#bench").hidden = name !== "generate" && name !== "whatif";
+  $("#changes").hidden = name !== "whatif" || !$("#changes").childElementCount;
   document.querySelectorAll(".top nav a").forEach((link) => {
     if (link.hash === `#/${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");

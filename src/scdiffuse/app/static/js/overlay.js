@@ -80,7 +80,7 @@ export class Overlay {
     const { context } = this;
     context.strokeStyle = ink;
     context.fillStyle = ink;
-    context.globalAlpha = 0.55;
+    context.globalAlpha = 0.4;
     context.lineWidth = 1;
     for (const [from, to] of this.arrows) {
       const [x1, y1] = map.toPixels(at, map.places[2 * from], map.places[2 * from + 1]);

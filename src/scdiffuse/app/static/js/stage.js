@@ -2,13 +2,13 @@
 
 import { get, guarded, on } from "./api.js";
 import { $, announce, h, number, put, segments, select, table } from "./dom.js";
-import { ceiling, labelColours, paintLabels, paintNumbers, RAMP_STEPS } from "./colours.js";
+import { ceiling, labelColours, paintLabels, paintNumbers, RAMP_STEPS, sourceColours } from "./colours.js";
 import { middles } from "./places.js";
 import { Scatter } from "./scatter.js";
 import { mapSvg } from "./mapsvg.js";
 import { choose, column, columnNames, countChosen, gene, isReal, madeSets, onWorld, parts, realSets, show, sourceColumn, world } from "./world.js";
 
-const MOST_GENES = 6;
+const MOST_GENES = 6, MOST_ARROWS = 150;
 const look = { layout: "side", by: null, genes: [], scale: "log1p", names: true, state: null };
 let map = null, tools, legend, bar, note, asTable, drawn = 0, shown = null;
 
@@ -95,9 +95,9 @@ async function restyle() {
   const panels = style.paints.flatMap((one) => sides.map((subset) => ({
     title: one.title ? (sides.length > 1 ? `${one.title}, ${titles[subset].toLowerCase()}` : one.title) : titles[subset],
     note: one.title ? "" : look.state !== null && subset !== "real" ? "" : number(counts[subset]), subset, key: one.key, paint: one.paint,
-    names: look.names && Boolean(style.labels), arrows: subset !== "real",
+    names: look.names && Boolean(style.labels) && style.title !== "source", arrows: subset !== "real",
   })));
-  map.overlay.arrows = world.before ? world.before.map((row, at) => [row, world.nReal + at]).slice(0, 400) : look.state !== null ? map.overlay.arrows : [];
+  map.overlay.arrows = world.before ? world.before.map((row, at) => [row, world.nReal + at]).filter((_, at) => at % Math.ceil(world.before.length / MOST_ARROWS) === 0) : look.state !== null ? map.overlay.arrows : [];
   map.overlay.names = style.labels ? names(style) : [];
   map.setPanels(panels);
   map.canvas.setAttribute("aria-label", `Map of ${number(world.nReal)} real and ${number(world.n - world.nReal)} ${madeName().toLowerCase()} cells, coloured by ${style.title}`);
@@ -109,7 +109,7 @@ async function restyle() {
 async function columnStyle() {
   const found = look.by === "source" ? sourceColumn() : await column(look.by);
   if (found.kind === "labels") {
-    const colours = labelColours(found.labels.length);
+    const colours = look.by === "source" ? sourceColours() : labelColours(found.labels.length);
     return { title: found.name, labels: found.labels, codes: found.codes, colours, paints: [{ key: "labels", paint: paintLabels(found.codes, colours) }] };
   }
   let [low, high] = [Infinity, -Infinity];
@@ -134,7 +134,7 @@ function names(style) {
 
 function writeTools() {
   const focus = document.activeElement?.dataset?.tool;
-  const sets = (list) => list.map((one) => [one.id, `${one.name} (${number(one.n_cells)})`]);
+  const sets = (list) => list.map((one) => [one.id, one.name]);
   const methods = world.methods.map((one) => [one.name, one.state === "computing" ? `${one.name.toUpperCase()} ...` : one.name.toUpperCase()]);
   const both = world.nReal && world.n > world.nReal;
   const made = madeSets(), real = realSets();
@@ -147,7 +147,7 @@ function writeTools() {
       world.wanted = value;
       return world.methods.find((one) => one.name === value).state === "ready" ? show({ method: value }) : announce("UMAP is being computed; it is shown once it is there.", { shown: true });
     })),
-    pick("Colour by", select([["source", "source"], ...columnNames()], look.genes.length ? "" : look.by, {
+    pick("Colour by", select([...(look.genes.length ? [["", "genes"]] : []), "source", ...columnNames()], look.genes.length ? "" : look.by, {
       "data-tool": "by", onchange: guarded((event) => setLook({ by: event.target.value, genes: [] })) })),
     geneBox(),
     h("span", { class: "grow" }),

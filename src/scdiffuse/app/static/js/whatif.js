@@ -1,9 +1,9 @@
 // Flow C: given cells under other conditions, cells on their way, more cells of rare types.
 
 import { fail, guarded, on, post, runJob, store } from "./api.js";
-import { field, h, number, put, segments, select, table } from "./dom.js";
+import { $, field, h, number, put, segments, select, table } from "./dom.js";
 import { volcano } from "./charts.js";
-import { code, conditions, coverageNote, jobBox } from "./widgets.js";
+import { code, conditions, coverageNote, geneTable, jobBox } from "./widgets.js";
 import { modelPicker, noModel, readyModels } from "./generate.js";
 import { setLook, showState } from "./stage.js";
 import { isReal, onWorld, realSets, selections, showMade, world } from "./world.js";
@@ -63,7 +63,9 @@ function runner(text, body, done) {
   const button = h("button", { type: "button", class: "primary wide", id: "whatif-run", onclick: guarded(async () => {
     const job = await runJob(body(), { onstart: (one) => put(result, jobBox(one)) });
     const download = h("div", { class: "row" }, h("a", { class: "button small", href: `api/cells/${job.result.cells}/download`, download: "" }, "Download .h5ad"));
-    put(result, jobBox(job), await done(job.result), download, code(job));
+    put(result, jobBox(job), coverageNote(job.result.coverage), download, code(job));
+    $("#changes").hidden = false;
+    put($("#changes"), await done(job.result));
   }) }, text);
   return [button, result];
 }
@@ -85,7 +87,7 @@ function predictForm() {
     runner("Predict", body, async (found) => {
       await showMade(found.cells, { before: found.before?.cells === ground().id ? found.before.indices : null });
       await setLook({ layout: "together", by: "source", genes: [] });
-      return [coverageNote(found.coverage), changes(found.change)];
+      return changes(found.change);
     })];
 }
 
@@ -94,8 +96,8 @@ function changes(found) {
   if (!found) return null;
   const at = (name) => found.columns.indexOf(name);
   const rows = found.rows.map((row) => ({ name: row[at("gene")], gene: row[at("symbol")] ?? row[at("gene")], fold: row[at("log2_fold_change")], q: row[at("q")] }));
-  return h("div", {}, h("h3", {}, "Genes that change"), volcano({ rows, title: "After against before", ondot: guarded((row) => setLook({ genes: [row.name] })) }),
-    table(found.columns.map((one) => one.replaceAll("_", " ")), found.rows.slice(0, 200), { caption: "Genes that change", sortable: true }), h("a", { class: "button small", href: `api/tables/${found.table}.csv`, download: "" }, "csv"));
+  return h("div", {}, h("h2", {}, "Genes that change"), h("div", { class: "duo" }, volcano({ rows, title: "After against before", ondot: guarded((row) => setLook({ genes: [row.name] })) }),
+    geneTable(found, "Genes that change")), h("a", { class: "button small", href: `api/tables/${found.table}.csv`, download: "" }, "csv"));
 }
 
 function trajectoryForm() {
@@ -109,7 +111,7 @@ function trajectoryForm() {
     runner("Follow the cells", body, async (found) => {
       await showMade(found.cells);
       await setLook({ layout: "together", by: "source", genes: [] });
-      return [coverageNote(found.coverage), slider(found)];
+      return slider(found);
     })];
 }
 
@@ -152,7 +154,7 @@ function augmentForm() {
     runner("Augment", body, async (found) => {
       await showMade(found.cells).catch(fail);
       const share = (value) => (value === null || value === undefined ? "\u2013" : `${(100 * value).toFixed(0)} %`);
-      return [found.gain && h("p", { class: "coverage unscored" }, found.gain.text),
+      return [h("h2", {}, "Labels after augmentation"), found.gain && h("p", { class: "coverage unscored" }, found.gain.text),
         table(["Label", "Real", "Generated", "Recall, real cells", "Recall, augmented"], found.rows.map((one) => [one.label, one.n_real, one.n_generated, share(one.recall_real), share(one.recall_augmented)]), { caption: "Labels after augmentation" })];
     })];
 }

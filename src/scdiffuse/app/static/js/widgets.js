@@ -1,7 +1,7 @@
 // Parts that several views share: code to copy, a job, conditions as chips, verdicts.
 
 import { guarded, isActive, on, post, store } from "./api.js";
-import { announce, duration, field, h, number, put, segments } from "./dom.js";
+import { announce, duration, field, h, number, put, segments, table } from "./dom.js";
 
 /** What makes the same cells by hand: Python and command line, with a button to copy. */
 export function code({ python, command }) {
@@ -82,6 +82,7 @@ export function conditions(model, { open = "any", onchange = () => {}, chosen = 
 export function verdicts(found) {
   const power = found.power?.cells_to_60 ?? found.power?.cells_to_55;
   return h("div", {},
+    found.overall && h("p", { class: `overall ${found.overall.level}` }, h("strong", {}, `${found.overall.mark ?? ""} ${found.overall.title ?? found.overall.level_text ?? ""}`), h("br"), found.overall.text),
     h("ul", { class: "verdicts" }, found.verdicts.map((one) => h("li", { class: `verdict ${one.level}` },
       h("h3", {}, one.title, h("span", { class: "badge" }, h("span", { "aria-hidden": "true" }, `${one.mark ?? ""} `), one.level_text ?? one.level)), h("p", {}, one.text)))),
     power !== undefined && power !== null && h("p", { class: "soft small" }, `Power: a classifier needs ${number(power)} cells a side to tell generated from held-out real cells with an AUC of ${found.power.cells_to_60 ? ".60" : ".55"}.`));
@@ -90,5 +91,15 @@ export function verdicts(found) {
 /** A sentence on training coverage, with its tone. */
 export const coverageNote = (about) => about && h("p", { class: `coverage ${about.is_unseen ? "differs" : "passes"}` }, h("strong", {}, about.is_unseen ? "Out of distribution. " : "Training coverage. "), about.text);
 
-/** Numbered steps of a view. */
+const MOST_ROWS = 300;
+
+/** A table of genes as the server gives it; the symbol alone where it is the name. */
+export function geneTable({ columns, rows }, caption) {
+  const [name, symbol] = ["gene", "symbol"].map((one) => columns.indexOf(one));
+  const same = symbol >= 0 && rows.every((row) => row[symbol] === row[name] || !row[symbol]);
+  const kept = columns.map((_, at) => at).filter((at) => !(same && at === symbol));
+  return table(kept.map((at) => columns[at].replaceAll("_", " ")), rows.slice(0, MOST_ROWS).map((row) => kept.map((at) => row[at])), { caption, sortable: true });
+}
+
+/** A part of a view. */
 export const card = (title, ...children) => h("section", { class: "card", "aria-label": title }, h("h2", {}, title), children);

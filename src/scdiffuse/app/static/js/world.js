@@ -97,8 +97,8 @@ export async function gene(name, scale) {
 
 /** Where cells come from, as a column. */
 export function sourceColumn() {
-  const names = { generated: "generated", predicted: "predicted", trajectory: "trajectory", augmented: "augmented" };
-  const labels = ["real", names[(world.other ?? world.frame)?.kind] ?? "held out"];
+  const made = (world.other ?? world.frame)?.kind;
+  const labels = ["real", made === "real" ? "held out" : made];
   return { name: "source", kind: "labels", labels, codes: Int32Array.from({ length: world.n }, (_, row) => Number(row >= world.nReal)) };
 }
 
