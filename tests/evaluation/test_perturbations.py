@@ -177,6 +177,17 @@ def test_the_report_is_a_verdict_tables_json_and_a_page(perfect: PerturbationRep
         perfect.save(tmp_path / "page.html")
 
 
+def test_a_page_about_cells_takes_it_as_a_section(perfect: PerturbationReport, tmp_path: Path) -> None:
+    from scdiffuse.evaluation import Report
+
+    settings: Any = {"summary": "s", "version": "1", "model": "m", "data": "d", "date": "now"}
+    report = Report(title="Title", metrics={}, by={}, verdicts={}, settings=settings)
+    assert "Predicted perturbations" not in report.save(tmp_path / "without.html").read_text()
+    page = report.save(tmp_path / "with.html", perturbations=perfect).read_text()
+    assert perfect.verdict.split(".")[0] in page
+    assert page.count('<section aria-labelledby="perturbations">') == 1
+
+
 def test_conditions_held_out_are_no_part_of_baselines(real: ad.AnnData) -> None:
     made = only(draw_cells(1), "a", "x")
     report = evaluate_perturbations(real, made, train=real, **FEW)

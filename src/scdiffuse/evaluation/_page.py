@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scdiffuse.evaluation._cell_figures import Picture
     from scdiffuse.evaluation._verdicts import Verdict
 
-__all__ = ["render_fragment", "render_page"]
+__all__ = ["environment", "render_fragment", "render_page"]
 
 _FOLDER = Path(__file__).parent / "templates"
 
@@ -57,7 +57,12 @@ class ReportContent(Protocol):
 
 
 def render_page(
-    report: ReportContent, *, overview: Picture | None, types: Picture | None, pictures: Sequence[Picture]
+    report: ReportContent,
+    *,
+    overview: Picture | None,
+    types: Picture | None,
+    pictures: Sequence[Picture],
+    sections: Sequence[str] = (),
 ) -> str:
     """Write the whole page.
 
@@ -71,13 +76,15 @@ def render_page(
         Figure of cell types.
     pictures
         All other figures.
+    sections
+        More sections, as HTML, in front of the figures.
 
     Returns
     -------
     HTML without references to other files or sites.
     """
-    template = _environment().get_template("report.html.j2")
-    return template.render(overview=overview, types=types, pictures=pictures, **_content(report))
+    template = environment().get_template("report.html.j2")
+    return template.render(overview=overview, types=types, pictures=pictures, sections=sections, **_content(report))
 
 
 def render_fragment(report: ReportContent, *, overview: Picture | None) -> str:
@@ -94,23 +101,24 @@ def render_fragment(report: ReportContent, *, overview: Picture | None) -> str:
     -------
     An HTML element with its own style.
     """
-    return _environment().get_template("fragment.html.j2").render(overview=overview, **_content(report))
+    return environment().get_template("fragment.html.j2").render(overview=overview, **_content(report))
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Open the templates, with the filters that format numbers."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    held = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    held.filters.update(
         number=format_number, percent=format_percent, interval=_interval, meter=_meter, evidence=_evidence
     )
-    return environment
+    return held
 
 
 def _content(report: ReportContent) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from scdiffuse._core.endings import PAGES, require_ending
 from scdiffuse._core.outputs import atomic_file, require_output
@@ -126,7 +126,9 @@ class Report:
         columns = [*_COLUMNS[:6], *names, *_COLUMNS[6:]]
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("metric")
 
-    def save(self, path: str | Path, *, overwrite: bool = False, umap: bool = True) -> Path:
+    def save(
+        self, path: str | Path, *, overwrite: bool = False, umap: bool = True, perturbations: Section | None = None
+    ) -> Path:
         """Write the report as one self-contained HTML page that needs no network.
 
         Parameters
@@ -137,6 +139,8 @@ class Report:
             Replace an existing file.
         umap
             Draw the cells by UMAP, which takes half a minute; otherwise by their first two principal components.
+        perturbations
+            Result of `evaluate_perturbations` on the same cells, shown as a section of the page.
 
         Returns
         -------
@@ -154,7 +158,13 @@ class Report:
         path = Path(path)
         require_ending(path, PAGES)
         require_output(path, overwrite=overwrite)
-        page = render_page(self, overview=self._overview, types=self._types, pictures=self._pictures(umap=umap))
+        page = render_page(
+            self,
+            overview=self._overview,
+            types=self._types,
+            pictures=self._pictures(umap=umap),
+            sections=[] if perturbations is None else [perturbations.section()],
+        )
         _write(path, page, overwrite=overwrite)
         return path
 
@@ -169,6 +179,13 @@ class Report:
     def _pictures(self, *, umap: bool) -> list[Picture]:
         curve = [] if self.power is None else [draw_power(self.power)]
         return curve + ([] if self.drawing is None else draw_cells(replace(self.drawing, umap=umap)))
+
+
+class Section(Protocol):
+    """Something that a page shows as a section."""
+
+    def section(self) -> str:
+        """Write it as HTML."""
 
 
 def _write(path: Path, text: str, *, overwrite: bool) -> None:

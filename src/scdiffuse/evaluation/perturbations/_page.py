@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from scdiffuse.evaluation._page import _environment as environment
+from scdiffuse.evaluation._page import environment
 from scdiffuse.evaluation.perturbations._rows import BASELINES, CONTROLS, PREDICTION
 from scdiffuse.evaluation.perturbations._summary import LEVEL_WORDS, Level, MeasureRecord
 
-__all__ = ["render_fragment", "render_page"]
+__all__ = ["render_fragment", "render_page", "render_section"]
 
 _CLASSES: dict[Level, str] = {"ahead": "passes", "not_ahead": "fails", "too_few": "too_few", "unscored": "unscored"}
 
@@ -41,6 +41,11 @@ class Content(Protocol):
 def render_page(report: Content) -> str:
     """Write a page of its own: HTML without references to other files or sites."""
     return environment().get_template("perturbations_page.html.j2").render(**content(report))
+
+
+def render_section(report: Content) -> str:
+    """Write the section of a page that holds more: HTML without a style of its own."""
+    return environment().get_template("perturbations.html.j2").render(**content(report))
 
 
 def render_fragment(report: Content) -> str:

@@ -13,7 +13,7 @@ from scdiffuse._core.endings import PAGES, require_ending
 from scdiffuse._core.errors import UnknownNameError
 from scdiffuse._core.outputs import atomic_file, require_output
 from scdiffuse.evaluation._formatting import join_words
-from scdiffuse.evaluation.perturbations._page import render_fragment, render_page
+from scdiffuse.evaluation.perturbations._page import render_fragment, render_page, render_section
 from scdiffuse.evaluation.perturbations._rows import BASELINES, CONTROLS, REAL_HALF, TITLES
 from scdiffuse.evaluation.perturbations._summary import Level, MeasureRecord
 
@@ -89,6 +89,15 @@ class PerturbationReport:
     def _repr_html_(self) -> str:
         """Show verdict and tables in a notebook."""
         return render_fragment(self)
+
+    def section(self) -> str:
+        """Write the section that `Report.save` puts into its page.
+
+        Returns
+        -------
+        HTML without references to other files or sites.
+        """
+        return render_section(self)
 
     @cached_property
     def level(self) -> Level:
