@@ -146,7 +146,10 @@ def fit(session: Session, job: Job, follow: Follow) -> None:
     runner: subprocess.Popen[bytes] | None = None
     if not (folder / EXIT).is_file() and not is_running(folder):
         commands = _commands(session, job)
-        job.lines = _lines(session, job, commands)
+        if not job.lines.python:
+            job.lines = _lines(session, job, commands)
+        if (folder / HELD_OUT).is_file():  # a fit that goes on has its cells already
+            commands = commands[-1:]
         with replaced_file(folder / COMMANDS) as partial:
             partial.write_text(json.dumps(commands), encoding="utf-8")
         job.save()
