@@ -188,8 +188,8 @@ def shared_top_genes(predicted: Array, real: Array, *, n_genes: int = 100) -> fl
     n = max(1, min(n_genes, len(real) // 2))
     if not np.any(predicted):
         return 0.0
-    tops = (np.argsort(-np.abs(scores), kind="stable")[:n] for scores in (predicted, real))
-    return float(np.intersect1d(*tops).size / n)
+    found, wanted = (np.argsort(-np.abs(scores), kind="stable")[:n] for scores in (predicted, real))
+    return float(np.intersect1d(found, wanted).size / n)
 
 
 def direction_match(predicted: GeneTests, real: GeneTests, *, fdr: float = 0.05) -> float:

@@ -67,7 +67,7 @@ def _gram(features: Array, kernel: str, n: int) -> Array:
         return np.asarray(features @ features.T)
     squares = ((features[:, None] - features[None]) ** 2).sum(axis=2)
     between = squares[:n, :n][np.triu_indices(n, k=1)]
-    return np.exp(-squares / max(float(np.median(between)), 1e-12))
+    return np.asarray(np.exp(-squares / max(float(np.median(between)), 1e-12)))
 
 
 def _left_out_error(values: Array, vectors: Array, rotated: Array, *, penalty: float) -> float:
