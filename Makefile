@@ -3,10 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
 PYTEST_ARGS ?=
+# Processes that run the tests, each with one thread; every one of them imports and fits what its tests share.
+TEST_PROCESSES ?= 2
 BIN := $(VENV)/bin
 
 # Idle OpenMP threads sleep instead of spinning: without it a busy machine can be ten times slower.
 export OMP_WAIT_POLICY := PASSIVE
+# Modules are compiled when they are first imported: pip would take a minute to compile all, most of which no one imports.
+export PIP_NO_COMPILE := 1
 
 .PHONY: help demo test lint docs wheel bench clean
 help:
@@ -38,7 +42,7 @@ demo: $(VENV)/.installed
 	$(BIN)/scdiffuse demo -o demo --overwrite
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
