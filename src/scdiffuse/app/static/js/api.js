@@ -33,7 +33,8 @@ export const post = async (path, body = {}) =>
 
 export const remove = async (path) => answer(await fetch(`api/${path}`, { method: "DELETE" }));
 
-export const binary = async (path, asked, kind = Float32Array) => new kind(await (await answer(await fetch(query(`api/${path}`, asked)))).arrayBuffer());
+export const binary = async (path, asked, kind = Float32Array) => new kind(await (await answer(await fetch(query(`api/${path}`,
+  asked)))).arrayBuffer());
 
 /** Send a file; `progress` hears the share that went. */
 export function upload(file, { folder, progress = () => {} } = {}) {
@@ -58,7 +59,8 @@ export function upload(file, { folder, progress = () => {} } = {}) {
 /** Show what went wrong until it is closed. */
 export function fail(error) {
   const box = $("#problem");
-  put(box, h("span", {}, error.message ?? String(error)), h("button", { type: "button", class: "quiet", onclick: () => (box.hidden = true) }, "Close"));
+  put(box, h("span", {}, error.message ?? String(error)), h("button", { type: "button", class: "quiet", onclick: () => (box.hidden = true) },
+    "Close"));
   box.hidden = false;
 }
 
@@ -100,7 +102,8 @@ export async function connect() {
 }
 
 export const isActive = (job) => job.state === "queued" || job.state === "running";
-const waiting = () => [...store.jobs.values()].some(isActive) || [...store.cells.values()].some((one) => one.state === "reading" || one.inspected === false)
+const waiting = () => [...store.jobs.values()].some(isActive)
+  || [...store.cells.values()].some((one) => one.state === "reading" || one.inspected === false)
   || [...store.models.values()].some((one) => one.state === "reading");
 
 /** Where a proxy holds events back, ask. */

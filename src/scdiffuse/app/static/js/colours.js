@@ -36,7 +36,7 @@ function wheel(hue, tone) {
 }
 
 /** Colour of a share from 0 to 1. */
-export function rampColour(share) {
+function rampColour(share) {
   const at = Math.min(Math.max(share, 0), 1) * (RAMP.length - 1);
   const low = Math.min(Math.floor(at), RAMP.length - 2);
   const [x, y] = [bytes(RAMP[low]), bytes(RAMP[low + 1])];
@@ -45,9 +45,9 @@ export function rampColour(share) {
 
 const TABLE = Array.from({ length: 256 }, (_, at) => rampColour(at / 255));
 export const RAMP_STEPS = RAMP;
-export const zeroColour = () => ZERO[isDark() ? "dark" : "light"];
+const zeroColour = () => ZERO[isDark() ? "dark" : "light"];
 export const sourceColours = () => (isDark() ? ["#75818d", "#4DA6E0"] : ["#9aa3ad", "#0072B2"]);
-export const missingColour = () => css("--edge");
+const missingColour = () => css("--edge");
 
 /** Paint labels: codes of each cell (-1 is none), four bytes a cell. */
 export function paintLabels(codes, colours) {

@@ -14,7 +14,8 @@ let evaluation = null;
 /** Build what lies below the map. */
 export function buildCompare(host) {
   const open = (name) => Object.entries(holders).forEach(([one, holder]) => (holder.hidden = one !== name));
-  put(host, segments("Comparisons", [["difference", "Difference"], ["dots", "Dot plot"], ["verdict", "Verdict"]], "difference", open), Object.values(holders));
+  put(host, segments("Comparisons", [["difference", "Difference"], ["dots", "Dot plot"], ["verdict", "Verdict"]], "difference", open),
+    Object.values(holders));
   open("difference");
   onWorld((what) => what === "cells" && write());
   addEventListener("kept", () => writeDifference());
@@ -33,7 +34,8 @@ function choices() {
   for (const name of ["A", "B"]) if (world[name]) out.push([`kept:${name}`, `Selection ${name}`]);
   for (const { set } of parts()) {
     out.push([`set:${set.id}`, `All: ${set.name}`]);
-    for (const about of set.obs) if (about.kind === "labels" && about.name !== "source") about.labels.forEach((label, at) => out.push([`label:${set.id}:${about.name}:${at}`, `${about.name} ${label}: ${isReal(set) ? "real" : set.name}`]));
+    for (const about of set.obs) if (about.kind === "labels" && about.name !== "source") about.labels.forEach((label,
+      at) => out.push([`label:${set.id}:${about.name}:${at}`, `${about.name} ${label}: ${isReal(set) ? "real" : set.name}`]));
   }
   return out;
 }
@@ -48,7 +50,8 @@ function chosenSide(value) {
 
 function writeDifference() {
   const options = choices(), value = (at) => options[Math.min(at, options.length - 1)]?.[0];
-  const sides = [select(options, world.A ? "kept:A" : value(0)), select(options, world.B ? "kept:B" : value(parts().length > 1 ? options.findIndex(([one]) => one === `set:${world.other.id}`) : 1))];
+  const sides = [select(options, world.A ? "kept:A" : value(0)),
+    select(options, world.B ? "kept:B" : value(parts().length > 1 ? options.findIndex(([one]) => one === `set:${world.other.id}`) : 1))];
   const result = h("div", { "aria-live": "polite" });
   const run = guarded(async () => {
     put(result, h("p", {}, "Comparing ..."));
@@ -60,21 +63,26 @@ function writeDifference() {
       throw error;
     }
   });
-  put(holders.difference, h("div", { class: "sides" }, field("A", sides[0]), field("B", sides[1]), h("button", { type: "button", class: "primary", id: "compare", onclick: run }, "Compare")), result);
+  put(holders.difference, h("div", { class: "sides" }, field("A", sides[0]), field("B", sides[1]),
+    h("button", { type: "button", class: "primary", id: "compare", onclick: run }, "Compare")), result);
 }
 
 function writeResult(result, found, names) {
   const at = (name) => found.columns.indexOf(name);
-  const rows = found.rows.map((row) => ({ name: row[at("gene")], gene: row[at("symbol")] ?? row[at("gene")], fold: row[at("log2_fold_change")], q: row[at("q")] }));
+  const rows = found.rows.map((row) => ({ name: row[at("gene")], gene: row[at("symbol")] ?? row[at("gene")], fold: row[at("log2_fold_change")],
+    q: row[at("q")] }));
   const reference = (found.reference?.rows ?? []).map(([gene, fold, q]) => ({ gene, fold, q }));
   put(result,
     found.verdict && h("p", { class: `coverage ${found.verdict.level}` }, found.verdict.text),
     h("p", { class: "soft small" }, `${number(found.n_a)} cells in A, ${number(found.n_b)} in B; ${number(found.n_significant)} genes with q below .05.`,
       found.reference && ` Reference, ${found.reference.what}: ${number(found.reference.n_significant)} of them.`),
-    h("div", { class: "duo" }, volcano({ rows, reference, title: `${names[0]} (right) against ${names[1]} (left)`, ondot: guarded((row) => setLook({ genes: [row.name] })) }),
+    h("div", { class: "duo" }, volcano({ rows, reference, title: `${names[0]} (right) against ${names[1]} (left)`,
+      ondot: guarded((row) => setLook({ genes: [row.name] })) }),
     geneTable(found, "Genes by p-value")),
-    reference.length > 0 && h("p", { class: "soft small" }, "Grey dots behind: the same genes in the real-vs-real reference. Click a gene to colour the map by it."),
-    h("div", { class: "row" }, h("a", { class: "button small", href: `api/tables/${found.table}.csv`, download: "" }, "All genes as csv")), code(found));
+    reference.length > 0 && h("p", { class: "soft small" },
+      "Grey dots behind: the same genes in the real-vs-real reference. Click a gene to colour the map by it."),
+    h("div", { class: "row" }, h("a", { class: "button small", href: `api/tables/${found.table}.csv`, download: "" }, "All genes as csv")),
+      code(found));
 }
 
 function writeDots() {
@@ -88,11 +96,14 @@ function writeDots() {
     const rows = [...found.rows].sort((x, y) => String(x.label).localeCompare(String(y.label)));
     const heads = ["Group", "Cells", ...found.genes.flatMap((gene) => [`${gene}, mean`, `${gene}, fraction`])];
     const values = rows.map((row) => [names(row), row.n, ...found.genes.flatMap((_, at) => [row.mean[at], row.fraction[at]])]);
-    put(result, h("div", { class: "scroll" }, dotPlot({ genes: found.genes, rows, names })), h("details", {}, h("summary", {}, "As a table"), table(heads, values, { caption: "Dot plot as a table" })),
+    put(result, h("div", { class: "scroll" }, dotPlot({ genes: found.genes, rows, names })),
+      h("details", {}, h("summary", {}, "As a table"), table(heads, values, { caption: "Dot plot as a table" })),
       h("button", { type: "button", class: "small", onclick: () => download("dotplot.csv", csv(heads, values), "text/csv") }, "csv"), code(found));
   });
   suggest(genes);
-  put(holders.dots, labels.length ? h("div", { class: "sides" }, field("Genes", genes), field("Groups", by), h("button", { type: "button", class: "primary", onclick: run }, "Draw")) : h("p", { class: "soft" }, "The cells on the map share no column of labels to group by."), result);
+  put(holders.dots, labels.length ? h("div", { class: "sides" }, field("Genes", genes), field("Groups", by),
+    h("button", { type: "button", class: "primary", onclick: run }, "Draw")) : h("p", { class: "soft" },
+    "The cells on the map share no column of labels to group by."), result);
 }
 
 /** A few genes to begin with, so that the first click shows something. */
@@ -108,11 +119,14 @@ function writeVerdict() {
   if (!real) return put(holders.verdict, h("p", { class: "soft" }, "Open real cells to compare the generated ones with."));
   const columns = Object.keys(model?.conditions ?? {});
   const run = guarded(async () => {
-    const body = { kind: "evaluate", real: real.id, generated: made.id, model: made.origin?.model ?? null, by: columns[0] ?? null, train: model?.held_out ? model.cells : null };
+    const body = { kind: "evaluate", real: real.id, generated: made.id, model: made.origin?.model ?? null, by: columns[0] ?? null,
+      train: model?.held_out ? model.cells : null };
     const done = await runJob(body, { onstart: (job) => put(holders.verdict.lastChild, jobBox(job)), });
     evaluation = done.id;
     put(holders.verdict.lastChild, verdictCard(done));
   });
-  put(holders.verdict, h("p", {}, `${made.name} against ${real.name}. `, h("span", { class: "soft" }, made.origin?.where && Object.keys(made.origin.where).length ? "Only some conditions were asked for: differences of composition count as differences." : "")),
+  put(holders.verdict, h("p", {}, `${made.name} against ${real.name}. `,
+    Object.keys(made.origin?.where ?? {}).length > 0 && h("span", { class: "soft" }, "Only some conditions were asked for: differences of composition count."),
+  ),
     h("button", { type: "button", class: "primary", id: "evaluate", onclick: run }, "Evaluate"), h("div"));
 }

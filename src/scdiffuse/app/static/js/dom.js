@@ -73,7 +73,8 @@ export function select(options, chosen, props = {}) {
 /** A table; cells are text or elements, and a click on a heading sorts where `sortable`. */
 export function table(heads, rows, { caption, sortable = false } = {}) {
   const body = h("tbody");
-  const write = (list) => put(body, list.map((row) => h("tr", {}, row.map((one, at) => h(at ? "td" : "th", at ? {} : { scope: "row" }, cellText(one))))));
+  const write = (list) => put(body, list.map((row) => h("tr", {},
+    row.map((one, at) => h(at ? "td" : "th", at ? {} : { scope: "row" }, cellText(one))))));
   let last = null;
   const sort = (at, head) => {
     const down = last === at ? -1 : 1;
@@ -95,7 +96,8 @@ export function table(heads, rows, { caption, sortable = false } = {}) {
 
 const cellText = (one) => (typeof one === "number" ? number(one) : one ?? "\u2013");
 
-const RAISED = Object.fromEntries([..."-0123456789"].map((one, at) => [one, "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"[at]]));
+const RAISED = Object.fromEntries([..."-0123456789"].map((one, at) => [one,
+  "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"[at]]));
 
 /** A number as the report writes it: three significant figures, thousands apart. */
 export function number(value) {

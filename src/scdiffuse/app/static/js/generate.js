@@ -13,12 +13,15 @@ export const readyModels = () => [...store.models.values()].filter((one) => one.
 /** The list of models of a form; `call` hears the one that is chosen. */
 export function modelPicker(current, call) {
   const models = readyModels();
-  if (models.length < 2) return h("p", { class: "model-name" }, h("strong", {}, current.name), h("span", { class: "soft" }, ` ${number(current.n_genes)} genes, ${number(current.n_cells)} training cells`));
-  return field("Model", select(models.map((one) => [one.id, one.name]), current.id, { onchange: (event) => call(store.models.get(event.target.value)) }));
+  if (models.length < 2) return h("p", { class: "model-name" }, h("strong", {}, current.name),
+    h("span", { class: "soft" }, ` ${number(current.n_genes)} genes, ${number(current.n_cells)} training cells`));
+  return field("Model", select(models.map((one) => [one.id, one.name]), current.id,
+    { onchange: (event) => call(store.models.get(event.target.value)) }));
 }
 
 /** What a form says while there is no model. */
-export const noModel = () => h("section", { class: "card" }, h("h2", {}, "No model yet"), h("p", {}, "Fit one, or open one from a folder."), h("a", { class: "button primary", href: "#/data" }, "Data and model"));
+export const noModel = () => h("section", { class: "card" }, h("h2", {}, "No model yet"), h("p", {}, "Fit one, or open one from a folder."),
+  h("a", { class: "button primary", href: "#/data" }, "Data and model"));
 
 /** Build the form; it is written anew when a model becomes ready. */
 export function buildGenerate(element) {
@@ -47,7 +50,9 @@ function write(chosen) {
       library_size: size.value ? Number(size.value) : null, solver_steps: steps.value ? Number(steps.value) : null,
     };
     const done = await runJob(body, { onstart: (job) => put(result, jobBox(job)) });
-    put(result, jobBox(done), done.result.text && coverageNote(done.result), h("div", { class: "row" }, h("a", { class: "button small", href: `api/cells/${done.result.cells}/download`, download: "" }, "Download .h5ad")), code(done));
+    put(result, jobBox(done), done.result.text && coverageNote(done.result),
+      h("div", { class: "row" }, h("a", { class: "button small", href: `api/cells/${done.result.cells}/download`, download: "" }, "Download .h5ad")),
+      code(done));
     await showMade(done.result.cells);
   };
   const button = h("button", { type: "button", class: "primary wide", id: "ask", onclick: guarded(run) }, "Generate cells");
@@ -56,9 +61,11 @@ function write(chosen) {
     lookUp(support, where);
     await run();
   }));
-  put(host, h("section", { class: "card", "aria-label": "Ask for cells" }, h("h2", {}, "Ask for cells"), modelPicker(model, write), asked.element, support,
+  put(host, h("section", { class: "card", "aria-label": "Ask for cells" }, h("h2", {}, "Ask for cells"), modelPicker(model, write), asked.element,
+    support,
     h("div", { class: "pair" }, field("Number of cells", n), field("Seed", seed)), guidance.element,
-    h("details", {}, h("summary", {}, "Library size and solver"), h("div", { class: "pair" }, field("Library size", size), field("Solver steps", steps))), button, result), grid);
+    h("details", {}, h("summary", {}, "Library size and solver"),
+      h("div", { class: "pair" }, field("Library size", size), field("Solver steps", steps))), button, result), grid);
 }
 
 async function lookUp(support, where) {
@@ -69,18 +76,22 @@ async function lookUp(support, where) {
 /** Guidance scale, classifiers to go toward, labels to keep away from. */
 function guidanceForm() {
   if (!model.can_guide) return { element: h("p", { class: "soft small" }, "A distilled sampler takes no guidance."), value: () => ({ guidance: 1 }) };
-  const scale = h("input", { type: "range", min: "0", max: "3", step: "0.1", value: "1", oninput: () => (shown.textContent = Number(scale.value).toFixed(1)) });
+  const scale = h("input", { type: "range", min: "0", max: "3", step: "0.1", value: "1",
+    oninput: () => (shown.textContent = Number(scale.value).toFixed(1)) });
   const shown = h("output", { class: "number" }, "1.0");
   const names = Object.entries(model.classifiers);
   const toward = names.map(([name, about]) => {
     const label = about.labels ? select([["", "no"], ...about.labels], "") : h("input", { type: "number", step: "any", placeholder: "no" });
     const strength = h("input", { type: "number", min: "0", step: "0.5", value: "1", "aria-label": `Scale of ${name}` });
-    return { name, label, strength, about, element: h("div", { class: "toward" }, field(name, label, `accuracy ${number(about.accuracy)}`), field("Scale", strength)) };
+    return { name, label, strength, about, element: h("div", { class: "toward" }, field(name, label, `accuracy ${number(about.accuracy)}`),
+      field("Scale", strength)) };
   });
   const labels = Object.entries(model.conditions).flatMap(([name, list]) => list.map((one) => [`${name}\n${one.label}`, `${name}: ${one.label}`]));
   const away = select([["", "nothing"], ...labels], "");
-  const element = h("div", {}, field("Guidance scale", scale, "1 is the model as learnt, 0 ignores the conditions; above 1 cells become more typical and less varied"),
-    h("details", {}, h("summary", {}, names.length ? "Classifiers and negative guidance" : "Negative guidance"), toward.map((one) => one.element), labels.length > 0 && field("Keep away from", away)));
+  const element = h("div", {}, field("Guidance scale", scale,
+    "1 is the model as learnt, 0 ignores the conditions; above 1 cells become more typical and less varied"),
+    h("details", {}, h("summary", {}, names.length ? "Classifiers and negative guidance" : "Negative guidance"), toward.map((one) => one.element),
+      labels.length > 0 && field("Keep away from", away)));
   element.querySelector("label").append(" ", shown);
   return {
     element,
@@ -89,7 +100,8 @@ function guidanceForm() {
       const [name, label] = away.value.split("\n");
       return {
         guidance: Number(scale.value), ...(name ? { away: { [name]: label } } : {}),
-        ...(targets.length ? { toward: Object.fromEntries(targets.map((one) => [one.name, [one.about.labels ? one.label.value : Number(one.label.value), Number(one.strength.value)]])) } : {}),
+        ...(targets.length ? { toward: Object.fromEntries(targets.map((one) => [one.name,
+          [one.about.labels ? one.label.value : Number(one.label.value), Number(one.strength.value)]])) } : {}),
       };
     },
   };
@@ -106,18 +118,22 @@ function coverageGrid(ask) {
     const found = await get(`models/${model.id}/coverage`, two ? { rows: rows.value, columns: columns.value } : { rows: rows.value });
     const most = Math.log1p(Math.max(1, ...found.n.flat()));
     const heads = found.columns?.labels ?? ["all"];
-    put(body, h("table", { class: "grid" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, rows.value), heads.map((one) => h("th", { scope: "col" }, one)))),
-      h("tbody", {}, found.rows.labels.map((row, at) => h("tr", {}, h("th", { scope: "row" }, row), heads.map((column, to) => h("td", {}, square(found.n[at][to], most,
+    put(body, h("table", { class: "grid" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, rows.value),
+      heads.map((one) => h("th", { scope: "col" }, one)))),
+      h("tbody", {}, found.rows.labels.map((row, at) => h("tr", {}, h("th", { scope: "row" }, row),
+        heads.map((column, to) => h("td", {}, square(found.n[at][to], most,
         { [rows.value]: row, ...(found.columns ? { [columns.value]: column } : {}) }, ask))))))));
   };
   for (const one of [rows, columns]) one.addEventListener("change", guarded(draw));
   draw().catch(fail);
-  return h("section", { class: "card", "aria-label": "Grid of training coverage" }, h("h2", {}, "Training coverage"), h("p", { class: "soft small" }, "Training cells of each combination. Click a square to generate it; dashed ones are out of distribution."),
+  return h("section", { class: "card", "aria-label": "Grid of training coverage" }, h("h2", {}, "Training coverage"),
+    h("p", { class: "soft small" }, "Training cells of each combination. Click a square to generate it; dashed ones are out of distribution."),
     names.length > 1 && h("div", { class: "pair" }, field("Rows", rows), field("Columns", columns)), body);
 }
 
 function square(n, most, where, ask) {
   const share = n ? 0.08 + 0.47 * (Math.log1p(n) / most) : 0;
   const text = Object.values(where).join(", ");
-  return h("button", { type: "button", class: `square ${n ? "" : "unseen-pair"}`, style: { "--share": share }, "aria-label": `Generate ${text}: ${number(n)} training cells`, onclick: () => ask(where) }, number(n));
+  return h("button", { type: "button", class: `square ${n ? "" : "unseen-pair"}`, style: { "--share": share },
+    "aria-label": `Generate ${text}: ${number(n)} training cells`, onclick: () => ask(where) }, number(n));
 }

@@ -1,7 +1,7 @@
 // The page: its views by the address, its colours, and what was open before.
 
 import { connect, fail, on, settled, store } from "./api.js";
-import { $, h } from "./dom.js";
+import { $ } from "./dom.js";
 import { buildCompare } from "./compare.js";
 import { buildData, restoreData } from "./data.js";
 import { buildGenerate, readyModels } from "./generate.js";

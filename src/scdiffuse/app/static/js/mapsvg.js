@@ -9,8 +9,7 @@ export function saveSvg(element, name) {
   const copy = element.cloneNode(true);
   copy.setAttribute("xmlns", XML);
   copy.setAttribute("font-family", "system-ui, Helvetica, Arial, sans-serif");
-  const colours = new Map([...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]).flatMap((rule) => (rule.selectorText === ":root" ? [...rule.style] : [])).map((one) => [one, css(one)]));
-  const text = new XMLSerializer().serializeToString(copy).replace(/var\((--[a-z-]+)\)/g, (_, one) => colours.get(one) ?? "#000");
+  const text = new XMLSerializer().serializeToString(copy).replace(/var\((--[a-z-]+)\)/g, (_, one) => css(one));
   download(name, text, "image/svg+xml");
 }
 
@@ -26,7 +25,8 @@ export function mapSvg(map, style) {
     picture.getContext("2d").drawImage(canvas, 0, 0);
     out.append(svg("image", { href: picture.toDataURL("image/png"), x: 0, y: 0, width, height: tall }));
   }
-  map.boxes.forEach((box, at) => out.append(svg("text", { x: box.x, y: box.y - 8, "font-size": 13, "font-weight": 600, fill: css("--ink") }, map.panels[at].title)));
+  map.boxes.forEach((box, at) => out.append(svg("text", { x: box.x, y: box.y - 8, "font-size": 13, "font-weight": 600, fill: css("--ink") },
+    map.panels[at].title)));
   let x = 4;
   for (const [at, label] of (style.labels ?? []).entries()) {
     out.append(svg("circle", { cx: x + 5, cy: tall + 18, r: 5, fill: style.colours[at % style.colours.length] }));

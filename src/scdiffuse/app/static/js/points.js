@@ -1,6 +1,6 @@
 // Points drawn by WebGL2: one canvas, any number of panels, each with its own cells and colours.
 //
-// Written here rather than taken from a library: those of the field build code from text (`new Function`), which the
+// Written here rather than taken from a library: those of the field build code from text, which the
 // content security policy of this page forbids, or weigh more than the rest of the app.
 
 const VERTEX = `#version 300 es

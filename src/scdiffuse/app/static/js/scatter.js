@@ -49,7 +49,8 @@ export class Scatter {
   setPanels(panels) {
     this.panels = panels;
     for (const key of new Set(panels.map((one) => one.key))) this.points.setColours(key, panels.find((one) => one.key === key).paint);
-    put(this.heads, panels.map((one) => h("div", { class: "map-head" }, h("strong", {}, one.title), one.note && h("span", { class: "soft" }, ` ${one.note}`))));
+    put(this.heads, panels.map((one) => h("div", { class: "map-head" }, h("strong", {}, one.title),
+      one.note && h("span", { class: "soft" }, ` ${one.note}`))));
     this.resize();
   }
 
@@ -182,7 +183,8 @@ export class Scatter {
   choose(polygon, { add = false } = {}) {
     const chosen = add && this.chosen ? this.chosen.slice() : new Uint8Array(this.places.length / 2);
     const shown = this.shown(), { places } = this;
-    const [lowX, lowY, highX, highY] = [0, 1].map((at) => Math.min(...polygon.map((one) => one[at]))).concat([0, 1].map((at) => Math.max(...polygon.map((one) => one[at]))));
+    const [lowX, lowY, highX, highY] = [0, 1].map((at) => Math.min(...polygon.map((one) => one[at]))).concat([0,
+      1].map((at) => Math.max(...polygon.map((one) => one[at]))));
     for (let row = 0; row < chosen.length; row++) {
       const x = places[2 * row], y = places[2 * row + 1];
       if (shown[row] && x >= lowX && x <= highX && y >= lowY && y <= highY && inside(polygon, x, y)) chosen[row] = 1;

@@ -16,9 +16,11 @@ let map = null, tools, legend, bar, note, asTable, drawn = 0, shown = null;
 export function buildStage(host) {
   tools = h("div", { class: "tools" });
   const frame = h("div", { class: "map-frame" });
-  [legend, bar, note] = [h("div", { class: "legend" }), h("div", { class: "selection", role: "group", "aria-label": "Selection" }), h("p", { class: "soft small map-note" })];
+  [legend, bar, note] = [h("div", { class: "legend" }), h("div", { class: "selection", role: "group", "aria-label": "Selection" }),
+    h("p", { class: "soft small map-note" })];
   asTable = h("details", { ontoggle: guarded(fillTable) }, h("summary", {}, "The map as a table"), h("div"));
-  const empty = h("div", { class: "empty", id: "map-empty" }, h("p", {}, "No cells yet. ", h("a", { href: "#/data" }, "Open cells or a model"), " first."));
+  const empty = h("div", { class: "empty", id: "map-empty" },
+    h("p", {}, "No cells yet. ", h("a", { href: "#/data" }, "Open cells or a model"), " first."));
   put(host, tools, empty, frame, note, legend, bar, asTable);
   map = new Scatter(frame, { describe, onselect: choose, label: "Map of real and generated cells" });
   onWorld(guarded(async (what) => {
@@ -33,7 +35,8 @@ export function buildStage(host) {
 /** Colours of the page changed. */
 export const repaint = () => world.frame && restyle();
 
-const madeName = () => ({ generated: "Generated", predicted: "Predicted", trajectory: "Trajectory", augmented: "Augmented" })[world.other?.kind ?? world.frame?.kind] ?? "Held out";
+const madeName = () => ({ generated: "Generated", predicted: "Predicted", trajectory: "Trajectory",
+  augmented: "Augmented" })[world.other?.kind ?? world.frame?.kind] ?? "Held out";
 
 async function restage() {
   $("#map-empty").hidden = true;
@@ -97,10 +100,12 @@ async function restyle() {
     note: one.title ? "" : look.state !== null && subset !== "real" ? "" : number(counts[subset]), subset, key: one.key, paint: one.paint,
     names: look.names && Boolean(style.labels) && style.title !== "source", arrows: subset !== "real",
   })));
-  map.overlay.arrows = world.before ? world.before.map((row, at) => [row, world.nReal + at]).filter((_, at) => at % Math.ceil(world.before.length / MOST_ARROWS) === 0) : look.state !== null ? map.overlay.arrows : [];
+  map.overlay.arrows = world.before ? world.before.map((row, at) => [row, world.nReal + at]).filter((_,
+    at) => at % Math.ceil(world.before.length / MOST_ARROWS) === 0) : look.state !== null ? map.overlay.arrows : [];
   map.overlay.names = style.labels ? names(style) : [];
   map.setPanels(panels);
-  map.canvas.setAttribute("aria-label", `Map of ${number(world.nReal)} real and ${number(world.n - world.nReal)} ${madeName().toLowerCase()} cells, coloured by ${style.title}`);
+  const made = `${number(world.n - world.nReal)} ${madeName().toLowerCase()} cells`;
+  map.canvas.setAttribute("aria-label", `Map of ${number(world.nReal)} real and ${made}, coloured by ${style.title}`);
   note.textContent = [world.note, ...parts().map(({ set }) => set.note)].filter(Boolean).join(" ");
   writeLegend(style);
   if (asTable.open) await fillTable();
@@ -110,7 +115,8 @@ async function columnStyle() {
   const found = look.by === "source" ? sourceColumn() : await column(look.by);
   if (found.kind === "labels") {
     const colours = look.by === "source" ? sourceColours() : labelColours(found.labels.length);
-    return { title: found.name, labels: found.labels, codes: found.codes, colours, paints: [{ key: "labels", paint: paintLabels(found.codes, colours) }] };
+    return { title: found.name, labels: found.labels, codes: found.codes, colours,
+      paints: [{ key: "labels", paint: paintLabels(found.codes, colours) }] };
   }
   let [low, high] = [Infinity, -Infinity];
   for (const value of found.values) if (!Number.isNaN(value)) [low, high] = [Math.min(low, value), Math.max(high, value)];
@@ -139,13 +145,16 @@ function writeTools() {
   const both = world.nReal && world.n > world.nReal;
   const made = madeSets(), real = realSets();
   put(tools,
-    real.length > 1 && pick("Ground", select(sets(real), world.frame?.id, { "data-tool": "frame", onchange: guarded((event) => show({ frame: real.find((one) => one.id === event.target.value) })) })),
+    real.length > 1 && pick("Ground", select(sets(real), world.frame?.id,
+      { "data-tool": "frame", onchange: guarded((event) => show({ frame: real.find((one) => one.id === event.target.value) })) })),
     made.length > 0 && isReal(world.frame) && pick("Beside real cells", select([["", "nothing"], ...sets(made)], world.other?.id ?? "", {
       "data-tool": "other", onchange: guarded((event) => show({ other: made.find((one) => one.id === event.target.value) ?? null })) })),
-    both && segments("Panels", [["side", "Side by side"], ["together", "Together"], ["real", "Real"], ["made", madeName()]], look.layout, guarded((value) => setLook({ layout: value }))),
+    both && segments("Panels", [["side", "Side by side"], ["together", "Together"], ["real", "Real"], ["made", madeName()]], look.layout,
+      guarded((value) => setLook({ layout: value }))),
     methods.length > 1 && segments("Method of the map", methods, world.method, guarded((value) => {
       world.wanted = value;
-      return world.methods.find((one) => one.name === value).state === "ready" ? show({ method: value }) : announce("UMAP is being computed; it is shown once it is there.", { shown: true });
+      const isReady = world.methods.find((one) => one.name === value).state === "ready";
+      return isReady ? show({ method: value }) : announce("UMAP is being computed; it is shown once it is there.", { shown: true });
     })),
     pick("Colour by", select([...(look.genes.length ? [["", "genes"]] : []), "source", ...columnNames()], look.genes.length ? "" : look.by, {
       "data-tool": "by", onchange: guarded((event) => setLook({ by: event.target.value, genes: [] })) })),
@@ -186,14 +195,17 @@ function geneBox() {
     onchange: (event) => event.target.value.trim() && add(event.target.value.trim()),
   });
   return h("div", { class: "genes" }, input, list,
-    look.genes.map((name) => h("button", { type: "button", class: "chip on", "aria-label": `Remove gene ${name}`, onclick: guarded(() => setLook({ genes: look.genes.filter((one) => one !== name) })) }, name, h("span", { "aria-hidden": "true" }, "\u00d7"))),
-    look.genes.length > 0 && segments("Scale of genes", [["log1p", "log"], ["counts", "counts"]], look.scale, guarded((scale) => setLook({ scale }))));
+    look.genes.map((name) => h("button", { type: "button", class: "chip on", "aria-label": `Remove gene ${name}`,
+      onclick: guarded(() => setLook({ genes: look.genes.filter((one) => one !== name) })) }, name, h("span", { "aria-hidden": "true" }, "\u00d7"))),
+    look.genes.length > 0 && segments("Scale of genes", [["log1p", "log"], ["counts", "counts"]], look.scale,
+      guarded((scale) => setLook({ scale }))));
 }
 
 function writeLegend(style) {
   if (!style.labels) {
     const steps = RAMP_STEPS.map((colour) => h("i", { style: { background: colour } }));
-    return put(legend, h("span", { class: "label" }, style.title), h("span", { class: "ramp" }, h("span", {}, number(style.low)), h("span", { class: "steps", "aria-hidden": "true" }, steps),
+    return put(legend, h("span", { class: "label" }, style.title),
+      h("span", { class: "ramp" }, h("span", {}, number(style.low)), h("span", { class: "steps", "aria-hidden": "true" }, steps),
       h("span", {}, style.high === null ? "high, each gene" : number(style.high))), h("span", { class: "soft small" }, style.unit ?? ""));
   }
   const counts = style.labels.map(() => 0);
@@ -201,7 +213,9 @@ function writeLegend(style) {
   put(legend, style.labels.map((label, at) => h("button", {
     type: "button", class: "key", "aria-label": `Select ${label}, ${counts[at]} cells`, onclick: () => chooseLabel(style, at) },
   h("i", { style: { background: style.colours[at % style.colours.length] } }), label, h("span", { class: "soft number" }, number(counts[at])))),
-  style.labels.length > 1 && h("label", { class: "check" }, h("input", { type: "checkbox", ...(look.names ? { checked: true } : {}), onchange: guarded((event) => setLook({ names: event.target.checked })) }), "names on the map"));
+  style.labels.length > 1 && style.title !== "source" && h("label", { class: "check" },
+    h("input", { type: "checkbox", ...(look.names ? { checked: true } : {}),
+    onchange: guarded((event) => setLook({ names: event.target.checked })) }), "names on the map"));
 }
 
 function chooseLabel(style, code) {
@@ -212,11 +226,13 @@ function chooseLabel(style, code) {
 
 function showChosen() {
   map.select(world.chosen);
-  if (!world.chosen) return put(bar, h("span", { class: "soft small" }, "Drag with the lasso, or choose a label of the legend: the selection holds in all panels."));
+  if (!world.chosen) return put(bar, h("span", { class: "soft small" },
+    "Drag with the lasso, or choose a label of the legend: the selection holds in all panels."));
   const { real, made } = countChosen(world.chosen);
   announce(`${real} real and ${made} other cells are selected.`);
   put(bar, h("strong", {}, "Selected"), h("span", { class: "number" }, `${number(real)} real, ${number(made)} ${madeName().toLowerCase()}`),
-    ...["A", "B"].map((name) => h("button", { type: "button", class: "small", onclick: () => keep(name) }, world[name] ? `Replace ${name}` : `Keep as ${name}`)),
+    ...["A", "B"].map((name) => h("button", { type: "button", class: "small", onclick: () => keep(name) },
+      world[name] ? `Replace ${name}` : `Keep as ${name}`)),
     h("button", { type: "button", class: "quiet", onclick: () => choose(null) }, "Clear"));
 }
 
