@@ -50,15 +50,16 @@ def simulated() -> tuple[Any, Any]:
     """Draw perturbations of some genes, and cells of a predictor that is wrong in part."""
     draw = np.random.default_rng(0)
     base = draw.gamma(0.6, 2.0, _N_GENES) + 0.02
-    effects = {
+    effects: dict[str, Array] = {
         f"g{20 * at}": draw.permutation(np.r_[np.full(25, 1.2), np.zeros(_N_GENES - 25)])
         for at in range(_N_PERTURBATIONS)
     }
     made = {name: 0.7 * effect + draw.normal(0, 0.15, _N_GENES) for name, effect in effects.items()}
-    return tuple(
-        _cells({cell_eval.CONTROL: base, **{name: base * np.exp(effect) for name, effect in held.items()}}, seed=seed)
-        for seed, held in enumerate((effects, made), start=1)
-    )  # type: ignore[return-value]
+    real, predicted = (
+        {cell_eval.CONTROL: base} | {name: base * np.exp(effect) for name, effect in held.items()}
+        for held in (effects, made)
+    )
+    return _cells(real, seed=1), _cells(predicted, seed=2)
 
 
 def _cells(means: dict[str, Array], *, seed: int) -> Any:  # noqa: ANN401 - AnnData
@@ -76,8 +77,8 @@ def bundled() -> tuple[Any, Any]:
     adata = adata[adata.obs["cell_type"].isin(sizes.index[sizes >= 60]).to_numpy()]
     labels = adata.obs["cell_type"].astype(str).to_numpy()
     labels[labels == "CD19+ B"] = cell_eval.CONTROL
-    parts = [np.arange(start, adata.n_obs, 2) for start in (0, 1)]
-    return tuple(_logs(adata.X[rows].toarray(), labels[rows], adata.var_names) for rows in parts)  # type: ignore[return-value]
+    real, predicted = (_logs(adata.X[start::2].toarray(), labels[start::2], adata.var_names) for start in (0, 1))
+    return real, predicted
 
 
 def _logs(counts: Array, labels: Array, genes: Any) -> Any:  # noqa: ANN401 - AnnData

@@ -101,10 +101,10 @@ class Design:
             if level != self.control and self.control in levels
         ]
 
-    def rows(self, adata: AnnData, wanted: HeldOut) -> np.ndarray:
+    def rows(self, adata: AnnData, wanted: HeldOut) -> Any:  # noqa: ANN401 - an array of marks
         """Mark the cells of a condition."""
-        marks = (adata.obs[self.key] == wanted.level).to_numpy()
-        return marks if self.context is None else marks & (adata.obs[self.context] == wanted.context).to_numpy()
+        wants = self.labels(wanted).items()
+        return np.logical_and.reduce([(adata.obs[key] == label).to_numpy() for key, label in wants])
 
     def fit(self, adata: AnnData, wanted: HeldOut, seed: int) -> Fit:
         """Describe the fit without a condition, or without all that are left out together."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from scdiffuse.evaluation.perturbations._rows import BASELINES, Row, baselines_o
 from scdiffuse.evaluation.perturbations._summary import combine, summarise
 
 
-def as_known(means: dict[Condition, list[float]], held_out: Condition) -> Known:
+def as_known(means: Mapping[Condition, Sequence[float]], held_out: Condition) -> Known:
     """Hold single cells of given expression; what is held out is not trained on."""
     names = sorted(means)
     matrix = sparse.csr_matrix(np.array([means[one] for one in names], dtype=np.float32))
@@ -28,7 +29,7 @@ def as_known(means: dict[Condition, list[float]], held_out: Condition) -> Known:
     return Known(real=cells, train=cells.without({held_out}), keys=keys, genes=genes, expression="counts")
 
 
-def rows_of(means: dict[tuple[str, str], list[float]], held_out: tuple[str, str]) -> dict[str, Row]:
+def rows_of(means: Mapping[tuple[str, str], Sequence[float]], held_out: tuple[str, str]) -> dict[str, Row]:
     wanted = Condition(*held_out)
     known = as_known({Condition(*one): values for one, values in means.items()}, wanted)
     return {row.name: row for row in baselines_of(wanted, known)}

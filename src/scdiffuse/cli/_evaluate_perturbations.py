@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scdiffuse.evaluation import PerturbationReport
+    from scdiffuse.evaluation.perturbations import RowRecord
 
 __all__ = ["Control", "NDraws", "NGenes", "PerturbationKey", "PredictedValues", "evaluate_predictions"]
 
@@ -140,5 +141,5 @@ def _show_table(report: PerturbationReport) -> None:
     Console().print(table)
 
 
-def _short(held: Mapping[str, float] | None) -> str:
+def _short(held: RowRecord | None) -> str:
     return "" if held is None else f"{held['value']:.3f}"

@@ -12,6 +12,6 @@ from __future__ import annotations
 from scdiffuse.evaluation.perturbations._evaluate import evaluate_perturbations
 from scdiffuse.evaluation.perturbations._report import PerturbationReport
 from scdiffuse.evaluation.perturbations._rows import TITLES
-from scdiffuse.evaluation.perturbations._summary import LEVEL_WORDS
+from scdiffuse.evaluation.perturbations._summary import LEVEL_WORDS, RowRecord
 
-__all__ = ["LEVEL_WORDS", "TITLES", "PerturbationReport", "evaluate_perturbations"]
+__all__ = ["LEVEL_WORDS", "TITLES", "PerturbationReport", "RowRecord", "evaluate_perturbations"]

@@ -210,11 +210,11 @@ def _in_own_order(
 
 
 def _rows_by_condition(types: Array, perturbations: Array) -> dict[Condition, NDArray[np.int64]]:
-    labels = pd.DataFrame({"type": types, "perturbation": perturbations})
-    labels = labels[labels["perturbation"] != ""]
-    found = labels.groupby(["type", "perturbation"], sort=True).indices
-    at = labels.index.to_numpy()
-    return {Condition(str(one), str(other)): np.sort(at[rows]) for (one, other), rows in found.items()}
+    found: dict[Condition, list[int]] = {}
+    for at, (one, other) in enumerate(zip(types, perturbations, strict=True)):
+        if other:
+            found.setdefault(Condition(one, other), []).append(at)
+    return {one: np.array(rows, dtype=np.int64) for one, rows in sorted(found.items())}
 
 
 def _logs(table: ad.AnnData, rows: NDArray[np.int64], *, genes: Array, role: str) -> sparse.csr_matrix:

@@ -263,15 +263,17 @@ def _lines(
     for name, one in measures.items():
         for row, held in one["rows"].items():
             kind = "baseline" if row in BASELINES else "control" if row in CONTROLS else "prediction"
-            scores: dict[str, float | None] = {"value": None, "low": None, "high": None} if held is None else {**held}
+            value, low, high = (None,) * 3 if held is None else (held["value"], held["low"], held["high"])
             yield {
                 "cell_type": cell_type,
                 "perturbation": perturbation,
                 "measure": name,
                 "row": row,
                 "kind": kind,
-                **scores,
-                "normalised": _normalised(one, scores["value"]),
+                "value": value,
+                "low": low,
+                "high": high,
+                "normalised": _normalised(one, value),
                 "n_cells": n_cells,
                 "reason": reasons.get(row, "") if held is None else "",
             }

@@ -116,7 +116,7 @@ def _shifted(name: str, mean: Array, draw: Draw, *, change: Array) -> Row:
     """Add a change to cells and to their mean; nothing is expressed less than not at all."""
 
     def moved(n: int, stream: np.random.Generator) -> Array:
-        return np.maximum(draw(n, stream) + change.astype(np.float32), 0)
+        return np.asarray(np.maximum(draw(n, stream) + change.astype(np.float32), 0))
 
     return _of(name, np.maximum(mean + change, 0), moved)
 

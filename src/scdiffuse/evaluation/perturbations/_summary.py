@@ -117,11 +117,10 @@ def _summarise(measure: Measure, values: Values) -> MeasureRecord:
     behind = [] if level == "ahead" else sorted(left, key=lambda name: left[name])
     found: MeasureRecord = {**blank, "best": best, "level": level, "not_ahead_of": behind}
     if ceiling["low"] > 0:
-        scaled = {side: gain[side] / ceiling["value"] for side in ("value", "low", "high")}  # type: ignore[literal-required]
         found |= {
-            "normalised": scaled["value"],
-            "normalised_low": scaled["low"],
-            "normalised_high": scaled["high"],
+            "normalised": gain["value"] / ceiling["value"],
+            "normalised_low": gain["low"] / ceiling["value"],
+            "normalised_high": gain["high"] / ceiling["value"],
         }
     return found
 
