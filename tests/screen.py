@@ -58,6 +58,7 @@ def look_at(page: Path, picture: Path, *, width: int = WIDE, dark: bool = False,
     root
         Folder that the page may refer to; its own if not given.
     """
+    assert page.is_file(), page
     root = root or page.parent
     with _served(root) as address:
         done = subprocess.run(

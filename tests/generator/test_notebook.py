@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import anndata as ad
 import numpy as np
 import pytest
+from tests.browser import needs_chromium
+from tests.screen import NARROW, WIDE, look_at
 
 import scdiffuse as scd
 from scdiffuse._core.errors import NotFittedError
@@ -89,6 +92,22 @@ def test_a_hostile_label_is_shown_and_does_not_act(simulated: ad.AnnData, small:
     html = CellGenerator(cells, conditions=["cell_type"], config=small, progress=False)._repr_html_()
     assert "&lt;script&gt;" in html
     assert "<script" not in html
+
+
+@needs_chromium
+@pytest.mark.parametrize(("width", "dark"), [(WIDE, False), (NARROW, True)])
+def test_cards_are_read_in_light_and_dark_notebooks_wide_and_narrow(
+    fitted: CellGenerator, simulated: ad.AnnData, small: ModelConfig, tmp_path: Path, width: int, *, dark: bool
+) -> None:
+    cards = "<br>".join(one._repr_html_() for one in _cards(fitted, simulated, small).values())
+    long = html_card("x" * 300, {"A name of several words " * 2: "word " * 90, "y" * 40: "z" * 400})
+    style = "background:#111;color:#ddd" if dark else "background:#fff;color:#111"
+    page = tmp_path / "cards.html"
+    head = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">'
+    page.write_text(f'{head}<body style="margin:0;{style}">{cards}<br>{long}', encoding="utf-8")
+    screen = look_at(page, tmp_path / "cards.png", width=width, dark=dark)
+    assert screen.errors == []
+    assert screen.problems == []
 
 
 def test_losses_are_a_table(fitted: CellGenerator) -> None:

@@ -11,10 +11,11 @@ __all__ = ["html_card"]
 
 _MOST_CHARACTERS = 400  # of a value: lists of labels may be long
 _CARD = (
-    "display:inline-block;max-width:60em;padding:.6em .9em;border:1px solid currentColor;border-radius:6px;"
+    "display:inline-block;box-sizing:border-box;max-width:min(60em,100%);overflow-wrap:anywhere;"
+    "padding:.6em .9em;border:1px solid currentColor;border-radius:6px;"
     "color:inherit;background:transparent;font-size:.92em;line-height:1.4"
 )
-_NAME = "padding:.1em 1.2em .1em 0;text-align:left;vertical-align:top;font-weight:600;white-space:nowrap"
+_NAME = "padding:.1em 1.2em .1em 0;text-align:left;vertical-align:top;font-weight:600;min-width:7em;white-space:normal"
 _VALUE = "padding:.1em 0;text-align:left;vertical-align:top;overflow-wrap:anywhere"
 
 
