@@ -61,9 +61,10 @@ class ConditionTensors(NamedTuple):
 
     def padded(self, n_cells: int) -> Self:
         """Append cells without conditions until there are `n_cells`."""
-        padding = (0, 0, 0, n_cells - self.n_cells)
-        codes = nn.functional.pad(self.codes, padding, value=-1)
-        return self._replace(codes=codes, values=nn.functional.pad(self.values, padding, value=torch.nan))
+        n_more = n_cells - self.n_cells  # not `pad`, which refuses tables without columns up to PyTorch 2.6
+        codes = self.codes.new_full((n_more, self.codes.shape[1]), -1)
+        values = self.values.new_full((n_more, self.values.shape[1]), torch.nan)
+        return self._replace(codes=torch.cat([self.codes, codes]), values=torch.cat([self.values, values]))
 
     def absent(self) -> Self:
         """Return the same cells with every condition missing."""
