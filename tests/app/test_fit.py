@@ -7,15 +7,19 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.app.conftest import Client, connect
 
+from scdiffuse import evaluation
+from scdiffuse._core.errors import UserError
+from scdiffuse.app._fit_work import Follow, fit
 from scdiffuse.app._job import Job
 from scdiffuse.app._jobs import JobQueue, Work
-from scdiffuse.app._runner import COMMANDS, EXIT, STOP, is_running, run_commands
+from scdiffuse.app._runner import COMMANDS, EXIT, LOG, STOP, is_running, run_commands
 from scdiffuse.app._works import App
 
 FIT = {"kind": "fit", "conditions": ["cell_type"], "hold_out": 0.6, "seed": 1}
@@ -42,8 +46,10 @@ def _until_it_learns(client: Client, name: str) -> Any:
 
 
 def test_a_fit_is_stopped_resumed_and_followed_by_the_next_server_to_its_verdict(
-    opened: Client, data: Path, work: Path
+    opened: Client, data: Path, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    few = partial(evaluation.evaluate, metrics=["energy", "invalid_values"], n_seeds=1)
+    monkeypatch.setattr(evaluation, "evaluate", few)
     job = opened.post("jobs", {**FIT, "cells": "c1", "max_epochs": 60, "name": "mine"}, status=202)["id"]
     found = _until_it_learns(opened, job)
     assert found["progress"]["task"] == "autoencoder"
@@ -71,7 +77,8 @@ def test_a_fit_is_stopped_resumed_and_followed_by_the_next_server_to_its_verdict
         assert client.ready("cells", result["held_out"])["n_cells"] + model["n_cells"] == 150
         verdict = client.over(result["evaluate"])
         assert verdict["state"] == "done", verdict
-        assert {"validity"} <= {one["group"] for one in verdict["result"]["verdicts"]}
+        assert [one["name"] for one in verdict["result"]["metrics"]] == ["energy", "invalid_values"]
+        assert verdict["result"]["verdicts"][0].keys() == {"group", "title", "level", "mark", "level_text", "text"}
         assert not any("may be among" in text for text in verdict["result"]["remarks"])
         report = http.get(f"/{verdict['result']['report']}")
         assert report.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
@@ -79,13 +86,15 @@ def test_a_fit_is_stopped_resumed_and_followed_by_the_next_server_to_its_verdict
         assert "scd.CellGenerator(parts.fit, conditions=['cell_type'])" in client.get("script")["python"]
 
 
-def test_a_command_that_fails_says_why(opened: Client, data: Path) -> None:
-    body = {**FIT, "cells": "c1", "hold_out": 0, "conditions": ["cell_type"], "continuous": ["cell_type"]}
-    job = opened.post("jobs", body, status=202)["id"]
-    found = opened.over(job)
-    assert found["state"] == "failed"
-    assert "cell_type" in found["error"]
-    assert found["resumable"]
+def test_a_command_that_fails_says_why(opened: Client, work: Path) -> None:
+    folder = work / "jobs" / "j7"
+    folder.mkdir(parents=True)
+    (folder / EXIT).write_text(json.dumps({"code": 2}))
+    (folder / LOG).write_text("Reading cells\nError: There is no such column. Name another.\n")
+    job = Job(id="j7", kind="fit", title="Fit", folder=folder, body={"cells": "c1"}, state="running")
+    with pytest.raises(UserError, match=r"^There is no such column. Name another.$"):
+        fit(opened.app.session, job, Follow(lambda _: None, lambda: False))
+    assert job.log[-1].startswith("Error: There is no such column")
 
 
 def test_a_process_that_is_killed_leaves_a_job_that_can_be_resumed(opened: Client, work: Path) -> None:
