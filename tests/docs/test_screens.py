@@ -9,7 +9,7 @@ from tests.browser import needs_chromium
 from tests.screen import NARROW, WIDE, look_at
 
 BUILT = Path(__file__).parents[2] / "docs" / "_build" / "html"
-PAGES = ("index", "cli", "glossary", "tutorials/06_evaluation", "api/scdiffuse.CellGenerator")
+PAGES = ("index", "cli", "tutorials/06_evaluation", "api/scdiffuse.CellGenerator")
 OF_THE_THEME = ("[PST]: ", "Got invalid theme mode: . Resetting to auto.")
 """What the theme writes to the console, which is no error."""
 
