@@ -12,15 +12,17 @@ import pandas as pd
 import safetensors
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from safetensors.numpy import load, save
+from safetensors.numpy import load, save_file
 
 from scdiffuse.cells._genes import MIN_CELLS
+from scdiffuse.cells._rows import slices
 from scdiffuse.cells._totals import CountTotals, Groups, RareCounts
 
 __all__ = ["ShardStatistics", "group_labels"]
 
 _MOST_ENTRIES = 1 << 24
 """Counts of genes by group; 128 MiB while they are added up."""
+_PART_ENTRIES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,7 +56,7 @@ class ShardStatistics:
             by_cell=totals.by_cell,
             rare=totals.rare(),
             group_of=groups[0],
-            by_group=sp.csr_matrix(totals.by_group),
+            by_group=_sparse(totals.by_group),
         )
 
     def select(self, keep: NDArray[np.bool_], groups: Groups) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
@@ -86,8 +88,18 @@ class ShardStatistics:
         return by_cell, np.asarray((member @ self.by_group).todense())
 
     def write(self, path: Path) -> None:
-        """Write to a file, which takes some ten bytes a cell, and the counts by group in the smallest types."""
-        counts = self.by_group.data
+        """Write to a file of some twenty bytes a cell, beside the counts by group.
+
+        Parameters
+        ----------
+        path
+            A new file.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
         tensors = {
             "n_cells_by_gene": self.n_cells_by_gene,
             "by_cell": self.by_cell,
@@ -95,11 +107,17 @@ class ShardStatistics:
             "rare_genes": self.rare.genes,
             "rare_counts": self.rare.counts,
             "group_of": self.group_of.astype(np.int32),
-            "by_group_counts": counts.astype(np.min_scalar_type(int(counts.max(initial=0)))),
-            "by_group_genes": self.by_group.indices.astype(np.int32),
+            "by_group_counts": self.by_group.data,
+            "by_group_genes": self.by_group.indices.astype(np.int32, copy=False),
             "by_group_starts": self.by_group.indptr.astype(np.int64),
         }
-        path.write_bytes(save({name: np.ascontiguousarray(one) for name, one in tensors.items()}))
+        path.touch()
+        mode = path.stat().st_mode  # the mode of other new files; safetensors lets nobody else read
+        try:
+            save_file({name: np.ascontiguousarray(one) for name, one in tensors.items()}, path)
+        except safetensors.SafetensorError as error:
+            raise OSError(str(error)) from error
+        path.chmod(mode)
 
     @classmethod
     def read(cls, path: Path, *, digest: str, n_cells: int, n_genes: int) -> ShardStatistics:
@@ -125,14 +143,13 @@ class ShardStatistics:
             raise ValueError(msg)
         try:
             held: dict[str, Any] = load(raw)
-            parts = (held[f"by_group_{part}"] for part in ("counts", "genes", "starts"))
-            counts, genes, starts = parts
+            by_group = [held[f"by_group_{part}"] for part in ("counts", "genes", "starts")]
             found = cls(
                 n_cells_by_gene=held["n_cells_by_gene"],
                 by_cell=held["by_cell"],
                 rare=RareCounts(*(held[f"rare_{part}"] for part in ("rows", "genes", "counts"))),
                 group_of=held["group_of"],
-                by_group=sp.csr_matrix((counts.astype(np.float64), genes, starts), shape=(len(starts) - 1, n_genes)),
+                by_group=sp.csr_matrix(tuple(by_group), shape=(len(by_group[-1]) - 1, n_genes)),
             )
         except (safetensors.SafetensorError, KeyError, ValueError) as error:
             msg = f"holds no statistics ({error})"
@@ -141,6 +158,14 @@ class ShardStatistics:
             msg = f"is of {found.by_cell.size:,} cells x {found.n_cells_by_gene.size:,} genes"
             raise ValueError(msg)
         return found
+
+
+def _sparse(sums: NDArray[np.float64]) -> sp.csr_matrix:
+    """Store whole numbers in the smallest type, part by part: many are zero, and memory holds little beside them."""
+    dtype = np.min_scalar_type(int(sums.max(initial=0)))
+    n_rows = max(1, _PART_ENTRIES // sums.shape[1])
+    parts = [sp.csr_matrix(sums[rows].astype(dtype)) for rows in slices(len(sums), n_rows)]
+    return sp.vstack(parts, format="csr", dtype=dtype)
 
 
 def group_labels(obs: pd.DataFrame, n_genes: int) -> Groups:
