@@ -66,6 +66,7 @@ def test_real_cells_score_1_and_the_best_baseline_0(perfect: PerturbationReport)
     for name, one in perfect.measures.items():
         if one["normalised"] is not None:
             assert table[name, "real_half"] == 1.0
+            assert one["best"] is not None
             assert table[name, one["best"]] == 0.0
 
 
