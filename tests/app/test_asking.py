@@ -104,7 +104,14 @@ def test_predicted_cells_keep_their_order_and_their_changes_are_listed(client: C
 
 
 def test_a_trajectory_has_a_cell_for_each_state_and_start(client: Client, names: dict[str, Any]) -> None:
-    body = {"model": "m2", "from": {"cell_type": "T"}, "to": {"cell_type": "B"}, "n_cells": 6, "n_states": 4, "seed": 2}
+    body: dict[str, Any] = {
+        "model": "m2",
+        "from": {"cell_type": "T"},
+        "to": {"cell_type": "B"},
+        "n_cells": 6,
+        "n_states": 4,
+        "seed": 2,
+    }
     job = client.do(kind="trajectory", **body)
     made, result = _made(client, job), job["result"]
     assert made.n_obs == 24

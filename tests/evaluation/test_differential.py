@@ -43,7 +43,7 @@ def test_a_fold_change_is_that_of_mean_counts_in_ten_thousand() -> None:
     cells = [ad.AnnData(sp.csr_matrix(rows), var=pd.DataFrame(index=["x", "y"])) for rows in (counts, counts[:, ::-1])]
     found = compare_groups(*cells).table
     assert found.loc["x", "log2_fold_change"] == pytest.approx(np.log2(7500.1 / 2500.1))
-    assert found.loc["x", ["mean_a", "mean_b"]].tolist() == pytest.approx([7500, 2500])
+    assert found[["mean_a", "mean_b"]].to_numpy().tolist()[list(found.index).index("x")] == pytest.approx([7500, 2500])
 
 
 def test_swapping_the_groups_turns_the_sign_alone() -> None:
@@ -85,7 +85,7 @@ def test_pairs_see_a_shift_that_groups_cannot() -> None:
     found = paired_changes(before, after)
     assert found["log2_fold_change"].idxmax() == "g0"
     assert found.loc["g0", "log2_fold_change"] == pytest.approx(np.log2(5 / 3), abs=0.2)
-    assert found.loc["g0", "q"] < 1e-6
+    assert found["q"].to_dict()["g0"] < 1e-6
     same = paired_changes(before, before)
     assert (same["log2_fold_change"] == 0).all()
     assert (same["p"] == 1).all()
@@ -93,8 +93,8 @@ def test_pairs_see_a_shift_that_groups_cannot() -> None:
 
 def test_the_standard_error_of_pairs_is_that_of_repeated_draws() -> None:
     changes = [paired_changes(_cells(40, seed=2 * at), _cells(40, seed=2 * at + 1)) for at in range(60)]
-    spread = np.std([one.loc["g1", "log2_fold_change"] for one in changes])
-    assert np.mean([one.loc["g1", "standard_error"] for one in changes]) == pytest.approx(spread, rel=0.25)
+    spread = np.std([one["log2_fold_change"].to_dict()["g1"] for one in changes])
+    assert np.mean([one["standard_error"].to_dict()["g1"] for one in changes]) == pytest.approx(spread, rel=0.25)
 
 
 def test_halves_are_disjoint_and_together_all_cells() -> None:

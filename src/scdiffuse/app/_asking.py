@@ -233,11 +233,11 @@ def generate(session: Session, job: Job) -> dict[str, Any]:
     return {"cells": cells.id, **found}
 
 
-def _library_size(body: read.Body) -> float | tuple[float, float] | None:
+def _library_size(body: read.Body) -> int | tuple[float, float] | None:
     size = body.get("library_size")
-    pair = size if isinstance(size, list) else [size]
     if size is None:
         return None
-    if len(pair) > 2 or not all(isinstance(one, int | float) and one > 0 for one in pair):
+    pair: list[Any] = size if isinstance(size, list) else [size]
+    if not 1 <= len(pair) <= 2 or not all(isinstance(one, int | float) and one > 0 for one in pair):
         raise RefusedError(422, f"`library_size` is {size!r}; expected a number above 0, or mean and deviation.")
-    return (float(pair[0]), float(pair[1])) if len(pair) == 2 else float(pair[0])
+    return (float(pair[0]), float(pair[1])) if len(pair) == 2 else round(pair[0])

@@ -128,7 +128,7 @@ class CellStore:
 def _bytes(adata: ad.AnnData) -> int:
     matrix = adata.X
     parts = (matrix.data, matrix.indices, matrix.indptr) if sparse.issparse(matrix) else (np.asarray(matrix),)
-    return sum(int(part.nbytes) for part in parts) + 200 * adata.n_obs
+    return int(sum(part.nbytes for part in parts) + 200 * adata.n_obs)
 
 
 def describe_columns(obs: pd.DataFrame) -> list[dict[str, Any]]:
@@ -235,4 +235,5 @@ def gene_values(adata: ad.AnnData, gene: str, *, scale: str) -> NDArray[np.float
     if scale == "counts":
         return counts
     sizes = np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), 1.0)
-    return np.log1p(counts / sizes * _TARGET).astype(np.float32)
+    logs: NDArray[np.float32] = np.log1p(counts / sizes * _TARGET).astype(np.float32)
+    return logs

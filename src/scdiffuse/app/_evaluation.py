@@ -64,7 +64,8 @@ def evaluate_cells(session: Session, job: Job) -> dict[str, Any]:
 
     body, seed = job.body, read.whole(job.body, "seed", default=0)
     real, made = _wait(session, job, body["real"]), read.optional_text(body, "generated")
-    cells, remarks, code = session.adata(real.id), [], real.id
+    remarks: list[str] = []
+    cells, code = session.adata(real.id), real.id
     model = body.get("model") or (session.get_cells(made).origin or {}).get("model") if made else body.get("model")
     by = read.optional_text(body, "by") or _first_condition(session, job, model)
     train = _train_path(session, model, real=real, remarks=remarks)

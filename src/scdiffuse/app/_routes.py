@@ -42,7 +42,7 @@ def api_routes(app: App) -> list[Route]:
         ("GET", "changes", lambda asked: changes_since(app, asked), 200),
         ("POST", "cells", lambda asked: open_cells(app, asked), 202),
         ("GET", "cells/{id}", lambda asked: _known(app.session.cells, asked.path["id"]).to_json(), 200),
-        ("DELETE", "cells/{id}", lambda asked: app.session.forget_cells(asked.path["id"]) or {}, 200),
+        ("DELETE", "cells/{id}", lambda asked: _forget(app, asked), 200),
         ("GET", "cells/{id}/column", lambda asked: _column(app, asked), 200),
         ("GET", "cells/{id}/gene", lambda asked: _gene(app, asked), 200),
         ("GET", "cells/{id}/download", lambda asked: _download_cells(app, asked), 200),
@@ -67,6 +67,11 @@ def api_routes(app: App) -> list[Route]:
         ("GET", "script", lambda _: _script(app), 200),
     ]
     return [Route(f"/api/{path}", endpoint(run, status=code), methods=[method]) for method, path, run, code in answers]
+
+
+def _forget(app: App, asked: Asked) -> dict[str, Any]:
+    app.session.forget_cells(asked.path["id"])
+    return {}
 
 
 def _known(held: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - a set of cells or a model

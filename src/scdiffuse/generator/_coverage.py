@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,12 +52,12 @@ def coverage_table(model: GeneratorBase, rows: str, columns: str | None = None) 
     )
 
 
-def _values(model: GeneratorBase, name: str) -> pd.Series[object] | pd.Categorical:
+def _values(model: GeneratorBase, name: str) -> Any:  # noqa: ANN401 - a column of labels or of numbers
     """Read a condition of the training cells: labels in the order of the vocabulary, or numbers."""
     held, conditions = model._fitted("coverage_table").trained_on, model.conditions
     if name in conditions.categorical:
         at = list(conditions.categorical).index(name)
-        labels = [str(label) for label in conditions.categorical[name]]
+        labels = pd.Index([str(label) for label in conditions.categorical[name]])
         return pd.Categorical.from_codes(held.codes[:, at], categories=labels)
     at = list(conditions.continuous).index(name)
     seen = conditions.continuous[name]
