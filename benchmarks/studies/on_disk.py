@@ -6,6 +6,7 @@ its own, whose resident memory is measured, interpreter and libraries included:
 
 - ``learn`` fits the model that makes them,
 - ``generate`` writes the cells to one ``.h5ad``,
+- ``plant``, on request in place of these two, draws cells of ten types from fixed rates,
 - ``shard`` rewrites them in random order,
 - ``read`` takes the batches of an epoch from the shards, beside reading the same rows from the first to the last, and
   beside reading the same bytes with nothing done to them; each the best of three,
@@ -50,7 +51,7 @@ summary = "Speed and memory of generating, sharding, reading and fitting more ce
 unit = ("phase", "cells", "genes")
 
 Row = dict[str, float]
-PHASES = ("learn", "generate", "shard", "read", "begin", "fit")
+PHASES = ("learn", "generate", "plant", "shard", "read", "begin", "fit")
 GOALS = {("generate", "peak_mib"): "1536", ("fit", "peak_mib"): "2048", ("read", "fraction_of_sequential_cold"): "0.6"}
 """The goal of measures that begin with a name."""
 _BY = "cell_type"
@@ -63,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cells", type=int, default=50_000)
     parser.add_argument("--genes", type=int, default=5_000)
     parser.add_argument("--epochs", type=int, default=1, help="epochs of the fit")
-    parser.add_argument("--phases", nargs="+", choices=PHASES, default=PHASES, help="a phase needs those before it")
+    usual = [phase for phase in PHASES if phase != "plant"]
+    parser.add_argument("--phases", nargs="+", choices=PHASES, default=usual, help="a phase needs those before it")
 
 
 def run(context: Context) -> Iterator[Record]:
@@ -115,6 +117,32 @@ def generate(context: Context) -> Row:
     with Meter() as meter:
         model.generate(context.options.cells, path=_place(context) / "cells.h5ad", overwrite=True, progress=False)
     return _cost(meter, context.options.cells) | {"gib": (_place(context) / "cells.h5ad").stat().st_size / 2**30}
+
+
+def plant(context: Context) -> Row:
+    """Draw cells whose counts are 1,200 each, of some 900 genes, where only reading is asked about."""
+    from scipy import sparse
+
+    from scdiffuse.cells import H5adWriter
+
+    options, draw = context.options, np.random.default_rng(0)
+    rates = draw.lognormal(0.0, 1.5, options.genes) * draw.lognormal(0.0, 0.5, (10, options.genes))
+    shares = np.cumsum(rates / rates.sum(axis=1, keepdims=True), axis=1)
+    names = pd.DataFrame(index=[f"gene-{gene}" for gene in range(options.genes)])
+    with Meter() as meter, H5adWriter(_place(context) / "cells.h5ad", names, overwrite=True) as writer:
+        for begin in range(0, options.cells, 1000):
+            n = min(1000, options.cells - begin)
+            types = np.sort(draw.integers(0, 10, n))
+            genes = np.concatenate(
+                [np.searchsorted(shares[kind], draw.random(1200 * k)) for kind, k in enumerate(np.bincount(types))]
+            )
+            ones = np.ones(genes.size, np.float32)
+            starts = np.arange(n + 1) * 1200
+            counts = sparse.csr_matrix((ones, np.minimum(genes, options.genes - 1), starts), (n, options.genes))
+            counts.sum_duplicates()
+            labels = pd.Categorical.from_codes(types, [f"type-{kind}" for kind in range(10)])
+            writer.append(counts, pd.DataFrame({_BY: labels}, index=[f"cell-{begin + at}" for at in range(n)]))
+    return _cost(meter, options.cells)
 
 
 def shard(context: Context) -> Row:
@@ -207,11 +235,11 @@ def lines(records: Sequence[Record]) -> list[str]:
             goal = next((goal for (at, what), goal in GOALS.items() if at == phase and measure.startswith(what)), "")
             rows.append([*about, phase, measure, f"{value:,.4g}", goal, record.date])
     said = (
-        "One thread. Cells are made by the generator itself. `epoch` is an epoch of shuffled batches, `sequential` the "
-        "same rows from the first to the last, `bytes` the same files with nothing done to them; cold is after the "
-        "files were dropped from the cache. `begin` is what a fit reads before its first step: `kept` with the "
-        "statistics that were made with the shards, `pass` without. `peak_mib` is resident memory with interpreter and "
-        "libraries, in MiB."
+        "One thread. Cells are made by the generator itself, or drawn from fixed rates by `plant`. `epoch` is an epoch "
+        "of shuffled batches, `sequential` the same rows from the first to the last, `bytes` the same files with "
+        "nothing done to them; cold is after the files were dropped from the cache. `begin` is what a fit reads before "
+        "its first step: `kept` with the statistics that were made with the shards, `pass` without. `peak_mib` is "
+        "resident memory with interpreter and libraries, in MiB."
     )
     return [said, grid(["cells", "genes", "phase", "measure", "value", "goal", "date"], rows)]
 
