@@ -1,12 +1,15 @@
 """Perturbations that a fit never saw: predicted, and scored in the field's own numbers beside every simple baseline.
 
 Models are kept in the work folder, so that they can be scored again: ``--models-of`` names the commit that fitted them.
+Predictions of other methods stand beside ours with ``--predictions FOLDER``: a file ``METHOD.h5ad`` with counts, or
+``METHOD.log1p.h5ad``, in a folder for each fit with the name of our model, such as ``kang_ifnb-no_stimulated_B-seed0``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -35,7 +38,6 @@ unit = ("data_set", "held_out", "seed")
 N_GENERATED = 1000
 _MOST_TOGETHER = 10
 PREDICT, GENERATE = "ours, predict", "ours, generate"
-OURS = (PREDICT, GENERATE)
 SHOWN = (
     "pearson_delta",
     "pearson_delta_top",
@@ -62,6 +64,15 @@ class HeldOut(NamedTuple):
     def __str__(self) -> str:
         """Name both."""
         return str(self.level) if self.context is None else f"{self.context}, {self.level}"
+
+
+class Answer(NamedTuple):
+    """Predicted cells of one method."""
+
+    name: str
+    cells: AnnData
+    values: str = "counts"
+    """What they hold: counts, or ``"log1p"`` of counts per 10,000."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +162,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n-genes", type=int, help="genes to compare, the most variable ones; all if not given")
     parser.add_argument("--n-draws", type=int, default=10, help="halves of the real cells")
     parser.add_argument("--max-cells", type=int, default=500, help="cells a side")
+    parser.add_argument("--predictions", type=Path, help="folder with predictions of other methods")
     parser.add_argument("--models-of", metavar="COMMIT", help="score models of this folder of the work folder")
 
 
@@ -172,6 +184,7 @@ def run(context: Context) -> Iterator[Record]:
                     "n_draws": options.n_draws,
                     "max_cells": options.max_cells,
                     "models_of": options.models_of,
+                    "predictions": None if options.predictions is None else options.predictions.name,
                 }
                 yield from context.measure(settings, partial(measure, context, design, wanted, seed=seed))
 
@@ -181,26 +194,36 @@ def measure(context: Context, design: Design, wanted: HeldOut, *, seed: int) -> 
     adata = design.cells(context)
     source = context.options.models_of
     at = context if source is None else replace(context, work=context.work.parent / source)
-    model = model_of(design.fit(adata, wanted, seed), at)
+    fit = design.fit(adata, wanted, seed)
+    model = model_of(fit, at)
     rows: list[Row] = []
-    for answer, cells in _answers(design, wanted, adata, model=model, seed=seed):
-        report = _scores(context, design, adata, cells=cells, seed=seed)
+    answers = [*_answers(design, wanted, adata, model=model, seed=seed), *_others(context, fit.key)]
+    for answer in answers:
+        report = _scores(context, design, adata, answer=answer, seed=seed)
         # Baselines are the same for every answer, but for comparisons with fewer cells: those of the last are kept.
-        rows = [*only(rows, kind="prediction"), *_rows(report, answer)]
-        say(f"{design.data_set}, {wanted}, {answer}: {report.verdict}")
+        rows = [*only(rows, kind="prediction"), *_rows(report, answer.name)]
+        say(f"{design.data_set}, {wanted}, {answer.name}: {report.verdict}")
     return rows
 
 
-def _answers(
-    design: Design, wanted: HeldOut, adata: AnnData, *, model: CellGenerator, seed: int
-) -> Iterator[tuple[str, AnnData]]:
+def _answers(design: Design, wanted: HeldOut, adata: AnnData, *, model: CellGenerator, seed: int) -> Iterator[Answer]:
     """Predict control cells of the context, and generate the condition."""
     control = adata[design.rows(adata, HeldOut(wanted.context, design.control))].copy()
-    yield PREDICT, model.predict(control, {design.key: wanted.level}, seed=seed, progress=False)
-    yield GENERATE, model.generate(N_GENERATED, where=design.labels(wanted), seed=seed, progress=False)
+    yield Answer(PREDICT, model.predict(control, {design.key: wanted.level}, seed=seed, progress=False))
+    yield Answer(GENERATE, model.generate(N_GENERATED, where=design.labels(wanted), seed=seed, progress=False))
 
 
-def _scores(context: Context, design: Design, adata: AnnData, *, cells: AnnData, seed: int) -> PerturbationReport:
+def _others(context: Context, key: str) -> Iterator[Answer]:
+    """Read the predictions of other methods about one fit."""
+    import anndata
+
+    folder = context.options.predictions
+    for path in [] if folder is None else sorted((folder / key).glob("*.h5ad")):
+        method, _, values = path.stem.partition(".")
+        yield Answer(method, anndata.read_h5ad(path), values or "counts")
+
+
+def _scores(context: Context, design: Design, adata: AnnData, *, answer: Answer, seed: int) -> PerturbationReport:
     from scdiffuse.evaluation import evaluate_perturbations
 
     options = context.options
@@ -210,11 +233,12 @@ def _scores(context: Context, design: Design, adata: AnnData, *, cells: AnnData,
         train = adata[~out].copy()
     return evaluate_perturbations(
         adata.copy() if adata.is_view else adata,
-        cells,
+        answer.cells,
         train=train,
         perturbation_key=design.key,
         control=design.control,
         cell_type_key=design.context,
+        predicted_values=answer.values,
         n_genes=options.n_genes,
         n_draws=options.n_draws,
         max_cells=options.max_cells,
@@ -272,7 +296,8 @@ def _table(mine: list[Row]) -> str:
     from scdiffuse.evaluation.perturbations import TITLES
 
     n = len({(row["held_out"], row["seed"]) for row in mine})
-    names = [*OURS, *(one for one in TITLES if one in {row["answer"] for row in mine})]
+    answers = distinct(only(mine, kind="prediction"), "answer")
+    names = [*answers, *(one for one in TITLES if one in {row["answer"] for row in mine})]
     rows = []
     for one in names:
         held = only(mine, answer=one)
@@ -287,10 +312,10 @@ def _n_known(rows: list[Row], measure: str) -> int:
 
 
 def _ahead(mine: list[Row]) -> Iterator[str]:
-    """Say in how many measures ours are ahead of every baseline, and which baselines are not beaten."""
+    """Say in how many measures a prediction is ahead of every baseline, and which baselines are not beaten."""
     from scdiffuse.evaluation.perturbations import TITLES
 
-    for answer in OURS:
+    for answer in distinct(only(mine, kind="prediction"), "answer"):
         held = only(mine, answer=answer)
         levels = [level for row in held for level in row["levels"].values() if level != "unscored"]
         if not levels:

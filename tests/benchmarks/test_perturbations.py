@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
+
 import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.records import Store
 from benchmarks.studies import perturbations
 from benchmarks.studies.perturbations import Design, HeldOut
+from benchmarks.study import Context
 from tests.benchmarks.conftest import record
 
 from benchmarks import perturbation_agreement
@@ -46,6 +51,17 @@ def test_a_number_is_a_continuous_condition(adata: anndata.AnnData) -> None:
     fit = design.fit(adata, HeldOut(None, 3), 0)
     assert (fit.conditions, fit.continuous) == ((), ("dose",))
     assert fit.left_out(adata).sum() == 1
+
+
+def test_predictions_of_other_methods_are_read_as_their_names_say(adata: anndata.AnnData, tmp_path: Path) -> None:
+    folder = tmp_path / "toy-no_x_b-seed0"
+    folder.mkdir()
+    adata.write_h5ad(folder / "scVI.h5ad")
+    adata.write_h5ad(folder / "scGen.log1p.h5ad")
+    context = Context(options=argparse.Namespace(predictions=tmp_path), store=Store(tmp_path, "toy", ()))
+    found = {name: values for name, _, values in perturbations._others(context, folder.name)}
+    assert found == {"scGen": "log1p", "scVI": "counts"}
+    assert not list(perturbations._others(context, "toy-no_y_b-seed0"))
 
 
 def test_the_section_names_what_is_not_beaten() -> None:
