@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -55,7 +56,9 @@ def test_no_label_is_markup_on_the_card(printed: tuple[str, Path]) -> None:
     assert "javascript:y" in card
     blocks = MarkdownIt("commonmark").enable("table").parse(card)
     kinds = {block.type for block in blocks} | {part.type for block in blocks for part in block.children or ()}
-    assert not kinds & {"html_block", "html_inline", "link_open", "image"}
+    assert not kinds & {"html_inline", "link_open", "image"}
+    folds = [line for block in blocks if block.type == "html_block" for line in block.content.splitlines()]
+    assert all(re.fullmatch(r"</?details>(<summary>[\w ]+</summary>)?", line) for line in folds)
     assert "heading" not in [block.content for block in blocks]
 
 

@@ -158,9 +158,9 @@ def test_genes_that_do_not_fit_are_refused(splits: Any) -> None:
 
 def test_real_cells_have_to_be_counts(splits: Any, tmp_path: Path) -> None:
     normal = splits.real.copy()
-    normal.layers["counts"] = normal.X.copy()
+    normal.layers["spliced"], normal.layers["counts"] = normal.X.copy(), normal.X * 2
     normal.X = normal.X * 0.5
-    with pytest.raises(CountsError, match=r"expected raw counts.*layers here: 'counts'"):
+    with pytest.raises(CountsError, match=r"expected raw counts.*layers here: 'spliced', 'counts'"):
         quick(normal, splits.perfect)
     empty = splits.real.copy()
     empty.X = None
