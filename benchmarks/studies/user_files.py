@@ -313,9 +313,8 @@ def lines(records: Sequence[Record]) -> list[str]:
         if what in rows:
             became = "fitted" if rows[what]["code"] == 0 else "told the command"
             said = f"`{file.says.replace('`', '')}`" if file.says else ""
-            body.append(
-                [what, f"`{' '.join(file.options)}`", became, said, "yes" if rows[what]["as_expected"] else "no"]
-            )
+            options = f"`{' '.join(file.options)}`" if file.options else "none"
+            body.append([what, options, became, said, "yes" if rows[what]["as_expected"] else "no"])
     return [
         f"{len(body)} kinds of files, each given to `scdiffuse fit` once. One command fits it, or the message says the "
         "exact command.",
