@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -71,7 +71,7 @@ class Answer(NamedTuple):
 
     name: str
     cells: AnnData
-    values: str = "counts"
+    values: Literal["counts", "log1p"] = "counts"
     """What they hold: counts, or ``"log1p"`` of counts per 10,000."""
 
 
@@ -219,8 +219,8 @@ def _others(context: Context, key: str) -> Iterator[Answer]:
 
     folder = context.options.predictions
     for path in [] if folder is None else sorted((folder / key).glob("*.h5ad")):
-        method, _, values = path.stem.partition(".")
-        yield Answer(method, anndata.read_h5ad(path), values or "counts")
+        is_log = path.stem.endswith(".log1p")
+        yield Answer(path.stem.removesuffix(".log1p"), anndata.read_h5ad(path), "log1p" if is_log else "counts")
 
 
 def _scores(context: Context, design: Design, adata: AnnData, *, answer: Answer, seed: int) -> PerturbationReport:
