@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,27 +46,37 @@ def show_report(report: Report, output: Path | None, *, as_json: bool, overwrite
 
 def _show_table(scores: pd.DataFrame) -> None:
     """Print value, real-vs-real reference, normalised score and the first value told of each metric."""
-    from rich.console import Console
-    from rich.table import Table
-
     columns = ("value", "reference", "normalised", "detectable")
-    table = Table("metric", *columns[:3], "first value told", "cells a side")
-    for name, row in scores.iterrows():
-        table.add_row(str(name), *(_short(row[column]) for column in columns), f"{row['n_cells']:,}")
-    Console().print(table)
+    rows = [
+        [str(name), *(_short(row[column]) for column in columns), f"{row['n_cells']:,}"]
+        for name, row in scores.iterrows()
+    ]
+    _print_table([*columns[:3], "first told", "cells"], rows)
+    show_result("first told: the first value that would have been told from the reference; cells: a side")
 
 
 def _show_tests(metrics: Mapping[str, MetricRecord]) -> None:
     """Print value, interval and p of each metric, and what it was counted on."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("metric", "value", "95 % interval", "without a leak", "p", "counted on")
+    rows = []
     for name, one in metrics.items():
         sizes = ", ".join(f"{n:,} {what}" for what, n in one["sizes"].items())
         interval = f"{_short(one['low'])} to {_short(one['high'])}"
         p = "" if one["p"] is None else f"{one['p']:.2g}"
-        table.add_row(name, _short(one["value"]), interval, _short(one["reference"]), p, one["doubt"] or sizes)
+        rows.append([name, _short(one["value"]), interval, _short(one["reference"]), p, one["doubt"] or sizes])
+    _print_table(["value", "95 % interval", "without a leak", "p", "counted on"], rows)
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table whose names of metrics are whole, so that they can be passed to ``--metric``."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    table = Table(
+        Column("metric", no_wrap=True), *(Column(one, overflow="fold") for one in columns),
+        box=None, pad_edge=False, padding=(0, 2, 0, 0),
+    )  # fmt: skip
+    for row in rows:
+        table.add_row(*row)
     Console().print(table)
 
 
