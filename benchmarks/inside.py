@@ -22,7 +22,8 @@ from scdiffuse._core.processes import Processes, joined
 from scdiffuse._core.random import Draws, cell_keys, cell_normals, generator
 from scdiffuse.autoencoder import AutoencoderTask, CountAutoencoder
 from scdiffuse.autoencoder._thinning import binomial_thinning
-from scdiffuse.cells import H5adWriter, build_anndata, open_source
+from scdiffuse.calibration import ConditionGrid, ExpectedExpression, Pseudobulk
+from scdiffuse.cells import ConditionTable, H5adWriter, build_anndata, open_source
 from scdiffuse.diffusion import condition_tensors, sample
 from scdiffuse.model import FittedModel, Networks
 from scdiffuse.model import decode as decode_latents
@@ -41,6 +42,7 @@ __all__ = [
     "autoencoder_of",
     "decode",
     "elbo_of",
+    "expect_combination",
     "fingerprint",
     "generated_latents",
     "joined",
@@ -164,6 +166,26 @@ def time_assembling(cells: AnnData, batch: int, n_steps: int) -> float:
         rows = source.rows(rng.integers(cells.n_obs, size=batch))
         binomial_thinning(rows, 0.6, draws=Draws.of(generator(0, "noise", step), batch))
     return (time.process_time() - before) / (n_steps * batch)
+
+
+def expect_combination(
+    counts: NDArray[np.float64],
+    n_cells: NDArray[np.int64],
+    codes: NDArray[np.int64],
+    *,
+    n_labels: tuple[int, ...],
+    asked: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], float]:
+    """Expect the fractions of genes in one combination from the pseudobulks of others, and how much is missed."""
+    table = ConditionTable(codes, np.zeros((len(codes), 0), np.float32), n_cells.astype(np.int64))
+    conditions = ConditionGrid.of(n_labels, table)
+    assert conditions is not None
+    n_genes, rows = counts.shape[1], conditions.pooled
+    order = [int(np.flatnonzero((codes == one).all(axis=1))[0]) for one in conditions.seen[rows]]
+    expected = ExpectedExpression(conditions, n_genes)
+    whole = Pseudobulk(counts[order], np.zeros(n_genes), detected=np.ones(n_genes), n_cells=int(n_cells.sum()))
+    expected.learn(whole)
+    return expected.fractions(expected(asked[None]))[0], expected.expected_error(asked)
 
 
 def fingerprint(model: CellGenerator) -> str:

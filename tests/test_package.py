@@ -117,6 +117,7 @@ SIGNATURES = {
     "augment": "adata * by n_per_label guidance seed layer progress",
     "distill": "* solver_steps n_paths max_epochs seed progress",
     "support": "where",
+    "expected_expression": "where",
     "encode": "adata * layer key_added",
     "add_classifier": "name adata * obs_key layer kind library_size max_epochs seed overwrite progress",
     "remove_classifier": "name",

@@ -22,6 +22,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
     "Control": (
         "held_out_combinations",
         "perturbations",
+        "expected_expression",
         "held_out_times",
         "held_out_stages",
         "start_cell",

@@ -197,6 +197,25 @@ def test_the_variance_is_larger_where_nothing_was_seen() -> None:
     assert (unseen > seen).all()
 
 
+def test_an_effect_that_many_types_share_is_expected_with_less_error_than_one_that_none_shares() -> None:
+    draw = np.random.default_rng(0)
+    base = draw.lognormal(0.0, 1.0, (8, 1, 300))
+    errors = []
+    for shared in (True, False):
+        effects = draw.normal(0.0, 0.5, (1 if shared else 8, 2, 300))
+        made = np.broadcast_to(base, (8, 2, 300)) * np.exp(effects)
+        counts = (1e6 * made / made.sum(axis=2, keepdims=True)).reshape(16, 300)[:-1]
+        grid = ConditionGrid.of(
+            [8, 2], replace(table_of(np.argwhere(np.ones((8, 2)))[:-1].tolist()), counts=np.full(15, 500))
+        )
+        assert grid is not None
+        expected = ExpectedExpression(grid, 300)
+        expected.learn(Pseudobulk(counts, np.zeros(300), detected=np.ones(300), n_cells=7_500))
+        errors.append(expected.expected_error(np.array([7, 1])))
+    assert 0 < errors[0] < 0.25
+    assert 0.5 < errors[1] < 1
+
+
 def test_labels_never_seen_together_come_towards_what_is_expected(model: CellGenerator) -> None:
     asked = model.conditions.encode(cells_of(model, 1, where=UNSEEN).obs)
     factor_table = table_from(model)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 
 from scdiffuse._core.errors import ConditionError, NotFittedError, UnknownNameError
+from scdiffuse.calibration import CalibrationConfig
 from scdiffuse.cells import Conditions, ConditionTable, plan_conditions
 from scdiffuse.generator import CellGenerator
 from scdiffuse.model import ModelConfig
 from scdiffuse.sampling._coverage import Support, find_support, is_unseen, with_unseen
+
+
+@pytest.fixture(scope="module")
+def crossed_model(simulated: ad.AnnData, small: ModelConfig) -> CellGenerator:
+    """A model of two conditions that saw no treated B cell; read only."""
+    labels = simulated.obs["cell_type"]
+    cells = simulated[(labels.notna() & ~((labels == "B") & simulated.obs["treated"])).to_numpy()].copy()
+    return CellGenerator(cells, conditions=["cell_type", "treated"], config=small).fit(max_epochs=1, progress=False)
+
 
 OBS = pd.DataFrame(
     {
@@ -130,3 +142,40 @@ def test_requests_that_cannot_be_read_are_refused(fitted: CellGenerator, simulat
 def test_a_model_without_conditions_supports_nothing(bare: CellGenerator) -> None:
     with pytest.raises(ConditionError, match="`where` needs a model with conditions, and this one has none"):
         bare.support({"cell_type": "B"})
+
+
+def test_the_verdict_follows_what_was_seen_and_what_is_expected_to_be_missed() -> None:
+    assert support(organ="lung", type="T").verdict == "seen"
+    assert support(organ="lung", type="T", day=1.0).verdict == "seen"
+    assert support(organ="lung", type="T", day=3.0).verdict == "near"
+    assert support(organ="lung", type="T", day=5.0).verdict == "cannot tell"
+    unseen = support(organ="lung", type="B")
+    assert unseen.verdict == "cannot tell"
+    assert "cannot tell how far it can be trusted" in str(unseen)
+    for error, verdict in ((0.1, "near"), (0.25, "near"), (0.4, "extrapolated"), (0.51, "cannot tell")):
+        asked = replace(unseen, expected_error=error)
+        assert asked.verdict == verdict
+        assert f"{verdict}; about {error:.0%} of the change" in str(asked)
+
+
+def test_a_model_knows_what_it_expects_and_how_surely(crossed_model: CellGenerator) -> None:
+    unseen = {"cell_type": "B", "treated": True}
+    found = crossed_model.support(unseen)
+    assert found.is_unseen
+    assert found.expected_error is not None
+    assert 0 < found.expected_error < 1
+    assert crossed_model.support({"treated": True}).expected_error is None
+    table = crossed_model.expected_expression(unseen)
+    assert table.index.tolist() == crossed_model.genes.tolist()
+    assert np.expm1(table["expression"]).sum() == pytest.approx(1e4)
+    seen = crossed_model.expected_expression({"cell_type": "T", "treated": True})
+    assert (table["standard_error"] > seen["standard_error"]).all()
+    with pytest.raises(ConditionError, match="Condition 'treated' is open, or outside of what was measured"):
+        crossed_model.expected_expression({"cell_type": "B"})
+
+
+def test_without_a_grid_nothing_is_expected(simulated: ad.AnnData, small: ModelConfig) -> None:
+    config = replace(small, calibration=CalibrationConfig(most_grid_values=4))
+    model = CellGenerator(simulated, continuous=["day"], config=config).fit(max_epochs=1, progress=False)
+    with pytest.raises(ConditionError, match="The model has no expected expression"):
+        model.expected_expression({"day": 1.0})

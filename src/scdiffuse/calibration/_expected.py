@@ -137,6 +137,35 @@ class ExpectedExpression(nn.Module):
             found[:, genes] = (own - (shared * explain(factor, shared)).sum(axis=0))[:, None]
         return found
 
+    def expected_error(self, codes: NDArray[np.int64]) -> float:
+        r"""Estimate how much of what a combination has of its own is missed.
+
+        A change of label changes the expression of a gene by :math:`d_g`, against the mean of the trained combinations
+        that differ in this label alone. With the posterior variance :math:`v_g`, the part of the square of the change
+        that is likely to be missed is :math:`\sum_g v_g / \sum_g (v_g + d_g^2)`. Of the conditions, the worst counts.
+
+        Parameters
+        ----------
+        codes
+            One combination, shape ``(C,)``.
+
+        Returns
+        -------
+        Between 0, all of it is known, and 1, nothing is.
+        """
+        trained, n_cells = self._codes, self.grid.n_cells[self.grid.pooled]
+        expected, variance = self(codes[None])[0], float(self.variance(codes[None]).mean())
+        others, same = self(trained), trained == codes
+        found = []
+        for condition in range(len(codes)):
+            rows = np.delete(same, condition, axis=1).all(axis=1) & ~same[:, condition]
+            if rows.any():
+                change = expected - np.average(others[rows], axis=0, weights=n_cells[rows])
+                found.append(float(np.square(change).mean()))
+        if not found:
+            found.append(float(np.square(others - expected).mean(axis=1).min()))
+        return variance / (variance + min(found))
+
     def transform(self, fractions: Array) -> Array:
         """Bring fractions to the scale of expectations, any shape."""
         return np.asarray(np.log1p(self.grid.config.expected_scale * fractions))

@@ -117,8 +117,9 @@ def inspect_support(path: Path, where: Sequence[str]) -> dict[str, Any]:
 
     Returns
     -------
-    ``where``, ``is_unseen``, ``n_cells`` with all labels, ``marginals``, ``nearest`` trained combinations, and the
-    measured ``numbers`` around each continuous condition. ``text`` is the same for a person.
+    ``where``, ``is_unseen``, ``verdict``, ``expected_error``, ``n_cells`` with all labels, ``marginals``, ``nearest``
+    trained combinations, and the measured ``numbers`` around each continuous condition. ``text`` is the same for a
+    person.
 
     Raises
     ------
@@ -140,6 +141,8 @@ def inspect_support(path: Path, where: Sequence[str]) -> dict[str, Any]:
         "kind": "support",
         "where": dict(support.where),
         "is_unseen": support.is_unseen,
+        "verdict": support.verdict,
+        "expected_error": support.expected_error,
         "n_cells": support.n_cells,
         "marginals": dict(support.marginals),
         "nearest": support.nearest.astype(object).to_dict(orient="records"),

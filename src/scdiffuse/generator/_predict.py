@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata as ad
+import pandas as pd
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse._core.resources import explain_memory
@@ -20,6 +21,7 @@ from scdiffuse.sampling import (
     Scale,
     Support,
     Transport,
+    expect,
     find_support,
     predict_cells,
     read_target,
@@ -45,7 +47,8 @@ class PredictMixin(GeneratorBase):
         -------
         Training cells of the combination (``n_cells``) and of each label alone (``marginals``), the combinations that
         were trained with the labels they share (``nearest``, a table), and for each number the range and the nearest
-        measured values (``numbers``). ``print`` describes it in plain sentences, and ``is_unseen`` in a word.
+        measured values (``numbers``). ``print`` describes it in plain sentences, ``verdict`` in a word: ``"seen"``,
+        ``"near"``, ``"extrapolated"`` or ``"cannot tell"``.
 
         Raises
         ------
@@ -57,7 +60,39 @@ class PredictMixin(GeneratorBase):
             The model has no conditions, or a number is asked for in text.
         """
         model = self._fitted("support")
-        return find_support(model.conditions, model.trained_on, read_target(model, where, name="where"))
+        asked = read_target(model, where, name="where")
+        return find_support(model.conditions, model.trained_on, asked, expected=model.networks.expected)
+
+    def expected_expression(self, where: Mapping[str, Any]) -> pd.DataFrame:
+        """Expect the mean expression of each gene in a combination of conditions, with its standard error.
+
+        The training cells are added up by combination, and a Gaussian process learns from these sums what each label
+        does to each gene, and which labels are alike. What it expects of a combination that no training cell has is
+        what `generate` brings its cells towards.
+
+        Parameters
+        ----------
+        where
+            A label or number for each condition of the model.
+
+        Returns
+        -------
+        A row for each gene: ``expression``, the log of 1 + counts per 10,000 (`CalibrationConfig.expected_scale`) of
+        the sum of the cells, and its ``standard_error``.
+
+        Raises
+        ------
+        NotFittedError
+            The model is not fitted.
+        UnknownNameError
+            `where` names an untrained condition or label.
+        ConditionError
+            `where` leaves a condition open, a number lies outside of what was measured, or the model expects nothing,
+            as it has no labels or a number of too many values.
+        """
+        model = self._fitted("expected_expression")
+        expression, error = expect(model, read_target(model, where, name="where"))
+        return pd.DataFrame({"expression": expression, "standard_error": error}, index=self.genes)
 
     def predict(  # noqa: PLR0913 - everything that can be asked of cells
         self,

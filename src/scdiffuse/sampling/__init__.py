@@ -4,7 +4,8 @@
 2. A `Request` becomes a `GenerationPlan`; `gather` and `write_together` make its cells, in memory or in a file.
 3. `Transport` moves latents of given cells along the probability-flow ODE, to noise and back.
 4. `predict_cells` predicts given cells under other conditions, `follow` makes the states on the way there.
-5. `find_support` looks up the training coverage of a request; `provenance` records where cells come from.
+5. `find_support` looks up the training coverage of a request, `expect` its expected expression; `provenance` records
+   where cells come from.
 """
 
 from scdiffuse.sampling._augment import CellsPerLabel as CellsPerLabel
@@ -14,6 +15,7 @@ from scdiffuse.sampling._checks import read_target as read_target
 from scdiffuse.sampling._checks import warn_beyond as warn_beyond
 from scdiffuse.sampling._coverage import Support as Support
 from scdiffuse.sampling._coverage import find_support as find_support
+from scdiffuse.sampling._expect import expect as expect
 from scdiffuse.sampling._generate import gather as gather
 from scdiffuse.sampling._guidance import Guidance as Guidance
 from scdiffuse.sampling._guidance import Scale as Scale

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.html import html_card
 from scdiffuse._core.slots import OBS_UNSEEN
+from scdiffuse.calibration import ExpectedExpression
 from scdiffuse.cells import ConditionPlan, ConditionRange, Conditions, ConditionTable, Label
 
 __all__ = ["NumberSupport", "Support", "find_support", "is_unseen", "with_unseen"]
 
 _MOST_NEAREST = 10
 _MOST_SHOWN = 3
+_NEAR, _TOO_FAR = 0.25, 0.5  # expected errors, see docs/control.md
 _SLACK = 1e-4  # training standard deviations: what float32 makes of a number
 
 
@@ -55,11 +58,29 @@ class Support:
     """Combinations of labels that were trained: ``n_shared`` labels as asked for and ``n_cells``, the nearest first."""
     numbers: Mapping[str, NumberSupport]
     """Range and nearest measured values of each number asked for."""
+    expected_error: float | None = None
+    """Part of the change of expression that a prediction of unseen labels is expected to miss, 0 to 1, if known."""
 
     @property
     def is_unseen(self) -> bool:
         """Whether no training cell has these labels, or a number lies outside of what these cells have."""
         return self.n_cells == 0 or any(number.is_outside for number in self.numbers.values())
+
+    @property
+    def verdict(self) -> Literal["seen", "near", "extrapolated", "cannot tell"]:
+        """How far to trust a prediction.
+
+        ``"seen"``: training cells have these labels, and the numbers were measured. ``"near"``: a number lies between
+        measured ones, or unseen labels are expected to miss at most a quarter of the change of expression.
+        ``"extrapolated"``: up to half. ``"cannot tell"``: more than half, or nobody knows.
+        """
+        if not self.is_unseen:
+            return "seen" if all(number.below == number.above for number in self.numbers.values()) else "near"
+        if self.expected_error is None or any(number.is_outside for number in self.numbers.values()):
+            return "cannot tell"
+        if self.expected_error > _TOO_FAR:
+            return "cannot tell"
+        return "near" if self.expected_error <= _NEAR else "extrapolated"
 
     def __str__(self) -> str:
         """Describe the coverage in plain sentences."""
@@ -73,16 +94,26 @@ class Support:
             combination = ", ".join(f"{name} {first[name]!r}" for name in self.marginals)
             sentences.append(f"The combination is unseen; the nearest is {combination} ({first['n_cells']:,} cells).")
         sentences += [_describe(name, number) for name, number in self.numbers.items()]
+        if self.is_unseen:
+            sentences.append(self._prediction())
         return " ".join(sentences) or "Nothing was asked for: every training cell counts."
 
     def __repr__(self) -> str:
         return f"Support({self})"
+
+    def _prediction(self) -> str:
+        if self.expected_error is None:
+            return "Prediction: cannot tell how far it can be trusted."
+        missed = f"about {self.expected_error:.0%} of the change of expression is expected to be missed"
+        return f"Prediction: {self.verdict}; {missed}."
 
     def _repr_html_(self) -> str:
         """Show a card in a notebook."""
         rows: dict[str, object] = {"training cells": f"{self.n_cells:,}"}
         rows |= {f"{name} {self.where[name]}": f"{n:,} cells alone" for name, n in self.marginals.items()}
         rows |= {name: _describe(name, number) for name, number in self.numbers.items()}
+        if self.is_unseen:
+            rows["prediction"] = self._prediction().removeprefix("Prediction: ")
         for at, (_, row) in enumerate(self.nearest.head(_MOST_SHOWN if self.marginals else 0).iterrows()):
             combination = ", ".join(f"{name} {row[name]}" for name in self.nearest.columns[:-2])
             rows[f"nearest {at + 1}"] = f"{combination}: {row['n_cells']:,} cells"
@@ -98,7 +129,9 @@ def _describe(name: str, number: NumberSupport) -> str:
     return f"{asked} lies between the measured {number.below:g} and {number.above:g}: this is interpolation."
 
 
-def find_support(conditions: Conditions, training: ConditionTable, plan: ConditionPlan) -> Support:
+def find_support(
+    conditions: Conditions, training: ConditionTable, plan: ConditionPlan, *, expected: ExpectedExpression | None = None
+) -> Support:
     """Compare one request with the training cells.
 
     Parameters
@@ -109,6 +142,8 @@ def find_support(conditions: Conditions, training: ConditionTable, plan: Conditi
         Conditions of the training cells.
     plan
         A plan of one request; what it leaves open or asks as missing counts as no demand.
+    expected
+        Expected expression of the model; the error of unseen labels is not known without it.
 
     Returns
     -------
@@ -125,13 +160,27 @@ def find_support(conditions: Conditions, training: ConditionTable, plan: Conditi
         for at, (name, seen) in enumerate(conditions.continuous.items())
         if not np.isnan(values[at])
     }
+    n_cells = int(training.counts[matches].sum())
     return Support(
         where={names[at]: asked[names[at]] for at in given} | {name: held.asked for name, held in numbers.items()},
-        n_cells=int(training.counts[matches].sum()),
+        n_cells=n_cells,
         marginals={names[at]: int(training.counts[training.codes[:, at] == codes[at]].sum()) for at in given},
         nearest=_nearest(conditions, training, codes),
         numbers=numbers,
+        expected_error=None if n_cells or expected is None else _expected_error(expected, plan.requests),
     )
+
+
+def _expected_error(expected: ExpectedExpression, requests: ConditionTable) -> float | None:
+    """Look up the expected error of a request; what it leaves open is as in the trained combination that is nearest."""
+    grid = expected.grid
+    codes = np.rint(grid.positions(requests)[0]).astype(np.int64)
+    if (codes[requests.codes.shape[1] :] < 0)[~np.isnan(requests.values[0])].any():
+        return None
+    is_given = codes >= 0
+    trained, n_cells = grid.seen[grid.pooled], grid.n_cells[grid.pooled]
+    nearest = trained[np.lexsort((-n_cells, -((trained == codes) & is_given).sum(axis=1)))[0]]
+    return expected.expected_error(np.where(is_given, codes, nearest))
 
 
 def _matches(rows: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
