@@ -217,6 +217,17 @@ def test_the_page_is_read_wide_narrow_light_and_dark(page: Path, tmp_path: Path,
 
 
 @needs_chromium
+def test_a_dark_notebook_shows_the_report_narrow(report: Report, tmp_path: Path) -> None:
+    page = tmp_path / "cell.html"
+    head = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">'
+    dark = '<body data-jp-theme-light="false" style="margin:0;background:#111">'
+    page.write_text(f"{head}{dark}{report._repr_html_()}", encoding="utf-8")
+    screen = look_at(page, tmp_path / "screen.png", width=NARROW)
+    assert screen.errors == []
+    assert screen.problems == []
+
+
+@needs_chromium
 def test_the_look_would_notice_cut_faint_and_wide_text(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(
