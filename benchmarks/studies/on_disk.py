@@ -140,7 +140,7 @@ def plant(context: Context) -> Row:
             starts = np.arange(n + 1) * 1200
             counts = sparse.csr_matrix((ones, np.minimum(genes, options.genes - 1), starts), (n, options.genes))
             counts.sum_duplicates()
-            labels = pd.Categorical.from_codes(types, [f"type-{kind}" for kind in range(10)])
+            labels = pd.Categorical(np.array([f"type-{kind}" for kind in range(10)])[types])
             writer.append(counts, pd.DataFrame({_BY: labels}, index=[f"cell-{begin + at}" for at in range(n)]))
     return _cost(meter, options.cells)
 

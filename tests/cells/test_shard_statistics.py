@@ -45,7 +45,7 @@ def _cells(seed: int, genes: range) -> ad.AnnData:
     counts[3, 2] = 4
     obs = pd.DataFrame(
         {
-            "cell_type": pd.Categorical.from_codes(at % 5 - 1, categories=["T", "B", "NK", "absent"]),
+            "cell_type": pd.Categorical(np.array([None, "T", "B", "NK", "absent"], dtype=object)[at % 5]),
             "donor": at // 7 % 2 + 10,
             "treated": np.where(at % 11 == 0, None, at % 2 == 0),
             "day": np.where(at % 10 == 7, np.nan, at % 3).astype(float),

@@ -165,7 +165,8 @@ def open_shards(folder: Path, *, layer: str | None = None, genes: Sequence[str] 
     if layer is not None:
         msg = f"`layer` {layer!r} is given for the shards in {str(folder)!r}, which hold one matrix; expected none."
         raise UnknownNameError(msg + " Leave `layer` out, or name it when the shards are made.")
-    parts, frames, starts, var = [], [], [np.zeros(1, dtype=np.int64)], pd.DataFrame()
+    parts: list[_Part] = []
+    frames, starts, var = [], [np.zeros(1, dtype=np.int64)], pd.DataFrame()
     types: list[tuple[np.dtype[np.generic], np.dtype[np.generic]]] = []
     n_values = 0
     for entry in index["shards"]:

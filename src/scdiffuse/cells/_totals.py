@@ -57,6 +57,7 @@ class CountTotals:
         genes: NDArray[np.bool_] | None = None,
         groups: Groups | None = None,
     ) -> None:
+        self._group_of: NDArray[np.integer]
         self._group_of, n_groups = (np.zeros(n_cells, np.int64), 1) if groups is None else groups
         self._min_cells = min_cells
         self._genes = None if genes is None else genes.astype(np.float64)
