@@ -6,7 +6,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 PATIENCE = 120_000
 """Milliseconds for what takes seconds on a machine that does nothing else."""
 _NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-_EMULATED = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+EMULATED = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +37,8 @@ def blood(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cells.obs["treated"] = np.where(np.arange(cells.n_obs) % 2 == 0, "control", "treated")
     cells.obs.loc[cells.obs["cell_type"] == "CD34+", "treated"] = "control"
     cells.write_h5ad(folder / "blood.h5ad")
+    most = np.argsort(-np.asarray(cells.X.sum(axis=0)).ravel())[:120]
+    cells[:450, np.sort(most)].write_h5ad(folder / "few.h5ad")
     training = TrainConfig(batch_size=64, min_steps=60, n_validations=4, learning_rate=0.01, decay=0.8)
     config = ModelConfig(
         autoencoder=AutoencoderConfig(n_latent=6, n_hidden=32),
@@ -51,8 +54,15 @@ def blood(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def site(blood: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server with these cells and this model, token included."""
-    work = tmp_path_factory.mktemp("served")
-    words = ["app", str(blood / "blood.h5ad"), str(blood / "blood.scd"), "--folder", str(blood), "--work", str(work)]
+    with served([blood / "blood.h5ad", blood / "blood.scd"], tmp_path_factory.mktemp("served")) as address:
+        yield address
+
+
+@contextmanager
+def served(paths: Sequence[Path], work: Path) -> Iterator[str]:
+    """Serve cells and models, and tell where."""
+    work.mkdir(exist_ok=True)
+    words = ["app", *map(str, paths), "--folder", str(paths[0].parent), "--work", str(work)]
     command = [sys.executable, "-m", "scdiffuse", *words, "--port", "0", "--no-browser"]
     with (
         (work / "log").open("w") as log,
@@ -83,7 +93,7 @@ def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed; on Debian: apt-get install chromium")
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", _NO_NETWORK, *_EMULATED])
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", _NO_NETWORK, *EMULATED])
         yield browser
         browser.close()
 
@@ -118,6 +128,9 @@ def go(page: Page, view: str) -> None:
     """Open a view by its link."""
     page.click(f'.top nav a[href="#/{view}"]')
     page.wait_for_selector(f"#{view}:visible")
+    models = page.locator(f"#{view}").get_by_label("Model", exact=True)
+    if view in {"generate", "whatif"} and models.count():
+        models.select_option(label="blood.scd")  # another test may have fitted one
 
 
 def show_made(page: Page) -> None:

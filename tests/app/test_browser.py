@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 COUNT_CHOSEN = "scdiffuse.world.chosen ? scdiffuse.world.chosen.reduce((n, one) => n + one, 0) : 0"
 
 
-def test_flow_a_leads_from_cells_to_a_verdict(page: Page) -> None:
+def test_flow_a_leads_from_a_file_to_a_verdict(page: Page, blood: Path) -> None:
     go(page, "data")
     page.click("text=Open 700 blood cells")
-    page.click("text=Merge 3 labels of cell_type")
+    page.wait_for_selector("#data .card >> text=pbmc68k")
+    page.set_input_files("#data input[type=file]", blood / "few.h5ad")
+    page.click("text=/Merge \\d labels of cell_type/")
     page.wait_for_selector("#data .condition li >> text=other")
     page.click("text=More settings")
     page.get_by_label("Quick settings").check()
@@ -35,7 +37,8 @@ def test_flow_a_leads_from_cells_to_a_verdict(page: Page) -> None:
     page.wait_for_selector("#data .job .done")
     assert "validation" in page.inner_text("#data .charts")
     assert "fit" in page.inner_text("#data .code pre >> nth=0")
-    page.wait_for_selector("#data .verdict")
+    page.wait_for_selector("#data .verdict, #data .job .failed")
+    assert page.locator("#data .job .failed").all_inner_texts() == []
     with page.expect_popup() as opened:
         page.click("text=Open the report")
     opened.value.wait_for_selector(".verdicts")
@@ -114,8 +117,7 @@ def test_flow_c_asks_what_if(page: Page) -> None:
     page.wait_for_selector("#session .code pre >> text=augment")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
 def test_every_view_fits_and_is_accessible(page: Page, width: int, theme: Any, tmp_path: Path) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     show_made(page)
