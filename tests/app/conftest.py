@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.app.browser_fixtures import blood, chromium, page, site  # noqa: F401 - fixtures
 
+from scdiffuse.evaluation import CellMap
 from scdiffuse.generator import CellGenerator
 
 pytest.importorskip("starlette", reason="the app is not installed: pip install 'scdiffuse[app]'")
@@ -92,6 +93,11 @@ class Client:
         return found
 
 
+def lay_out_at_once(cell_map: CellMap) -> None:
+    """Take the plane of the components for a UMAP, which takes half a minute to compile."""
+    cell_map._umap = cell_map._fitted[:, :2]
+
+
 def connect(app: App) -> TestClient:
     """Return a client that knows the token."""
     return TestClient(build(app, token=TOKEN), base_url=BASE, headers={TOKEN_HEADER: TOKEN})
@@ -111,6 +117,7 @@ def data(simulated: ad.AnnData, fitted: CellGenerator, tmp_path_factory: pytest.
 def client(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A server with cells ``c1`` and a model ``m2`` open, which all tests share."""
     app = App(tmp_path_factory.mktemp("work"), [data])
+    app.maps._lay_out = lay_out_at_once  # type: ignore[method-assign]
     with connect(app) as http:
         held = Client(app, http)
         assert held.open("data/cells.h5ad")["id"] == "c1"

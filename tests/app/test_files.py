@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import anndata as ad
+import h5py
 import pytest
 from tests.app.conftest import Client
 
@@ -134,6 +136,32 @@ def test_an_upload_beyond_the_bound_is_refused_and_leaves_nothing(
     assert answer.status_code == 413
     assert "named when the app starts" in answer.json()["error"]
     assert sorted(session.folders.uploads.rglob("*")) == before
+
+
+def test_a_file_that_reads_others_is_refused(client: Client, data: Path, simulated: ad.AnnData) -> None:
+    for name, change in {"link": _link, "storage": _storage, "virtual": _virtual}.items():
+        path = data / f"{name}.h5ad"
+        simulated.write_h5ad(path)
+        with h5py.File(path, "r+") as file:
+            change(file, data)
+        found = client.ready("cells", client.post("cells", {"file": f"data/{path.name}"}, status=202)["id"])
+        assert found["state"] == "failed"
+        assert f"of '{name}.h5ad' lies in another file" in found["error"]
+
+
+def _link(file: h5py.File, data: Path) -> None:
+    del file["X"]
+    file["X"] = h5py.ExternalLink(str(data / "cells.h5ad"), "X")
+
+
+def _storage(file: h5py.File, data: Path) -> None:
+    file["obsm"].create_dataset("x", (4,), "u1", external=[(str(data / "cells.h5ad"), 0, 4)])
+
+
+def _virtual(file: h5py.File, data: Path) -> None:
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource(str(data / "cells.h5ad"), "X/data", (4,))
+    file["obsm"].create_virtual_dataset("x", layout)
 
 
 def test_files_outside_and_files_without_cells_are_refused(client: Client, data: Path) -> None:

@@ -187,7 +187,7 @@ def add_made(
     cells = CellSet(id=id_, kind=kind, name=name, path=path, origin=origin, lines=written)
     job.lines = written
     session.record(job.title, written)
-    return session.add_cells(cells)
+    return session.add_cells(cells, made)
 
 
 def generate(session: Session, job: Job) -> dict[str, Any]:

@@ -119,6 +119,10 @@ class CellStore:
                 self._held.popitem(last=False)
             return self._held[name]
 
+    def put(self, name: str, adata: ad.AnnData) -> None:
+        """Hold cells that were just made."""
+        self.get(name, lambda: adata)
+
     def forget(self, name: str) -> None:
         """Let go of cells."""
         with self._lock:

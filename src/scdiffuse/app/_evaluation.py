@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anndata as ad
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REPORT", "check_evaluation", "evaluate_cells"]
 
+T = TypeVar("T")
 REPORT = "report.html"
 _PATIENCE = 120.0
 
@@ -63,11 +65,14 @@ def evaluate_cells(session: Session, job: Job) -> dict[str, Any]:
     from scdiffuse.evaluation import evaluate
 
     body, seed = job.body, read.whole(job.body, "seed", default=0)
-    real, made = _wait(session, job, body["real"]), read.optional_text(body, "generated")
+    real, made = _wait(job, lambda: session.get_cells(body["real"])), read.optional_text(body, "generated")
     remarks: list[str] = []
     cells, code = session.adata(real.id), real.id
     model = body.get("model") or (session.get_cells(made).origin or {}).get("model") if made else body.get("model")
-    by = read.optional_text(body, "by") or _first_condition(session, job, model)
+    by = read.optional_text(body, "by")
+    if model in session.models:
+        _wait(job, lambda: session.get_model(model))
+        by = by or next(iter(session.generator(model).conditions.categorical), None)
     train = _train_path(session, model, real=real, remarks=remarks)
     if made is None:
         generated, written = _generate(session, str(model), cells=cells, name=real.id, seed=seed)
@@ -88,29 +93,18 @@ def evaluate_cells(session: Session, job: Job) -> dict[str, Any]:
     return _plain(report, remarks) | {"real": real.id, "generated": made, "report": f"api/jobs/{job.id}/report"}
 
 
-def _wait(session: Session, job: Job, name: str) -> CellSet:
-    """Wait for cells that are being read."""
+def _wait(job: Job, ask: Callable[[], T]) -> T:
+    """Wait for cells or a model that are being read."""
     end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end:
+    while True:
         try:
-            return session.get_cells(name)
+            return ask()
         except RefusedError as error:
             if job.cancel.is_set():
                 raise CancelledError from error
-            if error.status != 409:
+            if error.status != 409 or time.monotonic() > end:
                 raise
         time.sleep(0.1)
-    return session.get_cells(name)
-
-
-def _first_condition(session: Session, job: Job, model: str | None) -> str | None:
-    """Return the first condition with labels of a model that may still be loading."""
-    if model is None or model not in session.models:
-        return None
-    end = time.monotonic() + _PATIENCE
-    while session.models[model].state == "reading" and time.monotonic() < end and not job.cancel.is_set():
-        time.sleep(0.1)
-    return next(iter(session.generator(model).conditions.categorical), None)
 
 
 def _train_path(session: Session, model: str | None, *, real: CellSet, remarks: list[str]) -> str | None:

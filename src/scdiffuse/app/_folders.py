@@ -11,7 +11,7 @@ from scdiffuse._core.folders import current
 from scdiffuse._core.slots import CONFIG_FILE, SHARDS_FILE
 from scdiffuse.app._errors import RefusedError
 
-__all__ = ["UPLOADS", "Folders", "Root", "safe_name"]
+__all__ = ["UPLOADS", "Folders", "Root", "refuse_links", "safe_name"]
 
 UPLOADS = "uploads"
 _CELL_ENDINGS = (".h5ad", ".h5", ".loom", ".zarr")
@@ -111,6 +111,37 @@ class Folders:
         """Return a name that no other root has."""
         taken = {*self._roots, UPLOADS}
         return next(one for one in [name, *(f"{name}-{at}" for at in range(2, 1000))] if one not in taken)
+
+
+def refuse_links(path: Path) -> None:
+    """Refuse an HDF5 file that reads other files: by external links, external storage or virtual data.
+
+    Parameters
+    ----------
+    path
+        Any file.
+
+    Raises
+    ------
+    RefusedError
+        It does.
+    """
+    import h5py
+
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return
+
+    def find_link(name: str, link: object) -> str | None:
+        return name if isinstance(link, h5py.ExternalLink) else None
+
+    def find_storage(name: str, held: object) -> str | None:
+        return name if isinstance(held, h5py.Dataset) and (held.external or held.is_virtual) else None
+
+    with h5py.File(path, "r") as file:
+        found = file.visititems_links(find_link) or file.visititems(find_storage)
+    if found:
+        msg = f"{found!r} of {path.name!r} lies in another file; expected all of its data inside. Copy them into it."
+        raise RefusedError(422, msg)
 
 
 def safe_name(name: str) -> str:

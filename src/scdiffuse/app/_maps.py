@@ -104,10 +104,13 @@ class Maps:
                 held.cell_map = CellMap(adata)
         return held
 
+    def _lay_out(self, cell_map: CellMap) -> None:
+        cell_map.fit_umap()
+
     def _fit_umap(self, name: str, held: _Frame) -> None:
         assert held.cell_map is not None
         try:
-            held.cell_map.fit_umap()
+            self._lay_out(held.cell_map)
             held.umap = "ready"
         finally:
             if held.umap != "ready":

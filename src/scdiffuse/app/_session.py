@@ -22,7 +22,7 @@ from scdiffuse._core.files import replaced_file
 from scdiffuse.app._cell_sets import CellSet, CellStore, describe_columns
 from scdiffuse.app._changes import Changes
 from scdiffuse.app._errors import RefusedError
-from scdiffuse.app._folders import UPLOADS, Folders
+from scdiffuse.app._folders import UPLOADS, Folders, refuse_links
 from scdiffuse.app._lines import Action, Lines
 from scdiffuse.app._model_entry import ModelEntry
 
@@ -106,7 +106,7 @@ class Session:
             self.actions = [*self.actions, Action(title, lines)][-1_000:]
         self.save()
 
-    def in_background(self, work: Callable[[], None]) -> None:
+    def in_background(self, work: Callable[[], object]) -> None:
         """Do something that takes longer than an answer may."""
 
         def run() -> None:
@@ -123,11 +123,25 @@ class Session:
 
     # --- cells ---
 
-    def add_cells(self, cells: CellSet) -> CellSet:
-        """Add a set of cells and read it in the background."""
+    def add_cells(self, cells: CellSet, made: ad.AnnData | None = None) -> CellSet:
+        """Add a set of cells: those just made, or else they are read in the background.
+
+        Parameters
+        ----------
+        cells
+            What is known of them; their file is there.
+        made
+            The cells, if they are in memory; of too many, some are drawn when the file is read.
+        """
         with self._lock:
             self.cells[cells.id] = cells
         self.save()
+        if made is not None and made.n_obs <= self.limits.max_shown:
+            self._store.put(cells.id, made)
+            cells.n_cells = cells.n_shown = made.n_obs
+            cells.n_genes, cells.obs, cells.state = made.n_vars, describe_columns(made.obs), "ready"
+            self.changes.note("cells", cells.id)
+            return cells
         self.changes.note("cells", cells.id)
         self.in_background(lambda: self._open_cells(cells))
         return cells
@@ -168,6 +182,7 @@ class Session:
     def _read(self, cells: CellSet) -> ad.AnnData:
         from scdiffuse.generator import sample_cells
 
+        refuse_links(cells.path)
         found = sample_cells(
             cells.path,
             n_cells=self.limits.max_shown,
@@ -243,8 +258,12 @@ class Session:
         from scdiffuse.generator import describe_generator
 
         try:
-            entry.facts = describe_generator(self._load(entry))
+            model = self._load(entry)
+            entry.facts = describe_generator(model)
             entry.state = "ready"
+            self.in_background(
+                lambda: model.generate(2, progress=False)
+            )  # compiled loops are loaded by the first cells
         except (UserError, MemoryError, OSError) as error:
             entry.state, entry.error = "failed", str(error)
         finally:
