@@ -1,4 +1,4 @@
-"""Compiled kernel that scatters stored rows."""
+"""Compiled kernels that scatter stored rows, and add them up by group."""
 # ruff: noqa: PLR0917 - compiled functions take their arguments by position, and the uncompiled wrapper does too
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.compiled import compiled
 
-__all__ = ["scatter_rows"]
+__all__ = ["add_rows", "scatter_rows"]
 
 
 def scatter_rows(
@@ -48,3 +48,28 @@ def _scatter_rows(
         source, target = values[begin : begin + n], out[place : place + n]  # slices, so that the loop is vectorised
         for at in range(n):
             target[at] = source[at]
+
+
+@compiled
+def add_rows(
+    values: NDArray[np.float32],
+    columns: NDArray[np.integer],
+    starts: NDArray[np.int64],
+    group_of: NDArray[np.int64],
+    sums: NDArray[np.float64],
+) -> None:
+    """Add sparse rows to the sums of their groups; all columns and groups must exist.
+
+    Parameters
+    ----------
+    values, columns, starts
+        Values, their columns, and starts of ``B`` rows.
+    group_of
+        Group of each row, shape ``(B,)``.
+    sums
+        Sums to add to, shape ``(n_groups, G)``.
+    """
+    for row in range(len(group_of)):
+        total = sums[group_of[row]]
+        for at in range(starts[row], starts[row + 1]):
+            total[columns[at]] += values[at]

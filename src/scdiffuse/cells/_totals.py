@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from scdiffuse.cells._kernels import add_rows
+
 __all__ = ["CountTotals", "Groups", "RareCounts"]
 
 Groups: TypeAlias = tuple[NDArray[np.integer], int]
@@ -71,13 +73,20 @@ class CountTotals:
 
     def add(self, where: slice, block: sp.csr_matrix) -> None:
         """Add the counts of the cells at `where`."""
-        self.n_cells_by_gene += np.bincount(block.indices[block.data > 0], minlength=self.n_cells_by_gene.size)
+        detected = block.indices if block.data.min(initial=1) > 0 else block.indices[block.data > 0]
+        self.n_cells_by_gene += np.bincount(detected, minlength=self.n_cells_by_gene.size)
         if self._genes is None:
             self.by_cell[where] = np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
         else:
             self.by_cell[where] = block @ self._genes
         self._hold_rare(block, where.start)
-        self._add_groups(block, self._group_of[where])
+        add_rows(
+            block.data,
+            block.indices,
+            block.indptr.astype(np.int64, copy=False),
+            self._group_of[where].astype(np.int64, copy=False),
+            self.by_group,
+        )
 
     def rare(self) -> RareCounts:
         """Return the counts of genes that are detected in fewer than `min_cells` cells."""
@@ -86,16 +95,10 @@ class CountTotals:
 
     def _hold_rare(self, block: sp.csr_matrix, begin: int) -> None:
         """Hold the counts of genes detected in too few cells so far."""
-        rare = np.flatnonzero((self.n_cells_by_gene[block.indices] < self._min_cells) & (block.data > 0))
+        is_rare = self.n_cells_by_gene < self._min_cells
+        rare = np.flatnonzero(is_rare[block.indices])
+        rare = rare[block.data[rare] > 0]
         if len(rare):
             rows = np.searchsorted(block.indptr, rare, side="right") - 1
             counts = block.data[rare].astype(np.float64)
             self._rare.append(RareCounts(rows + begin, block.indices[rare].astype(np.int64), counts))
-
-    def _add_groups(self, block: sp.csr_matrix, group_of: NDArray[np.integer]) -> None:
-        n_rows = block.shape[0]
-        member = sp.csr_matrix((np.ones(n_rows), (group_of, np.arange(n_rows))), shape=(len(self.by_group), n_rows))
-        pooled = sp.csr_matrix(member @ block)
-        for group in np.flatnonzero(np.diff(pooled.indptr)):
-            entries = slice(pooled.indptr[group], pooled.indptr[group + 1])
-            self.by_group[group, pooled.indices[entries]] += pooled.data[entries]
