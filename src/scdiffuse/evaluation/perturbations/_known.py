@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scdiffuse._core.errors import ConditionError
 from scdiffuse._core.random import generator
 from scdiffuse.evaluation.perturbations._conditions import Condition, ConditionCells, Expression, Keys
+from scdiffuse.evaluation.perturbations._counts import log_ratio, mean_fractions
 from scdiffuse.metrics._feature_matrices import Array
 
 __all__ = ["ControlCells", "Known"]
@@ -55,7 +56,7 @@ class Known:
     features: pd.DataFrame | None = None
     """Features of the perturbations, a row each."""
     seed: int = 0
-    _fractions: dict[Condition, Array | None] = field(default_factory=dict)
+    _fractions: dict[Condition, Array] = field(default_factory=dict)
 
     def stream(self, *names: int | str) -> np.random.Generator:
         """Open a random stream."""
@@ -101,26 +102,33 @@ class Known:
         """Return the change of mean expression from the control cells of the type, shape ``(G,)``."""
         return np.asarray(self.train.mean(condition) - self.control(condition).mean)
 
-    def average_effect(self, conditions: Sequence[Condition]) -> Array:
-        """Average the effects of conditions."""
-        return np.asarray(np.mean([self.effect(one) for one in conditions], axis=0))
+    def log_change(self, condition: Condition) -> Array:
+        """Return the log ratio of expression fractions to those of the control cells of the type, shape ``(G,)``."""
+        control = self.control(condition)
+        return log_ratio(self._of_counts(self.train, condition), self._of_counts(control.cells, control.condition))
 
-    def fractions(self, condition: Condition) -> Array | None:
-        """Find the mean expression fractions of a condition, shape ``(G,)``; none without counts."""
+    def _of_counts(self, cells: ConditionCells, condition: Condition) -> Array:
         if condition not in self._fractions:
-            source = self.train if condition in self.train else self.real
-            self._fractions[condition] = _mean_fractions(source, condition)
+            self._fractions[condition] = mean_fractions(cells, condition)
         return self._fractions[condition]
 
-    def change_between(self, level: Condition, held_out: Condition) -> Array | None:
-        """Average over other types the change from one perturbation to another; none where no type has both."""
+    def changes_between(self, level: Condition, held_out: Condition) -> tuple[Array, Array] | None:
+        """Average over other types the change from one perturbation to another; none where no type has both.
+
+        The change of mean expression, and the log ratio of expression fractions.
+        """
+        cells = self.train
         pairs = [
             (one, Condition(one.cell_type, level.perturbation))
             for one in self.perturbed
             if one.perturbation == held_out.perturbation
         ]
-        found = [self.train.mean(to) - self.train.mean(at) for to, at in pairs if at in self.train]
-        return np.asarray(np.mean(found, axis=0)) if found else None
+        pairs = [(to, at) for to, at in pairs if at in cells]
+        if not pairs:
+            return None
+        means = [cells.mean(to) - cells.mean(at) for to, at in pairs]
+        ratios = [log_ratio(self._of_counts(cells, to), self._of_counts(cells, at)) for to, at in pairs]
+        return np.mean(means, axis=0), np.mean(ratios, axis=0)
 
     def nearest(self, held_out: Condition, others: Sequence[Condition]) -> Condition | None:
         """Find the condition with the nearest features; none without features."""
@@ -185,14 +193,6 @@ class Known:
 def _control_rows(cells: ConditionCells, keys: Keys) -> NDArray[np.int64]:
     found = [at for one, at in sorted(cells.rows.items()) if one.perturbation == keys.control]
     return np.concatenate(found) if found else np.empty(0, np.int64)
-
-
-def _mean_fractions(cells: ConditionCells, condition: Condition) -> Array | None:
-    if cells.counts is None:
-        return None
-    rows = cells.rows[condition]
-    weights = np.divide(1.0, cells.totals[rows], out=np.zeros(rows.size), where=cells.totals[rows] > 0)
-    return np.asarray(weights @ cells.counts[rows] / rows.size).ravel()
 
 
 def _is_number(name: str) -> bool:

@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
-from scipy import sparse
 
 from scdiffuse.evaluation.perturbations._conditions import Condition
+from scdiffuse.evaluation.perturbations._counts import Draw, onto_counts
 from scdiffuse.evaluation.perturbations._known import Known
 from scdiffuse.evaluation.perturbations._ridge import ridge_effect
-from scdiffuse.metrics import log_normalise
 from scdiffuse.metrics._feature_matrices import Array
 
 __all__ = ["BASELINES", "CONTROLS", "PREDICTION", "REAL_HALF", "TITLES", "Kind", "Row", "baselines_of"]
 
 Kind: TypeAlias = Literal["prediction", "baseline", "control"]
-Draw: TypeAlias = Callable[[int, np.random.Generator], Array]
 PREDICTION, REAL_HALF = "prediction", "real_half"
-_LEAST_FRACTION = 2e-5  # added to each expression fraction before ratios are taken
 
 BASELINES = {
     "control_cells": "Control cells",
@@ -77,6 +74,10 @@ def baselines_of(held_out: Condition, known: Known) -> list[Row]:
       what lies between the two; where no type has it, nothing is added.
     - ``ridge`` and ``kernel_ridge``: control cells plus :math:`E` by regression (`ridge_effect`).
 
+    Means are sums in log expression. Cells of the last four have the same change as log ratios of expression fractions,
+    put onto the counts of real cells as in ``average_effect_counts``: they keep the zeros of real cells, of which sums
+    in log expression leave none, so that every gene would seem to differ.
+
     Parameters
     ----------
     held_out
@@ -112,13 +113,9 @@ def _shuffled(draw: Draw) -> Draw:
     return lambda n, stream: stream.permuted(draw(n, stream), axis=0)
 
 
-def _shifted(name: str, mean: Array, draw: Draw, *, change: Array) -> Row:
-    """Add a change to cells and to their mean; nothing is expressed less than not at all."""
-
-    def moved(n: int, stream: np.random.Generator) -> Array:
-        return np.asarray(np.maximum(draw(n, stream) + change.astype(np.float32), 0))
-
-    return _of(name, np.maximum(mean + change, 0), moved)
+def _changed(name: str, mean: Array, draw: Draw, *, change: Array) -> Row:
+    """Add a change to a mean; nothing is expressed less than not at all."""
+    return _of(name, np.maximum(mean + change, 0), draw)
 
 
 def _perturbed_mean(held_out: Condition, known: Known) -> Row | str:
@@ -136,47 +133,30 @@ def _perturbed_mean(held_out: Condition, known: Known) -> Row | str:
 
 
 def _average_effect(held_out: Condition, known: Known) -> Row | str:
-    others = known.like(held_out)
+    others, control = known.like(held_out), known.control(held_out)
     if not others:
         return "No other perturbation was measured."
-    control = known.control(held_out)
-    return _shifted("average_effect", control.mean, control.draw, change=known.average_effect(others))
+    change = np.mean([known.effect(one) for one in others], axis=0)
+
+    def moved(n: int, stream: np.random.Generator) -> Array:
+        return np.asarray(np.maximum(control.draw(n, stream) + change.astype(np.float32), 0))
+
+    return _changed("average_effect", control.mean, moved, change=change)
 
 
 def _average_effect_counts(held_out: Condition, known: Known) -> Row | str:
     others, control = known.like(held_out), known.control(held_out)
     if not others:
         return "No other perturbation was measured."
-    if control.cells.counts is None or any(known.fractions(one) is None for one in others):
-        return "There are no raw counts."
-    changes = [
-        np.log((known.fractions(one) + _LEAST_FRACTION) / (known.fractions(known.pair(one)) + _LEAST_FRACTION))  # type: ignore[operator]
-        for one in others
-    ]
-    before, change = known.fractions(control.condition), np.mean(changes, axis=0)
-    assert before is not None
-    after = np.maximum((before + _LEAST_FRACTION) * np.exp(change) - _LEAST_FRACTION, 0)
-    after *= before.sum() / after.sum()
-    keep = np.minimum(1, after / np.maximum(before, 1e-12))
-    add = np.maximum(after - before, 0)
-
-    def moved(n: int, stream: np.random.Generator) -> Array:
-        rows = control.cells.draw(control.condition, n, stream)
-        assert control.cells.counts is not None
-        counts = control.cells.counts[rows].toarray().astype(np.int64)
-        made = stream.binomial(counts, keep) + stream.poisson(control.cells.totals[rows][:, None] * add)
-        if known.expression == "counts":
-            return np.asarray(made, dtype=np.float32)
-        return _normalised(made, control.cells.totals[rows])
-
-    mean = moved(control.cells.n_cells(control.condition), known.stream("average effect counts", str(held_out)))
-    return _of("average_effect_counts", mean.mean(axis=0, dtype=np.float64), moved)
+    draw = _on_control(known, held_out, np.mean([known.log_change(one) for one in others], axis=0))
+    cells = draw(control.cells.n_cells(control.condition), known.stream("average effect counts", str(held_out)))
+    return _of("average_effect_counts", cells.mean(axis=0, dtype=np.float64), draw)
 
 
-def _normalised(counts: Array, totals: Array) -> Array:
-    """Normalise counts of some genes by the library size over all of them."""
-    rest = np.maximum(totals - counts.sum(axis=1), 0)[:, None]
-    return np.asarray(log_normalise(sparse.csr_matrix(np.hstack([counts, rest])))[:, :-1].toarray())
+def _on_control(known: Known, held_out: Condition, change: Array) -> Draw:
+    """Put a log ratio of expression fractions onto control cells."""
+    control = known.control(held_out)
+    return onto_counts(control.cells, control.condition, change, expression=known.expression)
 
 
 def _nearest_effect(held_out: Condition, known: Known) -> Row | str:
@@ -186,31 +166,26 @@ def _nearest_effect(held_out: Condition, known: Known) -> Row | str:
     nearest = known.nearest(held_out, others)
     if nearest is None:
         return "No features say which perturbation is nearest."
-    control = known.control(held_out)
-    return _shifted("nearest_effect", control.mean, control.draw, change=known.effect(nearest))
+    draw = _on_control(known, held_out, known.log_change(nearest))
+    return _changed("nearest_effect", known.control(held_out).mean, draw, change=known.effect(nearest))
 
 
 def _nearest_level(held_out: Condition, known: Known) -> Row | str:
     others = [one for one in known.other_perturbations(held_out) if one.cell_type == held_out.cell_type]
     if not others:
         return "No other perturbation of this type was measured."
-    levels = {one: known.change_between(one, held_out) for one in others}
-    measured = {one: change for one, change in levels.items() if change is not None}
-    if measured:
-        nearest = min(measured, key=lambda one: float((measured[one] ** 2).sum()))
-        change = measured[nearest]
-    else:
+    cells = known.train
+    changes = {one: known.changes_between(one, held_out) for one in others}
+    measured = {one: change for one, change in changes.items() if change is not None}
+    if not measured:
         found = known.nearest(held_out, others)
         if found is None:
             return "No features say which perturbation is nearest."
-        nearest, change = found, np.zeros(known.train.expression.shape[1])
-    cells = known.train
-    return _shifted(
-        "nearest_level",
-        cells.mean(nearest),
-        lambda n, stream: cells.dense(cells.draw(nearest, n, stream)),
-        change=change,
-    )
+        return _of("nearest_level", cells.mean(found), lambda n, stream: cells.dense(cells.draw(found, n, stream)))
+    nearest = min(measured, key=lambda one: float((measured[one][0] ** 2).sum()))
+    change, of_fractions = measured[nearest]
+    draw = onto_counts(cells, nearest, of_fractions, expression=known.expression)
+    return _changed("nearest_level", cells.mean(nearest), draw, change=change)
 
 
 def _regression(name: Literal["ridge", "kernel_ridge"], held_out: Condition, known: Known) -> Row | str:
@@ -218,13 +193,16 @@ def _regression(name: Literal["ridge", "kernel_ridge"], held_out: Condition, kno
     features = known.features_of([*others, held_out])
     if not others or features is None:
         return "No other perturbation was measured." if not others else "There are no features of the perturbations."
-    effects = [known.effect(one) for one in others]
+    effects = [np.stack([known.effect(one), known.log_change(one)]) for one in others]
     inputs, wanted = features[:-1], features[-1]
     origin = known.features_of_control(held_out)
     if origin is not None:
         inputs, effects = np.vstack([inputs, origin]), [*effects, np.zeros_like(effects[0])]
     if len(effects) < 2:
         return "A regression needs two measured conditions."
-    change = ridge_effect(inputs, np.stack(effects), wanted, kernel="rbf" if name == "kernel_ridge" else "linear")
-    control = known.control(held_out)
-    return _shifted(name, control.mean, control.draw, change=change)
+    kernel: Literal["linear", "rbf"] = "rbf" if name == "kernel_ridge" else "linear"
+    change, of_fractions = (
+        ridge_effect(inputs, np.stack([one[at] for one in effects]), wanted, kernel=kernel) for at in (0, 1)
+    )
+    draw = _on_control(known, held_out, of_fractions)
+    return _changed(name, known.control(held_out).mean, draw, change=change)
