@@ -79,6 +79,7 @@ def test_a_fit_is_stopped_resumed_and_followed_by_the_next_server_to_its_verdict
         assert verdict["state"] == "done", verdict
         assert [one["name"] for one in verdict["result"]["metrics"]] == ["energy", "invalid_values"]
         assert verdict["result"]["verdicts"][0].keys() == {"group", "title", "level", "mark", "level_text", "text"}
+        assert verdict["result"]["overall"]["text"]
         assert not any("may be among" in text for text in verdict["result"]["remarks"])
         report = http.get(f"/{verdict['result']['report']}")
         assert report.headers["content-security-policy"].startswith("sandbox; default-src 'none'")

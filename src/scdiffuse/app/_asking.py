@@ -76,13 +76,16 @@ def check_asking(session: Session, kind: str, body: read.Body) -> str:
     if kind == "trajectory":
         read.whole(body, "n_states", default=10, low=2, high=50)
         read.number(body, "keep", default=0.5, low=0.0, high=1.0)
-        return f"Trajectory to{_of(to)}"
-    return f"Predict cells{_of(to)}"
+        return f"Trajectory to {_named(to)}"
+    return f"Predict cells as {_named(to)}"
+
+
+def _named(where: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in where.items() if value is not None)
 
 
 def _of(where: Mapping[str, Any]) -> str:
-    named = ", ".join(f"{name} {value}" for name, value in where.items() if value is not None)
-    return f" of {named}" if named else ""
+    return f" of {named}" if (named := _named(where)) else ""
 
 
 def read_guidance(model: CellGenerator, body: read.Body) -> Guidance:
@@ -227,7 +230,7 @@ def generate(session: Session, job: Job) -> dict[str, Any]:
         "generate", shown_path(Path(entry.path)), n_cells=n, where=option_pairs(where) or None,
         **guidance_options(guidance), library_size=sizes, solver_steps=steps, seed=seed, path="@.h5ad",
     )  # fmt: skip
-    title = f"{n:,} {_of(where).removeprefix(' of ') or 'generated'}"
+    title = f"{n:,} {_named(where) or 'generated'}"
     cells = add_made(session, job, made, kind="generated", letter="g", name=title, lines=Lines(python, command))
     found = coverage_of(model, where) or {"text": "Conditions follow the training cells.", "is_unseen": False}
     return {"cells": cells.id, **found}

@@ -19,7 +19,7 @@ from scdiffuse.app._lines import Lines, call, shown_path, words
 from scdiffuse.app._session import Session
 
 if TYPE_CHECKING:
-    from scdiffuse.evaluation import Report
+    from scdiffuse.evaluation import Report, Verdict
 
 __all__ = ["REPORT", "check_evaluation", "evaluate_cells"]
 
@@ -154,17 +154,7 @@ def _of_same_labels(cells: ad.AnnData, made: CellSet, *, real: CellSet, remarks:
 def _plain(report: Report, remarks: list[str]) -> dict[str, Any]:
     """Write a report as the page shows it."""
     tree = report.to_json()
-    verdicts = [
-        {
-            "group": group,
-            "title": one.title,
-            "level": one.level,
-            "mark": one.mark,
-            "level_text": one.level_text,
-            "text": one.text,
-        }
-        for group, one in report.verdicts.items()
-    ]
+    verdicts = [_verdict(one) for one in report.verdicts.values()]
     names = (
         "title",
         "group",
@@ -180,8 +170,14 @@ def _plain(report: Report, remarks: list[str]) -> dict[str, Any]:
     )
     metrics = [{"name": name} | {key: one[key] for key in names} for name, one in tree["metrics"].items()]  # type: ignore[literal-required]
     return {
+        "overall": _verdict(report.overall),
         "verdicts": verdicts,
         "metrics": metrics,
         "power": tree["power"],
         "remarks": [*remarks, *tree["settings"]["notes"]],
     }
+
+
+def _verdict(one: Verdict) -> dict[str, str]:
+    names = ("group", "title", "level", "mark", "level_text", "text")
+    return {name: getattr(one, name) for name in names}
