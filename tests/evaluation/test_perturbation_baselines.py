@@ -11,6 +11,7 @@ from scipy import sparse
 
 from scdiffuse.evaluation.perturbations import _ridge
 from scdiffuse.evaluation.perturbations._conditions import Condition, ConditionCells, Keys
+from scdiffuse.evaluation.perturbations._counts import onto_counts
 from scdiffuse.evaluation.perturbations._known import Known
 from scdiffuse.evaluation.perturbations._measures import MEASURES
 from scdiffuse.evaluation.perturbations._ridge import ridge_effect
@@ -145,3 +146,25 @@ def test_a_row_that_is_not_known_everywhere_is_blank_in_the_average() -> None:
     found = summarise(combine([one, other]))["mse"]
     assert found["rows"]["ridge"] is None
     assert found["rows"]["prediction"] == {"value": 2.0, "low": 2.0, "high": 2.0}
+
+
+def cells_of_counts(counts: np.ndarray) -> tuple[ConditionCells, Condition]:
+    matrix, only = sparse.csr_matrix(counts.astype(np.float32)), Condition("a", "0")
+    rows = {only: np.arange(len(counts))}
+    return ConditionCells(expression=matrix, counts=matrix, totals=counts.sum(axis=1), rows=rows), only
+
+
+def test_no_change_leaves_counts_as_they_are() -> None:
+    counts = np.random.default_rng(0).poisson(3.0, (20, 5))
+    draw = onto_counts(*cells_of_counts(counts), np.zeros(5), expression="counts")
+    made = draw(20, np.random.default_rng(1))
+    assert sorted(made.tolist()) == sorted(counts.tolist())
+
+
+def test_fractions_change_as_asked_and_library_sizes_stay() -> None:
+    counts = np.random.default_rng(0).poisson(30.0, (400, 4))
+    made = onto_counts(*cells_of_counts(counts), np.log([3.0, 1.0, 1.0, 1.0]), expression="counts")(
+        400, np.random.default_rng(1)
+    )
+    assert made.mean(axis=0) / made.sum(axis=1).mean() == pytest.approx([3 / 6, 1 / 6, 1 / 6, 1 / 6], abs=0.01)
+    assert made.sum(axis=1).mean() == pytest.approx(counts.sum(axis=1).mean(), rel=0.02)
