@@ -150,8 +150,12 @@ def _label_rows(report: ReportContent) -> list[dict[str, Any]]:
     """Collect sizes, scores and answer of every type, the most frequent one first."""
     sizes = report.settings.get("labels", {})
     ranked = sorted(sizes, key=lambda label: -sizes[label]["real"])
-    rows = [{"label": label, "sizes": sizes[label], "scores": report.by.get(label, {})} for label in ranked]
-    return [row | dict(zip(("level", "answer"), _answer(row["sizes"], row["scores"]), strict=True)) for row in rows]
+    rows = []
+    for label in ranked:
+        scores = report.by.get(label, {})
+        level, answer = _answer(sizes[label], scores)
+        rows.append({"label": label, "sizes": sizes[label], "scores": scores, "level": level, "answer": answer})
+    return rows
 
 
 def _answer(sizes: LabelSizes, scores: MetricRecords) -> tuple[str, str]:
