@@ -145,7 +145,7 @@ def expected_of(made: np.ndarray[Any, Any], held: tuple[int, int], **settings: A
     assert grid is not None
     expected, n_genes = ExpectedExpression(grid, made.shape[2]), made.shape[2]
     expected.learn(Pseudobulk(counts, np.zeros(n_genes), detected=np.ones(n_genes), n_cells=5_000 * len(codes)))
-    return expected.fractions(expected(np.array([held])))[0]
+    return np.asarray(expected.fractions(expected(np.array([held])))[0])
 
 
 def test_effects_that_multiply_are_multiplied_for_labels_never_seen_together() -> None:

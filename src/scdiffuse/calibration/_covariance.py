@@ -176,7 +176,7 @@ def best_components(
     shares = _shares(evidence(every, some))
     kept = every[shares > _LEAST_SHARE]
     found = evidence(kept, np.arange(n_genes)) + np.log(shares[kept])[:, None]
-    return kept[found.argmax(axis=0)]
+    return np.asarray(kept[found.argmax(axis=0)], dtype=np.int64)
 
 
 def explain(factor: Array, values: Array) -> Array:

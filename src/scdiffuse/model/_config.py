@@ -105,7 +105,7 @@ class ModelConfig:
 
 def _build(default: Config, tree: Mapping[str, Any]) -> Config:
     """Build a tree of settings like a default one."""
-    values = {}
+    values: dict[str, Any] = {}
     for name, value in tree.items():
         own = getattr(default, name, None)
         if is_dataclass(own) and not isinstance(own, type):
