@@ -23,7 +23,6 @@ from scdiffuse.generator import CellGenerator
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-_SIZE = {"width": 1200, "height": 860}
 _SHOWN = (960, 688)
 _COLOURS = 96
 
@@ -118,7 +117,7 @@ def main(path: Path) -> None:
         CellGenerator(cells, conditions=["cell_type"]).fit(progress=False).save(Path(folder) / "blood.scd")
         with served([Path(folder) / "blood.h5ad", Path(folder) / "blood.scd"], Path(folder) / "work") as address:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *EMULATED])
-            page = browser.new_page(viewport=_SIZE)
+            page = browser.new_page(viewport={"width": 1200, "height": 860})
             page.set_default_timeout(300_000)
             page.goto(address)
             ready(page)
