@@ -241,7 +241,7 @@ def fold_change_spearman(predicted: GeneTests, real: GeneTests, *, fdr: float = 
     return float(np.corrcoef(*ranks)[0, 1])
 
 
-def de_recovery(predicted: GeneTests, real: GeneTests, *, curve: str = "pr", fdr: float = 0.05) -> float:
+def de_recovery(predicted: GeneTests, real: GeneTests, *, fdr: float = 0.05, curve: str = "pr") -> float:
     r"""Measure how well predicted significance finds the real DE genes: area under a curve.
 
     Genes are ordered by :math:`-\log_{10}` of the predicted FDR, which is cut at 1e-10.
