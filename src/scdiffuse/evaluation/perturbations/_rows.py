@@ -18,6 +18,7 @@ __all__ = ["BASELINES", "CONTROLS", "PREDICTION", "REAL_HALF", "TITLES", "Kind",
 
 Kind: TypeAlias = Literal["prediction", "baseline", "control"]
 PREDICTION, REAL_HALF = "prediction", "real_half"
+_COUNTS = "_counts"
 
 BASELINES = {
     "control_cells": "Control cells",
@@ -26,9 +27,12 @@ BASELINES = {
     "average_effect": "Average effect, log expression",
     "average_effect_counts": "Average effect, pseudobulk counts",
     "nearest_effect": "Effect of the nearest type or perturbation",
+    "nearest_effect_counts": "The same effect on counts",
     "nearest_level": "Nearest perturbation + average change",
     "ridge": "Ridge regression of pseudobulks",
+    "ridge_counts": "Ridge regression, on counts",
     "kernel_ridge": "Kernel ridge regression of pseudobulks",
+    "kernel_ridge_counts": "Kernel ridge regression, on counts",
 }
 """Baselines in the order of a table; `baselines_of` says what each is."""
 
@@ -74,9 +78,9 @@ def baselines_of(held_out: Condition, known: Known) -> list[Row]:
       what lies between the two; where no type has it, nothing is added.
     - ``ridge`` and ``kernel_ridge``: control cells plus :math:`E` by regression (`ridge_effect`).
 
-    Means are sums in log expression. Cells of the last four have the same change as log ratios of expression fractions,
-    put onto the counts of real cells as in ``average_effect_counts``: they keep the zeros of real cells, of which sums
-    in log expression leave none, so that every gene would seem to differ.
+    Means are sums in log expression, and so are cells, which leaves no zeros, so that every gene seems to differ. Rows
+    whose names end with ``_counts``, and ``nearest_level``, have the same change as log ratios of expression fractions
+    put onto the counts of real cells. Either is the better one by some measure.
 
     Parameters
     ----------
@@ -96,10 +100,13 @@ def baselines_of(held_out: Condition, known: Known) -> list[Row]:
         "perturbed_mean": lambda: _perturbed_mean(held_out, known),
         "average_effect": lambda: _average_effect(held_out, known),
         "average_effect_counts": lambda: _average_effect_counts(held_out, known),
-        "nearest_effect": lambda: _nearest_effect(held_out, known),
+        "nearest_effect": lambda: _nearest_effect("nearest_effect", held_out, known),
+        "nearest_effect_counts": lambda: _nearest_effect("nearest_effect_counts", held_out, known),
         "nearest_level": lambda: _nearest_level(held_out, known),
         "ridge": lambda: _regression("ridge", held_out, known),
+        "ridge_counts": lambda: _regression("ridge_counts", held_out, known),
         "kernel_ridge": lambda: _regression("kernel_ridge", held_out, known),
+        "kernel_ridge_counts": lambda: _regression("kernel_ridge_counts", held_out, known),
     }
     found = {name: make() for name, make in makers.items()}
     return [Row(name=name, kind="baseline", reason=one) if isinstance(one, str) else one for name, one in found.items()]
@@ -137,11 +144,13 @@ def _average_effect(held_out: Condition, known: Known) -> Row | str:
     if not others:
         return "No other perturbation was measured."
     change = np.mean([known.effect(one) for one in others], axis=0)
+    return _changed("average_effect", control.mean, _sum(known, held_out, change), change=change)
 
-    def moved(n: int, stream: np.random.Generator) -> Array:
-        return np.asarray(np.maximum(control.draw(n, stream) + change.astype(np.float32), 0))
 
-    return _changed("average_effect", control.mean, moved, change=change)
+def _sum(known: Known, held_out: Condition, change: Array) -> Draw:
+    """Add a change of log expression to control cells."""
+    control = known.control(held_out)
+    return lambda n, stream: np.asarray(np.maximum(control.draw(n, stream) + change.astype(np.float32), 0))
 
 
 def _average_effect_counts(held_out: Condition, known: Known) -> Row | str:
@@ -159,15 +168,17 @@ def _on_control(known: Known, held_out: Condition, change: Array) -> Draw:
     return onto_counts(control.cells, control.condition, change, expression=known.expression)
 
 
-def _nearest_effect(held_out: Condition, known: Known) -> Row | str:
+def _nearest_effect(name: str, held_out: Condition, known: Known) -> Row | str:
     others = known.like(held_out)
     if not others:
         return "No other perturbation was measured."
     nearest = known.nearest(held_out, others)
     if nearest is None:
         return "No features say which perturbation is nearest."
-    draw = _on_control(known, held_out, known.log_change(nearest))
-    return _changed("nearest_effect", known.control(held_out).mean, draw, change=known.effect(nearest))
+    change = known.effect(nearest)
+    on_counts = name.endswith(_COUNTS)
+    draw = _on_control(known, held_out, known.log_change(nearest)) if on_counts else _sum(known, held_out, change)
+    return _changed(name, known.control(held_out).mean, draw, change=change)
 
 
 def _nearest_level(held_out: Condition, known: Known) -> Row | str:
@@ -188,7 +199,7 @@ def _nearest_level(held_out: Condition, known: Known) -> Row | str:
     return _changed("nearest_level", cells.mean(nearest), draw, change=change)
 
 
-def _regression(name: Literal["ridge", "kernel_ridge"], held_out: Condition, known: Known) -> Row | str:
+def _regression(name: str, held_out: Condition, known: Known) -> Row | str:
     others = known.like(held_out)
     features = known.features_of([*others, held_out])
     if not others or features is None:
@@ -200,9 +211,9 @@ def _regression(name: Literal["ridge", "kernel_ridge"], held_out: Condition, kno
         inputs, effects = np.vstack([inputs, origin]), [*effects, np.zeros_like(effects[0])]
     if len(effects) < 2:
         return "A regression needs two measured conditions."
-    kernel: Literal["linear", "rbf"] = "rbf" if name == "kernel_ridge" else "linear"
+    kernel: Literal["linear", "rbf"] = "rbf" if name.startswith("kernel") else "linear"
     change, of_fractions = (
         ridge_effect(inputs, np.stack([one[at] for one in effects]), wanted, kernel=kernel) for at in (0, 1)
     )
-    draw = _on_control(known, held_out, of_fractions)
+    draw = _on_control(known, held_out, of_fractions) if name.endswith(_COUNTS) else _sum(known, held_out, change)
     return _changed(name, known.control(held_out).mean, draw, change=change)
