@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _SHOWN = (960, 688)
 _COLOURS = 96
+_EPOCHS = 60  # good enough to look at
 
 
 def film(page: Page, shoot: Callable[[int], None]) -> None:
@@ -114,7 +115,9 @@ def main(path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         cells = datasets.pbmc68k()
         cells.write_h5ad(Path(folder) / "blood.h5ad")
-        CellGenerator(cells, conditions=["cell_type"]).fit(progress=False).save(Path(folder) / "blood.scd")
+        CellGenerator(cells, conditions=["cell_type"]).fit(max_epochs=_EPOCHS, progress=False).save(
+            Path(folder) / "blood.scd"
+        )
         with served([Path(folder) / "blood.h5ad", Path(folder) / "blood.scd"], Path(folder) / "work") as address:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *EMULATED])
             page = browser.new_page(viewport={"width": 1200, "height": 860})

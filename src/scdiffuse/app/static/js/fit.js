@@ -42,7 +42,7 @@ export function fitCard(cells) {
     ranged.length > 0 && h("fieldset", { class: "field" }, h("legend", {}, "Numbers"), ranged),
     h("div", { class: "pair" }, field("Name of the model", title), field("Held-out cells, %", held, "kept from the fit, for the verdict")),
     h("details", {}, h("summary", {}, "More settings"), h("label", { class: "check" }, quick,
-      h("span", {}, "Quick settings: smaller networks, lower quality")), field("Epochs at most", epochs)),
+      h("span", {}, "Quick: fit for a few seconds only; the cells are less realistic")), field("Epochs at most", epochs)),
     h("div", { class: "row" }, h("button", { type: "button", class: "primary", id: "fit", onclick: start }, "Fit the model"),
       seconds && h("span", { class: "soft" }, `about ${duration(seconds)} on this machine`))), status];
 }
