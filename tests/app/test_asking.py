@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from tests.app.conftest import Client
 
+from scdiffuse.cli import run
 from scdiffuse.generator import CellGenerator, load
 
 
@@ -101,6 +103,49 @@ def test_predicted_cells_keep_their_order_and_their_changes_are_listed(client: C
     assert len(result["change"]["rows"]) == 25
     assert result["coverage"]["n_cells"] == 48
     _assert_python_makes(job, made, names)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {
+            "kind": "generate",
+            "n_cells": 9,
+            "where": {"cell_type": "NK", "day": 0.5},
+            "guidance": 1.5,
+            "library_size": [90, 9],
+        },
+        {
+            "kind": "generate",
+            "n_cells": 4,
+            "guidance": {"cell_type": 2.0},
+            "away": {"cell_type": ["B", 0.5]},
+            "seed": 8,
+        },
+        {"kind": "predict", "cells": {"cells": "c1"}, "to": {"treated": "False"}, "seed": 3},
+        {
+            "kind": "trajectory",
+            "from": {"cell_type": "T"},
+            "to": {"day": 1.5},
+            "n_cells": 3,
+            "n_states": 3,
+            "keep": 0.25,
+        },
+        {"kind": "augment", "cells": "c1", "by": "cell_type", "n_per_label": {"B": 52, "T": 50}, "guidance": 2.0},
+        {"kind": "augment", "cells": "c1", "by": "cell_type", "n_per_label": 49},
+    ],
+    ids=lambda body: f"{body['kind']}-{len(body)}",
+)
+def test_the_command_makes_the_same_cells(
+    client: Client, body: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = client.do(**({"model": "m2"} | body))
+    made = _made(client, job)
+    monkeypatch.chdir(tmp_path)
+    assert run([*shlex.split(job["command"])[1:], "--no-progress"]) == 0
+    again = ad.read_h5ad(tmp_path / f"{job['result']['cells']}.h5ad")
+    assert (again.X != made.X).nnz == 0
+    assert list(again.obs_names) == list(made.obs_names)
 
 
 def test_a_trajectory_has_a_cell_for_each_state_and_start(client: Client, names: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scdiffuse.app._bodies import Body, numbers
+from scdiffuse.app._bodies import Body, numbers, optional_text, texts
 from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._lines import Lines, call
 from scdiffuse.app._session import Session
@@ -203,14 +203,13 @@ def dot_plot(session: Session, body: Body) -> dict[str, Any]:
     body
         ``groups``, each ``cells`` and a column ``by``, and ``genes``.
     """
-    genes = [str(one) for one in body.get("genes") or []]
-    groups = body.get("groups") or []
+    genes, groups = texts(body, "genes"), body.get("groups")
     if not 0 < len(genes) <= _MOST_GENES or not isinstance(groups, list) or not 0 < len(groups) <= _MOST_PARTS:
         raise RefusedError(422, f"Expected 1 to {_MOST_GENES} `genes` and 1 to {_MOST_PARTS} `groups`.")
     rows: list[dict[str, Any]] = []
     for group in groups:
         held = session.get_cells(group.get("cells") if isinstance(group, Mapping) else None)
-        adata, by = session.adata(held.id), group.get("by")
+        adata, by = session.adata(held.id), optional_text(group, "by")
         values, is_known = _log_values(adata, genes)
         labels = adata.obs[by].astype(str) if by in adata.obs else pd.Series("all", index=adata.obs_names)
         for label in next(
