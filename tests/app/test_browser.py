@@ -115,6 +115,8 @@ def test_flow_c_asks_what_if(page: Page) -> None:
     assert page.locator("#changes tbody tr").count() == 10
     go(page, "session")
     page.wait_for_selector("#session .code pre >> text=augment")
+    page.click('#session li:has-text("augmented by") >> text=Close')
+    page.wait_for_selector('.map-frame canvas[aria-label*=" 0 "]', state="attached")
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])

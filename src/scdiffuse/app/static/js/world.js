@@ -1,6 +1,6 @@
 // The cells on the map: a real set, and beside it one that a model made. Rows count through both.
 
-import { binary, get, on, settled, store } from "./api.js";
+import { binary, fail, get, on, settled, store } from "./api.js";
 
 const listeners = [];
 export const world = {
@@ -124,6 +124,11 @@ export function countChosen(chosen) {
 
 /** Follow what the server says of a set, such as its state. */
 on("cells", (one) => {
+  if (one.state === "removed") {
+    store.cells.delete(one.id);
+    if (world.other?.id === one.id) show({ other: null }).catch(fail);
+    return;
+  }
   for (const name of ["frame", "other"]) if (world[name]?.id === one.id) world[name] = one;
 });
 
