@@ -7,22 +7,7 @@ from typing import Any
 import pytest
 from tests.app.conftest import Client
 
-VALUES: list[Any] = [
-    None,
-    True,
-    -1,
-    1.5,
-    1e300,
-    "",
-    "x" * 5_000,
-    "\0",
-    [],
-    [None],
-    [[]],
-    {},
-    {"": None},
-    {"a": {"b": []}},
-]
+VALUES: list[Any] = [None, True, -1, 1e300, "x" * 5_000, "\0", [None], {"a": {"b": []}}]
 GOOD: dict[str, dict[str, Any]] = {
     "generate": {"model": "m2", "n_cells": 3, "where": {"cell_type": "B"}, "guidance": 1.0, "seed": 0, "away": {},
                  "solver_steps": 2, "toward": {}, "library_size": 50},
@@ -71,7 +56,7 @@ def test_no_value_of_another_request_is_a_fault(client: Client, path: str) -> No
     for name in OTHERS[path]:
         for value in VALUES:
             _ask(client, path, OTHERS[path] | {name: value})
-    for value in VALUES:
+    for value in VALUES[1::2]:
         for key in ("cells", "indices", "where", "by", "merge", "drop", "rename"):
             name = next(iter(OTHERS[path]))
             _ask(
@@ -91,7 +76,7 @@ def test_no_value_of_another_request_is_a_fault(client: Client, path: str) -> No
 )  # fmt: skip
 def test_no_value_of_an_address_is_a_fault(client: Client, path: str) -> None:
     for name in ("name", "cells", "q", "frame", "method", "rows", "columns", "folder", "since", "scale"):
-        for value in ("", "c1", "../../etc", "\0", "<b>", "x" * 3_000, "-1"):
+        for value in ("", "../../etc", "\0", "x" * 3_000):
             base = {"frame": "c1", "cells": "c1", "name": "gene-1", "rows": "cell_type"}
             answer = client.http.get(f"/api/{path}", params=base | {name: value})
             assert answer.status_code < 500, (path, name, value, answer.text)

@@ -77,10 +77,17 @@ class Job:
             **self.lines.to_json(),
         }
 
-    def save(self) -> None:
-        """Keep the state in the folder."""
+    def end(self, state: JobState) -> None:
+        """Keep that the job is over, and then show it: who sees the end finds it kept."""
+        self.ended = time.time()
+        self.save(state)
+        self.state = state
+
+    def save(self, state: JobState | None = None) -> None:
+        """Keep the state in the folder, or another that is about to be shown."""
         self.folder.mkdir(parents=True, exist_ok=True)
         tree = {name: getattr(self, name) for name in _SAVED} | {"lines": self.lines.to_json()}
+        tree["state"] = state or self.state
         with replaced_file(self.folder / _FILE) as partial:
             partial.write_text(json.dumps(tree), encoding="utf-8")
 

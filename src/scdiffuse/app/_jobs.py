@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from scdiffuse._core.errors import UserError
 from scdiffuse._core.progress import ProgressEvent, listening
 from scdiffuse.app._errors import RefusedError
-from scdiffuse.app._job import CancelledError, Job
+from scdiffuse.app._job import CancelledError, Job, JobState
 from scdiffuse.app._runner import EXIT, STOP, is_running
 
 __all__ = ["JobQueue", "Lane", "Work"]
@@ -123,8 +123,7 @@ class JobQueue:
         with self._lock:
             if job.state == "queued":
                 self._waiting[self._works[job.kind].lane].remove(job)
-                job.state, job.ended = "cancelled", time.time()
-                job.save()
+                job.end("cancelled")
             elif job.state == "running":
                 job.cancel.set()
                 (job.folder / STOP).touch()
@@ -158,9 +157,8 @@ class JobQueue:
                 job.state = "queued"
                 self._waiting["heavy"].append(job)
             else:
-                job.state, job.ended = "interrupted", time.time()
                 job.error = "The server ended before the job was done."
-                job.save()
+                job.end("interrupted")
 
     def _forget_old(self) -> None:
         """Keep the number of jobs bounded; their folders stay."""
@@ -195,19 +193,19 @@ class JobQueue:
                 noted = time.monotonic()
                 self._changed(job)
 
+        state: JobState = "failed"
         try:
             with listening(hear):
                 job.result = self._works[job.kind].run(job)
-            job.state = "cancelled" if job.cancel.is_set() and job.result is None else "done"
+            state = "done"
         except CancelledError:
-            job.state = "cancelled"
+            state = "cancelled"
         except UserError as error:
-            job.state, job.error = "failed", str(error)
+            job.error = str(error)
         except Exception as error:  # noqa: BLE001 - a fault of one job ends that job only
-            job.state, job.error = "failed", f"A fault of scdiffuse: {error!r}. The terminal shows where."
+            job.error = f"A fault of scdiffuse: {error!r}. The terminal shows where."
             traceback.print_exc()
-        if self._closed and job.state != "done":
+        if self._closed and state != "done":
             return  # a fit that goes on without the server
-        job.ended = time.time()
-        job.save()
+        job.end(state)
         self._changed(job)
