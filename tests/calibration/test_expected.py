@@ -13,7 +13,7 @@ import pytest
 import scipy.sparse as sp
 from tests.fitted_model import networks_of
 
-from scdiffuse.calibration import CalibrationConfig, ConditionGrid, ExpectedExpression, GeneFactorTable, Pseudobulk
+from scdiffuse.calibration import CalibrationConfig, ConditionGrid, GeneFactorTable, Pseudobulk
 from scdiffuse.cells import ConditionTable, collect_statistics, open_source
 from scdiffuse.generator import CellGenerator, load
 from scdiffuse.model import ModelConfig, gene_factor_table
@@ -133,87 +133,6 @@ def test_a_fit_to_reads_begins_where_reads_are(crossed: ad.AnnData, small: Model
         sizes.append(np.median(networks_of(model).copies()["autoencoder.likelihood.log_outlier_size"]))
     assert sizes[0] == pytest.approx(2.5, abs=1.0)
     assert sizes[1] == pytest.approx(np.log(30.0), abs=1.0)
-
-
-def expected_of(made: np.ndarray[Any, Any], held: tuple[int, int], **settings: Any) -> np.ndarray[Any, Any]:
-    """Expect the fractions of a combination that is left out, from many counts of all others, shape ``(T, S, G)``."""
-    codes = np.argwhere(np.ones(made.shape[:2], dtype=bool))
-    codes = codes[(codes != held).any(axis=1)]
-    counts = np.stack([1e8 * made[a, b] / made[a, b].sum() for a, b in codes])
-    table = replace(table_of(codes.tolist()), counts=np.full(len(codes), 5_000))
-    grid = ConditionGrid.of(made.shape[:2], table, CalibrationConfig(**settings))
-    assert grid is not None
-    expected, n_genes = ExpectedExpression(grid, made.shape[2]), made.shape[2]
-    expected.learn(Pseudobulk(counts, np.zeros(n_genes), detected=np.ones(n_genes), n_cells=5_000 * len(codes)))
-    return np.asarray(expected.fractions(expected(np.array([held])))[0])
-
-
-def test_effects_that_multiply_are_multiplied_for_labels_never_seen_together() -> None:
-    draw = np.random.default_rng(0)
-    genes = draw.lognormal(0.0, 1.0, 300)
-    of_type, of_stimulus = np.exp(draw.normal(0.0, 0.5, (6, 1, 300))), np.exp(draw.normal(0.0, 0.5, (1, 4, 300)))
-    made = genes * of_type * of_stimulus
-    made /= made.sum(axis=2, keepdims=True)
-    found, truth, before = np.log1p(1e4 * np.stack([expected_of(made, (2, 3)), made[2, 3], made[2, :3].mean(axis=0)]))
-    assert np.square(found - truth).mean() < 0.02 * np.square(before - truth).mean()
-
-
-@pytest.mark.parametrize(("pairwise", "low", "high"), [(True, 0.85, 1.1), (False, 0.3, 0.7)])
-def test_a_type_responds_as_types_like_it(*, pairwise: bool, low: float, high: float) -> None:
-    """A stimulus acts on half of the types, which are alike: the sum of effects shares it out over all of them."""
-    draw = np.random.default_rng(0)
-    made = np.tile(draw.lognormal(0.0, 1.0, 300), (8, 2, 1)) * np.exp(draw.normal(0.0, 0.05, (8, 1, 300)))
-    made[:4, :, 100:200] *= 3.0
-    made[:4, 1, :30] *= 5.0
-    made /= made.sum(axis=2, keepdims=True)
-    found = expected_of(made, (3, 1), pairwise_interactions=pairwise)
-    part = np.log(found[:30] / made[3, 0, :30]).mean() / np.log(made[3, 1, :30] / made[3, 0, :30]).mean()
-    assert low < part < high
-
-
-def test_a_gene_that_nothing_changes_is_left_alone_however_noisy() -> None:
-    draw = np.random.default_rng(0)
-    counts = draw.poisson(20.0, (9, 400)).astype(float)
-    codes = [[a, b] for a in range(3) for b in range(3)]
-    grid = ConditionGrid.of([3, 3], replace(table_of(codes[:8]), counts=np.full(8, 100)))
-    assert grid is not None
-    expected = ExpectedExpression(grid, 400)
-    expected.learn(Pseudobulk(counts[:8], np.zeros(400), detected=np.ones(400), n_cells=800))
-    found = expected(np.array([[2, 2]]))[0]
-    noise = expected.transform(counts[:8] / counts[:8].sum(axis=1, keepdims=True)).std(axis=0).mean()
-    assert np.abs(found - found.mean()).mean() < 0.5 * noise
-
-
-def test_the_variance_is_larger_where_nothing_was_seen() -> None:
-    draw = np.random.default_rng(0)
-    counts = draw.poisson(50.0 * np.exp(draw.normal(0.0, 0.5, (5, 200)))).astype(float)
-    codes = [[0, 0], [0, 1], [1, 0], [2, 0], [2, 1]]
-    grid = ConditionGrid.of([3, 2], replace(table_of(codes), counts=np.full(5, 100)))
-    assert grid is not None
-    expected = ExpectedExpression(grid, 200)
-    expected.learn(Pseudobulk(counts, np.zeros(200), detected=np.ones(200), n_cells=500))
-    seen, unseen = expected.variance(np.array([[1, 0], [1, 1]]))
-    assert (seen > 0).all()
-    assert (unseen > seen).all()
-
-
-def test_an_effect_that_many_types_share_is_expected_with_less_error_than_one_that_none_shares() -> None:
-    draw = np.random.default_rng(0)
-    base = draw.lognormal(0.0, 1.0, (8, 1, 300))
-    errors = []
-    for shared in (True, False):
-        effects = draw.normal(0.0, 0.5, (1 if shared else 8, 2, 300))
-        made = np.broadcast_to(base, (8, 2, 300)) * np.exp(effects)
-        counts = (1e6 * made / made.sum(axis=2, keepdims=True)).reshape(16, 300)[:-1]
-        grid = ConditionGrid.of(
-            [8, 2], replace(table_of(np.argwhere(np.ones((8, 2)))[:-1].tolist()), counts=np.full(15, 500))
-        )
-        assert grid is not None
-        expected = ExpectedExpression(grid, 300)
-        expected.learn(Pseudobulk(counts, np.zeros(300), detected=np.ones(300), n_cells=7_500))
-        errors.append(expected.expected_error(np.array([7, 1])))
-    assert 0 < errors[0] < 0.25
-    assert 0.5 < errors[1] < 1
 
 
 def test_labels_never_seen_together_come_towards_what_is_expected(model: CellGenerator) -> None:
