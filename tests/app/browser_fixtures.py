@@ -22,7 +22,7 @@ from scdiffuse.model import AutoencoderConfig, DiffusionConfig, ModelConfig, Tra
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-PATIENCE = 120_000
+PATIENCE = 300_000
 """Milliseconds for what takes seconds on a machine that does nothing else."""
 _NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 EMULATED = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
@@ -114,7 +114,7 @@ def page(chromium: Browser, site: str) -> Iterator[Page]:
     yield opened
     context.close()
     home = site.partition("?")[0]
-    assert not said
+    assert not said, said
     assert {url for url in asked if not url.startswith((home, "data:", "blob:"))} == set()
 
 

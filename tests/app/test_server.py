@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import anyio
 import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
+from tests.app.asynchronous import run_async
 from tests.app.conftest import TOKEN, Client
 
 from scdiffuse._core.files import locked
@@ -45,7 +45,7 @@ def test_beneath_the_path_of_a_jupyterhub_everything_is_found(client: Client) ->
             assert (await http.post(f"{HUB}/api/models/m2/support", json=body, headers=origin)).status_code == 200
             assert (await http.post(f"{HUB}/api/models/m2/support", json=body)).status_code == 403
 
-    anyio.run(visit)
+    run_async(visit)
 
 
 def test_the_page_asks_for_nothing_by_an_absolute_address() -> None:
@@ -78,7 +78,7 @@ def test_events_tell_what_changes_from_now_on(client: Client) -> None:
         heard += [await anext(events) for _ in range(2)]
         return heard
 
-    first, model, gone = anyio.run(listen)
+    first, model, gone = run_async(listen)
     assert first == ": here\n\n"
     kind, data = model.strip().split("\n")
     assert kind == "event: model"

@@ -7,6 +7,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from tests.app.asynchronous import run_async
 from tests.app.conftest import BASE, TOKEN, Client
 
 from scdiffuse._core.errors import SettingError
@@ -29,12 +30,10 @@ async def _asked(method: str, path: str, headers: dict[str, str], *, hosts: tupl
 
 
 def _ask(method: str, path: str, headers: dict[str, str], *, hosts: tuple[str, ...] = ()) -> httpx.Response:
-    import anyio
-
     async def run() -> httpx.Response:
         return await _asked(method, path, headers, hosts=hosts)
 
-    return anyio.run(run)
+    return run_async(run)
 
 
 @pytest.mark.parametrize(
