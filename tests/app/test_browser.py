@@ -79,7 +79,8 @@ def test_flow_b_shows_cells_beside_real_ones(page: Page) -> None:
     page.fill(".genes input", "LYZ")
     page.press(".genes input", "Enter")
     page.wait_for_selector(".genes .chip >> text=LYZ")
-    page.wait_for_function("document.querySelectorAll('.map-head').length === 4")
+    page.locator(".map-head").nth(3).wait_for()
+    assert page.locator(".map-head").count() == 4
     page.click(".genes >> text=counts")
 
     page.click("#below >> text=Dot plot")
