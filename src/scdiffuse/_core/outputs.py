@@ -20,7 +20,7 @@ from scdiffuse._core.files import (
 from scdiffuse._core.folders import MODEL, SHARDS, FolderKind, is_free, move_in
 from scdiffuse._core.slots import NEXT_FOLDER
 
-__all__ = ["atomic_file", "atomic_folder", "require_folder", "require_output"]
+__all__ = ["atomic_file", "atomic_folder", "require_folder", "require_output", "write_text"]
 
 _SHOWN = 3  # names in a message
 
@@ -51,6 +51,12 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     require_output(path, overwrite=overwrite)
     with replaced_file(path) as partial:
         yield partial
+
+
+def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
+    """Write text to a file as `atomic_file` does, with the same arguments and errors."""
+    with atomic_file(path, overwrite=overwrite) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 @contextmanager

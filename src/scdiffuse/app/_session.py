@@ -151,10 +151,7 @@ class Session:
         cells = self.cells.get(str(name))
         if cells is None:
             raise RefusedError(404, f"There are no cells {name!r}.")
-        if cells.state == "failed":
-            raise RefusedError(422, f"The cells {cells.id} cannot be read: {cells.error}")
-        if cells.state == "reading":
-            raise RefusedError(409, f"The cells {cells.id} are being read. Ask again in a moment.")
+        _require_ready(cells, f"The cells {cells.id}", reading="are being read")
         return cells
 
     def adata(self, name: object) -> ad.AnnData:
@@ -233,10 +230,7 @@ class Session:
         entry = self.models.get(str(name))
         if entry is None:
             raise RefusedError(404, f"There is no model {name!r}.")
-        if entry.state == "failed":
-            raise RefusedError(422, f"The model {entry.id} cannot be read: {entry.error}")
-        if entry.state == "reading":
-            raise RefusedError(409, f"The model {entry.id} is being read. Ask again in a moment.")
+        _require_ready(entry, f"The model {entry.id}", reading="is being read")
         return entry
 
     def generator(self, name: object) -> CellGenerator:
@@ -306,3 +300,11 @@ class Session:
     def _may_open(self, path: Path) -> bool:
         """Return whether a path is of this session, or among what was named at this start."""
         return path.resolve().is_relative_to(self.folder) or self.folders.name_of(path) is not None
+
+
+def _require_ready(entry: CellSet | ModelEntry, which: str, *, reading: str) -> None:
+    """Refuse what could not be read, or is being read."""
+    if entry.state == "failed":
+        raise RefusedError(422, f"{which} cannot be read: {entry.error}")
+    if entry.state == "reading":
+        raise RefusedError(409, f"{which} {reading}. Ask again in a moment.")

@@ -25,7 +25,7 @@ __all__ = [
 Array = NDArray[np.float64]
 _MOST_OWN_AMPLITUDES = 3  # conditions that have variances of their own; with more of them they share one
 _EM_STEPS = 50
-_LEAST_SHARE = 1e-3  # of genes, for a covariance to stay in the grid
+_LEAST_FREQUENCY = 1e-3  # of genes, for a covariance to stay in the grid
 
 
 class Covariance(NamedTuple):
@@ -173,9 +173,9 @@ def best_components(
         return found
 
     every = np.arange(len(grid))
-    shares = _shares(evidence(every, some))
-    kept = every[shares > _LEAST_SHARE]
-    found = evidence(kept, np.arange(n_genes)) + np.log(shares[kept])[:, None]
+    frequencies = _frequencies(evidence(every, some))
+    kept = every[frequencies > _LEAST_FREQUENCY]
+    found = evidence(kept, np.arange(n_genes)) + np.log(frequencies[kept])[:, None]
     return np.asarray(kept[found.argmax(axis=0)], dtype=np.int64)
 
 
@@ -184,11 +184,11 @@ def explain(factor: Array, values: Array) -> Array:
     return np.asarray(cho_solve((factor, True), values, check_finite=False))
 
 
-def _shares(evidence: Array) -> Array:
+def _frequencies(evidence: Array) -> Array:
     """Estimate how frequent each covariance is from the log evidence of genes, shape ``(K, G)``, by EM."""
     likelihood = np.exp(evidence - evidence.max(axis=0))
-    shares = np.full(len(evidence), 1.0 / len(evidence))
+    frequencies = np.full(len(evidence), 1.0 / len(evidence))
     for _ in range(_EM_STEPS):
-        posterior = likelihood * shares[:, None]
-        shares = (posterior / posterior.sum(axis=0)).mean(axis=1)
-    return shares
+        posterior = likelihood * frequencies[:, None]
+        frequencies = (posterior / posterior.sum(axis=0)).mean(axis=1)
+    return frequencies

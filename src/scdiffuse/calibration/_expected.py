@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from scdiffuse.calibration._config import CalibrationConfig
 from scdiffuse.calibration._covariance import (
     Combinations,
-    Covariance,
     NoiseBins,
     best_components,
     covariance_grid,
@@ -70,7 +69,10 @@ class ExpectedExpression(nn.Module):
     def __init__(self, grid: ConditionGrid, n_genes: int) -> None:
         super().__init__()
         self.grid = grid
-        n_combinations, config = len(grid.pooled), grid.config
+        config = grid.config
+        self._codes, self._n_cells = grid.seen[grid.pooled], grid.n_cells[grid.pooled]
+        self._covariances = covariance_grid(len(grid.n_labels), config)
+        n_combinations = len(self._codes)
         ends = np.cumsum([0, *grid.n_labels])
         self._labels = [slice(begin, end) for begin, end in pairwise(ends)]
         self.register_buffer("mean", torch.zeros(n_genes))
@@ -91,21 +93,22 @@ class ExpectedExpression(nn.Module):
             Counts of the training cells.
         """
         config, codes = self.grid.config, self._codes
-        n_cells = self.grid.n_cells[self.grid.pooled].astype(np.float64)
+        n_cells = self._n_cells.astype(np.float64)
         values, variance = _measured(pseudobulk, n_cells, config)
         mean = np.average(values, axis=0, weights=n_cells)
+        values -= mean
         self.mean.copy_(torch.from_numpy(mean))
-        self.label_embedding.copy_(torch.from_numpy(self._embed(values - mean, n_cells)))
+        self.label_embedding.copy_(torch.from_numpy(self._embed(values, n_cells)))
         bins = NoiseBins.of(variance, config.n_noise_bins)
         self.noise.copy_(torch.from_numpy(bins.variance))
         self.noise_bin.copy_(torch.from_numpy(bins.of_gene))
         most = np.sort(np.argsort(-n_cells, kind="stable")[: config.n_evidence_combinations])
         some = self._combinations()._replace(codes=codes[most])
         noise = NoiseBins(bins.of_gene, bins.variance[:, most])
-        component = best_components((values - mean)[most], noise, some, config=config)
+        component = best_components(values[most], noise, some, config=config)
         self.component.copy_(torch.from_numpy(component))
         for genes, _, factor in self._factors():
-            self.solution[:, genes] = torch.from_numpy(explain(factor, (values - mean)[:, genes])).float()
+            self.solution[:, genes] = torch.from_numpy(explain(factor, values[:, genes])).float()
 
     def forward(self, codes: NDArray[np.int64]) -> Array:
         """Expect the expression of combinations.
@@ -153,14 +156,14 @@ class ExpectedExpression(nn.Module):
         -------
         Between 0, all of it is known, and 1, nothing is.
         """
-        trained, n_cells = self._codes, self.grid.n_cells[self.grid.pooled]
+        trained = self._codes
         expected, variance = self(codes[None])[0], float(self.variance(codes[None]).mean())
         others, same = self(trained), trained == codes
         found = []
         for condition in range(len(codes)):
             rows = np.delete(same, condition, axis=1).all(axis=1) & ~same[:, condition]
             if rows.any():
-                change = expected - np.average(others[rows], axis=0, weights=n_cells[rows])
+                change = expected - np.average(others[rows], axis=0, weights=self._n_cells[rows])
                 found.append(float(np.square(change).mean()))
         if not found:
             found.append(float(np.square(others - expected).mean(axis=1).min()))
@@ -173,10 +176,6 @@ class ExpectedExpression(nn.Module):
     def fractions(self, expression: Array) -> Array:
         """Invert `transform`; what lies below 0 is 0."""
         return np.asarray(np.expm1(expression.clip(min=0.0)) / self.grid.config.expected_scale)
-
-    @property
-    def _codes(self) -> NDArray[np.int64]:
-        return self.grid.seen[self.grid.pooled]
 
     def _combinations(self) -> Combinations:
         embedding, config = _numbers(self.label_embedding), self.grid.config
@@ -195,10 +194,6 @@ class ExpectedExpression(nn.Module):
             n = min(config.label_rank, len(scale))
             found[labels, :n] = left[:, :n] * scale[:n]
         return found
-
-    @property
-    def _covariances(self) -> list[Covariance]:
-        return covariance_grid(len(self.grid.n_labels), self.grid.config)
 
     def _factors(self) -> list[tuple[NDArray[np.int64], int, Array]]:
         """Factorise the covariance of the pseudobulks for the genes of each component and bin."""

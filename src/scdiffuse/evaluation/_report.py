@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from scdiffuse._core.endings import PAGES, require_ending
-from scdiffuse._core.outputs import atomic_file, require_output
+from scdiffuse._core.outputs import require_output, write_text
 from scdiffuse.evaluation._cell_figures import Drawing, Picture, draw_cells
 from scdiffuse.evaluation._overall import overall_verdict
 from scdiffuse.evaluation._page import render_fragment, render_page
@@ -104,7 +104,7 @@ class Report:
             "power": self.power,
         }
         if path is not None:
-            _write(Path(path), json.dumps(plain, indent=1, allow_nan=False), overwrite=overwrite)
+            write_text(path, json.dumps(plain, indent=1, allow_nan=False), overwrite=overwrite)
         return plain
 
     def table(self) -> pd.DataFrame:
@@ -165,7 +165,7 @@ class Report:
             pictures=self._pictures(umap=umap),
             sections=[] if perturbations is None else [perturbations.section()],
         )
-        _write(path, page, overwrite=overwrite)
+        write_text(path, page, overwrite=overwrite)
         return path
 
     @cached_property
@@ -186,8 +186,3 @@ class Section(Protocol):
 
     def section(self) -> str:
         """Write it as HTML."""
-
-
-def _write(path: Path, text: str, *, overwrite: bool) -> None:
-    with atomic_file(path, overwrite=overwrite) as partial:
-        partial.write_text(text, encoding="utf-8")

@@ -123,7 +123,7 @@ def _draw_paths(
     base = latents if beneath is None else beneath
     centre = base.mean(axis=0)
     _, lengths, directions = np.linalg.svd(base - centre, full_matrices=False)
-    plane, shares = _project(latents - centre, directions), lengths**2 / max(float((lengths**2).sum()), 1e-12)
+    plane, fractions = _project(latents - centre, directions), lengths**2 / max(float((lengths**2).sum()), 1e-12)
     if beneath is not None:
         dots = _project(beneath - centre, directions)
         axes.scatter(dots[:, 0], dots[:, 1], s=5, color="#BBBBBB", linewidths=0, label="real cells", zorder=0)
@@ -140,7 +140,10 @@ def _draw_paths(
         axes.plot(*means[-1], color=colour, marker="^", markersize=9, markeredgecolor="black")
         axes.plot(*means[0], color="white", marker="o", markersize=8, markeredgecolor="black", zorder=5)
     of = "trajectory" if beneath is None else "real cells"
-    names = [f"latent direction {at + 1} ({share:.0%} of the variance of the {of})" for at, share in enumerate(shares)]
+    names = [
+        f"latent direction {at + 1} ({fraction:.0%} of the variance of the {of})"
+        for at, fraction in enumerate(fractions)
+    ]
     axes.set(xlabel=names[0], ylabel=names[1] if len(names) > 1 else "", title="circle: start, triangle: target")
     axes.legend(frameon=False, fontsize=9)
 

@@ -27,7 +27,7 @@ class Condition(NamedTuple):
     """A perturbation of a cell type."""
 
     cell_type: str
-    """Empty where cell types are not told apart."""
+    """Empty where cell types are not distinguished."""
     perturbation: str
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from scdiffuse._core.endings import PAGES, require_ending
 from scdiffuse._core.errors import UnknownNameError
-from scdiffuse._core.outputs import atomic_file, require_output
+from scdiffuse._core.outputs import require_output, write_text
 from scdiffuse.evaluation._formatting import join_words
 from scdiffuse.evaluation.perturbations._page import render_fragment, render_page, render_section
 from scdiffuse.evaluation.perturbations._rows import BASELINES, CONTROLS, REAL_HALF, TITLES
@@ -143,7 +143,7 @@ class PerturbationReport:
         Parameters
         ----------
         held_out
-            Cell type (empty where they are not told apart) and perturbation; the average over all if not given.
+            Cell type (empty where types are not distinguished) and perturbation; the average over all if not given.
 
         Returns
         -------
@@ -219,8 +219,7 @@ class PerturbationReport:
             "settings": self.settings,
         }
         if path is not None:
-            with atomic_file(path, overwrite=overwrite) as partial:
-                partial.write_text(json.dumps(plain, indent=1, allow_nan=False), encoding="utf-8")
+            write_text(path, json.dumps(plain, indent=1, allow_nan=False), overwrite=overwrite)
         return plain
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -247,8 +246,7 @@ class PerturbationReport:
         path = Path(path)
         require_ending(path, PAGES)
         require_output(path, overwrite=overwrite)
-        with atomic_file(path, overwrite=overwrite) as partial:
-            partial.write_text(render_page(self), encoding="utf-8")
+        write_text(path, render_page(self), overwrite=overwrite)
         return path
 
 
@@ -280,7 +278,7 @@ def _lines(
 
 
 def _normalised(one: MeasureRecord, value: float | None) -> float | None:
-    """Place a value between the best baseline and real cells, where the two can be told apart."""
+    """Place a value between the best baseline and real cells, where the two can be distinguished."""
     if value is None or one["best"] is None or one["normalised"] is None:
         return None
     best, ceiling = one["rows"][one["best"]], one["rows"][REAL_HALF]
