@@ -99,15 +99,17 @@ PUBLIC = {
     "datasets",
     "evaluate",
     "foundation",
+    "gene_loadings",
     "load",
     "plot_history",
     "plot_trajectory",
     "plot_umap",
     "shard",
     "split",
+    "sum_features",
 }
 SIGNATURES = {
-    "__init__": "adata * conditions continuous layer min_cells config latent round_counts progress",
+    "__init__": "adata * conditions continuous layer min_cells config latent condition_features round_counts progress",
     "fit": "folder * resume overwrite init_from max_epochs seed device progress",
     "generate": "n_cells * where guidance seed library_size solver_steps solver batch_size path overwrite progress",
     "predict": "adata to * layer guidance seed library_size solver_steps batch_size progress",

@@ -23,6 +23,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
         "held_out_combinations",
         "perturbations",
         "expected_expression",
+        "unseen_labels",
         "held_out_times",
         "held_out_stages",
         "start_cell",

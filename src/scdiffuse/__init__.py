@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scdiffuse._core.errors import UserError
     from scdiffuse.cells import datasets, shard, split
     from scdiffuse.evaluation import Benchmark, Report, audit, evaluate, plot_umap
+    from scdiffuse.fitting import gene_loadings, sum_features
     from scdiffuse.generator import CellGenerator, load, plot_history
     from scdiffuse.model import (
         AutoencoderConfig,
@@ -52,12 +53,14 @@ __all__ = [
     "datasets",
     "evaluate",
     "foundation",
+    "gene_loadings",
     "load",
     "plot_history",
     "plot_trajectory",
     "plot_umap",
     "shard",
     "split",
+    "sum_features",
 ]
 
 _HOMES = {
@@ -75,12 +78,14 @@ _HOMES = {
     "UserError": "scdiffuse._core.errors",
     "audit": "scdiffuse.evaluation",
     "evaluate": "scdiffuse.evaluation",
+    "gene_loadings": "scdiffuse.fitting",
     "load": "scdiffuse.generator",
     "plot_history": "scdiffuse.generator",
     "plot_trajectory": "scdiffuse.sampling",
     "plot_umap": "scdiffuse.evaluation",
     "shard": "scdiffuse.cells",
     "split": "scdiffuse.cells",
+    "sum_features": "scdiffuse.fitting",
 }
 _MODULES = {"datasets": "scdiffuse.cells.datasets", "foundation": "scdiffuse.foundation"}
 

@@ -120,6 +120,7 @@ def test_fit_passes_every_option(calls: Calls, tmp_path: Path) -> None:
         "layer": "counts",
         "round_counts": True,
         "min_cells": 3,
+        "condition_features": {},
         "config": "settings",
     }
     assert calls["settings"] == wanted
@@ -127,6 +128,17 @@ def test_fit_passes_every_option(calls: Calls, tmp_path: Path) -> None:
         "folder": tmp_path / "m", "resume": True, "overwrite": False, "max_epochs": 7, "seed": 5, "device": "cuda",
         "progress": False,
     }  # fmt: skip
+
+
+def test_fit_reads_tables_of_features(calls: Calls, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "pathways.csv"
+    table.write_text("gene,ifn,jak\n1,1,0\nSTAT1,1,1\n")
+    words = ["fit", "a.h5ad", "-o", str(tmp_path / "m"), "-c", "target", "--condition-features"]
+    assert run([*words, f"target={table}"]) == 0
+    (found,) = calls["settings"]["condition_features"].items()
+    assert (found[0], found[1].T.to_dict()) == ("target", {"1": {"ifn": 1, "jak": 0}, "STAT1": {"ifn": 1, "jak": 1}})
+    assert run([*words, str(table)]) == 2
+    assert "such as perturbation=pathways.csv" in capsys.readouterr().err
 
 
 def test_a_stopped_fit_ends_with_130(calls: Calls, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from scdiffuse.cells import Conditions, ConditionTable, plan_conditions
 from scdiffuse.generator import CellGenerator
 from scdiffuse.model import ModelConfig
 from scdiffuse.sampling._coverage import Support, find_support, is_unseen, with_unseen
+from scdiffuse.sampling._verdicts import Verdicts
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,30 @@ def test_generated_cells_are_marked(fitted: CellGenerator) -> None:
     assert isinstance(made, ad.AnnData)
     assert made.obs["unseen"].dtype == bool
     assert not made.obs["unseen"].any()
+
+
+def test_cells_have_the_verdict_that_support_gives_each_of_them(
+    crossed_model: CellGenerator, fitted: CellGenerator
+) -> None:
+    for model, wheres in (
+        (crossed_model, [{"cell_type": "B", "treated": True}, {"cell_type": "B", "treated": False}, {"treated": True}]),
+        (fitted, [{"cell_type": "B", "day": 1.0}, {"cell_type": "B", "day": 0.7}, {"cell_type": "T", "treated": True}]),
+    ):
+        assert model._model is not None
+        for where in wheres:
+            table = model.conditions.encode(pd.DataFrame([where]), partial=True)
+            assert Verdicts(model._model).of(table) == [model.support(where).verdict]
+    made = crossed_model.generate(6, where={"treated": True, "cell_type": "B"}, progress=False)
+    assert isinstance(made, ad.AnnData)
+    assert list(made.obs["support"].cat.categories) == ["seen", "near", "extrapolated", "cannot tell"]
+    assert set(made.obs["support"]) == {crossed_model.support({"treated": True, "cell_type": "B"}).verdict}
+
+
+def test_verdicts_of_many_numbers_are_those_of_each(fitted: CellGenerator) -> None:
+    days = np.array([0.0, 0.5, 0.25, 3.0, -1.0, np.nan])
+    table = fitted.conditions.encode(pd.DataFrame({"day": days}), partial=True)
+    assert fitted._model is not None
+    assert Verdicts(fitted._model).of(table) == ["seen", "seen", "near", "cannot tell", "cannot tell", "seen"]
 
 
 def test_a_combination_left_out_of_training_is_marked_when_generated(simulated: ad.AnnData, small: ModelConfig) -> None:

@@ -95,7 +95,7 @@ def test_a_file_holds_the_latents_and_labels_of_memory(model: CellGenerator, tmp
     assert isinstance(made, ad.AnnData)
     np.testing.assert_allclose(held.obsm[LATENT], made.obsm[LATENT], atol=1e-5)
     pd.testing.assert_frame_equal(held.obs, made.obs)
-    assert list(made.obs.columns) == ["cell_type", "treated", "day", "organ", "hour", "unseen", "source"]
+    assert list(made.obs.columns) == ["cell_type", "treated", "day", "organ", "hour", "unseen", "support", "source"]
     assert made.obs["organ"].tolist()[:2] == ["B", "T"]
     assert made.obs["organ"].isna().tolist() == [False, False, True] * 3
     assert list(made.obs["organ"].cat.categories) == ["T", "NK", "B"]
@@ -122,7 +122,7 @@ def test_predicted_cells_have_the_label_that_guided(model: CellGenerator, cells:
     made = model.predict(cells, guidance=Guidance(toward={"organ": "B", "hour": 0.5}), **QUIET)
     assert set(made.obs["organ"]) == {"B"}
     assert made.obs["cell_type"].tolist() == cells.obs["cell_type"].tolist()
-    assert list(made.obs.columns) == [*cells.obs.columns, "hour", "unseen", "source"]
+    assert list(made.obs.columns) == [*cells.obs.columns, "hour", "unseen", "support", "source"]
 
 
 def test_a_trajectory_has_the_labels_that_guide_where_they_are_defined(model: CellGenerator, cells: ad.AnnData) -> None:

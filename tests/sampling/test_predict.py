@@ -67,7 +67,7 @@ def test_only_the_conditions_asked_for_change(fitted: CellGenerator, cells: ad.A
     assert set(made.obs["cell_type"]) == {"NK"}
     for name in ("treated", "day", "donor"):
         assert made.obs[name].tolist() == cells.obs[name].tolist()
-    assert list(made.obs.columns) == [*cells.obs.columns, "unseen", "source"]
+    assert list(made.obs.columns) == [*cells.obs.columns, "unseen", "support", "source"]
     assert made.X.dtype == np.int32
 
 
@@ -93,7 +93,7 @@ def test_conditions_that_cells_lack_are_not_known(fitted: CellGenerator, cells: 
     bare = ad.AnnData(cells.X, var=cells.var)
     bare.obs_names = cells.obs_names
     made = fitted.predict(bare, {"cell_type": "B"}, progress=False)
-    assert list(made.obs.columns) == ["cell_type", "unseen", "source"]
+    assert list(made.obs.columns) == ["cell_type", "unseen", "support", "source"]
 
 
 def test_a_condition_may_be_taken_away(fitted: CellGenerator, cells: ad.AnnData) -> None:

@@ -10,6 +10,8 @@ OBS_SOURCE: Final = "source"
 """`obs` column that marks generated cells."""
 OBS_UNSEEN: Final = "unseen"
 """`obs` column that marks cells of out-of-distribution combinations of conditions."""
+OBS_SUPPORT: Final = "support"
+"""`obs` column with how far to trust each cell."""
 OBSM_LATENT: Final = "X_scdiffuse"
 """`obsm` entry with latents."""
 

@@ -37,6 +37,10 @@ class CalibrationConfig:
     """Principal components of the effects of labels that tell which are alike."""
     effect_ridge: float = 2.0
     """Ridge of these effects, in cells."""
+    feature_length_scale: float = 1.0
+    """Distance at which two labels are alike by their features, in root mean square distances of labels."""
+    feature_ridges: tuple[float, float, float, float] = (0.1, 0.3, 1.0, 3.0)
+    """Ridges of the regression of effects on features, in units of the variance that features explain."""
     n_noise_bins: int = 8
     """Bins of genes that have the same sampling variance."""
     n_evidence_genes: int = 1_000
@@ -60,11 +64,18 @@ class CalibrationConfig:
         if not 0.0 <= self.expected_weight <= 1.0:
             msg = f"`expected_weight` must lie between 0 and 1, got {self.expected_weight}; 0.7 suits most data."
             raise SettingError(msg)
-        for name in ("expected_scale", "mean_variance", "length_scale", "effect_ridge", "gene_prior"):
+        for name in (
+            "expected_scale",
+            "mean_variance",
+            "length_scale",
+            "feature_length_scale",
+            "effect_ridge",
+            "gene_prior",
+        ):
             if not getattr(self, name) > 0.0:
                 msg = f"`{name}` must be positive, got {getattr(self, name)}."
                 raise SettingError(msg)
-        for name in ("label_variances", "shared_variances", "own_variances"):
+        for name in ("label_variances", "shared_variances", "own_variances", "feature_ridges"):
             if not all(one > 0.0 for one in getattr(self, name)):
                 msg = f"`{name}` must be positive, got {getattr(self, name)}."
                 raise SettingError(msg)

@@ -20,6 +20,7 @@ from scdiffuse.calibration._covariance import (
 )
 from scdiffuse.calibration._grid import ConditionGrid
 from scdiffuse.calibration._pseudobulk import Pseudobulk
+from scdiffuse.nn import UnseenLabels
 
 __all__ = ["ExpectedExpression"]
 
@@ -50,6 +51,8 @@ class ExpectedExpression(nn.Module):
         The combinations.
     n_genes
         Number of genes ``G``.
+    unseen
+        Labels that no training cell has, as weighted means of trained ones; whoever builds both registers it.
 
     References
     ----------
@@ -66,9 +69,10 @@ class ExpectedExpression(nn.Module):
     label_embedding: Tensor
     rare_factors: Tensor
 
-    def __init__(self, grid: ConditionGrid, n_genes: int) -> None:
+    def __init__(self, grid: ConditionGrid, n_genes: int, *, unseen: UnseenLabels | None = None) -> None:
         super().__init__()
         self.grid = grid
+        self._unseen = (unseen or UnseenLabels(()),)  # in a tuple, so that it is saved once
         config = grid.config
         self._codes, self._n_cells = grid.seen[grid.pooled], grid.n_cells[grid.pooled]
         self._covariances = covariance_grid(len(grid.n_labels), config)
@@ -122,21 +126,33 @@ class ExpectedExpression(nn.Module):
         -------
         Expression on the scale of `transform`, shape ``(U, G)``; the fractions of a combination sum to 1.
         """
+        if not self._has_unseen(codes):
+            return self._expect(codes)
+        trained, weights = self._in_trained_labels(codes)
+        return self._normalised(weights @ self._expect(trained))
+
+    def _expect(self, codes: NDArray[np.int64]) -> Array:
+        """Expect the expression of combinations of trained labels."""
         mean, solution = np.tile(_numbers(self.mean), (len(codes), 1)), _numbers(self.solution)
         component, combinations = self.component.cpu().numpy(), self._combinations()
         for at in np.unique(component):
             genes = component == at
             mean[:, genes] += combinations.covariance(self._covariances[at], codes).T @ solution[:, genes]
-        fractions = self.fractions(mean)
+        return self._normalised(mean)
+
+    def _normalised(self, expression: Array) -> Array:
+        """Let the fractions of each combination sum to 1."""
+        fractions = self.fractions(expression)
         return self.transform(fractions / fractions.sum(axis=1, keepdims=True))
 
     def variance(self, codes: NDArray[np.int64]) -> Array:
         """Compute the posterior variance of the expression that `forward` expects, shape ``(U, G)``."""
         found, known = np.empty((len(codes), len(self.component))), self._combinations()
-        asked = known._replace(codes=codes)
+        trained, weights = self._in_trained_labels(codes) if self._has_unseen(codes) else (codes, np.eye(len(codes)))
+        asked = known._replace(codes=trained)
         for genes, at, factor in self._factors():
-            shared = known.covariance(self._covariances[at], codes)
-            own = asked.covariance(self._covariances[at], codes).diagonal()
+            shared = known.covariance(self._covariances[at], trained) @ weights.T
+            own = ((weights @ asked.covariance(self._covariances[at], trained)) * weights).sum(axis=1)
             found[:, genes] = (own - (shared * explain(factor, shared)).sum(axis=0))[:, None]
         return found
 
@@ -167,7 +183,7 @@ class ExpectedExpression(nn.Module):
                 found.append(float(np.square(change).mean()))
         if not found:
             found.append(float(np.square(others - expected).mean(axis=1).min()))
-        return variance / (variance + min(found))
+        return max(variance / (variance + min(found)), *self._unseen_errors(codes), 0.0)
 
     def transform(self, fractions: Array) -> Array:
         """Bring fractions to the scale of expectations, any shape."""
@@ -176,6 +192,31 @@ class ExpectedExpression(nn.Module):
     def fractions(self, expression: Array) -> Array:
         """Invert `transform`; what lies below 0 is 0."""
         return np.asarray(np.expm1(expression.clip(min=0.0)) / self.grid.config.expected_scale)
+
+    def _has_unseen(self, codes: NDArray[np.int64]) -> bool:
+        (unseen,) = self._unseen
+        return any((codes[:, at] >= unseen.n_labels[at]).any() for at in unseen.conditions)
+
+    def _in_trained_labels(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], Array]:
+        """Write combinations as weighted means of combinations of trained labels.
+
+        Returns
+        -------
+        Combinations of trained labels, shape ``(V, C)``, and their weights in each combination asked, ``(U, V)``.
+        """
+        (unseen,), weights = self._unseen, np.eye(len(codes))
+        for at in unseen.conditions:
+            rows = np.concatenate([np.eye(unseen.n_labels[at]), _numbers(unseen.weights(at))])[codes[:, at]]
+            row, label = rows.nonzero()
+            codes, weights = codes[row], weights[:, row] * rows[row, label]
+            codes[:, at] = label
+        return codes, weights
+
+    def _unseen_errors(self, codes: NDArray[np.int64]) -> list[float]:
+        """List the expected errors of the effects of the unseen labels of a combination."""
+        (unseen,) = self._unseen
+        labels = [(at, int(codes[at]) - unseen.n_labels[at]) for at in unseen.conditions]
+        return [float(unseen.expected_error(at)[label]) for at, label in labels if label >= 0]
 
     def _combinations(self) -> Combinations:
         embedding, config = _numbers(self.label_embedding), self.grid.config

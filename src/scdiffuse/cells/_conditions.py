@@ -10,31 +10,24 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameError, did_you_mean
-from scdiffuse._core.slots import OBS_SOURCE, OBS_UNSEEN
-from scdiffuse.cells._labels import is_blank
+from scdiffuse._core.slots import OBS_SOURCE, OBS_SUPPORT, OBS_UNSEEN
+from scdiffuse.cells._condition_columns import (
+    ConditionRange,
+    Label,
+    label_codes,
+    label_vocabulary,
+    number_range,
+    read_numbers,
+    standardised,
+    unseen_labels,
+)
 
 __all__ = ["ConditionRange", "ConditionTable", "Conditions", "Label", "require_column_name"]
 
 _MOST_NAME = 200  # characters; HDF5 takes more, file names made of them do not
-_LARGEST = 1e30  # of a continuous condition: its square still is a number
-_FURTHEST = 1e6  # training standard deviations from the mean that a number asked for may be
-
-Label = str | int | float | bool
-"""Label of a categorical condition, as the user writes it."""
-
-
-@dataclass(frozen=True)
-class ConditionRange:
-    """Range of a continuous condition in the training cells."""
-
-    min: float
-    max: float
-    mean: float
-    std: float
-    """Standard deviation; 1 where all numbers were the same, so that dividing by it is safe."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +76,8 @@ class Conditions:
     """Labels of each categorical condition, in the order of its codes."""
     continuous: Mapping[str, ConditionRange]
     """Range of each continuous condition."""
+    unseen: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
+    """Labels that no training cell has, known by their features: the last ones of their condition."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,11 +86,28 @@ class Conditions:
 
     @property
     def n_labels(self) -> tuple[int, ...]:
-        """Number of labels of each categorical condition."""
-        return tuple(len(labels) for labels in self.categorical.values())
+        """Number of labels of each categorical condition that training cells have."""
+        return tuple(len(self.trained(name)) for name in self.categorical)
+
+    @property
+    def n_unseen(self) -> tuple[int, ...]:
+        """Number of labels of each categorical condition that no training cell has."""
+        return tuple(len(self.unseen.get(name, ())) for name in self.categorical)
+
+    def trained(self, name: str) -> tuple[Label, ...]:
+        """Return the labels of a categorical condition that training cells have."""
+        labels = self.categorical[name]
+        return labels[: len(labels) - len(self.unseen.get(name, ()))]
 
     @classmethod
-    def from_obs(cls, obs: pd.DataFrame, categorical: Sequence[str] = (), continuous: Sequence[str] = ()) -> Self:
+    def from_obs(
+        cls,
+        obs: pd.DataFrame,
+        categorical: Sequence[str] = (),
+        continuous: Sequence[str] = (),
+        *,
+        described: Mapping[str, Sequence[Label]] | None = None,
+    ) -> Self:
         """Collect labels and ranges of training cells.
 
         Parameters
@@ -107,6 +119,8 @@ class Conditions:
             are sorted. Categories that no cell has are left out.
         continuous
             Columns with numbers, such as time.
+        described
+            Labels that have features, by categorical condition; those that no cell has are known by these alone.
 
         Raises
         ------
@@ -124,9 +138,12 @@ class Conditions:
             raise SettingError(msg)
         for name in names:
             _require_column(name, obs)
+        trained = {name: label_vocabulary(obs[name], name) for name in categorical}
+        unseen = {name: unseen_labels(labels, trained[name]) for name, labels in (described or {}).items()}
         return cls(
-            categorical={name: _labels(obs[name], name) for name in categorical},
-            continuous={name: _range(obs[name], name) for name in continuous},
+            categorical={name: (*labels, *unseen.get(name, ())) for name, labels in trained.items()},
+            continuous={name: number_range(obs[name], name) for name in continuous},
+            unseen={name: labels for name, labels in unseen.items() if labels},
         )
 
     def encode(self, obs: pd.DataFrame, *, partial: bool = False) -> ConditionTable:
@@ -157,10 +174,10 @@ class Conditions:
                 _require_column(name, obs)
         for at, (name, labels) in enumerate(self.categorical.items()):
             if name in obs:
-                codes[:, at] = _codes(obs[name], labels, name)
+                codes[:, at] = label_codes(obs[name], labels, name)
         for at, (name, seen) in enumerate(self.continuous.items()):
             if name in obs:
-                values[:, at] = _standardised(_numbers(obs[name], name), seen, name)
+                values[:, at] = standardised(read_numbers(obs[name], name), seen, name)
         return ConditionTable(codes, values)
 
     def decode(self, table: ConditionTable) -> pd.DataFrame:
@@ -206,7 +223,9 @@ class Conditions:
         """Write names, labels and ranges as JSON text; `from_json` reads it."""
         ranges = {name: asdict(seen) for name, seen in self.continuous.items()}
         labels = {name: list(labels) for name, labels in self.categorical.items()}
-        return json.dumps({"categorical": labels, "continuous": ranges}, indent=1)
+        unseen = {name: list(labels) for name, labels in self.unseen.items()}
+        tree = {"categorical": labels, "continuous": ranges} | ({"unseen": unseen} if unseen else {})
+        return json.dumps(tree, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -221,6 +240,7 @@ class Conditions:
         return cls(
             categorical={name: tuple(labels) for name, labels in tree["categorical"].items()},
             continuous={name: ConditionRange(**seen) for name, seen in tree["continuous"].items()},
+            unseen={name: tuple(labels) for name, labels in tree.get("unseen", {}).items()},
         )
 
 
@@ -229,7 +249,7 @@ def _require_column(name: str, obs: pd.DataFrame) -> None:
         known = [str(column) for column in obs.columns]
         msg = f"{name!r} is not a column of `adata.obs`; expected one of {known}."
         raise UnknownNameError(msg + did_you_mean(name, known))
-    if name in {OBS_SOURCE, OBS_UNSEEN}:
+    if name in {OBS_SOURCE, OBS_SUPPORT, OBS_UNSEEN}:
         msg = f"The column {name!r} marks generated cells; expected another name. Rename the column."
         raise ConditionError(msg)
     require_column_name(name)
@@ -256,94 +276,3 @@ def require_column_name(name: str) -> None:
     if len(name) > _MOST_NAME:
         msg = f"The column {shown!r} has a name of {len(name)} characters; expected at most {_MOST_NAME}."
         raise ConditionError(msg + " Rename the column.")
-
-
-def _labels(column: pd.Series[Any], name: str) -> tuple[Label, ...]:
-    """Collect the labels that cells have."""
-    counts = column.value_counts()
-    counts = counts[counts > 0]
-    if counts.empty:
-        msg = f"The column {name!r} is missing for all {len(column)} cells; expected labels. Leave it out or fill it."
-        raise ConditionError(msg)
-    rare = [_plain(label) for label in counts.index[counts == 1]]
-    if rare:
-        msg = (
-            f"{len(rare)} of the {len(counts)} labels in {name!r} have one cell only, such as {rare[0]!r}; expected at "
-            "least two cells a label. Merge rare labels, or set them to missing."
-        )
-        raise ConditionError(msg + (" Numbers can be `continuous`." if not isinstance(rare[0], str) else ""))
-    labels = [_plain(label) for label in counts.index]
-    if len({type(label) for label in labels}) > 1 or not isinstance(labels[0], str | int | float | bool):
-        kinds = sorted({type(label).__name__ for label in labels})
-        msg = (
-            f"The labels in {name!r} are of type {' and '.join(kinds)}; expected text, numbers or booleans of one type."
-        )
-        raise ConditionError(msg + f" Run `adata.obs[{name!r}] = adata.obs[{name!r}].astype(str)`.")
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return tuple(_plain(label) for label in column.cat.categories if label in counts.index)
-    return tuple(sorted(labels))
-
-
-def _range(column: pd.Series[Any], name: str) -> ConditionRange:
-    numbers = _numbers(column, name)
-    numbers = numbers[~np.isnan(numbers)]
-    if not numbers.size:
-        msg = f"The column {name!r} is missing for all {len(column)} cells; expected numbers. Leave it out or fill it."
-        raise ConditionError(msg)
-    spread = float(numbers.std())
-    return ConditionRange(
-        float(numbers.min()), float(numbers.max()), float(numbers.mean()), spread if spread > 0 else 1.0
-    )
-
-
-def _numbers(column: pd.Series[Any] | ArrayLike, name: str) -> NDArray[np.float64]:
-    """Read numbers; NaN is missing."""
-    series = pd.Series(column)
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        series = series.astype(object)
-    if series.dtype == object:
-        read = pd.to_numeric(series, errors="coerce")  # numbers that were read as text
-        series = read if read.isna().equals(series.isna()) else series
-    text = [value for value in series.dropna().unique() if not isinstance(value, int | float | np.number | np.bool_)]
-    if text:
-        msg = f"The continuous condition {name!r} holds {text[0]!r}; expected numbers. Convert the column with"
-        raise ConditionError(msg + " `pd.to_numeric`, or name it among the categorical conditions.")
-    numbers: NDArray[np.float64] = np.asarray(series.astype("Float64").to_numpy(na_value=np.nan), dtype=np.float64)
-    if (np.abs(numbers) > _LARGEST).any():
-        largest = numbers[np.nanargmax(np.abs(numbers))]
-        msg = f"The continuous condition {name!r} holds {largest:g}; expected numbers up to {_LARGEST:g}, or NaN for"
-        raise ConditionError(msg + " missing. Replace them.")
-    return numbers
-
-
-def _standardised(numbers: NDArray[np.float64], seen: ConditionRange, name: str) -> NDArray[np.float64]:
-    """Put numbers in units of the training cells, where they are not so far away that nothing is known of them."""
-    values: NDArray[np.float64] = (numbers - seen.mean) / seen.std
-    far = np.abs(values) > _FURTHEST
-    if far.any():
-        msg = f"{name!r} = {numbers[far][0]:g} is more than a million standard deviations from the training cells;"
-        raise ConditionError(msg + f" expected numbers around {seen.min:g} to {seen.max:g}. Ask for one within.")
-    return values
-
-
-def _codes(column: pd.Series[Any], labels: tuple[Label, ...], name: str) -> NDArray[np.int64]:
-    """Find the position of each label, as written or as text; -1 is missing."""
-    position = {str(label): at for at, label in enumerate(labels)} | {label: at for at, label in enumerate(labels)}
-    which, distinct = pd.factorize(column)
-    codes = np.full(len(distinct) + 1, -1, dtype=np.int64)  # the last entry is for code -1
-    for at, given in enumerate(distinct):
-        label = _plain(given)
-        if is_blank(label) and label not in position:
-            continue
-        found = position.get(label, position.get(str(label)))
-        if found is None:
-            known = ", ".join(repr(one) for one in labels)
-            msg = f"{label!r} is not a trained label of {name!r}; expected one of {known}."
-            raise UnknownNameError(msg + did_you_mean(label, labels))
-        codes[at] = found
-    return codes[which]
-
-
-def _plain(label: Label) -> Label:
-    """Turn numpy scalars into Python scalars, for JSON and messages."""
-    return label.item() if isinstance(label, np.generic) else label

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +27,10 @@ from scdiffuse.cli._options import (
 )
 from scdiffuse.cli._report import show_report
 from scdiffuse.cli._settings import read_settings
+from scdiffuse.cli._where import divide
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["fit"]
 
@@ -54,6 +58,20 @@ def _held_out(share: float | None, report: Path | None, devices: int) -> float:
     return share
 
 
+def _features(words: list[str], conditions: list[str]) -> dict[str, pd.DataFrame]:
+    """Read the tables of ``condition=table.csv``."""
+    from scdiffuse.cells import read_labels
+
+    found = {}
+    for word in words:
+        name, equals, path = divide(word, conditions)
+        if not equals or not path:
+            msg = f"`--condition-features` {word!r} is no table of a condition; expected the condition, `=`, and"
+            raise SettingError(msg + " the path of a table, such as perturbation=pathways.csv.")
+        found[name] = read_labels(path)
+    return found
+
+
 def fit(
     context: typer.Context,
     cells: Annotated[
@@ -73,6 +91,12 @@ def fit(
     continuous: Annotated[
         list[str] | None,
         typer.Option("--continuous", help="Column of obs with numbers to generate by; repeat for more."),
+    ] = None,
+    condition_features: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="condition=table.csv: features of its labels, one row each, also of labels that no cell has; repeat."
+        ),
     ] = None,
     labels: LabelTable = None,
     layer: Layer = None,
@@ -144,6 +168,7 @@ def fit(
             layer=given.layer,
             round_counts=given.round_counts,
             min_cells=min_cells,
+            condition_features=_features(condition_features or [], condition or []),
             config=read_settings(settings or []),
         ).set_origin(organism=organism, source=source, licence=licence)
         show(model.summary())

@@ -18,6 +18,7 @@ from scdiffuse.nn import (
     ModulatedBlock,
     Modulation,
     TimeEmbedding,
+    UnseenLabels,
 )
 
 __all__ = ["DenoisedMean", "Denoiser", "LatentDenoiser"]
@@ -82,6 +83,8 @@ class LatentDenoiser(nn.Module):
         Number of continuous conditions.
     config
         Width and depth.
+    n_unseen
+        Number of labels of each categorical condition that no training cell has.
 
     References
     ----------
@@ -89,7 +92,13 @@ class LatentDenoiser(nn.Module):
     """
 
     def __init__(
-        self, n_latent: int, *, n_labels: Sequence[int] = (), n_continuous: int = 0, config: DiffusionConfig
+        self,
+        n_latent: int,
+        *,
+        n_labels: Sequence[int] = (),
+        n_continuous: int = 0,
+        config: DiffusionConfig,
+        n_unseen: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.n_latent = n_latent
@@ -97,9 +106,10 @@ class LatentDenoiser(nn.Module):
         self.n_continuous = n_continuous
         self.config = config
         self.time = TimeEmbedding(config.embedding_width)
-        self.conditions = ConditionEmbedding(n_labels, n_continuous, config.embedding_width)
+        unseen = UnseenLabels(n_labels, n_unseen)
+        self.conditions = ConditionEmbedding(n_labels, n_continuous, config.embedding_width, unseen=unseen)
         self.conditional_mean = ConditionalMean(
-            n_labels, n_continuous, n_latent, pairwise_interactions=config.pairwise_interactions
+            n_labels, n_continuous, n_latent, pairwise_interactions=config.pairwise_interactions, unseen=unseen
         )
         self.read = nn.Linear(n_latent, config.width)
         self.blocks = nn.ModuleList(ModulatedBlock(config.width, config.embedding_width) for _ in range(config.depth))

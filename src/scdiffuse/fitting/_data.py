@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import anndata as ad
 import numpy as np
@@ -25,6 +26,7 @@ from scdiffuse.cells import (
     mask_labels,
     open_source,
 )
+from scdiffuse.fitting._label_features import align_features, check_features
 from scdiffuse.foundation import Foundation
 from scdiffuse.model import DataSummary
 
@@ -53,6 +55,8 @@ class TrainingData:
     on_disk: bool
     latent: Foundation | None = None
     """A pretrained latent space."""
+    label_features: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Features of the labels of conditions that have unseen ones, each ``(n_labels, F)``; NaN where there are none."""
 
     def summary(self) -> DataSummary:
         """Describe the data for the model card."""
@@ -63,7 +67,7 @@ class TrainingData:
             }
             for (name, known), codes in zip(self.conditions.categorical.items(), self.table.codes.T, strict=True)
         }
-        return {
+        found: DataSummary = {
             "n_cells": len(self.cells),
             "n_genes": self.source.n_genes,
             "n_counts": int(self.library_sizes.sum()),
@@ -72,6 +76,11 @@ class TrainingData:
             "labels": labels,
             "ranges": {name: (seen.min, seen.max) for name, seen in self.conditions.continuous.items()},
         }
+        if self.label_features:
+            found["features"] = {
+                name: hashlib.sha256(table.tobytes()).hexdigest()[:16] for name, table in self.label_features.items()
+            }
+        return found
 
 
 def read_data(  # noqa: PLR0913 - everything that decides what is learnt from
@@ -83,6 +92,7 @@ def read_data(  # noqa: PLR0913 - everything that decides what is learnt from
     min_cells: int,
     calibration: CalibrationConfig,
     latent: Foundation | None = None,
+    condition_features: Mapping[str, pd.DataFrame] | None = None,
     round_counts: bool = False,
     progress: bool = False,
 ) -> TrainingData:
@@ -104,6 +114,8 @@ def read_data(  # noqa: PLR0913 - everything that decides what is learnt from
         Settings of the grid of conditions.
     latent
         A pretrained latent space, which may choose the genes itself.
+    condition_features
+        Features of labels, by condition; those that no cell has become unseen labels.
     round_counts
         Round values with decimals to whole counts.
     progress
@@ -117,13 +129,15 @@ def read_data(  # noqa: PLR0913 - everything that decides what is learnt from
         Too few genes are known to `latent`.
     """
     names = [_listed(conditions), _listed(continuous)]
+    features = check_features(condition_features, names[0])
+    described = {name: list(table.index) for name, table in features.items()}
     adata, layer, found = find_counts(adata, layer=layer)
     whole = open_source(adata, layer=layer, round_counts=round_counts)
     genes = latent.choose_genes(whole.var) if latent else None
     obs, messages = mask_labels(whole.obs, names[0])
     for message in (found, *messages) if found else messages:
         warnings.warn(message, ScdiffuseWarning, stacklevel=4)
-    known = Conditions.from_obs(obs, *names)
+    known = Conditions.from_obs(obs, *names, described=described)
     _require_cells(whole.n_cells)
 
     def read(groups: tuple[NDArray[np.int64], int] | None) -> CountStatistics:
@@ -138,7 +152,7 @@ def read_data(  # noqa: PLR0913 - everything that decides what is learnt from
     if len(cells) < whole.n_cells:
         _require_cells(len(cells))
         obs, before = mask_labels(obs.iloc[cells], names[0]).obs, grid
-        known = Conditions.from_obs(obs, *names)
+        known = Conditions.from_obs(obs, *names, described=described)
         grid, kept = _grid(known, obs, calibration)
         if grid is not None and not _have_same_groups(grid, before):
             groups = np.full(whole.n_cells, len(grid.pooled), dtype=np.int64)
@@ -168,6 +182,7 @@ def read_data(  # noqa: PLR0913 - everything that decides what is learnt from
         ),
         on_disk=not isinstance(adata, ad.AnnData) or adata.isbacked,
         latent=latent,
+        label_features=align_features(features, known),
     )
 
 

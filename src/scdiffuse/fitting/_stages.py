@@ -16,6 +16,7 @@ from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
 from scdiffuse.autoencoder import AutoencoderTask, CellConditions, CountAutoencoder
+from scdiffuse.calibration import weigh_labels
 from scdiffuse.cells import Batches, Blocks, Prefetch, Source, SourceWithEmbedding
 from scdiffuse.diffusion import LatentTask, condition_tensors
 from scdiffuse.fitting._data import TrainingData
@@ -133,6 +134,7 @@ def fit_diffusion(fit: FitContext, cells: EncodedCells, checkpoint: Checkpoint |
     mean, std = networks.latent_mean.cpu(), networks.latent_std.cpu()
     means, stds = (means - mean) / std, stds / std
     networks.denoiser.conditional_mean.learn(means, condition_tensors(fit.data.table))
+    _learn_unseen_labels(fit)
     task = LatentTask(
         networks.denoiser,
         means=means,
@@ -143,6 +145,23 @@ def fit_diffusion(fit: FitContext, cells: EncodedCells, checkpoint: Checkpoint |
         seed=fit.seed,
     )
     return _train(fit, "diffusion", task=task, checkpoint=checkpoint)
+
+
+def _learn_unseen_labels(fit: FitContext) -> None:
+    """Find the trained labels whose effects stand for those of labels that no training cell has."""
+    denoiser, data = fit.networks.denoiser, fit.data
+    for at, name in enumerate(data.conditions.categorical):
+        if name in data.label_features:
+            n, features = denoiser.n_labels[at], data.label_features[name]
+            codes = data.table.codes[:, at]
+            found = weigh_labels(
+                denoiser.conditional_mean.effects(at).cpu().double().numpy(),
+                np.bincount(codes[codes >= 0], minlength=n).astype(np.float64),
+                features=features[:n],
+                unseen=features[n:],
+                config=fit.config.calibration,
+            )
+            denoiser.conditions.unseen.set(at, torch.from_numpy(found.weights), torch.from_numpy(found.expected_error))
 
 
 def _train(fit: FitContext, stage: Stage, *, task: Task, checkpoint: Checkpoint | None) -> bool:

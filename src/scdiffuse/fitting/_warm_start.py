@@ -125,9 +125,9 @@ def _inherit_diffusion(networks: Networks, origin: Origin, metadata: ModelMetada
         if not name.startswith(("conditions.labels.", "conditions.numbers.", "conditions.missing_numbers")):
             weight.copy_(before[name])
     learnt = origin.metadata.conditions
-    for at, (name, labels) in enumerate(metadata.conditions.categorical.items()):
+    for at, name in enumerate(metadata.conditions.categorical):
         if name in learnt.categorical:
-            old = learnt.categorical[name]
+            labels, old = metadata.conditions.trained(name), learnt.trained(name)
             rows = [*(old.index(label) if label in old else -1 for label in labels), len(old)]
             table = before[f"conditions.labels.{list(learnt.categorical).index(name)}.weight"]
             _copy_rows(weights[f"conditions.labels.{at}.weight"], table, rows)

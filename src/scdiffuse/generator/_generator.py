@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
 
 from scdiffuse._core.resources import explain_memory
 from scdiffuse.cells import MIN_CELLS, CellData, read_origin
@@ -46,6 +48,10 @@ class CellGenerator(
         Settings of the networks, their training and the calibration.
     latent
         A pretrained latent space, one of `scdiffuse.foundation`; the model learns its own if not given.
+    condition_features
+        Tables of numbers that describe labels, by condition: a row for each label, such as the pathways of a gene or
+        the fingerprint of a drug. Labels in the table that no cell has can be generated too, as *unseen labels*: the
+        model predicts their effects from those of trained labels with similar features.
     round_counts
         Round counts with decimals, as SoupX makes them, to whole ones.
     progress
@@ -60,7 +66,7 @@ class CellGenerator(
     GenesError
         `latent` knows too few of the genes.
     ConditionError
-        Most labels have one cell only, or a continuous column holds text.
+        Most labels have one cell only, a continuous column holds text, or `condition_features` are no finite numbers.
     DataFileError
         The path does not lead to readable cells.
 
@@ -88,6 +94,7 @@ class CellGenerator(
         min_cells: int = MIN_CELLS,
         config: ModelConfig | None = None,
         latent: Foundation | None = None,
+        condition_features: Mapping[str, pd.DataFrame] | None = None,
         round_counts: bool = False,
         progress: bool = True,
     ) -> None:
@@ -101,6 +108,7 @@ class CellGenerator(
                 min_cells=min_cells,
                 calibration=config.calibration,
                 latent=latent,
+                condition_features=condition_features,
                 round_counts=round_counts,
                 progress=progress,
             )

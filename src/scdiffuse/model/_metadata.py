@@ -49,6 +49,8 @@ class DataSummary(TypedDict):
     """Cells of each label of each categorical condition."""
     ranges: dict[str, tuple[float, float]]
     """Smallest and largest number of each continuous condition."""
+    features: NotRequired[dict[str, str]]
+    """Checksum of the features of each condition that has unseen labels."""
 
 
 class WarmStartRecord(TypedDict):

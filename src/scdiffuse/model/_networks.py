@@ -59,9 +59,12 @@ class Networks(nn.Module):
             n_labels=conditions.n_labels,
             n_continuous=len(conditions.continuous),
             config=config.diffusion,
+            n_unseen=conditions.n_unseen,
         )
         grid = ConditionGrid.of(conditions.n_labels, training, config.calibration)
-        self.expected = ExpectedExpression(grid, fractions.numel()) if grid else None
+        self.expected = (
+            ExpectedExpression(grid, fractions.numel(), unseen=self.denoiser.conditions.unseen) if grid else None
+        )
         self.register_buffer("latent_mean", torch.zeros(width))
         self.register_buffer("latent_std", torch.ones(width))
         self.library_size_score = LibrarySizeScore(

@@ -88,6 +88,7 @@ class _Vocabulary(TypedDict):
 
     categorical: dict[str, list[str | bool | int | float]]
     continuous: dict[str, _Range]
+    unseen: NotRequired[dict[str, list[str | bool | int | float]]]
 
 
 class _State(TypedDict):
@@ -253,6 +254,11 @@ def _conditions(text: str) -> Conditions:
     for name, labels in found.categorical.items():
         if not labels or len({str(label) for label in labels}) < len(labels):
             msg = f"the labels of {name!r} are not different ones"
+            raise ValueError(msg)
+    for name, labels in found.unseen.items():
+        own = found.categorical.get(name, ())
+        if len(labels) >= len(own) or own[len(own) - len(labels) :] != labels:
+            msg = f"the unseen labels of {name!r} are not the last ones of its labels"
             raise ValueError(msg)
     return found
 

@@ -1,7 +1,8 @@
 """Parts of networks that autoencoder, diffusion, guidance and calibration have in common.
 
 `ConditionTensors` holds the conditions of cells; `ConditionEmbedding` embeds them for a network, `ConditionalMean`
-regresses latents on them, and `ConditionPrior` is the prior of the autoencoder given them. `ModulatedBlock` and
+regresses latents on them, and `ConditionPrior` is the prior of the autoencoder given them. `UnseenLabels` stand for
+labels that no training cell has. `ModulatedBlock` and
 `TimeEmbedding` build the networks of the diffusion. `WeightAverage` averages weights over training. `computing_in` and
 `compiled_steps` change precision and compilation within a context.
 """
@@ -21,3 +22,4 @@ from scdiffuse.nn._residual import ModulatedBlock as ModulatedBlock
 from scdiffuse.nn._residual import Modulation as Modulation
 from scdiffuse.nn._time import TimeEmbedding as TimeEmbedding
 from scdiffuse.nn._time import fourier_features as fourier_features
+from scdiffuse.nn._unseen_labels import UnseenLabels as UnseenLabels

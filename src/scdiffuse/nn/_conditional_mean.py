@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse.nn._conditions import ConditionTensors
+from scdiffuse.nn._unseen_labels import UnseenLabels
 
 __all__ = ["ConditionalMean", "ConditionalMeanConfig"]
 
@@ -65,6 +66,8 @@ class ConditionalMean(nn.Module):
         Off-switch: without it, the effects of conditions only add up.
     config
         Ridges and rank; the defaults unless given.
+    unseen
+        Labels that no training cell has, as weighted means of trained ones; whoever builds both parts registers it.
 
     References
     ----------
@@ -83,8 +86,10 @@ class ConditionalMean(nn.Module):
         *,
         pairwise_interactions: bool = True,
         config: ConditionalMeanConfig | None = None,
+        unseen: UnseenLabels | None = None,
     ) -> None:
         super().__init__()
+        self._unseen = (unseen,)  # in a tuple, so that it is saved once
         self.config = config or ConditionalMeanConfig()
         self.n_labels = tuple(n_labels)
         self.n_continuous = n_continuous
@@ -108,8 +113,12 @@ class ConditionalMean(nn.Module):
         -------
         Means, shape ``(B, D)``.
         """
-        columns = conditions.columns(self.n_labels)
+        columns = conditions.columns(self.n_labels, *self._unseen)
         return torch.addmm(columns @ self.weights, self._products(columns, self.label_embedding), self.pair_weights)
+
+    def effects(self, at: int) -> Tensor:
+        """Return the effects of the trained labels of a categorical condition on latents, shape ``(n, D)``."""
+        return self.weights[self._columns[at]]
 
     @torch.no_grad()
     def learn(self, latents: Tensor, conditions: ConditionTensors, *, n_cells: Tensor | None = None) -> None:

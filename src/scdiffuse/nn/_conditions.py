@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from scdiffuse.nn._time import fourier_features
+from scdiffuse.nn._unseen_labels import UnseenLabels
 
 __all__ = ["ConditionEmbedding", "ConditionTensors"]
 
@@ -33,13 +34,15 @@ class ConditionTensors(NamedTuple):
         """Number of conditions of both kinds."""
         return int(self.codes.shape[1] + self.values.shape[1])
 
-    def columns(self, n_labels: Sequence[int]) -> Tensor:
+    def columns(self, n_labels: Sequence[int], unseen: UnseenLabels | None = None) -> Tensor:
         """Encode labels one-hot, followed by the numbers; missing conditions are zeros.
 
         Parameters
         ----------
         n_labels
-            Number of labels of each categorical condition.
+            Number of trained labels of each categorical condition.
+        unseen
+            Weights of trained labels that stand for unseen ones.
 
         Returns
         -------
@@ -48,7 +51,11 @@ class ConditionTensors(NamedTuple):
         found = []
         for at, n in enumerate(n_labels):
             code = self.codes[:, at]
-            found.append(nn.functional.one_hot(torch.where(code < 0, n, code), n + 1)[:, :n].to(self.values.dtype))
+            is_trained = (code >= 0) & (code < n)
+            column = nn.functional.one_hot(torch.where(is_trained, code, n), n + 1)[:, :n].to(self.values.dtype)
+            if unseen is not None and unseen.n_unseen[at]:
+                column[code >= n] = unseen.weights(at)[code[code >= n] - n]
+            found.append(column)
         return torch.cat([*found, self.values.nan_to_num(0.0)], dim=1)
 
     def rows(self, rows: Tensor | slice) -> Self:
@@ -105,6 +112,8 @@ class ConditionEmbedding(nn.Module):
         Largest frequency of a number, in radians per standard deviation; finer structure is noise.
     largest
         Largest number in standard deviations; larger ones are clamped.
+    unseen
+        Labels that no training cell has: each is embedded by the weighted mean of the embeddings of trained ones.
     """
 
     def __init__(
@@ -116,8 +125,10 @@ class ConditionEmbedding(nn.Module):
         n_frequencies: int = 8,
         highest: float = 8.0,
         largest: float = 4.0,
+        unseen: UnseenLabels | None = None,
     ) -> None:
         super().__init__()
+        self.unseen = unseen or UnseenLabels(n_labels)
         self.n_labels = tuple(n_labels)
         self.n_continuous = n_continuous
         self.width = width
@@ -149,7 +160,10 @@ class ConditionEmbedding(nn.Module):
         total = values.new_zeros(codes.shape[0], self.width)
         for at, (table, n) in enumerate(zip(self.labels, self.n_labels, strict=True)):
             code = codes[:, at]
-            total = total + table(torch.where(code < 0, n, code))
+            embedded = table(torch.where((code < 0) | (code >= n), n, code))
+            if self.unseen.n_unseen[at]:
+                embedded[code >= n] = self.unseen.mixed(at, code, table.weight[:n])
+            total = total + embedded
         for at, linear in enumerate(self.numbers):
             missing = values[:, at].isnan()
             bounded = values[:, at].nan_to_num(0.0).clamp(-self.largest, self.largest)

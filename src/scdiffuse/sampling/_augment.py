@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import ConditionError, ScdiffuseWarning, SettingError, UnknownNameError, did_you_mean
-from scdiffuse._core.slots import OBS_SOURCE, OBS_UNSEEN, OBSM_LATENT
+from scdiffuse._core.slots import OBS_SOURCE, OBS_SUPPORT, OBS_UNSEEN, OBSM_LATENT
 from scdiffuse.cells import Conditions, Label, Source, require_column_name
 from scdiffuse.sampling._count_columns import refresh_counts
 
@@ -138,9 +138,11 @@ def combine(
     if made is not None:
         blocks.append(made.X)
         embeddings.append(made.obsm[OBSM_LATENT])
-        other = {*conditions.names, *real.obs, OBS_UNSEEN, OBS_SOURCE}
+        other = {*conditions.names, *real.obs, OBS_UNSEEN, OBS_SUPPORT, OBS_SOURCE}
         guided = {str(name): made.obs[name] for name in made.obs if name not in other}
-        tables.append(_like(made.obs.drop(columns=[OBS_UNSEEN], errors="ignore"), real.obs).assign(**guided))
+        tables.append(
+            _like(made.obs.drop(columns=[OBS_UNSEEN, OBS_SUPPORT], errors="ignore"), real.obs).assign(**guided)
+        )
         types |= guided
     obs = pd.concat([table.astype(object) for table in tables])
     for name, column in types.items():

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import SettingError, UnknownNameError, did_you_mean
-from scdiffuse._core.slots import OBS_SOURCE, OBS_UNSEEN
+from scdiffuse._core.slots import OBS_SOURCE, OBS_SUPPORT, OBS_UNSEEN
 from scdiffuse.cells import Conditions, ConditionTable
 from scdiffuse.diffusion import Denoiser
 from scdiffuse.guidance import ClassifierFreeGuide, ClassifierGuide, NegativeTarget, wrap_in_guides
@@ -22,7 +22,7 @@ from scdiffuse.sampling._targets import Targets
 
 __all__ = ["BoundGuidance"]
 
-_TAKEN = {OBS_SOURCE, OBS_UNSEEN, "state", "weight", "branch", "start_cell", "pseudotime", "_index"}
+_TAKEN = {OBS_SOURCE, OBS_SUPPORT, OBS_UNSEEN, "state", "weight", "branch", "start_cell", "pseudotime", "_index"}
 """Columns of generated cells that mean something else."""
 
 

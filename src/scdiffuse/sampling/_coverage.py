@@ -16,12 +16,27 @@ from scdiffuse._core.slots import OBS_UNSEEN
 from scdiffuse.calibration import ExpectedExpression
 from scdiffuse.cells import ConditionPlan, ConditionRange, Conditions, ConditionTable, Label
 
-__all__ = ["NumberSupport", "Support", "find_support", "is_unseen", "with_unseen"]
+__all__ = [
+    "SLACK",
+    "NumberSupport",
+    "Support",
+    "Verdict",
+    "expect_error",
+    "find_support",
+    "is_marked",
+    "is_unseen",
+    "judge",
+    "matches",
+    "with_unseen",
+]
+
+Verdict = Literal["seen", "near", "extrapolated", "cannot tell"]
+"""How far to trust a prediction."""
 
 _MOST_NEAREST = 10
 _MOST_SHOWN = 3
 _NEAR, _TOO_FAR = 0.25, 0.5  # expected errors, see docs/control.md
-_SLACK = 1e-4  # training standard deviations: what float32 makes of a number
+SLACK = 1e-4  # training standard deviations: what float32 makes of a number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,20 +82,20 @@ class Support:
         return self.n_cells == 0 or any(number.is_outside for number in self.numbers.values())
 
     @property
-    def verdict(self) -> Literal["seen", "near", "extrapolated", "cannot tell"]:
+    def verdict(self) -> Verdict:
         """How far to trust a prediction.
 
         ``"seen"``: training cells have these labels, and the numbers were measured. ``"near"``: a number lies between
         measured ones, or unseen labels are expected to miss at most a quarter of the change of expression.
         ``"extrapolated"``: up to half. ``"cannot tell"``: more than half, or nobody knows.
         """
-        if not self.is_unseen:
-            return "seen" if all(number.below == number.above for number in self.numbers.values()) else "near"
-        if self.expected_error is None or any(number.is_outside for number in self.numbers.values()):
-            return "cannot tell"
-        if self.expected_error > _TOO_FAR:
-            return "cannot tell"
-        return "near" if self.expected_error <= _NEAR else "extrapolated"
+        numbers = self.numbers.values()
+        return judge(
+            is_trained=self.n_cells > 0,
+            is_measured=all(number.below == number.above for number in numbers),
+            is_outside=any(number.is_outside for number in numbers),
+            expected_error=self.expected_error,
+        )
 
     def __str__(self) -> str:
         """Describe the coverage in plain sentences."""
@@ -129,6 +144,27 @@ def _describe(name: str, number: NumberSupport) -> str:
     return f"{asked} lies between the measured {number.below:g} and {number.above:g}: this is interpolation."
 
 
+def judge(*, is_trained: bool, is_measured: bool, is_outside: bool, expected_error: float | None) -> Verdict:
+    """Tell how far to trust a prediction.
+
+    Parameters
+    ----------
+    is_trained
+        Training cells have all labels.
+    is_measured
+        Each number was measured in them.
+    is_outside
+        A number lies out of the range of what was measured.
+    expected_error
+        Part of the change of expression that is expected to be missed, if known.
+    """
+    if is_trained and not is_outside:
+        return "seen" if is_measured else "near"
+    if expected_error is None or is_outside or expected_error > _TOO_FAR:
+        return "cannot tell"
+    return "near" if expected_error <= _NEAR else "extrapolated"
+
+
 def find_support(
     conditions: Conditions, training: ConditionTable, plan: ConditionPlan, *, expected: ExpectedExpression | None = None
 ) -> Support:
@@ -153,25 +189,25 @@ def find_support(
     asked = conditions.decode(plan.requests.take(slice(0, 1))).iloc[0]
     given = [at for at, code in enumerate(codes) if code >= 0]
     names = list(conditions.categorical)
-    matches = _matches(training.codes, codes)
-    near = training.take(matches) if matches.any() else training
+    matching = matches(training.codes, codes)
+    near = training.take(matching) if matching.any() else training
     numbers = {
         name: _number(values[at], near.values[:, at], seen)
         for at, (name, seen) in enumerate(conditions.continuous.items())
         if not np.isnan(values[at])
     }
-    n_cells = int(training.counts[matches].sum())
+    n_cells = int(training.counts[matching].sum())
     return Support(
         where={names[at]: asked[names[at]] for at in given} | {name: held.asked for name, held in numbers.items()},
         n_cells=n_cells,
         marginals={names[at]: int(training.counts[training.codes[:, at] == codes[at]].sum()) for at in given},
         nearest=_nearest(conditions, training, codes),
         numbers=numbers,
-        expected_error=None if n_cells or expected is None else _expected_error(expected, plan.requests),
+        expected_error=None if n_cells or expected is None else expect_error(expected, plan.requests),
     )
 
 
-def _expected_error(expected: ExpectedExpression, requests: ConditionTable) -> float | None:
+def expect_error(expected: ExpectedExpression, requests: ConditionTable) -> float | None:
     """Look up the expected error of a request; what it leaves open is as in the trained combination that is nearest."""
     grid = expected.grid
     codes = np.rint(grid.positions(requests)[0]).astype(np.int64)
@@ -183,7 +219,7 @@ def _expected_error(expected: ExpectedExpression, requests: ConditionTable) -> f
     return expected.expected_error(np.where(is_given, codes, nearest))
 
 
-def _matches(rows: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
+def matches(rows: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Tell which rows have all the labels; a missing one is no demand."""
     found: NDArray[np.bool_] = ((codes < 0) | (rows == codes)).all(axis=1)
     return found
@@ -192,7 +228,7 @@ def _matches(rows: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.bo
 def _number(asked: float, measured: NDArray[np.float32], seen: ConditionRange) -> NumberSupport:
     decimals = 6 - math.ceil(math.log10(seen.max - seen.min or 1.0))
     held = np.sort(measured[~np.isnan(measured)].astype(np.float64))
-    below, above = held[held <= asked + _SLACK], held[held >= asked - _SLACK]
+    below, above = held[held <= asked + SLACK], held[held >= asked - SLACK]
 
     def plain(standardised: float) -> float:
         return round(standardised * seen.std + seen.mean, decimals) + 0.0  # no negative zeros
@@ -234,7 +270,7 @@ def is_unseen(conditions: Conditions, training: ConditionTable, table: Condition
     """
     known = np.unique(training.codes, axis=0)
     asked, which = np.unique(table.codes, axis=0, return_inverse=True)
-    new = np.array([not _matches(known, codes).any() for codes in asked], dtype=bool)
+    new = np.array([not matches(known, codes).any() for codes in asked], dtype=bool)
     answer: NDArray[np.bool_] = new[which.ravel()] | _outside(conditions, table).any(axis=1)
     return answer
 
@@ -244,8 +280,13 @@ def _outside(conditions: Conditions, table: ConditionTable) -> NDArray[np.bool_]
     seen = conditions.continuous.values()
     low = np.array([(one.min - one.mean) / one.std for one in seen])
     high = np.array([(one.max - one.mean) / one.std for one in seen])
-    answer: NDArray[np.bool_] = (table.values < low - _SLACK) | (table.values > high + _SLACK)  # not where missing
+    answer: NDArray[np.bool_] = (table.values < low - SLACK) | (table.values > high + SLACK)  # not where missing
     return answer
+
+
+def is_marked(conditions: Conditions) -> bool:
+    """Tell whether cells can have unseen conditions: the model has two conditions or more, or unseen labels."""
+    return OBS_UNSEEN not in conditions.names and (len(conditions.names) > 1 or bool(conditions.unseen))
 
 
 def with_unseen(
@@ -264,8 +305,8 @@ def with_unseen(
 
     Returns
     -------
-    The columns, with ``unseen`` (``bool``) where the model has two conditions or more.
+    The columns, with ``unseen`` (``bool``) where `is_marked`.
     """
-    if OBS_UNSEEN in conditions.names or len(conditions.names) < 2:
+    if not is_marked(conditions):
         return obs
     return obs.assign(**{OBS_UNSEEN: is_unseen(conditions, training, table)})

@@ -27,6 +27,7 @@ from scdiffuse.model import FittedModel, decode
 from scdiffuse.sampling._bound_guidance import BoundGuidance
 from scdiffuse.sampling._coverage import with_unseen
 from scdiffuse.sampling._targets import Targets
+from scdiffuse.sampling._verdicts import Verdicts
 
 __all__ = ["GenerationPlan", "gather", "make_batches", "write"]
 
@@ -56,6 +57,8 @@ class GenerationPlan:
     batch_size: int
     factor_table: GeneFactorTable | None = None
     """Gene factors of combinations never or hardly seen."""
+    verdicts: Verdicts
+    """How far to trust the cells."""
     guidance: BoundGuidance
     """What guides the cells."""
     targets: Targets | None = None
@@ -164,7 +167,7 @@ def _make(model: FittedModel, plan: GenerationPlan, cells: NDArray[np.int64]) ->
     )
     obs = pd.concat([model.conditions.decode(table), plan.guidance.labels(plan.targets, cells)], axis=1)
     obs = obs.set_axis(plan.names(cells))
-    obs = with_unseen(obs, table, conditions=model.conditions, training=model.trained_on)
+    obs = plan.verdicts.mark(with_unseen(obs, table, conditions=model.conditions, training=model.trained_on), table)
     return GeneratedCells(counts, obs, latents[:, :-1].cpu().numpy().astype(np.float32))
 
 

@@ -20,6 +20,7 @@ from scdiffuse.sampling._count_columns import refresh_counts
 from scdiffuse.sampling._coverage import with_unseen
 from scdiffuse.sampling._library_size import CellLibrarySizes
 from scdiffuse.sampling._transport import Transport
+from scdiffuse.sampling._verdicts import Verdicts
 
 __all__ = ["override", "predict_cells"]
 
@@ -125,4 +126,5 @@ def _obs(transport: Transport, given: GivenCells, target: ConditionTable, *, ask
     guided = transport.guidance.labels(transport.target, np.arange(len(given)))
     new = pd.concat([conditions.decode(target)[names], guided], axis=1)
     obs = given.obs.assign(**{str(name): column.array for name, column in new.items()})
-    return with_unseen(obs, target, conditions=conditions, training=transport.model.trained_on)
+    obs = with_unseen(obs, target, conditions=conditions, training=transport.model.trained_on)
+    return Verdicts(transport.model).mark(obs, target)

@@ -20,6 +20,7 @@ from scdiffuse.sampling._generate import GenerationPlan
 from scdiffuse.sampling._guidance import Guidance
 from scdiffuse.sampling._library_size import LibrarySize, plan_sizes
 from scdiffuse.sampling._provenance import provenance, shorten
+from scdiffuse.sampling._verdicts import Verdicts
 
 __all__ = ["Request"]
 
@@ -72,6 +73,7 @@ class Request:
             library_sizes=plan_sizes(self.library_size, n=plan.n_cells, seed=self.seed),
             batch_size=self.batch_size,
             factor_table=gene_factor_table(model.networks, seed=model.seed, power=guidance.least_scale),
+            verdicts=Verdicts(model),
         )
 
     def to_uns(self, model: FittedModel, plan: GenerationPlan) -> dict[str, Any]:

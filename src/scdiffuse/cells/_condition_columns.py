@@ -1,0 +1,140 @@
+"""Columns of `obs` that are conditions: their vocabulary, their range, and what they hold as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from scdiffuse._core.errors import ConditionError, UnknownNameError, did_you_mean
+from scdiffuse.cells._labels import is_blank
+
+__all__ = [
+    "ConditionRange",
+    "Label",
+    "label_codes",
+    "label_vocabulary",
+    "number_range",
+    "read_numbers",
+    "standardised",
+    "unseen_labels",
+]
+
+_LARGEST = 1e30  # of a continuous condition: its square still is a number
+_FURTHEST = 1e6  # training standard deviations from the mean that a number asked for may be
+
+Label = str | int | float | bool
+"""Label of a categorical condition, as the user writes it."""
+
+
+@dataclass(frozen=True)
+class ConditionRange:
+    """Range of a continuous condition in the training cells."""
+
+    min: float
+    max: float
+    mean: float
+    std: float
+    """Standard deviation; 1 where all numbers were the same, so that dividing by it is safe."""
+
+
+def label_vocabulary(column: pd.Series[Any], name: str) -> tuple[Label, ...]:
+    """Collect the labels that cells have."""
+    counts = column.value_counts()
+    counts = counts[counts > 0]
+    if counts.empty:
+        msg = f"The column {name!r} is missing for all {len(column)} cells; expected labels. Leave it out or fill it."
+        raise ConditionError(msg)
+    rare = [_plain(label) for label in counts.index[counts == 1]]
+    if rare:
+        msg = (
+            f"{len(rare)} of the {len(counts)} labels in {name!r} have one cell only, such as {rare[0]!r}; expected at "
+            "least two cells a label. Merge rare labels, or set them to missing."
+        )
+        raise ConditionError(msg + (" Numbers can be `continuous`." if not isinstance(rare[0], str) else ""))
+    labels = [_plain(label) for label in counts.index]
+    if len({type(label) for label in labels}) > 1 or not isinstance(labels[0], str | int | float | bool):
+        kinds = sorted({type(label).__name__ for label in labels})
+        msg = (
+            f"The labels in {name!r} are of type {' and '.join(kinds)}; expected text, numbers or booleans of one type."
+        )
+        raise ConditionError(msg + f" Run `adata.obs[{name!r}] = adata.obs[{name!r}].astype(str)`.")
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return tuple(_plain(label) for label in column.cat.categories if label in counts.index)
+    return tuple(sorted(labels))
+
+
+def unseen_labels(described: Sequence[Label], trained: tuple[Label, ...]) -> tuple[Label, ...]:
+    """List the labels with features that no cell has, written as the trained ones are."""
+    known = {str(label) for label in trained}
+    new = [_plain(label) for label in described if str(label) not in known]
+    return tuple(new if all(isinstance(label, type(trained[0])) for label in new) else map(str, new))
+
+
+def number_range(column: pd.Series[Any], name: str) -> ConditionRange:
+    numbers = read_numbers(column, name)
+    numbers = numbers[~np.isnan(numbers)]
+    if not numbers.size:
+        msg = f"The column {name!r} is missing for all {len(column)} cells; expected numbers. Leave it out or fill it."
+        raise ConditionError(msg)
+    spread = float(numbers.std())
+    return ConditionRange(
+        float(numbers.min()), float(numbers.max()), float(numbers.mean()), spread if spread > 0 else 1.0
+    )
+
+
+def read_numbers(column: pd.Series[Any] | ArrayLike, name: str) -> NDArray[np.float64]:
+    """Read numbers; NaN is missing."""
+    series = pd.Series(column)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(object)
+    if series.dtype == object:
+        read = pd.to_numeric(series, errors="coerce")  # numbers that were read as text
+        series = read if read.isna().equals(series.isna()) else series
+    text = [value for value in series.dropna().unique() if not isinstance(value, int | float | np.number | np.bool_)]
+    if text:
+        msg = f"The continuous condition {name!r} holds {text[0]!r}; expected numbers. Convert the column with"
+        raise ConditionError(msg + " `pd.to_numeric`, or name it among the categorical conditions.")
+    numbers: NDArray[np.float64] = np.asarray(series.astype("Float64").to_numpy(na_value=np.nan), dtype=np.float64)
+    if (np.abs(numbers) > _LARGEST).any():
+        largest = numbers[np.nanargmax(np.abs(numbers))]
+        msg = f"The continuous condition {name!r} holds {largest:g}; expected numbers up to {_LARGEST:g}, or NaN for"
+        raise ConditionError(msg + " missing. Replace them.")
+    return numbers
+
+
+def standardised(numbers: NDArray[np.float64], seen: ConditionRange, name: str) -> NDArray[np.float64]:
+    """Put numbers in units of the training cells, where they are not so far away that nothing is known of them."""
+    values: NDArray[np.float64] = (numbers - seen.mean) / seen.std
+    far = np.abs(values) > _FURTHEST
+    if far.any():
+        msg = f"{name!r} = {numbers[far][0]:g} is more than a million standard deviations from the training cells;"
+        raise ConditionError(msg + f" expected numbers around {seen.min:g} to {seen.max:g}. Ask for one within.")
+    return values
+
+
+def label_codes(column: pd.Series[Any], labels: tuple[Label, ...], name: str) -> NDArray[np.int64]:
+    """Find the position of each label, as written or as text; -1 is missing."""
+    position = {str(label): at for at, label in enumerate(labels)} | {label: at for at, label in enumerate(labels)}
+    which, distinct = pd.factorize(column)
+    codes = np.full(len(distinct) + 1, -1, dtype=np.int64)  # the last entry is for code -1
+    for at, given in enumerate(distinct):
+        label = _plain(given)
+        if is_blank(label) and label not in position:
+            continue
+        found = position.get(label, position.get(str(label)))
+        if found is None:
+            known = ", ".join(repr(one) for one in labels)
+            msg = f"{label!r} is not a trained label of {name!r}; expected one of {known}."
+            raise UnknownNameError(msg + did_you_mean(label, labels))
+        codes[at] = found
+    return codes[which]
+
+
+def _plain(label: Label) -> Label:
+    """Turn numpy scalars into Python scalars, for JSON and messages."""
+    return label.item() if isinstance(label, np.generic) else label

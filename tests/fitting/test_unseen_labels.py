@@ -1,0 +1,174 @@
+"""Labels that no training cell has, known by their features: from the table of a user to cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from tests.fitted_model import networks_of
+
+from scdiffuse._core.errors import ConditionError, ModelFolderError, UnknownNameError
+from scdiffuse.fitting import gene_loadings, sum_features
+from scdiffuse.generator import CellGenerator, load
+from scdiffuse.model import ModelConfig
+
+LABELS = ["control", *(f"drug {at}" for at in range(6))]
+NEW = "drug 9"
+
+
+@pytest.fixture(scope="module")
+def dosed() -> ad.AnnData:
+    """Cells under drugs that raise the first genes in proportion to a feature, in two batches."""
+    draw = np.random.default_rng(0)
+    n = 40 * len(LABELS)
+    label = np.arange(n) % len(LABELS)
+    strength = np.where(label == 0, 0.0, label / 3.0)
+    mean = np.full((n, 20), 6.0)
+    mean[:, :6] *= np.exp(strength)[:, None]
+    counts = draw.poisson(mean)
+    obs = pd.DataFrame({"drug": np.array(LABELS)[label], "batch": np.array(["a", "b"])[np.arange(n) // 7 % 2]})
+    obs.index = obs.index.astype(str)
+    return ad.AnnData(
+        sp.csr_matrix(counts, dtype=np.float32), obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(20)])
+    )
+
+
+@pytest.fixture(scope="module")
+def features() -> pd.DataFrame:
+    """The strength of each drug, and of one that no cell has."""
+    return pd.DataFrame({"strength": [1.0, 2, 3, 4, 5, 6, 3.5]}, index=[*LABELS[1:], NEW])
+
+
+@pytest.fixture(scope="module")
+def model(dosed: ad.AnnData, features: pd.DataFrame, small: ModelConfig) -> CellGenerator:
+    """A model that knows the drug that no cell has by its features; read only."""
+    model = CellGenerator(
+        dosed, conditions=["drug", "batch"], condition_features={"drug": features}, config=small, progress=False
+    )
+    return model.fit(progress=False)
+
+
+def cells_of(model: CellGenerator, n: int, **where: str) -> ad.AnnData:
+    made = model.generate(n, where=where or None, progress=False)
+    assert isinstance(made, ad.AnnData)
+    return made
+
+
+def raised(cells: Any) -> float:
+    """Fraction of the counts in the genes that drugs raise."""
+    return float(cells.X[:, :6].sum() / cells.X.sum())
+
+
+def test_an_unseen_label_is_generated_between_the_trained_ones_that_are_alike(model: CellGenerator) -> None:
+    asked = {label: raised(cells_of(model, 100, drug=label)) for label in [NEW, *LABELS]}
+    assert asked["drug 1"] < asked[NEW] < asked["drug 5"]
+
+
+def test_cells_of_an_unseen_label_have_its_name(model: CellGenerator) -> None:
+    made = cells_of(model, 5, drug=NEW, batch="a")
+    assert set(made.obs["drug"]) == {NEW}
+    assert made.obs["unseen"].all()
+
+
+def test_support_says_what_is_expected_to_be_missed(model: CellGenerator) -> None:
+    found = model.support({"drug": NEW, "batch": "a"})
+    assert (found.n_cells, found.marginals["drug"]) == (0, 0)
+    assert found.expected_error is not None
+    assert found.verdict in {"near", "extrapolated"}
+
+
+def test_expected_expression_of_an_unseen_label_is_the_weighted_mean(model: CellGenerator) -> None:
+    networks = networks_of(model)
+    weights = networks.denoiser.conditions.unseen.weights(0)[0].double().numpy()
+    assert networks.expected is not None
+    trained = networks.expected(np.array([[at, 1] for at in range(len(LABELS))]))
+    found = networks.expected(np.array([[len(LABELS), 1]]))[0]
+    fractions = networks.expected.fractions(weights @ trained)
+    np.testing.assert_allclose(networks.expected.fractions(found), fractions / fractions.sum(), rtol=1e-6)
+    assert networks.expected.variance(np.array([[len(LABELS), 1]])).shape == (1, networks.n_genes)
+
+
+def test_given_cells_are_predicted_under_an_unseen_label(model: CellGenerator, dosed: ad.AnnData) -> None:
+    control = dosed[dosed.obs["drug"] == "control"].copy()
+    made = model.predict(control, {"drug": NEW}, progress=False)
+    assert raised(made) > raised(control)
+
+
+def test_a_saved_model_makes_the_same_cells(model: CellGenerator, tmp_path: Path) -> None:
+    again = load(model.save(tmp_path / "model"))
+    made, other = (cells_of(one, 20, drug=NEW) for one in (model, again))
+    np.testing.assert_array_equal(made.X.toarray(), other.X.toarray())
+    assert again.conditions.unseen == {"drug": (NEW,)}
+    assert again.conditions.categorical["drug"][-1] == NEW
+
+
+def test_a_distilled_model_knows_the_same_labels(model: CellGenerator) -> None:
+    made = cells_of(model.distill(max_epochs=1, progress=False), 20, drug=NEW)
+    assert set(made.obs["drug"]) == {NEW}
+
+
+def test_other_features_are_another_fit(
+    dosed: ad.AnnData, features: pd.DataFrame, small: ModelConfig, tmp_path: Path
+) -> None:
+    def model_of(table: pd.DataFrame) -> CellGenerator:
+        return CellGenerator(
+            dosed, conditions=["drug"], condition_features={"drug": table}, config=small, progress=False
+        )
+
+    model_of(features).fit(tmp_path / "m", max_epochs=1, progress=False)
+    with pytest.raises(ModelFolderError, match="other data"):
+        model_of(features + 1.0).fit(tmp_path / "m", max_epochs=1, resume=True, progress=False)
+
+
+def test_features_without_new_labels_change_nothing(
+    dosed: ad.AnnData, features: pd.DataFrame, small: ModelConfig
+) -> None:
+    fits = [
+        CellGenerator(dosed, conditions=["drug"], condition_features=given, config=small, progress=False).fit(
+            max_epochs=1, progress=False
+        )
+        for given in (None, {"drug": features.drop(NEW)})
+    ]
+    hashes = {cells_of(one, 5).uns["scdiffuse"]["model_hash"] for one in fits}
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "match"),
+    [
+        ({"drugs": pd.DataFrame({"a": [1.0]}, index=["x"])}, UnknownNameError, "Did you mean 'drug'"),
+        ({"drug": [1.0]}, ConditionError, "expected a pandas DataFrame"),
+        ({"drug": pd.DataFrame(index=["x"])}, ConditionError, "no columns"),
+        ({"drug": pd.DataFrame({"a": [1.0, 2.0]}, index=["x", "x"])}, ConditionError, "'x' more than once"),
+        ({"drug": pd.DataFrame({"a": [1.0, np.nan]}, index=["x", "y"])}, ConditionError, "row 'y', column 'a'"),
+        ({"drug": pd.DataFrame({"a": ["much"]}, index=["x"])}, ConditionError, "holds 'much'"),
+        ({"drug": pd.DataFrame({"a": [1.0, 2.0]}, index=["drug 1", "x"])}, ConditionError, "expected at least 3"),
+    ],
+)
+def test_tables_that_cannot_be_used_are_refused(
+    dosed: ad.AnnData, given: Any, error: type[Exception], match: str
+) -> None:
+    with pytest.raises(error, match=match):
+        CellGenerator(dosed, conditions=["drug", "batch"], condition_features=given, progress=False)
+
+
+def test_loadings_of_genes_that_are_expressed_together_are_alike(dosed: ad.AnnData) -> None:
+    table = gene_loadings(dosed, n_components=2)
+    assert table.shape == (20, 2)
+    alike = np.corrcoef(table.to_numpy())[0]
+    assert alike[1:6].min() > 0.9
+    assert alike[6:].max() < 0.5
+    pd.testing.assert_frame_equal(gene_loadings(dosed, ["g3", "none"], n_components=2), table.loc[["g3"]])
+
+
+def test_features_of_combinations_are_sums() -> None:
+    table = pd.DataFrame({"a": [1.0, 2.0], "b": [0.0, 5.0]}, index=["x", "y"])
+    found = sum_features(table, ["x", "x+y", "control", "x+control"])
+    assert found.T.to_dict() == {"x": {"a": 1.0, "b": 0.0}, "x+y": {"a": 3.0, "b": 5.0}}
+    with pytest.raises(UnknownNameError, match="None of the 1 `labels`"):
+        sum_features(table, ["z"])
