@@ -7,60 +7,37 @@ from typing import Annotated
 
 import typer
 
-from scdiffuse.cli._cells import layer_named
-from scdiffuse.cli._options import (
-    AsJson,
-    By,
-    Donor,
-    Layer,
-    MaxCells,
-    NoProgress,
-    Overwrite,
-    ReportOutput,
-    Round,
-    Seed,
-    UseRaw,
-)
+from scdiffuse.cli._cells import with_labels
 from scdiffuse.cli._report import show_report
+from scdiffuse.cli._report_options import ReportOptions, takes_report_options
 
 __all__ = ["audit"]
 
 
+@takes_report_options
 def audit(
     *,
     train: Annotated[Path, typer.Option(help="Cells that the model was fitted to.", show_default=False)],
     held_out: Annotated[Path, typer.Option(help="Real cells that the model was not fitted to.", show_default=False)],
     generated: Annotated[Path, typer.Option(help="Generated cells.", show_default=False)],
-    output: ReportOutput = None,
-    by: By = None,
-    donor: Donor = None,
-    layer: Layer = None,
-    use_raw: UseRaw = False,
-    as_whole: Round = False,
-    max_cells: MaxCells = 5000,
-    seed: Seed = 0,
-    as_json: AsJson = False,
-    overwrite: Overwrite = False,
-    no_progress: NoProgress = False,
+    shared: ReportOptions,
 ) -> None:
     """Test whether generated cells reveal the cells or donors that the model was fitted to (membership inference)."""
     from scdiffuse import evaluation
-    from scdiffuse._core.endings import PAGES, require_ending
-    from scdiffuse._core.outputs import require_output
 
-    if output is not None:
-        require_ending(output, PAGES, name="output")
-        require_output(output, overwrite=overwrite, inputs=[train, held_out, generated])
+    shared.require_output([train, held_out, generated])
+    layer = shared.counts_layer
+    real = with_labels({"train": train, "held_out": held_out}, shared.labels, layer=layer, round_counts=shared.as_whole)
     report = evaluation.audit(
-        train,
-        held_out,
+        real["train"],
+        real["held_out"],
         generated,
-        by=by,
-        donor=donor,
-        layer=layer_named(layer, use_raw=use_raw),
-        round_counts=as_whole,
-        seed=seed,
-        max_cells=max_cells,
-        progress=not no_progress,
+        by=shared.by,
+        donor=shared.donor,
+        layer=layer,
+        round_counts=shared.as_whole,
+        seed=shared.seed,
+        max_cells=shared.max_cells,
+        progress=not shared.no_progress,
     )
-    show_report(report, output, as_json=as_json, overwrite=overwrite, tests=True)
+    show_report(report, shared.output, as_json=shared.as_json, overwrite=shared.overwrite, tests=True)

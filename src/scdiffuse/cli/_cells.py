@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from scdiffuse._core.errors import SettingError
+from scdiffuse._core.errors import ScdiffuseWarning, SettingError
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from scdiffuse.evaluation import Report
     from scdiffuse.generator import CellGenerator
 
-__all__ = ["ChosenCells", "choose_cells", "evaluate_held_out", "layer_named", "load_cells"]
+__all__ = ["ChosenCells", "choose_cells", "evaluate_held_out", "layer_named", "load_cells", "with_labels"]
 
 _FEWEST = 80
 """Cells to evaluate with: half of them stand in for the generated ones, and half of those train the classifiers."""
@@ -61,6 +62,48 @@ def load_cells(
 
     adata = read_cells(list(paths), layer=layer, round_counts=round_counts)
     return adata if labels is None else add_labels(adata, read_labels(labels))
+
+
+def with_labels(
+    paths: Mapping[str, Path | None], labels: Path | None, *, layer: str | None, round_counts: bool
+) -> dict[str, ad.AnnData | Path]:
+    """Add the columns of a table to each of several sets of cells of which it names some.
+
+    Parameters
+    ----------
+    paths
+        Path by purpose; `None` where there is none.
+    labels
+        The table, if any; without it the cells stay in their files.
+    layer, round_counts
+        As for `load_cells`.
+
+    Returns
+    -------
+    Path by purpose, or cells in memory with counts in `X` and in the layer that is named.
+
+    Raises
+    ------
+    DataFileError
+        The table names no cell at all, or one cell twice.
+    """
+    given = {role: path for role, path in paths.items() if path is not None}
+    if labels is None:
+        return dict(given)
+    from scdiffuse.cells import add_labels, read_labels
+
+    table = read_labels(labels)
+    cells = {role: load_cells([path], layer=layer, round_counts=round_counts) for role, path in given.items()}
+    named = [role for role, adata in cells.items() if adata.obs_names.isin(table.index).any()]
+    for role, adata in cells.items():
+        if role in named or not named:
+            cells[role] = add_labels(adata, table)
+        else:
+            msg = f"No cell of `{role}` has a row in the table of labels; these cells keep the columns that they have."
+            warnings.warn(msg, ScdiffuseWarning, stacklevel=2)
+        if layer is not None:
+            cells[role].layers[layer] = cells[role].X
+    return dict(cells)
 
 
 class ChosenCells(NamedTuple):

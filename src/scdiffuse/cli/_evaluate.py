@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from scdiffuse.cli._cells import layer_named
+from scdiffuse.cli._cells import with_labels
 from scdiffuse.cli._evaluate_perturbations import (
     Control,
     NDraws,
@@ -16,29 +16,17 @@ from scdiffuse.cli._evaluate_perturbations import (
     PredictedValues,
     evaluate_predictions,
 )
-from scdiffuse.cli._options import (
-    AsJson,
-    By,
-    Donor,
-    Layer,
-    MaxCells,
-    NoProgress,
-    Overwrite,
-    ReportOutput,
-    Round,
-    Seed,
-    UseRaw,
-)
 from scdiffuse.cli._report import show_report
+from scdiffuse.cli._report_options import ReportOptions, takes_report_options
 
 __all__ = ["evaluate"]
 
 
+@takes_report_options
 def evaluate(
     *,
     real: Annotated[Path, typer.Option(help="Real cells that the model was not fitted to.", show_default=False)],
     generated: Annotated[Path, typer.Option(help="Generated cells.", show_default=False)],
-    output: ReportOutput = None,
     reference: Annotated[
         Path | None,
         typer.Option(
@@ -57,82 +45,66 @@ def evaluate(
         Path | None,
         typer.Option(help="Cells of a model that was fitted to cells of the fitted model; together with --truth."),
     ] = None,
-    by: By = None,
     perturbation_key: PerturbationKey = None,
     control: Control = None,
     predicted_values: PredictedValues = "counts",
     n_genes: NGenes = None,
     n_draws: NDraws = 10,
-    donor: Donor = None,
-    layer: Layer = None,
-    use_raw: UseRaw = False,
-    as_whole: Round = False,
     suite: Annotated[Literal["quick", "full"], typer.Option(help="Metrics to compute.")] = "quick",
     metric: Annotated[list[str] | None, typer.Option(help="Compute only this metric; repeat for more.")] = None,
     model: Annotated[Path | None, typer.Option(help="Write the scores into the card of this model.")] = None,
-    max_cells: MaxCells = 5000,
     n_seeds: Annotated[int, typer.Option(help="Number of draws of the cells, one a seed.")] = 3,
-    seed: Seed = 0,
-    as_json: AsJson = False,
-    overwrite: Overwrite = False,
-    no_progress: NoProgress = False,
+    shared: ReportOptions,
 ) -> None:
     """Compare generated cells with real ones, next to a real-vs-real reference and baselines."""
     from scdiffuse import evaluation
-    from scdiffuse._core.endings import PAGES, require_ending
-    from scdiffuse._core.outputs import require_output
 
-    if output is not None:
-        require_ending(output, PAGES, name="output")
-        require_output(output, overwrite=overwrite, inputs=[real, generated, reference, train, truth, refitted])
-    layer = layer_named(layer, use_raw=use_raw)
+    shared.require_output([real, generated, reference, train, truth, refitted])
+    layer = shared.counts_layer
+    cells = with_labels(
+        {"real": real, "reference": reference, "train": train},
+        shared.labels,
+        layer=layer,
+        round_counts=shared.as_whole,
+    )
     if perturbation_key is not None or control is not None:
         evaluate_predictions(
-            real,
+            cells["real"],
             generated,
             perturbation_key=perturbation_key,
             control=control,
-            train=train,
-            cell_type_key=by,
-            layer=layer,
+            train=cells.get("train"),
             predicted_values=predicted_values,
             n_genes=n_genes,
             n_draws=n_draws,
-            max_cells=max_cells,
-            seed=seed,
-            progress=not no_progress,
-            output=output,
-            as_json=as_json,
-            overwrite=overwrite,
+            shared=shared,
             unused={
                 "reference": reference,
                 "truth": truth,
                 "refitted": refitted,
-                "donor": donor,
                 "metric": metric,
-                "as_whole": as_whole,
                 "model": model,
                 "suite": suite != "quick",
             },
         )
         return
     report = evaluation.evaluate(
-        real,
+        cells["real"],
         generated,
-        reference=reference,
-        train=train,
+        reference=cells.get("reference"),
+        train=cells.get("train"),
         truth=truth,
         refitted=refitted,
-        by=by,
-        donor=donor,
+        by=shared.by,
+        donor=shared.donor,
         layer=layer,
-        round_counts=as_whole,
+        round_counts=shared.as_whole,
         suite=suite,
         metrics=metric,
-        seed=seed,
+        seed=shared.seed,
         n_seeds=n_seeds,
-        max_cells=max_cells,
-        progress=not no_progress,
+        max_cells=shared.max_cells,
+        progress=not shared.no_progress,
     )
     if model is not None:
         from scdiffuse.generator import load
@@ -140,4 +112,4 @@ def evaluate(
         fitted = load(model)
         fitted.record_scores(report.to_json())
         fitted.save(model, overwrite=True)
-    show_report(report, output, as_json=as_json, overwrite=overwrite)
+    show_report(report, shared.output, as_json=shared.as_json, overwrite=shared.overwrite)

@@ -14,7 +14,9 @@ from scdiffuse.cli._messages import show, show_json, show_result
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scdiffuse.cli._report_options import ReportOptions
     from scdiffuse.evaluation import PerturbationReport
+    from scdiffuse.evaluation._opening import CellsOrPath
     from scdiffuse.evaluation.perturbations import RowRecord
 
 __all__ = ["Control", "NDraws", "NGenes", "PerturbationKey", "PredictedValues", "evaluate_predictions"]
@@ -34,35 +36,26 @@ _TABLES = {".csv": ",", ".tsv": "\t"}
 
 
 def evaluate_predictions(
-    real: Path,
+    real: CellsOrPath,
     predicted: Path,
     *,
     perturbation_key: str | None,
     control: str | None,
-    train: Path | None,
-    cell_type_key: str | None,
-    layer: str | None,
+    train: CellsOrPath | None,
     predicted_values: Literal["counts", "log1p"],
     n_genes: int | None,
     n_draws: int,
-    max_cells: int,
-    seed: int,
-    progress: bool,
-    output: Path | None,
-    as_json: bool,
-    overwrite: bool,
+    shared: ReportOptions,
     unused: Mapping[str, object],
 ) -> None:
     """Evaluate predicted perturbations, and show the result.
 
     Parameters
     ----------
-    real, predicted, perturbation_key, control, train, cell_type_key, layer, predicted_values, n_genes, n_draws
+    real, predicted, perturbation_key, control, train, predicted_values, n_genes, n_draws
         As for `scdiffuse.evaluation.evaluate_perturbations`; ``predicted`` may be a table of means.
-    max_cells, seed, progress
-        As there.
-    output, as_json, overwrite
-        Where the result goes.
+    shared
+        How real cells are read and compared, and where the result goes; ``by`` tells cell types apart.
     unused
         Options of the evaluation of cells, by name, which say nothing here.
 
@@ -79,33 +72,34 @@ def evaluate_predictions(
         )
         msg = f"`{given}` is given without `{lacking}`, expected both. Pass `{lacking}` too."
         raise SettingError(msg)
+    unused = {**unused, "donor": shared.donor, "as_whole": shared.as_whole}
     named = [name for name, value in unused.items() if value]
     if named:
         msg = f"`{named[0]}` is given with `perturbation_key`, expected without: it is about cells as a whole."
         raise SettingError(msg + " Leave one of them out.")
     report = evaluate_perturbations(
         real,
-        _read(predicted, levels=1 if cell_type_key is None else 2),
+        _read(predicted, levels=1 if shared.by is None else 2),
         perturbation_key=perturbation_key,
         control=control,
         train=train,
-        cell_type_key=cell_type_key,
-        layer=layer,
+        cell_type_key=shared.by,
+        layer=shared.counts_layer,
         predicted_values=predicted_values,
         n_genes=n_genes,
         n_draws=n_draws,
-        max_cells=max_cells,
-        seed=seed,
-        progress=progress,
+        max_cells=shared.max_cells,
+        seed=shared.seed,
+        progress=not shared.no_progress,
     )
-    if as_json:
+    if shared.as_json:
         show_json(report.to_json())
     else:
         show_result(report.verdict)
         _show_table(report)
-    if output is not None:
-        report.save(output, overwrite=overwrite)
-        show(f"Report: {output}")
+    if shared.output is not None:
+        report.save(shared.output, overwrite=shared.overwrite)
+        show(f"Report: {shared.output}")
 
 
 def _read(path: Path, *, levels: int) -> Path | pd.DataFrame:
