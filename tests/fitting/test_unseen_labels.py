@@ -107,6 +107,15 @@ def test_a_saved_model_makes_the_same_cells(model: CellGenerator, tmp_path: Path
     assert again.conditions.categorical["drug"][-1] == NEW
 
 
+def test_the_model_says_which_labels_it_knows_by_features_alone(model: CellGenerator) -> None:
+    assert "drug 5 (40); 1 unseen, known by features" in model.summary()
+
+
+def test_augmented_cells_have_labels_that_were_trained(model: CellGenerator, dosed: ad.AnnData) -> None:
+    made = model.augment(dosed, by="drug", n_per_label=41, progress=False)
+    assert made.obs["drug"].value_counts().to_dict() == dict.fromkeys(LABELS, 41)
+
+
 def test_a_distilled_model_knows_the_same_labels(model: CellGenerator) -> None:
     made = cells_of(model.distill(max_epochs=1, progress=False), 20, drug=NEW)
     assert set(made.obs["drug"]) == {NEW}

@@ -24,6 +24,7 @@ __all__ = [
     "unseen_labels",
 ]
 
+_MOST_SHOWN = 50  # labels in a message
 _LARGEST = 1e30  # of a continuous condition: its square still is a number
 _FURTHEST = 1e6  # training standard deviations from the mean that a number asked for may be
 
@@ -128,9 +129,10 @@ def label_codes(column: pd.Series[Any], labels: tuple[Label, ...], name: str) ->
             continue
         found = position.get(label, position.get(str(label)))
         if found is None:
-            known = ", ".join(repr(one) for one in labels)
-            msg = f"{label!r} is not a trained label of {name!r}; expected one of {known}."
-            raise UnknownNameError(msg + did_you_mean(label, labels))
+            known = ", ".join(repr(one) for one in labels[:_MOST_SHOWN])
+            more = f" and {len(labels) - _MOST_SHOWN} more" if len(labels) > _MOST_SHOWN else ""
+            msg = f"{label!r} is not a trained label of {name!r}; expected one of {known}{more}. Leave it missing"
+            raise UnknownNameError(msg + " if the model has not seen it, as a new donor." + did_you_mean(label, labels))
         codes[at] = found
     return codes[which]
 

@@ -65,7 +65,8 @@ class TrainingData:
                 str(label): int(n)
                 for label, n in zip(known, np.bincount(codes[codes >= 0], minlength=len(known)), strict=True)
             }
-            for (name, known), codes in zip(self.conditions.categorical.items(), self.table.codes.T, strict=True)
+            for name, codes in zip(self.conditions.categorical, self.table.codes.T, strict=True)
+            for known in [self.conditions.trained(name)]
         }
         found: DataSummary = {
             "n_cells": len(self.cells),
@@ -78,7 +79,11 @@ class TrainingData:
         }
         if self.label_features:
             found["features"] = {
-                name: hashlib.sha256(table.tobytes()).hexdigest()[:16] for name, table in self.label_features.items()
+                name: {
+                    "n_unseen": len(self.conditions.unseen[name]),
+                    "sha256": hashlib.sha256(table.tobytes()).hexdigest()[:16],
+                }
+                for name, table in self.label_features.items()
             }
         return found
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from scdiffuse._core.text import one_line
 from scdiffuse.model._classifier_card import classifier_lines, classifier_table
 from scdiffuse.model._markdown import as_markdown
-from scdiffuse.model._metadata import DistillationRecord, Json, ModelRecord, WarmStartRecord
+from scdiffuse.model._metadata import DataSummary, DistillationRecord, Json, ModelRecord, WarmStartRecord
 
 __all__ = ["write_card", "write_summary"]
 
@@ -96,10 +96,17 @@ def write_summary(record: ModelRecord) -> str:
     for name, labels in data["labels"].items():
         shown = [f"{one_line(label)} ({n:,})" for label, n in list(labels.items())[:_MOST_LABELS]]
         more = f" and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
+        more += _unseen(data, name)
         lines.append(f"{one_line(name)}: {', '.join(shown)}{more}")
     lines += [f"{one_line(name)}: {low:g} to {high:g}" for name, (low, high) in data["ranges"].items()]
     lines += classifier_lines(record["classifiers"]) + _distilled(record["distilled"])
     return "\n".join(lines)
+
+
+def _unseen(data: DataSummary, name: str) -> str:
+    """Say how many labels of a condition are known by their features alone."""
+    n = data.get("features", {}).get(name, {"n_unseen": 0})["n_unseen"]
+    return f"; {n:,} unseen, known by features" if n else ""
 
 
 def _latent(description: Json | None) -> list[str]:
@@ -177,7 +184,7 @@ def _facts(record: ModelRecord) -> dict[str, str]:
     data, origin = record["data"], record.get("origin", {})
     stopped = ", stopped early" if record["stopped"] else ""
     numbers = f"{data['n_cells']:,} cells x {data['n_genes']:,} genes, median library size {data['median_counts']:,}"
-    conditions = [f"{name} ({len(labels):,} labels)" for name, labels in data["labels"].items()]
+    conditions = [f"{name} ({len(labels):,} labels{_unseen(data, name)})" for name, labels in data["labels"].items()]
     conditions += [f"{name} ({low:g} to {high:g})" for name, (low, high) in data["ranges"].items()]
     return {
         "Organism": origin.get("organism") or _NOT_GIVEN,

@@ -34,6 +34,15 @@ History = dict[str, list[tuple[int, float, float]]]
 """Step, training loss and validation loss along each stage of a fit."""
 
 
+class FeatureRecord(TypedDict):
+    """Features by which a model knows labels that no training cell has."""
+
+    n_unseen: int
+    """Number of these labels."""
+    sha256: str
+    """The first digits of the checksum of the features of all labels."""
+
+
 class DataSummary(TypedDict):
     """The training cells in a few numbers."""
 
@@ -46,11 +55,11 @@ class DataSummary(TypedDict):
     genes: str
     """What the gene filter kept and dropped, in one sentence."""
     labels: dict[str, dict[str, int]]
-    """Cells of each label of each categorical condition."""
+    """Cells of each trained label of each categorical condition."""
     ranges: dict[str, tuple[float, float]]
     """Smallest and largest number of each continuous condition."""
-    features: NotRequired[dict[str, str]]
-    """Checksum of the features of each condition that has unseen labels."""
+    features: NotRequired[dict[str, FeatureRecord]]
+    """Of each condition that has unseen labels."""
 
 
 class WarmStartRecord(TypedDict):

@@ -64,8 +64,9 @@ def plan_numbers(obs: pd.DataFrame, *, by: str, n_per_label: CellsPerLabel, cond
     for name in obs.columns:
         require_column_name(str(name))
     codes = conditions.encode(obs[[by]], partial=True).codes[:, list(conditions.categorical).index(by)]
-    labels = conditions.categorical[by]
-    held = pd.Series(np.bincount(codes[codes >= 0], minlength=len(labels)), index=pd.Index(labels))
+    labels = conditions.trained(by)
+    codes = codes[(codes >= 0) & (codes < len(labels))]
+    held = pd.Series(np.bincount(codes, minlength=len(labels)), index=pd.Index(labels))
     missing = _at_least(held, n_per_label, by=by) - held
     return missing[missing > 0].astype(int)
 
