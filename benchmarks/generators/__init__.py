@@ -95,7 +95,6 @@ GENERATORS: dict[str, Entry] = {
             name="scvi-posterior",
             target="scvi:ScviPosterior",
             environment="peers",
-            takes_seconds=True,
             about="scVI (scvi-tools, its defaults and early stopping): the posterior predictive around a "
             "training cell of the type. Needs the training cells to generate.",
         ),
@@ -103,7 +102,6 @@ GENERATORS: dict[str, Entry] = {
             name="scvi-prior",
             target="scvi:ScviPrior",
             environment="peers",
-            takes_seconds=True,
             about="scVI with the cell type given to the decoder: latents from N(0, I), library size of a training "
             "cell of the type.",
         ),
