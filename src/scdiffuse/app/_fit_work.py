@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scdiffuse._core.errors import UserError
-from scdiffuse._core.files import replaced_file
 from scdiffuse.app import _bodies as read
 from scdiffuse.app._cell_sets import CellSet
 from scdiffuse.app._errors import RefusedError
@@ -20,6 +19,7 @@ from scdiffuse.app._job import CancelledError, Job
 from scdiffuse.app._lines import Lines, call, shown_path
 from scdiffuse.app._model_entry import ModelEntry
 from scdiffuse.app._runner import COMMANDS, EXIT, LOG, is_running
+from scdiffuse.app._saved import read_json, write_json
 from scdiffuse.app._session import Session
 
 __all__ = ["FIT_CELLS", "HELD_OUT", "Follow", "check_fit", "finish_fit", "fit"]
@@ -150,8 +150,7 @@ def fit(session: Session, job: Job, follow: Follow) -> None:
             job.lines = _lines(session, job, commands)
         if (folder / HELD_OUT).is_file():  # a fit that goes on has its cells already
             commands = commands[-1:]
-        with replaced_file(folder / COMMANDS) as partial:
-            partial.write_text(json.dumps(commands), encoding="utf-8")
+        write_json(folder / COMMANDS, commands)
         job.save()
         runner = subprocess.Popen(
             [sys.executable, "-m", "scdiffuse.app._runner", str(folder)],
@@ -171,7 +170,7 @@ def fit(session: Session, job: Job, follow: Follow) -> None:
     tail.read(job)
     if runner is not None:
         runner.wait()
-    code = json.loads((folder / EXIT).read_text(encoding="utf-8"))["code"]
+    code = read_json(folder / EXIT)["code"]
     if code == _STOPPED or (code and job.cancel.is_set()):
         raise CancelledError
     if code:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Mapping
@@ -10,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from scdiffuse._core.files import replaced_file
 from scdiffuse._core.progress import ProgressEvent
 from scdiffuse.app._lines import Lines
+from scdiffuse.app._saved import read_json, write_json
 
 __all__ = ["CancelledError", "Job", "JobState"]
 
@@ -88,14 +87,13 @@ class Job:
         self.folder.mkdir(parents=True, exist_ok=True)
         tree = {name: getattr(self, name) for name in _SAVED} | {"lines": self.lines.to_json()}
         tree["state"] = state or self.state
-        with replaced_file(self.folder / _FILE) as partial:
-            partial.write_text(json.dumps(tree), encoding="utf-8")
+        write_json(self.folder / _FILE, tree)
 
     @classmethod
     def read(cls, folder: Path) -> Job | None:
         """Read a job from its folder; `None` where there is none."""
         try:
-            tree = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+            tree = read_json(folder / _FILE)
             job = cls(folder=folder, lines=Lines.from_json(tree["lines"]), **{name: tree[name] for name in _SAVED})
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -6,14 +6,14 @@ folder is held meanwhile, so that who starts later sees whether it lives. A file
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from scdiffuse._core.files import locked, replaced_file
+from scdiffuse._core.files import locked
+from scdiffuse.app._saved import read_json, write_json
 
 __all__ = ["COMMANDS", "EXIT", "LOG", "STOP", "is_running", "run_commands"]
 
@@ -35,15 +35,14 @@ def run_commands(folder: Path) -> int:
     -------
     The exit code of the last command.
     """
-    commands = json.loads((folder / COMMANDS).read_text(encoding="utf-8"))
+    commands = read_json(folder / COMMANDS)
     code = 0
     with locked(folder), (folder / LOG).open("a", encoding="utf-8") as log:
         for words in commands:
             code = _run(words, folder, log.fileno())
             if code:
                 break
-        with replaced_file(folder / EXIT) as partial:
-            partial.write_text(json.dumps({"code": code}), encoding="utf-8")
+        write_json(folder / EXIT, {"code": code})
     return code
 
 

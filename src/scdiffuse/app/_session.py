@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import threading
 import traceback
 from collections import OrderedDict
@@ -18,13 +17,13 @@ import anndata as ad
 import pandas as pd
 
 from scdiffuse._core.errors import UserError
-from scdiffuse._core.files import replaced_file
 from scdiffuse.app._cell_sets import CellSet, CellStore, describe_columns
 from scdiffuse.app._changes import Changes
 from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._folders import UPLOADS, Folders, refuse_links
 from scdiffuse.app._lines import Action, Lines
 from scdiffuse.app._model_entry import ModelEntry
+from scdiffuse.app._saved import read_json, write_json
 
 if TYPE_CHECKING:
     from scdiffuse.generator import CellGenerator
@@ -275,14 +274,13 @@ class Session:
                 "models": [one.to_saved() for one in self.models.values()],
                 "actions": [{"title": one.title, "lines": one.lines.to_json()} for one in self.actions],
             }
-            with replaced_file(self.folder / _FILE) as partial:
-                partial.write_text(json.dumps(tree), encoding="utf-8")
+            write_json(self.folder / _FILE, tree)
 
     def _restore(self) -> None:
         """Open again what a server that ended had open, as far as it is still there."""
         tree: Mapping[str, Any] = {}
         with suppress(OSError, ValueError):
-            tree = json.loads((self.folder / _FILE).read_text(encoding="utf-8"))
+            tree = read_json(self.folder / _FILE)
         for saved in tree.get("cells", []):
             cells = CellSet.from_saved(saved)
             if cells.path.exists() and self._may_open(cells.path):

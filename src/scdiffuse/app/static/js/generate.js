@@ -1,61 +1,34 @@
 // Flow B: ask for cells. Chips, the grid of training coverage, guidance; first cells land on the map.
 
-import { fail, get, guarded, on, post, runJob, store } from "./api.js";
+import { fail, get, guarded, post, store } from "./api.js";
 import { field, h, number, put, select } from "./dom.js";
-import { code, conditions, coverageNote, jobBox } from "./widgets.js";
+import { followModels, jobButton, modelPicker } from "./forms.js";
+import { conditions, coverageNote } from "./widgets.js";
 import { showMade } from "./world.js";
 
 let host, model = null;
 
-/** Models that are ready, the newest last. */
-export const readyModels = () => [...store.models.values()].filter((one) => one.state === "ready");
-
-/** The list of models of a form; `call` hears the one that is chosen. */
-export function modelPicker(current, call) {
-  const models = readyModels();
-  if (models.length < 2) return h("p", { class: "model-name" }, h("strong", {}, current.name),
-    h("span", { class: "soft" }, ` ${number(current.n_genes)} genes, ${number(current.n_cells)} training cells`));
-  return field("Model", select(models.map((one) => [one.id, one.name]), current.id,
-    { onchange: (event) => call(store.models.get(event.target.value)) }));
-}
-
-/** What a form says while there is no model. */
-export const noModel = () => h("section", { class: "card" }, h("h2", {}, "No model yet"), h("p", {}, "Fit one, or open one from a folder."),
-  h("a", { class: "button primary", href: "#/data" }, "Data and model"));
-
 /** Build the form; it is written anew when a model becomes ready. */
 export function buildGenerate(element) {
   host = element;
-  const follow = () => {
-    const newest = readyModels().at(-1);
-    if (newest && newest.id !== model?.id) write(newest);
-    else if (!newest) put(host, noModel());
-  };
-  on("model", follow);
-  follow();
+  followModels(host, () => model, write);
 }
 
 function write(chosen) {
   model = chosen;
-  const support = h("div", { "aria-live": "polite" }), result = h("div", { "aria-live": "polite" });
+  const support = h("div", { "aria-live": "polite" });
   const asked = conditions(model, { onchange: () => lookUp(support, asked.value()) });
   const n = h("input", { type: "number", min: "1", max: store.session.limits.max_generate, value: "500" });
   const seed = h("input", { type: "number", min: "0", value: "0" });
   const guidance = guidanceForm();
   const size = h("input", { type: "number", min: "1", step: "any", placeholder: "as learnt" });
   const steps = h("input", { type: "number", min: "1", placeholder: String(model.solver_steps ?? "") });
-  const run = async () => {
-    const body = {
-      kind: "generate", model: model.id, n_cells: Number(n.value), where: asked.value(), seed: Number(seed.value), ...guidance.value(),
-      library_size: size.value ? Number(size.value) : null, solver_steps: steps.value ? Number(steps.value) : null,
-    };
-    const done = await runJob(body, { onstart: (job) => put(result, jobBox(job)) });
-    put(result, jobBox(done), done.result.text && coverageNote(done.result),
-      h("div", { class: "row" }, h("a", { class: "button small", href: `api/cells/${done.result.cells}/download`, download: "" }, "Download .h5ad")),
-      code(done));
-    await showMade(done.result.cells);
-  };
-  const button = h("button", { type: "button", class: "primary wide", id: "ask", onclick: guarded(run) }, "Generate cells");
+  const body = () => ({
+    kind: "generate", model: model.id, n_cells: Number(n.value), where: asked.value(), seed: Number(seed.value), ...guidance.value(),
+    library_size: size.value ? Number(size.value) : null, solver_steps: steps.value ? Number(steps.value) : null,
+  });
+  const { run, elements } = jobButton("Generate cells", { id: "ask", body, done: (found) => showMade(found.cells),
+    coverage: (found) => found.text && found });
   const grid = coverageGrid(guarded(async (where) => {
     asked.set(where);
     lookUp(support, where);
@@ -65,7 +38,7 @@ function write(chosen) {
     support,
     h("div", { class: "pair" }, field("Number of cells", n), field("Seed", seed)), guidance.element,
     h("details", {}, h("summary", {}, "Library size and solver"),
-      h("div", { class: "pair" }, field("Library size", size), field("Solver steps", steps))), button, result), grid);
+      h("div", { class: "pair" }, field("Library size", size), field("Solver steps", steps))), elements), grid);
 }
 
 async function lookUp(support, where) {

@@ -1,10 +1,10 @@
 // Flow C: given cells under other conditions, cells on their way, more cells of rare types.
 
-import { fail, guarded, on, runJob } from "./api.js";
+import { fail, guarded } from "./api.js";
 import { $, field, h, number, put, segments, select, table } from "./dom.js";
 import { volcano } from "./charts.js";
-import { code, conditions, coverageNote, geneTable, jobBox } from "./widgets.js";
-import { modelPicker, noModel, readyModels } from "./generate.js";
+import { followModels, jobButton, modelPicker } from "./forms.js";
+import { conditions, geneTable } from "./widgets.js";
 import { setLook, showState } from "./stage.js";
 import { isReal, onWorld, realSets, selections, showMade, world } from "./world.js";
 
@@ -14,14 +14,8 @@ let host, model = null, kind = "predict", player = null;
 /** Build the forms; they are written anew when a model or cells become ready. */
 export function buildWhatIf(element) {
   host = element;
-  const follow = () => {
-    const newest = readyModels().at(-1);
-    if (newest && newest.id !== model?.id) write(newest);
-    else if (!newest) put(host, noModel());
-  };
-  on("model", follow);
   onWorld((what) => what === "cells" && model && !host.querySelector(".job") && write(model));
-  follow();
+  followModels(host, () => model, write);
 }
 
 function write(chosen) {
@@ -59,19 +53,11 @@ function startPicker() {
   return { element: field("Start from", list), value };
 }
 
-/** A button that runs a job and shows what came of it. */
-function runner(text, body, done) {
-  const result = h("div", { "aria-live": "polite" });
-  const button = h("button", { type: "button", class: "primary wide", id: "whatif-run", onclick: guarded(async () => {
-    const job = await runJob(body(), { onstart: (one) => put(result, jobBox(one)) });
-    const download = h("div", { class: "row" }, h("a", { class: "button small", href: `api/cells/${job.result.cells}/download`, download: "" },
-      "Download .h5ad"));
-    put(result, jobBox(job), coverageNote(job.result.coverage), download, code(job));
-    $("#changes").hidden = false;
-    put($("#changes"), await done(job.result));
-  }) }, text);
-  return [button, result];
-}
+/** A button whose job ends with what changed, below the map. */
+const runner = (text, body, done) => jobButton(text, { id: "whatif-run", body, done: async (found) => {
+  $("#changes").hidden = false;
+  put($("#changes"), await done(found));
+} }).elements;
 
 function target() {
   const asked = conditions(model, { open: "keep" });
