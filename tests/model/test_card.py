@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import anndata as ad
+import numpy as np
+import pandas as pd
 import pytest
 
 import scdiffuse as scd
-from scdiffuse.cells import describe_origin, read_origin
+from scdiffuse.cells import describe_origin, read_origin, shard
 from scdiffuse.generator import CellGenerator
 from scdiffuse.model import write_card
 
@@ -76,6 +78,7 @@ def test_labels_of_few_training_cells_are_limits(fitted: CellGenerator) -> None:
     assert "T (4,000)" not in limits
 
 
+@pytest.mark.filterwarnings("ignore:Writing zarr v2")
 @pytest.mark.parametrize(
     ("uns", "expected"),
     [
@@ -92,3 +95,45 @@ def test_the_origin_is_what_uns_says(uns: dict[str, Any], expected: tuple[str, s
     cells = ad.AnnData(uns={name: value for name, value in uns.items() if not isinstance(value, list)})
     cells.write_h5ad(tmp_path / "cells.h5ad")
     assert read_origin(tmp_path / "cells.h5ad") == read_origin([tmp_path / "cells.h5ad"]) == describe_origin(cells.uns)
+    cells.write_zarr(tmp_path / "cells.zarr")
+    assert read_origin(tmp_path / "cells.zarr") == describe_origin(cells.uns)
+
+
+@pytest.mark.filterwarnings("ignore:Writing zarr v2")
+@pytest.mark.parametrize("first", ["cells.h5ad", "cells.zarr", "older"])
+def test_shards_keep_the_origin_of_their_first_file(first: str, tmp_path: Path) -> None:
+    names = pd.DataFrame(index=[f"n{at}" for at in range(20)])
+    cells = ad.AnnData(np.ones((20, 20), dtype=np.float32), obs=names, var=names)
+    cells.write_h5ad(tmp_path / "other.h5ad")
+    cells.uns["source"] = {"title": "A study", "species": "mouse", "license": "CC0", "doi": "10.1/x"}
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    cells.write_zarr(tmp_path / "cells.zarr")
+    shard(tmp_path / "cells.h5ad", tmp_path / "older", progress=False)
+    shard([tmp_path / first, tmp_path / "other.h5ad"], tmp_path / "shards", cells_per_shard=16, progress=False)
+    expected = {"organism": "mouse", "source": "A study", "licence": "CC0"}
+    assert read_origin(tmp_path / "shards") == read_origin([str(tmp_path / "shards")]) == expected
+    assert len(list((tmp_path / "shards").glob("*.h5ad"))) == 3
+    for path in (tmp_path / "shards").glob("*.h5ad"):
+        assert describe_origin(ad.read_h5ad(path).uns) == expected  # a shard says it by itself
+    shard(tmp_path / "other.h5ad", tmp_path / "silent", progress=False)
+    assert read_origin(tmp_path / "silent") == {"organism": "", "source": "", "licence": ""}
+
+
+@pytest.mark.filterwarnings("ignore")  # which layout of zarr is the newest
+def test_a_collection_says_the_origin_of_its_first_part(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(str(tmp_path / "cells.zarr"), mode="w")
+    group.attrs["encoding-type"] = "annbatch-preshuffled"
+    for at, name in enumerate(["A", "B"]):
+        part = ad.AnnData(np.ones((3, 2), dtype=np.float32), uns={"source": {"name": name}})
+        ad.io.write_elem(group, f"dataset_{at}", part)
+    assert read_origin(tmp_path / "cells.zarr")["source"] == "A"
+
+
+@pytest.mark.parametrize("name", ["missing", "folder", "broken.h5ad", "broken.zarr"])
+def test_an_origin_that_cannot_be_read_is_none(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "broken.h5ad").write_bytes(b"no cells")
+    (tmp_path / "broken.zarr").mkdir()
+    (tmp_path / "broken.zarr" / "zarr.json").write_text("{")
+    assert read_origin(tmp_path / name) == {"organism": "", "source": "", "licence": ""}

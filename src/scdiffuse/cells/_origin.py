@@ -11,10 +11,13 @@ import anndata as ad
 from scdiffuse._core.errors import UserError
 from scdiffuse._core.text import one_line
 from scdiffuse.cells._h5ad import open_h5ad
+from scdiffuse.cells._rows import Stored
+from scdiffuse.cells._shards import is_shards, open_shard
 from scdiffuse.cells._sources import CellData
 from scdiffuse.cells._structure import reading
+from scdiffuse.cells._zarr import list_datasets, open_zarr
 
-__all__ = ["DataOrigin", "describe_origin", "read_origin"]
+__all__ = ["DataOrigin", "describe_origin", "read_origin", "uns_of"]
 
 _LONGEST = 300
 _NAMES = {
@@ -54,8 +57,20 @@ def describe_origin(uns: Mapping[str, Any]) -> DataOrigin:
     return DataOrigin(organism=found["organism"], source=found["source"], licence=found["licence"])
 
 
+def uns_of(origin: DataOrigin) -> dict[str, dict[str, str]]:
+    """Write an origin as the `uns` that `describe_origin` reads.
+
+    Parameters
+    ----------
+    origin
+        What it returned.
+    """
+    given = {_NAMES[key][0]: text for key, text in origin.items() if isinstance(text, str) and text}
+    return {"source": given} if given else {}
+
+
 def read_origin(data: CellData) -> DataOrigin:
-    """Read organism, source and licence of cells in memory or in a ``.h5ad`` file, of several the first.
+    """Read organism, source and licence of cells in memory or in a format of AnnData, of several the first.
 
     Parameters
     ----------
@@ -66,16 +81,21 @@ def read_origin(data: CellData) -> DataOrigin:
         return read_origin(data[0]) if data else describe_origin({})
     if isinstance(data, ad.AnnData):
         return describe_origin(data.uns)
-    path = Path(data)
-    if path.suffix != ".h5ad" or not path.is_file():
-        return describe_origin({})
     keys = {"source", *(name for names in _TOP_NAMES.values() for name in names)}
     try:
-        with reading("`uns`"), open_h5ad(path) as file:
-            stored = file.get("uns", {})
+        with reading("`uns`"):
+            stored = _open(Path(data)).get("uns", {})
             return describe_origin({key: ad.io.read_elem(stored[key]) for key in keys & set(stored)})
     except UserError:  # what cannot be read of a remark ends no fit
         return describe_origin({})
+
+
+def _open(path: Path) -> Stored:
+    """Open the file or group whose `uns` speaks for the cells of a path: of a collection, that of its first part."""
+    if is_shards(path):
+        return open_shard(path)
+    file = open_zarr(path) if path.is_dir() else open_h5ad(path)
+    return file if "uns" in file else next(iter(list_datasets(file)), file)
 
 
 def _first(given: Mapping[str, Any], names: tuple[str, ...]) -> str:

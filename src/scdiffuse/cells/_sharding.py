@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -31,6 +31,7 @@ from scdiffuse.cells._genes import MIN_CELLS
 from scdiffuse.cells._h5ad import label
 from scdiffuse.cells._joined import GeneChoice, join_obs, join_var, name_places
 from scdiffuse.cells._kernels import scatter_rows
+from scdiffuse.cells._origin import read_origin, uns_of
 from scdiffuse.cells._rows import Source, slices
 from scdiffuse.cells._shard_statistics import ShardStatistics, group_labels
 from scdiffuse.cells._shards import SHARDS_FORMAT
@@ -93,7 +94,7 @@ def shard(
     Returns
     -------
     Sizes, and a report. Columns of `obs` and `var` are those that all files have; names of cells that two files share
-    get the name of the file as a prefix.
+    get the name of the file as a prefix. Organism, source and licence are those that `uns` of the first file names.
 
     Raises
     ------
@@ -123,6 +124,7 @@ def shard(
         obs = join_obs([source.obs for source in sources], names)
         var = join_var([source.var for source in sources], genes)
         order = generator(seed, "shards").permutation(len(obs))
+        uns = uns_of(read_origin(places))
         unsorted = _UnsortedShards(folder / "unsorted", order, cells_per_shard, columns=var.index)
         with Progress("read", len(obs), enabled=progress) as bar:
             for place, one, source in zip(places, found, sources, strict=True):
@@ -135,7 +137,7 @@ def shard(
             for at in range(unsorted.n_shards):
                 rows = unsorted.gather(at)
                 path = folder / f"shard-{at:05d}.h5ad"
-                _write(path, rows, obs=obs.iloc[unsorted.cells(at)], var=var)
+                _write(path, rows, obs=obs.iloc[unsorted.cells(at)], var=var, uns=uns)
                 described.append(_describe_shard(path, rows))
                 _add_up(totals, rows, begin=at * cells_per_shard)
                 bar.advance(rows.shape[0])
@@ -270,7 +272,7 @@ def _move(block: sp.csr_matrix, columns: NDArray[np.intp], width: int) -> sp.csr
     return sp.csr_matrix((block.data[kept], to[kept].astype(np.int32), starts), shape=(block.shape[0], width))
 
 
-def _write(path: Path, rows: sp.csr_matrix, *, obs: pd.DataFrame, var: pd.DataFrame) -> None:
+def _write(path: Path, rows: sp.csr_matrix, *, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, Any]) -> None:
     """Write cells with contiguous values."""
     with h5py.File(path, "w") as file:
         label(file, "anndata", "0.1.0")
@@ -281,6 +283,8 @@ def _write(path: Path, rows: sp.csr_matrix, *, obs: pd.DataFrame, var: pd.DataFr
             label(x.create_dataset(name, data=values), "array", "0.2.0")
         ad.io.write_elem(file, "obs", obs)
         ad.io.write_elem(file, "var", var)
+        if uns:
+            ad.io.write_elem(file, "uns", dict(uns))
 
 
 def _add_up(totals: CountTotals, rows: sp.csr_matrix, *, begin: int) -> None:

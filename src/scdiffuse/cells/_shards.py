@@ -24,7 +24,7 @@ from scdiffuse.cells._shard_statistics import ShardStatistics
 from scdiffuse.cells._stored import SparseRows
 from scdiffuse.cells._structure import reading, require_matrix
 
-__all__ = ["SHARDS_FORMAT", "ShardSource", "damaged_shards", "is_shards", "open_shards"]
+__all__ = ["SHARDS_FORMAT", "ShardSource", "damaged_shards", "is_shards", "open_shard", "open_shards"]
 
 SHARDS_FORMAT = 1
 """Version of the layout of a folder of shards."""
@@ -194,6 +194,23 @@ def open_shards(folder: Path, *, layer: str | None = None, genes: Sequence[str] 
         genes=genes,
         statistics=_find_statistics(folder, index),
     )
+
+
+def open_shard(folder: Path) -> h5py.File:
+    """Open the first shard of a folder, for what all shards say alike.
+
+    Parameters
+    ----------
+    folder
+        Folder that `shard` wrote.
+
+    Raises
+    ------
+    DataFileError
+        The folder is damaged or of a newer version.
+    """
+    entry = _read_index(folder)["shards"][0]
+    return _open_part(current(folder, entry["file"]), entry)
 
 
 def damaged_shards(folder: Path) -> list[str]:
