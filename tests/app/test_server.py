@@ -16,6 +16,7 @@ from tests.app.asynchronous import run_async
 from tests.app.conftest import TOKEN, Client
 
 from scdiffuse._core.files import locked
+from scdiffuse.app._preload import preload
 from scdiffuse.app._server import _events, build
 from scdiffuse.cli import run
 
@@ -96,6 +97,10 @@ def test_changes_are_told_by_number(client: Client) -> None:
     client.get("changes", since="now", status=422)
 
 
+def test_what_is_imported_early_can_be_imported_and_run() -> None:
+    preload()
+
+
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Servers that the command line starts, which end at once."""
@@ -104,6 +109,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     held: list[Any] = []
 
     def run_server(self: Any, sockets: list[socket.socket]) -> None:
+        with socket.create_connection(sockets[0].getsockname()[:2], timeout=10):  # the address is shown, so it answers
+            pass
         held.append((self.config.app, sockets[0].getsockname()))
 
     monkeypatch.setattr(uvicorn.Server, "run", run_server)

@@ -47,7 +47,12 @@ class Maps:
         self._session = session
         self._lock = threading.Lock()
         self._frames: OrderedDict[str, _Frame] = OrderedDict()
+        self._closed = threading.Event()
         self._points: OrderedDict[tuple[str, str, str], NDArray[np.float32]] = OrderedDict()
+
+    def close(self) -> None:
+        """End the layout that is being computed."""
+        self._closed.set()
 
     def describe(self, frame: str) -> dict[str, Any]:
         """Return which maps of a set there are; UMAP begins in the background when it is first asked for."""
@@ -105,14 +110,12 @@ class Maps:
         return held
 
     def _lay_out(self, cell_map: CellMap) -> None:
-        cell_map.fit_umap()
+        cell_map.fit_umap(apart=True, cancel=self._closed)
 
     def _fit_umap(self, name: str, held: _Frame) -> None:
         assert held.cell_map is not None
         try:
             self._lay_out(held.cell_map)
-            held.umap = "ready"
         finally:
-            if held.umap != "ready":
-                held.umap = "failed"
+            held.umap = "ready" if held.cell_map.has_umap else "failed"
             self._session.changes.note("map", name)

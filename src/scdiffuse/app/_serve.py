@@ -105,6 +105,7 @@ def serve(
     except ImportError as error:
         msg = f"The app needs {error.name}, which is not installed. Run `pip install 'scdiffuse[app]'`."
         raise MissingExtraError(msg) from error
+    from scdiffuse.app._preload import preload
     from scdiffuse.app._works import App
 
     for path in [*paths, *folders]:
@@ -119,6 +120,7 @@ def serve(
             raise StorageError(msg)
         app = App(work, [*paths, *folders])
         _open_named(app, paths)
+        app.session.in_background(preload)
         token = at.token or ""
         server = build(app, token=token, hosts=at.allow_hosts)
         url = _url(listener, at.host, token)
@@ -160,7 +162,7 @@ def _open_named(app: object, paths: Sequence[Path]) -> None:
 
 
 def _bind(at: Address) -> socket.socket:
-    """Bind the port that is asked for, or the first free one."""
+    """Listen on the port that is asked for, or on the first free one."""
     family = socket.AF_INET6 if ":" in at.host else socket.AF_INET
     ports = range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TRIED) if at.port is None else [at.port]
     for port in ports:
@@ -168,6 +170,7 @@ def _bind(at: Address) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((at.host, port))
+            listener.listen()  # who asks before the server is up waits, and is not refused
         except OSError as error:
             listener.close()
             if at.port is not None:

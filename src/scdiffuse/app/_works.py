@@ -49,6 +49,7 @@ class App:
     def close(self) -> None:
         """End all threads; fits go on by themselves."""
         self.queue.close()
+        self.maps.close()
         self.session.close()
 
     def add_job(self, body: read.Body) -> Job:

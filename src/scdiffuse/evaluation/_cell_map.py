@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import threading
 from typing import Literal, TypeAlias
 
 import anndata as ad
@@ -13,15 +13,17 @@ from scipy import sparse
 
 from scdiffuse._core.errors import GenesError, SettingError
 from scdiffuse._core.random import generator
-from scdiffuse.evaluation._feature_space import FeatureSpace, fit_space
+from scdiffuse.evaluation._feature_space import FeatureSpace, fit_space, likely_variable
+from scdiffuse.evaluation._layout import lay_out, lay_out_apart
 from scdiffuse.evaluation._reading import Sample
 
 __all__ = ["CellMap", "MapMethod"]
 
 MapMethod: TypeAlias = Literal["pca", "umap"]
 _MOST_FITTED = 5_000
-_MOST_LEARNT, _MOST_GENES = 2_000, 1_000
-"""Cells that genes and components are chosen on, and genes: a map of a hundred thousand cells opens in seconds."""
+_MOST_LEARNT, _MOST_GENES, _CANDIDATES = 2_000, 1_000, 2_500
+"""Cells that genes and components are chosen on, genes, and genes that are looked at closely: a map of a hundred
+thousand cells opens in seconds."""
 _MIN_DETECTED = 10
 _TARGET = 1e4
 _MIN_CELLS_FOR_UMAP = 50
@@ -54,16 +56,22 @@ class CellMap:
             rows = np.sort(generator(seed, "map").choice(adata.n_obs, _MOST_FITTED, replace=False))
             counts = counts[rows]
         names = adata.var_names.to_numpy(dtype=str)
-        detected = np.asarray((counts > 0).sum(axis=0)).ravel()
+        detected = np.bincount(counts.indices[counts.data > 0], minlength=counts.shape[1])
         is_kept = (detected >= min(_MIN_DETECTED, max(1, adata.n_obs // 10))) & ~pd.Index(names).duplicated()
         kept = np.flatnonzero(is_kept)
         self._seed = seed
-        counts = sparse.csr_matrix(counts[:, kept])
         learnt = counts
         if counts.shape[0] > _MOST_LEARNT:
             learnt = counts[np.sort(generator(seed, "map genes").choice(counts.shape[0], _MOST_LEARNT, replace=False))]
-        self._space: FeatureSpace = fit_space(Sample(counts=learnt), names[kept], n_genes=_MOST_GENES, seed=seed)
-        self._fitted = self._project(counts, np.arange(len(kept)))
+        learnt = sparse.csr_matrix(learnt[:, kept])
+        self._space: FeatureSpace = fit_space(
+            Sample(counts=learnt),
+            names[kept],
+            n_genes=_MOST_GENES,
+            seed=seed,
+            candidates=likely_variable(learnt, _CANDIDATES),
+        )
+        self._fitted = self._project(counts, kept)
         self._umap: NDArray[np.float32] | None = None
 
     @property
@@ -76,17 +84,27 @@ class CellMap:
         """Whether `fit_umap` is done."""
         return self._umap is not None
 
-    def fit_umap(self) -> None:
-        """Lay out the fitted cells by UMAP; of fewer than 50 cells, the plane is that of the components."""
+    def fit_umap(self, *, apart: bool = False, cancel: threading.Event | None = None) -> None:
+        """Lay out the fitted cells by UMAP; of fewer than 50 cells, the plane is that of the components.
+
+        Parameters
+        ----------
+        apart
+            In a process of its own, so that a server goes on answering while UMAP is compiled.
+        cancel
+            Ends that process when it is set; the map then has no UMAP.
+
+        Raises
+        ------
+        RuntimeError
+            The process of its own failed.
+        """
         if len(self._fitted) < _MIN_CELLS_FOR_UMAP:
             self._umap = _plane(self._fitted)
-            return
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import umap
-
-            layout = umap.UMAP(n_neighbors=15, min_dist=0.3, random_state=self._seed, n_jobs=1)
-            self._umap = np.asarray(layout.fit_transform(self._fitted), dtype=np.float32)
+        elif apart:
+            self._umap = lay_out_apart(self._fitted, seed=self._seed, cancel=cancel)
+        else:
+            self._umap = lay_out(self._fitted, seed=self._seed)
 
     def components(self, adata: ad.AnnData) -> NDArray[np.float32]:
         """Project cells onto the principal components.
@@ -118,11 +136,12 @@ class CellMap:
         is_used[columns[columns >= 0]] = 1
         sizes = np.maximum(counts @ is_used, 1.0)
         chosen = columns[self._space.chosen]
-        values = np.zeros((counts.shape[0], len(chosen)), dtype=np.float32)
-        values[:, chosen >= 0] = counts[:, chosen[chosen >= 0]].toarray()
-        values *= (_TARGET / sizes)[:, None].astype(np.float32)
-        np.log1p(values, out=values)
-        scores: NDArray[np.float32] = (values - self._space.mean) @ self._space.components.T
+        is_there = chosen >= 0
+        values = sparse.csr_matrix(counts[:, chosen[is_there]])
+        values.data = np.log1p(values.data * np.repeat((_TARGET / sizes).astype(np.float32), np.diff(values.indptr)))
+        components = self._space.components
+        centre = components @ self._space.mean
+        scores: NDArray[np.float32] = values @ np.ascontiguousarray(components[:, is_there].T) - centre
         return scores.astype(np.float32, copy=False)
 
     def place(self, adata: ad.AnnData, method: MapMethod = "pca") -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from scdiffuse._core.errors import CountsError
 from scdiffuse.evaluation._reading import Sample
 from scdiffuse.metrics import CellFeatures, log_normalise, qc_features
 
-__all__ = ["FeatureSpace", "fit_space"]
+__all__ = ["FeatureSpace", "fit_space", "likely_variable"]
 
 _MIN_FIT_CELLS = 10
 _OVERDISPERSION = 100.0  # Lause et al. 2021: what remains above it is biology
@@ -58,7 +58,13 @@ class FeatureSpace:
 
 
 def fit_space(
-    sample: Sample, genes: NDArray[np.str_], *, n_genes: int = 2000, n_pcs: int = 30, seed: int = 0
+    sample: Sample,
+    genes: NDArray[np.str_],
+    *,
+    n_genes: int = 2000,
+    n_pcs: int = 30,
+    seed: int = 0,
+    candidates: NDArray[np.int64] | None = None,
 ) -> FeatureSpace:
     """Choose highly variable genes, and fit principal components to their log-normalised values.
 
@@ -76,6 +82,8 @@ def fit_space(
         Most components to fit.
     seed
         Seed of the randomised decomposition.
+    candidates
+        Columns to choose among, ascending; all of them if not given.
 
     Returns
     -------
@@ -98,7 +106,7 @@ def fit_space(
         raise CountsError(msg)
     from sklearn.decomposition import PCA
 
-    score = _residual_variance(sample.counts)
+    score = _residual_variance(sample.counts, candidates)
     chosen = np.sort(np.argsort(-score, kind="stable")[:n_genes])
     chosen = chosen[score[chosen] > 0]
     if not chosen.size:
@@ -122,18 +130,49 @@ def _log_values(counts: sparse.csr_matrix, chosen: NDArray[np.int64]) -> NDArray
     return values
 
 
-def _residual_variance(counts: sparse.csr_matrix) -> NDArray[np.float64]:
-    """Variance of clipped Pearson residuals, gene by gene, ``(G,)``; dense for a block of genes at a time."""
+def _residual_variance(counts: sparse.csr_matrix, candidates: NDArray[np.int64] | None) -> NDArray[np.float64]:
+    """Variance of clipped Pearson residuals, gene by gene, ``(G,)``; dense for a block of genes at a time.
+
+    Genes that are no candidates get 0.
+    """
     library_size = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     fraction = np.asarray(counts.sum(axis=0), dtype=np.float64).ravel() / max(library_size.sum(), 1.0)
     limit = np.sqrt(counts.shape[0])
     by_gene = counts.tocsc()
+    looked_at = np.arange(counts.shape[1]) if candidates is None else candidates
     score = np.zeros(counts.shape[1])
-    for begin in range(0, counts.shape[1], _BLOCK_GENES):
-        columns = slice(begin, begin + _BLOCK_GENES)
+    for begin in range(0, len(looked_at), _BLOCK_GENES):
+        columns = looked_at[begin : begin + _BLOCK_GENES]
         expected = library_size[:, None] * fraction[columns]
         scale = np.sqrt(expected + expected**2 / _OVERDISPERSION)
         residual = by_gene[:, columns].toarray() - expected
         residual = np.divide(residual, scale, out=np.zeros_like(residual), where=scale > 0)
         score[columns] = np.clip(residual, -limit, limit).var(axis=0)
     return score
+
+
+def likely_variable(counts: sparse.csr_matrix, n_genes: int) -> NDArray[np.int64]:
+    """Rank genes by an approximation that touches counts above zero alone, for `fit_space` to choose among the first.
+
+    It takes all cells for cells of the mean library size, and clips nothing.
+
+    Parameters
+    ----------
+    counts
+        Raw counts, shape ``(N, G)``.
+    n_genes
+        Genes to return.
+
+    Returns
+    -------
+    Their columns, ascending.
+    """
+    sizes = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+    scale = np.divide(sizes.mean(), sizes, out=np.zeros_like(sizes), where=sizes > 0)
+    values = counts.data * np.repeat(scale, np.diff(counts.indptr))
+    n_cells, width = counts.shape
+    mean = np.bincount(counts.indices, values, minlength=width) / n_cells
+    variance = np.bincount(counts.indices, values**2, minlength=width) / n_cells - mean**2
+    expected = mean + mean**2 / _OVERDISPERSION
+    score = np.divide(variance, expected, out=np.zeros_like(mean), where=expected > 0)
+    return np.sort(np.argsort(-score, kind="stable")[:n_genes])
