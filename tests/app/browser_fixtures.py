@@ -59,15 +59,18 @@ def site(blood: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 
 
 @contextmanager
-def served(paths: Sequence[Path], work: Path) -> Iterator[str]:
-    """Serve cells and models, and tell where."""
+def served(paths: Sequence[Path], work: Path, *, python: str | Path = sys.executable) -> Iterator[str]:
+    """Serve cells and models, and tell where; the environment may be that of another Python."""
     work.mkdir(exist_ok=True)
-    words = ["app", *map(str, paths), "--folder", str(paths[0].parent), "--work", str(work)]
-    command = [sys.executable, "-m", "scdiffuse", *words, "--port", "0", "--no-browser"]
+    folder = ["--folder", str(paths[0].parent)] if paths else []
+    words = ["app", *map(str, paths), *folder, "--work", str(work), "--port", "0", "--no-browser"]
     with (
         (work / "log").open("w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}) as server,
-    ):
+        subprocess.Popen(
+            [str(python), "-m", "scdiffuse", *words], stdout=log, stderr=log,
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=None if paths else work,
+        ) as server,
+    ):  # fmt: skip
         try:
             yield _address(work / "log", server)
         finally:

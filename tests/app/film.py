@@ -59,16 +59,32 @@ def film(page: Page, shoot: Callable[[int], None]) -> None:
     page.select_option('[data-tool="by"]', "cell_type")
     page.wait_for_selector(".legend .key")
     _lasso(page, shoot)
+    _compare(page, shoot)
+    _follow(page, shoot)
+
+
+def _compare(page: Page, shoot: Callable[[int], None]) -> None:
+    """Compare what the lasso holds with the cells of a label: the volcano, and the map coloured by one of its genes."""
     page.click("text=Keep as A")
     page.click('.key[aria-label^="Select Dendritic"]')
+    page.wait_for_timeout(300)
     shoot(1000)
     page.click("text=Keep as B")
     page.click("#compare")
     page.wait_for_selector("#below .dot", state="attached")
-    page.evaluate("document.querySelector('#below .sides').scrollIntoView()")
+    page.evaluate("document.querySelector('#below .duo').scrollIntoView({ block: 'center' })")
     page.wait_for_timeout(400)
-    shoot(2200)
-    _follow(page, shoot)
+    shoot(2600)
+    # The gene whose name the volcano writes first is the one that differs most.
+    page.evaluate("""() => {
+      const name = document.querySelector("#below text[paint-order]").textContent;
+      const dot = [...document.querySelectorAll("#below .dot")].find((one) => one.textContent.startsWith(name + ":"));
+      dot.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    }""")
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(600)
+    shoot(1400)
+    page.select_option('[data-tool="by"]', "cell_type")
 
 
 def _lasso(page: Page, shoot: Callable[[int], None]) -> None:
