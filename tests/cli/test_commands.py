@@ -207,10 +207,11 @@ def test_predict_passes_every_option(calls: Calls, tmp_path: Path) -> None:
 def test_trajectory_passes_every_option(calls: Calls, tmp_path: Path) -> None:
     options = ["--from", "cell_type=B", "--to", "day=3", "--guidance", "1.5", *GUIDANCE, "--layer", "counts"]
     more = ["--n-states", "5", "--keep", "0.3", "--n-cells", "7", "--method", "partial_noising", "--solver-steps", "8"]
+    more += ["--along", "day"]
     more += ["--batch-size", "3", "--seed", "4", "--no-progress"]
     assert run(["trajectory", str(tmp_path), "-o", str(tmp_path / "c.h5ad"), *options, *more]) == 0
     assert calls["trajectory"] == {
-        "start": {"cell_type": "B"}, "to": {"day": 3.0}, "n_states": 5, "keep": 0.3, "n_cells": 7,
+        "start": {"cell_type": "B"}, "to": {"day": 3.0}, "along": "day", "n_states": 5, "keep": 0.3, "n_cells": 7,
         "method": "partial_noising", "guidance": WITH_ALL, "layer": "counts", "solver_steps": 8, "batch_size": 3,
         "seed": 4, "progress": False,
     }  # fmt: skip

@@ -42,6 +42,12 @@ def trajectory(
         list[str] | None,
         typer.Option("--from", help="name=value: generate start cells of this condition instead; repeat for more."),
     ] = None,
+    along: Annotated[
+        str | None,
+        typer.Option(
+            help="Number that the states follow, such as time: labels change where training cells' labels do."
+        ),
+    ] = None,
     n_states: Annotated[int, typer.Option(help="States along the trajectory, start and target among them.")] = 10,
     keep: Annotated[
         float,
@@ -90,6 +96,7 @@ def trajectory(
     states = fitted.trajectory(
         start if start is not None else read_where("--from", start_where or [], fitted.conditions),
         read_to(to, fitted.conditions, instead={"`--toward`": toward}),
+        along=along,
         n_states=n_states,
         keep=keep,
         n_cells=n_cells,

@@ -45,6 +45,7 @@ class TrajectoryMixin(GeneratorBase):
         start: ad.AnnData | str | Path | Mapping[str, Any],
         to: Mapping[str, Any] | None = None,
         *,
+        along: str | None = None,
         n_states: int = 10,
         keep: float = 0.5,
         n_cells: int | None = None,
@@ -74,6 +75,10 @@ class TrajectoryMixin(GeneratorBase):
         to
             Conditions to change, with their new label or number; may be left out where `guidance` has something to go
             toward. For several targets from the same start, a mapping of such mappings by the name of the branch.
+        along
+            Number that the states follow, such as the time, which `to` names too. Each state is then conditioned on its
+            own number. Labels change where those of the training cells do, instead of evenly, and a number between two
+            that were measured is a blend of both.
         n_states
             States along the way, start and target among them.
         keep
@@ -149,7 +154,7 @@ class TrajectoryMixin(GeneratorBase):
             for target in targets.values():
                 warn_beyond(model.conditions, target.requests, argument="to")
             branches = {name: Branch(target, transports[name].for_cells(begin.obs)) for name, target in targets.items()}
-            plan = TrajectoryPlan(branches=branches, n_states=n_states, keep=keep, method=method)
+            plan = TrajectoryPlan(branches=branches, n_states=n_states, keep=keep, method=method, along=along)
             library_sizes = CellLibrarySizes.plan(library_size, begin.library_sizes, n_cells=len(begin), seed=seed)
             settings = {"trajectory": dict(to or {}), "library_size": shorten(library_size)}
             return follow(

@@ -25,11 +25,11 @@ from scdiffuse.sampling._checks import require_not_away
 from scdiffuse.sampling._coverage import with_unseen
 from scdiffuse.sampling._library_size import CellLibrarySizes
 from scdiffuse.sampling._predict import override
+from scdiffuse.sampling._states import State, states_along, states_between
 from scdiffuse.sampling._transport import Transport
 
 __all__ = ["Branch", "TrajectoryMethod", "TrajectoryPlan", "follow", "generate_start"]
 
-Pair = tuple[ConditionTable, ConditionTable]
 TrajectoryMethod = Literal["inversion", "partial_noising"]
 """What of the start cell is kept: the noise that it comes from (DDIM inversion), or the cell itself (SDEdit)."""
 
@@ -61,6 +61,8 @@ class TrajectoryPlan:
     keep: float
     """Weight of the start cell, or of its noise, in the noisy latent that each state is denoised from."""
     method: TrajectoryMethod
+    along: str | None = None
+    """Number along which labels change as in the training cells; evenly without one."""
 
     def __post_init__(self) -> None:
         if self.n_states < 2:
@@ -182,14 +184,15 @@ def follow(
                 bar.advance(len(cells))
     path = [torch.cat(batches) for batches in latents]
     for at, (name, branch) in enumerate(plan.branches.items()):
-        rows = [_defined(pair, float(weight)) for weight, pair in _pairs(start.table, branch.plan, plan)]
         own = path[at * plan.n_states : (at + 1) * plan.n_states]
         _warn_unless_arrived(name, branch, start=start, path=own)
-        tables.append(_obs(branch.transport, start, plan, name=name, rows=rows, path=own))
+        states_of_branch = list(_states_of(branch, start.table, plan))
+        tables.append(_obs(branch.transport, start, plan, name=name, states=states_of_branch, path=own))
     obs = _stack(tables)
     obs["branch"] = pd.Categorical(obs["branch"], categories=list(plan.branches))
     asked = {**settings, "guidance": plan.describe_guidance()}
     asked |= {"keep": plan.keep, "method": plan.method, "n_states": plan.n_states}
+    asked |= {} if plan.along is None else {"along": plan.along}
     stacked = sp.vstack([batch for state in counts for batch in state], format="csr")
     return branch.transport.to_anndata(stacked, obs, torch.cat(path), settings=asked)
 
@@ -200,6 +203,7 @@ def _require_possible(branch: Branch, start: GivenCells, plan: TrajectoryPlan) -
     require_not_away(target, transport.guidance.away(), transport.model.conditions)
     if plan.start_time > 0.0:
         transport.require_steps(start=plan.start_time)
+    _states_of(branch, start.table, plan)
 
 
 def _states(
@@ -212,33 +216,33 @@ def _states(
         noisy = _begin(transport, start, cells, plan=plan)
         at_start, factor_table = transport.at_start, transport.factor_table
         blend = GradientInterpolation(at_start, transport.at_target if transport.guidance.guidance.away else at_start)
-        for state, (weight, (here, there)) in enumerate(_pairs(start.table, branch.plan, plan)):
+        for at, state in enumerate(_states_of(branch, start.table, plan)):
             z = clean
             if plan.start_time > 0.0:
-                weights = torch.full((len(cells),), float(weight), device=clean.device)
-                own = transport.tensors(here, cells, targets=transport.own)
-                target = transport.tensors(there, cells, targets=transport.target)
+                weights = torch.from_numpy(state.weight).to(clean.device)
+                own = transport.tensors(state.start, cells, targets=transport.own)
+                target = transport.tensors(state.target, cells, targets=transport.target)
                 z = transport.integrate(blend, noisy, pair_conditions(own, target, weights), start=plan.start_time)
-            between = _defined((here, there), 0.5)  # without labels that change, so that no state jumps to the ends
             is_corrected = factor_table is not None and plan.method == "inversion"
             counts = transport.draw_counts(
                 z,
                 cells,
                 library_sizes=library_sizes.of(cells),
-                stream=f"counts of step {state}",
-                gene_factors=factor_table.of(between) if factor_table and is_corrected else None,
+                stream=f"counts of step {at}",
+                gene_factors=factor_table.of(state.shared) if factor_table and is_corrected else None,
             )
             yield z, counts
 
 
-def _pairs(own: ConditionTable, changes: ConditionPlan, plan: TrajectoryPlan) -> Iterator[tuple[np.float32, Pair]]:
-    """Give the conditions of start and target at each state; numbers that both have are interpolated."""
-    target = override(own, changes)
-    for weight in plan.weights:
-        between = (1.0 - weight) * own.values + weight * target.values
-        both = ~np.isnan(between)
-        start = ConditionTable(own.codes, np.where(both, between, own.values))
-        yield weight, (start, ConditionTable(target.codes, np.where(both, between, target.values)))
+def _states_of(branch: Branch, own: ConditionTable, plan: TrajectoryPlan) -> Iterator[State]:
+    """Give the states of a branch."""
+    target = override(own, branch.plan)
+    if plan.along is None:
+        return states_between(own, target, plan.weights)
+    model = branch.transport.model
+    return states_along(
+        own, target, plan.weights, name=plan.along, conditions=model.conditions, training=model.trained_on
+    )
 
 
 def _begin(transport: Transport, start: GivenCells, cells: NDArray[np.int64], *, plan: TrajectoryPlan) -> Tensor:
@@ -250,15 +254,6 @@ def _begin(transport: Transport, start: GivenCells, cells: NDArray[np.int64], *,
     own = transport.tensors(start.table, cells, targets=transport.own)
     noise = transport.invert(transport.unguided, clean, own)
     return add_noise(noise, fresh, share.to(clean)) / float(scales(share).norm)
-
-
-def _defined(pair: Pair, weight: float) -> ConditionTable:
-    """Return the conditions of one state; between two labels there is none."""
-    if weight in {0.0, 1.0}:
-        return pair[int(weight)]
-    start, target = pair
-    codes = np.where(start.codes == target.codes, start.codes, -1)
-    return ConditionTable(codes, np.where(start.values == target.values, start.values, np.float32(np.nan)))
 
 
 def _warn_unless_arrived(name: str, branch: Branch, *, start: GivenCells, path: list[Tensor]) -> None:
@@ -284,19 +279,19 @@ def _obs(
     plan: TrajectoryPlan,
     *,
     name: str,
-    rows: list[ConditionTable],
+    states: list[State],
     path: list[Tensor],
 ) -> pd.DataFrame:
     """Describe the cells of one branch."""
     conditions, names = transport.model.conditions, start.obs.index.astype(str)
+    rows = [state.defined for state in states]
     table = ConditionTable(np.concatenate([one.codes for one in rows]), np.concatenate([one.values for one in rows]))
     obs = pd.concat([conditions.decode(table), _guided_labels(transport, len(names), plan)], axis=1)
     obs = with_unseen(obs, table, conditions=conditions, training=transport.model.trained_on)
-    states = np.repeat(np.arange(plan.n_states), len(names))
     of_branch = f"-{name}" if len(plan.branches) > 1 else ""
     columns: dict[str, Any] = {
-        "state": states,
-        "weight": plan.weights.astype(np.float64).round(6)[states],
+        "state": np.repeat(np.arange(plan.n_states), len(names)),
+        "weight": np.concatenate([state.weight for state in states]).astype(np.float64).round(6),
         "branch": name,
         "start_cell": pd.Categorical(np.tile(names, plan.n_states), categories=names),
         "pseudotime": _pseudotime(torch.stack(path)[..., :-1].cpu().numpy(), plan.weights),
