@@ -26,6 +26,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
         "unseen_labels",
         "held_out_times",
         "held_out_stages",
+        "development",
         "start_cell",
         "branches",
         "classifiers",
