@@ -11,6 +11,7 @@ import anndata
 import numpy as np
 
 from benchmarks.data import DATA_SETS, DATA_VARIABLE, PARTS, load, prepare, slug
+from benchmarks.spaces import log_normalise, most_variable
 from benchmarks.study import say
 
 if TYPE_CHECKING:
@@ -47,12 +48,15 @@ class Fit:
     rows: NDArray[np.int64] | None = field(default=None, compare=False)
     """Cells to fit, where that is no matter of labels."""
 
+    n_genes: int | None = None
+    """Genes to fit, the most variable ones of the cells; all if not given."""
     seed: int = 0
 
     @property
     def key(self) -> str:
         """Name of the model's folder."""
-        return f"{self.data_set}-{self.name}-seed{self.seed}"
+        genes = "" if self.n_genes is None else f"-{self.n_genes}genes"
+        return f"{self.data_set}-{self.name}{genes}-seed{self.seed}"
 
     def left_out(self, adata: anndata.AnnData) -> NDArray[np.bool_]:
         """Mark the cells that the fit must not see."""
@@ -85,6 +89,8 @@ def model_of(fit: Fit, context: Context) -> CellGenerator:
     if not (folder / SECONDS_FILE).exists():
         adata = read(fit.data_set, context)
         cells = adata[~fit.left_out(adata)].copy()
+        if fit.n_genes is not None:
+            cells = cells[:, most_variable(log_normalise(cells), fit.n_genes)].copy()
         before = time.process_time()
         model = scdiffuse.CellGenerator(cells, conditions=list(fit.conditions), continuous=list(fit.continuous))
         model.fit(seed=fit.seed, device=context.options.device, progress=False)

@@ -42,8 +42,7 @@ class Components:
         """Find the components of log-normalised cells, shape ``(N, G)``."""
         from sklearn.decomposition import PCA
 
-        order = np.argsort(-cells.var(axis=0), kind="stable")
-        genes = np.sort(order[:_MOST_VARIABLE]).astype(np.int64)
+        genes = most_variable(cells, _MOST_VARIABLE)
         n_components = min(n, len(cells) - 1, len(genes))
         found = PCA(n_components, svd_solver="randomized", random_state=seed).fit(cells[:, genes])
         return cls(genes, found.mean_, found.components_)
@@ -51,6 +50,12 @@ class Components:
     def __call__(self, cells: Array) -> Array:
         """Project cells, shape ``(N, G)`` to ``(N, n)``."""
         return (cells[:, self.genes] - self.mean) @ self.axes.T
+
+
+def most_variable(cells: Array, n: int) -> NDArray[np.int64]:
+    """Find the genes of largest variance in log-normalised cells, shape ``(N, G)``, in the order of the columns."""
+    order = np.argsort(-cells.var(axis=0), kind="stable")
+    return np.sort(order[:n]).astype(np.int64)
 
 
 def classifier(features: Array, labels: Array, *, seed: int = 0) -> Any:  # noqa: ANN401 - a scikit-learn pipeline
