@@ -289,13 +289,14 @@ _MEASURES = {
 }
 _ABOUT = (
     "`worm_embryo` (conditions: cell type and time) without 300 to 390 minutes or without ASG_AWA, and `embryo_deng` "
-    "(condition: time) without two stages; the fits have the most variable genes. Energy distance to half of the left-out cells, the mean over four halves. "
-    "*Conditions*: `generate` at the times of the left-out cells, with the labels that the mix of neighbours has. "
-    f"*Trajectory*: `trajectory` with `keep` {KEEP} from training cells of the first label to the time (ninth decile) "
-    f'of the last label, {N_STATES} states, those nearest in time; *along time* with `along="time"`. *Mix of '
-    "neighbours* and *optimal transport*: training cells before and after, by how far each left-out cell lies between. "
-    "*Nearest stage*: the better of before and after. *Real cells*: the other half. The time of a cell is that of "
-    f"{_NEIGHBOURS} nearest real cells on its way; real cells have their own time in place of the time asked for."
+    "(condition: time) without two stages; fits have the most variable genes. Energy distance to half of the left-out "
+    "cells, the mean over four halves. *Conditions*: `generate` at the times of the left-out cells, with the labels "
+    "that the mix of neighbours has. *Trajectory*: `trajectory` from training cells of the first label to the time "
+    f"(ninth decile) of the last one, `keep` {KEEP}, {N_STATES} states, cells nearest in time; *along time* with "
+    '`along="time"`. *Mix of neighbours* and *optimal transport*: training cells before and after, by how far each '
+    "left-out cell lies between. *Nearest stage*: the better of before and after. *Real cells*: the other half. The "
+    f"time of a cell is that of the {_NEIGHBOURS} nearest real cells on its way; real cells have their own time in "
+    "place of the time asked for."
 )
 
 
