@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from scdiffuse._core.errors import GenesError, SettingError
 from scdiffuse.evaluation import CellMap
 from scdiffuse.evaluation._feature_space import fit_space, likely_variable
+from scdiffuse.evaluation._layout import lay_out_apart
 from scdiffuse.evaluation._reading import Sample
 from scdiffuse.metrics import log_normalise
 
@@ -112,6 +113,15 @@ def test_a_layout_apart_is_made_in_another_process(simulated: ad.AnnData) -> Non
     assert len(set(layout[:, 0])) == 1
     assert layout[0, 0] != os.getpid()
     np.testing.assert_allclose(layout[:, 1], cell_map.components(simulated)[:, 0] + 3, atol=1e-3)
+
+
+@pytest.mark.usefixtures("other_umap")
+def test_many_cells_reach_a_process_that_starts_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scdiffuse.evaluation._layout._SECONDS_BETWEEN_LOOKS", 0.005)
+    scores = np.arange(5_000 * 30, dtype=np.float32).reshape(5_000, 30)  # more than a pipe holds
+    layout = lay_out_apart(scores, seed=1)
+    assert layout is not None
+    np.testing.assert_array_equal(layout[:, 1], scores[:, 0] + 1)
 
 
 @pytest.mark.usefixtures("other_umap")

@@ -10,6 +10,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import warnings
 
@@ -66,18 +67,20 @@ def lay_out_apart(
     RuntimeError
         The process failed, with the last line that it wrote.
     """
-    pipe = subprocess.PIPE
-    rest: bytes | None = _packed(scores)
-    with subprocess.Popen([sys.executable, "-P", __file__, str(seed)], stdin=pipe, stdout=pipe, stderr=pipe) as child:
-        while True:
-            try:
-                answer, said = child.communicate(rest, timeout=_SECONDS_BETWEEN_LOOKS)
-                break
-            except subprocess.TimeoutExpired:
-                rest = None  # is on its way
-                if cancel is not None and cancel.is_set():
-                    child.kill()
-                    return None
+    with tempfile.TemporaryFile() as given:  # through a pipe, what is larger than its buffer is lost after a timeout
+        given.write(_packed(scores))
+        given.seek(0)
+        with subprocess.Popen(
+            [sys.executable, "-P", __file__, str(seed)], stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as child:
+            while True:
+                try:
+                    answer, said = child.communicate(timeout=_SECONDS_BETWEEN_LOOKS)
+                    break
+                except subprocess.TimeoutExpired:
+                    if cancel is not None and cancel.is_set():
+                        child.kill()
+                        return None
     if child.returncode:
         lines = said.decode(errors="replace").strip().splitlines()
         msg = (
