@@ -77,7 +77,7 @@ def between(cells: Cells, group: Group, *, seed: int) -> tuple[dict[str, Array],
     components = spaces.Components.of(np.concatenate([cells.logs[low], cells.logs[high]]))
     ends = tuple(components(cells.logs[which]) for which in (low, high))
     moved = [
-        displace(cells.logs[low], cells.logs[high], fraction, coordinates=ends, n=len(fractions), seed=seed)  # type: ignore[arg-type]
+        displace(cells.logs[low], cells.logs[high], fraction, coordinates=ends, n=len(fractions), seed=seed)
         for fraction in np.unique(fractions)
     ]
     chosen = [moved[at][[rng.integers(len(moved[at]))]] for at in np.unique(fractions, return_inverse=True)[1].ravel()]

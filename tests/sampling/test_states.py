@@ -20,7 +20,7 @@ CONDITIONS = Conditions(
     categorical={"type": ("A", "B"), "sex": ("f", "m")},
     continuous={"day": ConditionRange(0.0, 6.0, 0.0, 1.0), "dose": ConditionRange(0.0, 1.0, 0.0, 1.0)},
 )
-GAP = [(0, A), (1, A), (2, A), (4, B), (5, B), (6, B)]
+GAP: list[tuple[float, int]] = [(0, A), (1, A), (2, A), (4, B), (5, B), (6, B)]
 
 
 def table(*rows: tuple[float, int], sex: int = 0) -> ConditionTable:
@@ -74,7 +74,7 @@ def test_the_way_back_has_the_same_states() -> None:
 
 
 def test_where_both_labels_were_measured_the_weight_is_their_monotone_fraction() -> None:
-    training = [(0, A), (1, A), (2, B), (3, A), (3, A), (4, B), (6, B)]
+    training: list[tuple[float, int]] = [(0, A), (1, A), (2, B), (3, A), (3, A), (4, B), (6, B)]
     assert weights(follow(table((0, A)), table((6, B)), training)) == pytest.approx(
         [0, 0, 1 / 3, 1 / 3, 1, 1, 1], abs=1e-4
     )
@@ -82,20 +82,20 @@ def test_where_both_labels_were_measured_the_weight_is_their_monotone_fraction()
 
 def test_stragglers_do_not_hold_the_others_back() -> None:
     """One cell in thirty keeps its label until day 5; the others change between days 2 and 4."""
-    early = [(day, A) for day in (0, 1, 2) for _ in range(10)]
-    late = [(day, B) for day in (4, 5, 6) for _ in range(10)]
+    early: list[tuple[float, int]] = [(day, A) for day in (0, 1, 2) for _ in range(10)]
+    late: list[tuple[float, int]] = [(day, B) for day in (4, 5, 6) for _ in range(10)]
     assert weights(follow(table((0, A)), table((6, B)), [*early, *late, (5, A), (1, B)])) == [0, 0, 0, 0.5, 1, 1, 1]
 
 
 def test_the_target_has_all_weight_at_the_end_and_none_at_the_start() -> None:
     """Started at a third of the change and ended at all of it."""
-    training = [(0, A), (1, A), (2, B), (3, A), (3, A), (4, B), (6, B)]
+    training: list[tuple[float, int]] = [(0, A), (1, A), (2, B), (3, A), (3, A), (4, B), (6, B)]
     assert weights(follow(table((3, A)), table((5, B)), training, n=3)) == [0, 1, 1]
     assert weights(follow(table((2, A)), table((4, B)), training, n=5))[1:4] == pytest.approx([0, 0, 0.5], abs=1e-4)
 
 
 def test_labels_that_do_not_change_along_the_number_change_evenly() -> None:
-    training = [(day, kind) for day in range(7) for kind in (A, B)]
+    training: list[tuple[float, int]] = [(day, kind) for day in range(7) for kind in (A, B)]
     states = follow(table((0, A)), table((6, B)), training)
     assert weights(states) == pytest.approx([at / 6 for at in range(7)], abs=1e-4)
     assert days(states, "start") == days(states, "target") == list(range(7))
@@ -174,6 +174,6 @@ def test_normal_latents_are_at_the_blend_of_measured_numbers(normal: CellGenerat
 def test_labels_measured_at_all_numbers_change_as_without(fitted: CellGenerator, start: ad.AnnData) -> None:
     start = start[start.obs["day"] < 2.0].copy()
     asked: dict[str, Any] = {"to": {"cell_type": "B", "day": 2.0}, "n_states": 3, "progress": False}
-    made = [fitted.trajectory(start, **asked, **more) for more in ({}, {"along": "day"})]
+    made = [fitted.trajectory(start, along=along, **asked) for along in (None, "day")]
     assert made[0].obs["day"].tolist() == made[1].obs["day"].tolist()
     np.testing.assert_allclose(latents(made[0], 3)[[0, 2]], latents(made[1], 3)[[0, 2]], atol=1e-6)

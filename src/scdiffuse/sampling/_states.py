@@ -230,4 +230,5 @@ def _without_last(side: NDArray[np.bool_], numbers: Numbers, counts: NDArray[np.
     rows = rows[np.argsort(numbers[rows], kind="stable")]
     n_cells = np.cumsum(counts[rows])
     last = numbers[rows[np.searchsorted(n_cells, (1.0 - _STRAGGLERS) * n_cells[-1])]]
-    return side & (numbers <= last)
+    within: NDArray[np.bool_] = numbers <= last
+    return side & within
