@@ -72,7 +72,6 @@ OFF: dict[str, Row] = {
     "outlier component": {"autoencoder": {"likelihood": "negative_binomial"}},
     "means of genes": {"autoencoder": {"mean_fit": False}},
     "binomial thinning": {"autoencoder": {"thinning": 0.0}},
-    "inverse-frequency weights": {"autoencoder": {"inverse_frequency_weight": 0.0}},
 }
 """Settings that switch a correction off."""
 

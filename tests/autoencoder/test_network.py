@@ -30,7 +30,6 @@ def _encoder(n_genes: int) -> Encoder:
         ({"linear_rate": 0.0}, "`linear_rate` must be positive, got 0.0"),
         ({"late_start": 2.0}, "`late_start` must lie between 0 and 1, got 2.0"),
         ({"thinning": 1.0}, "`thinning` must be at least 0 and below 1, got 1.0"),
-        ({"inverse_frequency_weight": 1.5}, "`inverse_frequency_weight` must lie between 0 and 1, got 1.5"),
         ({"likelihood": "poisson"}, "must be 'negative_binomial_with_outliers' or 'negative_binomial', got 'poisson'"),
     ],
 )

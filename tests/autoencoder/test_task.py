@@ -25,7 +25,6 @@ from scdiffuse.autoencoder import (
 )
 from scdiffuse.autoencoder._counts import read_counts
 from scdiffuse.autoencoder._dispersion_fit import DispersionBlock, DispersionFit
-from scdiffuse.autoencoder._task import inverse_frequency_weights
 from scdiffuse.cells import open_source
 from scdiffuse.nn import ConditionPrior, ConditionTensors
 
@@ -174,23 +173,6 @@ def test_dispersions_are_fitted_to_their_optimum_and_nothing_else_moves() -> Non
     assert all(weight.requires_grad and weight.grad is None for weight in network.parameters())
 
 
-@pytest.mark.parametrize(("exponent", "ratio"), [(0.0, 1.0), (0.5, 2.0), (1.0, 4.0)])
-def test_rare_combinations_have_larger_weights(exponent: float, ratio: float) -> None:
-    codes = torch.tensor([[0, 0]] * 80 + [[0, 1]] * 20)
-    weights = inverse_frequency_weights(codes, exponent)
-    assert weights.mean().item() == pytest.approx(1.0)
-    assert (weights[-1] / weights[0]).item() == pytest.approx(ratio)
-
-
-def test_without_labels_all_cells_weigh_the_same() -> None:
-    assert (inverse_frequency_weights(torch.zeros(5, 0, dtype=torch.long), 1.0) == 1).all()
-
-
-def test_the_largest_weight_of_a_single_cell_is_bounded() -> None:
-    weights = inverse_frequency_weights(torch.tensor([[0]] * 9999 + [[1]]), 1.0, largest=3.0)
-    assert (weights[-1] / weights[0]).item() == pytest.approx(3.0, rel=1e-3)
-
-
 def _of_labels(adata: ad.AnnData, task: AutoencoderTask, codes: list[int]) -> AutoencoderTask:
     """Give labels to the fifty training cells, and the same ones in reverse order to the validation cells."""
     prior = ConditionPrior([2], 0, 2)
@@ -242,12 +224,6 @@ def _with(adata: ad.AnnData, task: AutoencoderTask, **settings: Any) -> Autoenco
 
 def _losses(tasks: Sequence[AutoencoderTask]) -> list[float]:
     return [one.loss(np.arange(50), Draws.of(generator(0), 50)).item() for one in tasks]
-
-
-def test_inverse_frequency_weights_are_off_at_zero(adata: ad.AnnData, task: AutoencoderTask) -> None:
-    off, on = (_with(adata, task, inverse_frequency_weight=exponent) for exponent in (0.0, 0.25))
-    assert (off._frequency_weights == 1).all()
-    assert len(set(_losses([off, on]))) == 2
 
 
 def test_thinning_is_off_at_zero(adata: ad.AnnData, task: AutoencoderTask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 The encoder turns sparse counts into a Gaussian over latents; the decoder turns latents into the expression fraction of
 each gene. A likelihood (`likelihoods/`, one file each, chosen by name) scores and draws counts given fractions and
-library size. `AutoencoderTask` minimises the negative ELBO with binomial thinning and inverse-frequency weights, and
+library size. `AutoencoderTask` minimises the negative ELBO with binomial thinning, and
 fits dispersion parameters in the end. `cpu/` holds compiled loops for the CPU; every other device computes on tensors.
 """
 

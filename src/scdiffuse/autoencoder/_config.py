@@ -63,11 +63,6 @@ class AutoencoderConfig:
     """Precision of the Gaussian prior on what each condition adds to the prior mean of latents."""
     thinning: float = 0.6
     """Largest fraction of counts that binomial thinning hides from the encoder in training; 0 turns thinning off."""
-    inverse_frequency_weight: float = 0.25
-    """Exponent of inverse-frequency weights: a training cell of a combination of ``n`` cells weighs ``n`` to the minus
-    this power. 0 turns the weights off, 1 gives all combinations of labels the same total weight."""
-    largest_weight: float = 4.0
-    """Largest inverse-frequency weight of a cell, in multiples of the usual weight."""
     largest_library_size: float = 10.0
     """Library size, in multiples of the median, from which on a cell weighs less in proportion."""
     late_start: float = 0.2
@@ -99,15 +94,14 @@ class AutoencoderConfig:
         if not 0 <= self.thinning < 1:
             msg = f"`thinning` must be at least 0 and below 1, got {self.thinning}; 0.6 suits most data."
             raise SettingError(msg)
-        for name, usual in (("inverse_frequency_weight", 0.25), ("late_start", 0.2)):
-            if not 0 <= getattr(self, name) <= 1:
-                msg = f"`{name}` must lie between 0 and 1, got {getattr(self, name)}; {usual} suits most data."
-                raise SettingError(msg)
+        if not 0 <= self.late_start <= 1:
+            msg = f"`late_start` must lie between 0 and 1, got {self.late_start}; 0.2 suits most data."
+            raise SettingError(msg)
         for name in ("kl_weight", "shrinkage", "nonlinear_shrinkage", "prior_shrinkage", "mean_prior"):
             if not getattr(self, name) >= 0:
                 msg = f"`{name}` must not be negative, got {getattr(self, name)}."
                 raise SettingError(msg)
-        for name in ("largest_weight", "largest_library_size", "linear_rate", "dispersion_rate"):
+        for name in ("largest_library_size", "linear_rate", "dispersion_rate"):
             if not getattr(self, name) > 0:
                 msg = f"`{name}` must be positive, got {getattr(self, name)}."
                 raise SettingError(msg)

@@ -21,7 +21,7 @@ from scdiffuse.autoencoder._thinning import binomial_thinning
 from scdiffuse.cells import Source
 from scdiffuse.nn import ConditionPrior, ConditionTensors
 
-__all__ = ["AutoencoderTask", "CellConditions", "inverse_frequency_weights"]
+__all__ = ["AutoencoderTask", "CellConditions"]
 
 _VALIDATION_BLOCK = 256  # cells that share a random stream
 _MEAN_STEPS = 2
@@ -56,10 +56,6 @@ class AutoencoderTask:
         Whether the network has learnt from other cells before. If so, nothing starts late.
     seed
         Seed of the latents drawn for validation, and of cells and latents of the final fit of dispersions.
-
-    References
-    ----------
-    Cui et al. 2019, https://arxiv.org/abs/1901.05555, section 4 (weights between those of cells and of labels).
     """
 
     def __init__(
@@ -82,15 +78,9 @@ class AutoencoderTask:
         self._training = training
         order = np.argsort(validation[: config.n_validation_cells])
         self._validation_counts = source.rows(validation[order])
-        self._conditions, weights = conditions, torch.ones(len(training))
-        if conditions is not None:
+        self._conditions = None
+        if conditions is not None and config.conditional_prior:
             self._conditions = conditions._replace(validation=conditions.validation.rows(torch.from_numpy(order)))
-            weights = inverse_frequency_weights(
-                conditions.training.codes, config.inverse_frequency_weight, largest=config.largest_weight
-            )
-        if not config.conditional_prior:
-            self._conditions = None  # from here on, conditions are what the prior depends on
-        self._frequency_weights = weights.to(autoencoder.decoder.bias.device)
         median = float(np.median(np.asarray(self._validation_counts.sum(axis=1))))
         self._largest_library_size = config.largest_library_size * median
 
@@ -115,7 +105,7 @@ class AutoencoderTask:
         seen = binomial_thinning(counts, self.module.config.thinning, draws=draws)
         at = torch.from_numpy(cells)
         mean = None if self._conditions is None else self._conditions.prior(self._conditions.training.rows(at))
-        weights = self._library_size_weights(counts) * self._frequency_weights[at] / len(cells)
+        weights = self._library_size_weights(counts) / len(cells)
         nll, kl = self.module.terms(
             counts, self._noise(draws), weights, seen=seen, prior_mean=mean, outliers=progress >= self._late_start
         )
@@ -240,26 +230,3 @@ class AutoencoderTask:
 
     def _noise(self, draws: Draws) -> Tensor:
         return torch.from_numpy(draws.normals(self.module.config.n_latent)).to(self.module.decoder.bias.device)
-
-
-def inverse_frequency_weights(codes: Tensor, exponent: float, *, largest: float = 4.0) -> Tensor:
-    """Weigh cells of rare combinations of labels more than those of frequent ones.
-
-    Parameters
-    ----------
-    codes
-        Code of each label, shape ``(N, C)``.
-    exponent
-        0 gives all cells the same weight, 1 all combinations.
-    largest
-        Largest weight before weights are scaled to a mean of 1.
-
-    Returns
-    -------
-    Weights of mean 1, shape ``(N,)``.
-    """
-    padded = torch.nn.functional.pad(codes, (1, 0))  # without labels, all cells are of one combination
-    _, combination, n_cells = torch.unique(padded, dim=0, return_inverse=True, return_counts=True)
-    sizes = n_cells[combination].float()
-    weights: Tensor = (sizes.mean() / sizes).pow(exponent).clamp(max=largest)
-    return weights / weights.mean()

@@ -31,7 +31,7 @@ __all__ = [
     "write_texts",
 ]
 
-FORMAT = 8  # 6: names of scdiffuse; 7: dispersions by mean and state; 8: expected expression is a Gaussian process
+FORMAT = 9  # 7: dispersions by mean and state; 8: expected expression is a Gaussian process; 9: fewer settings
 """Layout of the folder; a higher one was written by a newer version."""
 
 COPY_AGAIN = " Copy the whole folder again from where it was saved."
