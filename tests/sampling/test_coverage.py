@@ -124,10 +124,11 @@ def test_generated_cells_are_marked(fitted: CellGenerator) -> None:
 def test_cells_have_the_verdict_that_support_gives_each_of_them(
     crossed_model: CellGenerator, fitted: CellGenerator
 ) -> None:
-    for model, wheres in (
+    asked: list[tuple[CellGenerator, list[dict[str, object]]]] = [
         (crossed_model, [{"cell_type": "B", "treated": True}, {"cell_type": "B", "treated": False}, {"treated": True}]),
         (fitted, [{"cell_type": "B", "day": 1.0}, {"cell_type": "B", "day": 0.7}, {"cell_type": "T", "treated": True}]),
-    ):
+    ]
+    for model, wheres in asked:
         assert model._model is not None
         for where in wheres:
             table = model.conditions.encode(pd.DataFrame([where]), partial=True)

@@ -78,7 +78,7 @@ def gene_loadings(
     pca = PCA(n_components, svd_solver="arpack", random_state=seed).fit(scaled)
     loadings = pca.components_.T * np.sqrt(pca.explained_variance_)
     columns = [f"component {at + 1}" for at in range(n_components)]
-    return pd.DataFrame(loadings, index=names, columns=columns).loc[wanted]
+    return pd.DataFrame(loadings, index=names, columns=columns).reindex(wanted)
 
 
 def sum_features(table: pd.DataFrame, labels: Sequence[str], *, separator: str = "+") -> pd.DataFrame:

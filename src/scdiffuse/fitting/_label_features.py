@@ -39,12 +39,10 @@ def check_features(features: Mapping[str, pd.DataFrame] | None, conditions: Sequ
     """
     found = {}
     for name, table in (features or {}).items():
+        _require_table(name, table)
         if name not in conditions:
             msg = f"`condition_features` names {name!r}; expected a condition with labels, one of {list(conditions)}."
             raise UnknownNameError(msg + did_you_mean(name, conditions))
-        if not isinstance(table, pd.DataFrame):
-            msg = f"`condition_features[{name!r}]` is a {type(table).__name__}; expected a pandas DataFrame with a row"
-            raise ConditionError(msg + " for each label.")
         named = table.set_axis(table.index.astype(str), axis=0)
         if not named.shape[1] or named.index.has_duplicates:
             twice = sorted(set(named.index[named.index.duplicated()]))
@@ -60,6 +58,12 @@ def check_features(features: Mapping[str, pd.DataFrame] | None, conditions: Sequ
             raise ConditionError(msg + " Drop the rows of labels without features.")
         found[name] = numbers
     return found
+
+
+def _require_table(name: str, table: object) -> None:
+    if not isinstance(table, pd.DataFrame):
+        msg = f"`condition_features[{name!r}]` is a {type(table).__name__}; expected a pandas DataFrame with a row"
+        raise ConditionError(msg + " for each label.")
 
 
 def align_features(features: Mapping[str, pd.DataFrame], conditions: Conditions) -> dict[str, NDArray[np.float64]]:

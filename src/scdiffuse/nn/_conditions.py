@@ -162,7 +162,7 @@ class ConditionEmbedding(nn.Module):
             code = codes[:, at]
             embedded = table(torch.where((code < 0) | (code >= n), n, code))
             if self.unseen.n_unseen[at]:
-                embedded[code >= n] = self.unseen.mixed(at, code, table.weight[:n])
+                embedded[code >= n] = self.unseen.mixed(at, code, table.get_parameter("weight")[:n])
             total = total + embedded
         for at, linear in enumerate(self.numbers):
             missing = values[:, at].isnan()
