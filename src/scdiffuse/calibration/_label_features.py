@@ -22,7 +22,8 @@ class LabelWeights(NamedTuple):
     weights: Array
     """Shape ``(n_unseen, n)``; each row sums to 1."""
     expected_error: Array
-    """Part of each effect that is expected to be missed, 0 to 1, shape ``(n_unseen,)``."""
+    """Part that is expected to be missed of what each has of its own, against the median of trained labels, 0 to 1,
+    shape ``(n_unseen,)``."""
 
 
 class _Kernel(NamedTuple):
@@ -82,7 +83,7 @@ def weigh_labels(
     found, variance = _solve(kernel.trained, kernel.unseen, kernel.own, noise=noise, ridge=ridge)
     weights[:, known] = found
     missed = variance * (errors - sampled).sum().clip(min=0.0) / variances.sum()
-    change = weights @ effects - n_cells @ effects / n_cells.sum()
+    change = weights @ effects - np.median(effects, axis=0)
     return LabelWeights(weights, missed / (missed + np.square(change).sum(axis=1)).clip(min=1e-12))
 
 
