@@ -88,10 +88,12 @@ def test_stragglers_do_not_hold_the_others_back() -> None:
 
 
 def test_the_target_has_all_weight_at_the_end_and_none_at_the_start() -> None:
-    """Started at a third of the change and ended at all of it."""
+    """What is left of the change is gone where labels change, and the rest evenly."""
     training: list[tuple[float, int]] = [(0, A), (1, A), (2, B), (3, A), (3, A), (4, B), (6, B)]
-    assert weights(follow(table((3, A)), table((5, B)), training, n=3)) == [0, 1, 1]
-    assert weights(follow(table((2, A)), table((4, B)), training, n=5))[1:4] == pytest.approx([0, 0, 0.5], abs=1e-4)
+    assert weights(follow(table((3, A)), table((5, B)), training, n=3)) == pytest.approx([0, 5 / 6, 1], abs=1e-4)
+    assert weights(follow(table((2, A)), table((4, B)), training, n=5)) == pytest.approx(
+        [0, 1 / 12, 1 / 6, 7 / 12, 1], abs=1e-4
+    )
 
 
 def test_labels_that_do_not_change_along_the_number_change_evenly() -> None:

@@ -178,8 +178,8 @@ class _Course:
     ) -> tuple[Numbers, Numbers, Numbers]:
         """Find the weight of the target, and the numbers of start and target, no further than they were measured."""
         first, now, last = (np.interp(one, self.numbers, self.fractions) for one in (ends[0], numbers, ends[1]))
-        changes = last > first
-        weight = np.where(changes, (now - first) / np.where(changes, last - first, 1.0), fraction)
+        whole = np.maximum(last - first, 0.0)
+        weight = np.clip(now - first, 0.0, whole) + (1.0 - whole) * fraction  # evenly, as far as labels do not change
         here, there = (
             np.clip(numbers, np.minimum(end, low), np.maximum(end, high))
             for end, (low, high) in zip(ends, self.ranges, strict=True)
