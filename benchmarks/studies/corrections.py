@@ -265,7 +265,7 @@ def lines(records: Sequence[Record]) -> list[str]:
         f"error of rare combinations (below {_RARE} training cells) is the mean square of mean log expression against "
         "held-out cells. First row: all corrections on. Other rows: mean change, and in how many fits it is worse "
         "without the correction. A correction that gains raises the numbers when it is off. "
-        f"Measured are {len(rows)} of {len(CASES) * _SEEDS * len(OFF)} fits."
+        f"Measured are {len(rows)} of {len(CASES) * _SEEDS * len(distinct(rows, 'off'))} fits."
     )
     return [about, grid(["off", *MEASURES.values()], table)]
 
