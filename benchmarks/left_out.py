@@ -32,7 +32,8 @@ class Branch:
         """Give each cell the number of its stage, -1 for none."""
         if self.stages is not None:
             return np.where(self.is_of(obs), np.searchsorted(self.stages, obs["time"], side="right"), -1)
-        return obs["cell_type"].astype(object).map({label: at for at, label in enumerate(self.labels)}).fillna(-1).to_numpy(dtype=int)
+        number = {label: at for at, label in enumerate(self.labels)}
+        return obs["cell_type"].astype(object).map(number).fillna(-1).to_numpy(dtype=int)
 
 
 @dataclass(frozen=True, kw_only=True)
