@@ -186,8 +186,8 @@ def lines(records: Sequence[Record]) -> list[str]:
         f"`{DATA_SET}`: {len(distinct(rows, 'label'))} knock-outs, left out entirely two at a time, {len(seeds)} "
         "seed(s). Changes are against control cells of the same batch, of log expression summed over cells, compared "
         f"with half of the real cells; for each of them {_AS_MANY} are generated. *Other half* is the other half "
-        "of the real cells, with the sampling error of as few. Energy distances are of equal numbers of cells. The expected "
-        "error is known beforehand."
+        "of the real cells, with the sampling error of as few. Energy distances are of equal numbers of cells. The "
+        "expected error is known beforehand."
     )
     table: list[list[object]] = []
     for label in distinct(rows, "label"):
