@@ -99,6 +99,13 @@ GENERATORS: dict[str, Entry] = {
             "training cell of the type. Needs the training cells to generate.",
         ),
         Entry(
+            name="scvi-nb",
+            target="scvi:ScviPosterior",
+            environment="peers",
+            options={"gene_likelihood": "nb", "n_layers": 2, "n_latent": 30},
+            about="The same with the settings that users of scVI often choose: negative binomial, two layers, 30 latents.",
+        ),
+        Entry(
             name="scvi-prior",
             target="scvi:ScviPrior",
             environment="peers",

@@ -60,8 +60,8 @@ class _Scvi:
 
     conditional: bool
 
-    def __init__(self, *, seconds: float | None = None) -> None:
-        self._seconds = seconds
+    def __init__(self, *, seconds: float | None = None, **settings: Any) -> None:  # noqa: ANN401 - those of the package
+        self._seconds, self._settings = seconds, settings
         self.notes: dict[str, float] = {}
 
     def fit(self, adata: AnnData, *, condition_keys: Sequence[str], seed: int) -> None:
@@ -76,7 +76,7 @@ class _Scvi:
             var=pd.DataFrame(index=adata.var_names),
         )
         scvi_tools.model.SCVI.setup_anndata(self._training, batch_key=_LABEL if self.conditional else None)
-        self._model = scvi_tools.model.SCVI(self._training)
+        self._model = scvi_tools.model.SCVI(self._training, **self._settings)
         best = _Best()
         limits: dict[str, Any] = {"callbacks": [best]}
         if self._seconds is not None:
