@@ -103,7 +103,7 @@ GENERATORS: dict[str, Entry] = {
             target="scvi:ScviPosterior",
             environment="peers",
             options={"gene_likelihood": "nb", "n_layers": 2, "n_latent": 30},
-            about="The same with the settings that users of scVI often choose: negative binomial, two layers, 30 latents.",
+            about="The same with settings that users of scVI often choose: negative binomial, two layers, 30 latents.",
         ),
         Entry(
             name="scvi-prior",
