@@ -101,8 +101,8 @@ components and the real-vs-real reference come from the reference part. Values a
 generating and scoring), with the standard deviation over seeds behind `±`. The first row of every table is the
 real-vs-real reference: other real cells in the place of generated ones. The four trivial generators are the baselines
 of `scdiffuse.evaluate`, scored in the same process. Peers train until they
-stop by themselves; the recipe of scDiffusion, which never does, has `--seconds` CPU seconds. Costs are those of one
-process. Peak memory includes interpreter, libraries and the data."""
+stop by themselves; the recipe of scDiffusion, which never does, had as many CPU seconds to fit (`--seconds`) as its
+costs show. Costs are those of one process. Peak memory includes interpreter, libraries and the data."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
