@@ -32,7 +32,7 @@ TOOLS = {
     "pca-mixture": "PCA + mixture",
     "scdesigner": "scDesign3 (Python)",
     "scvi-posterior": "scVI, posterior",
-    "scvi-prior": "scVI, prior",
+    "scvi-nb": "scVI, NB, 30 latents",
     "original": "scDiffusion recipe",
 }
 HELD_OUT = {"condition": "stimulated", "cell_type": "B"}
