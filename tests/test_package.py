@@ -114,7 +114,8 @@ SIGNATURES = {
     "generate": "n_cells * where guidance seed library_size solver_steps solver batch_size path overwrite progress",
     "predict": "adata to * layer guidance seed library_size solver_steps batch_size progress",
     "trajectory": (
-        "start to * along n_states keep n_cells method guidance seed layer library_size solver_steps batch_size progress"
+        "start to * along n_states keep n_cells method guidance seed layer library_size solver_steps batch_size "
+        "progress"
     ),
     "augment": "adata * by n_per_label guidance seed layer progress",
     "distill": "* solver_steps n_paths max_epochs seed progress",
