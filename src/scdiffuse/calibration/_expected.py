@@ -148,7 +148,7 @@ class ExpectedExpression(nn.Module):
     def variance(self, codes: NDArray[np.int64]) -> Array:
         """Compute the posterior variance of the expression that `forward` expects, shape ``(U, G)``."""
         found, known = np.empty((len(codes), len(self.component))), self._combinations()
-        trained, weights = self._in_trained_labels(codes) if self._has_unseen(codes) else (codes, np.eye(len(codes)))
+        trained, weights = self._in_trained_labels(codes)
         asked = known._replace(codes=trained)
         for genes, at, factor in self._factors():
             shared = known.covariance(self._covariances[at], trained) @ weights.T

@@ -25,8 +25,8 @@ __all__ = [
     "find_support",
     "is_marked",
     "is_unseen",
-    "judge",
     "matches",
+    "verdict_of",
     "with_unseen",
 ]
 
@@ -90,7 +90,7 @@ class Support:
         ``"extrapolated"``: up to half. ``"cannot tell"``: more than half, or nobody knows.
         """
         numbers = self.numbers.values()
-        return judge(
+        return verdict_of(
             is_trained=self.n_cells > 0,
             is_measured=all(number.below == number.above for number in numbers),
             is_outside=any(number.is_outside for number in numbers),
@@ -144,7 +144,7 @@ def _describe(name: str, number: NumberSupport) -> str:
     return f"{asked} lies between the measured {number.below:g} and {number.above:g}: this is interpolation."
 
 
-def judge(*, is_trained: bool, is_measured: bool, is_outside: bool, expected_error: float | None) -> Verdict:
+def verdict_of(*, is_trained: bool, is_measured: bool, is_outside: bool, expected_error: float | None) -> Verdict:
     """Tell how far to trust a prediction.
 
     Parameters

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scdiffuse._core.slots import OBS_SUPPORT
 from scdiffuse.cells import ConditionTable
 from scdiffuse.model import FittedModel
-from scdiffuse.sampling._coverage import SLACK, Verdict, expect_error, is_marked, judge, matches
+from scdiffuse.sampling._coverage import SLACK, Verdict, expect_error, is_marked, matches, verdict_of
 
 __all__ = ["Verdicts"]
 
@@ -57,7 +57,7 @@ class Verdicts:
             is_measured, is_outside = _place(asked.values, near.values)
             errors = [None] * len(rows) if known.any() else self._expected_errors(asked)
             found[rows] = [
-                judge(is_trained=bool(known.any()), is_measured=measured, is_outside=outside, expected_error=error)
+                verdict_of(is_trained=bool(known.any()), is_measured=measured, is_outside=outside, expected_error=error)
                 for measured, outside, error in zip(is_measured.tolist(), is_outside.tolist(), errors, strict=True)
             ]
         return list(found)
