@@ -37,6 +37,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
         "main_job",
         "fit_speed",
         "generation_speed",
+        "screen",
         "solvers",
         "step_settings",
         "parallel",
