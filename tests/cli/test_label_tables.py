@@ -1,7 +1,8 @@
-"""Labels in a table beside the cells: ``evaluate`` and ``audit`` take the files that ``fit`` takes."""
+"""Labels in a table beside the cells: every command that reads real cells takes the files that ``fit`` takes."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +131,32 @@ def test_the_report_does_not_replace_the_table(folder: Path, calls: Calls, comma
     assert run([command, *words(folder, first=first), *told]) == 2
     assert page.read_text() == "cell,cell_type\n"
     assert not calls
+
+
+def test_inspect_shows_the_columns_of_the_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole, table = folder / "whole.csv", folder / "labels.csv"
+    cells = [f"cell{at}" for at in range(40)]
+    pd.DataFrame(np.tile(COUNTS, (5, 1)), cells, GENES).to_csv(whole, index_label="cell")
+    pd.DataFrame({"cell_type": list("BT") * 20}, index=cells).to_csv(table)
+    assert run(["inspect", str(whole), "--obs", str(table), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["conditions"] == {"cell_type": {"B": 20, "T": 20}}
+    assert found["command"] == f"scdiffuse fit {whole} -o whole.scd --condition cell_type --obs {table}"
+
+
+def test_inspect_refuses_a_table_for_a_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", str(folder), "--obs", str(folder / "labels.csv")]) == 2
+    assert "`--obs` is given, but" in " ".join(capsys.readouterr().err.split())
+
+
+def test_shards_have_the_columns_of_the_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [str(folder / f"{name}.csv") for name in PARTS]
+    LABELS.assign(day=range(8), sick=[True, False] * 4)[:6].to_csv(folder / "labels.csv")
+    command = ["shard", *files, "-o", str(folder / "shards"), "--obs", str(folder / "labels.csv"), "--no-progress"]
+    assert run(command) == 0
+    assert "2 of 8 cells have no row in the table" in " ".join(capsys.readouterr().err.split())
+    obs = ad.read_h5ad(folder / "shards" / "shard-00000.h5ad").obs.loc[CELLS]
+    assert obs["cell_type"].tolist()[:6] == list("BBTTBB")
+    assert obs["day"].tolist()[:6] == list(range(6))
+    assert obs["sick"].tolist()[:6] == [True, False] * 3
+    assert obs[6:].isna().all(axis=None)

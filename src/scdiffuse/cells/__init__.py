@@ -35,6 +35,7 @@ from scdiffuse.cells._plan import plan_conditions as plan_conditions
 from scdiffuse.cells._prefetch import Prefetch as Prefetch
 from scdiffuse.cells._prefetch import plan_blocks as plan_blocks
 from scdiffuse.cells._read import add_labels as add_labels
+from scdiffuse.cells._read import label_obs as label_obs
 from scdiffuse.cells._read import read_cells as read_cells
 from scdiffuse.cells._rows import Source as Source
 from scdiffuse.cells._rows import WrappedSource as WrappedSource

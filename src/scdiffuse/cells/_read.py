@@ -14,7 +14,7 @@ from scdiffuse.cells._find import find_counts
 from scdiffuse.cells._sources import CellData, open_source
 from scdiffuse.cells._structure import reading
 
-__all__ = ["add_labels", "read_cells"]
+__all__ = ["add_labels", "label_obs", "read_cells"]
 
 
 def read_cells(data: CellData, *, layer: str | None = None, round_counts: bool = False) -> ad.AnnData:
@@ -58,11 +58,30 @@ def add_labels(adata: ad.AnnData, labels: pd.DataFrame) -> ad.AnnData:
     adata
         Cells.
     labels
+        As for `label_obs`.
+
+    Returns
+    -------
+    A copy of the cells with the columns.
+    """
+    labelled = adata.copy()
+    labelled.obs = label_obs(adata.obs, labels)
+    return labelled
+
+
+def label_obs(obs: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """Add columns of a table to those of the cells, by their names.
+
+    Parameters
+    ----------
+    obs
+        One row a cell.
+    labels
         One row a cell, as `read_labels` reads it; columns replace those of the same name.
 
     Returns
     -------
-    A copy of the cells with the columns; cells without a row get missing values.
+    A copy with the columns; cells without a row get missing values.
 
     Raises
     ------
@@ -80,15 +99,12 @@ def add_labels(adata: ad.AnnData, labels: pd.DataFrame) -> ad.AnnData:
             f"The table of labels names the cell {twice!r} more than once; expected one row a cell. Remove the others."
         )
         raise DataFileError(msg)
-    n_found = int(adata.obs_names.isin(labels.index).sum())
+    n_found = int(obs.index.isin(labels.index).sum())
     if not n_found:
-        ours, theirs = (", ".join(map(repr, names[:2])) for names in (adata.obs_names, labels.index))
+        ours, theirs = (", ".join(map(repr, names[:2])) for names in (obs.index, labels.index))
         msg = f"No cell has a row in the table of labels: cells are named {ours}, its rows {theirs}; expected the same"
         raise DataFileError(msg + " names. Correct the first column of the table.")
-    if n_found < adata.n_obs:
-        msg = f"{adata.n_obs - n_found:,} of {adata.n_obs:,} cells have no row in the table; their labels are missing."
+    if n_found < len(obs):
+        msg = f"{len(obs) - n_found:,} of {len(obs):,} cells have no row in the table; their labels are missing."
         warnings.warn(msg, ScdiffuseWarning, stacklevel=3)
-    labelled = adata.copy()
-    for name, column in labels.reindex(adata.obs_names).items():
-        labelled.obs[str(name)] = column
-    return labelled
+    return obs.assign(**{str(name): column for name, column in labels.reindex(obs.index).items()})

@@ -32,6 +32,7 @@ from scdiffuse.cells._h5ad import label
 from scdiffuse.cells._joined import GeneChoice, join_obs, join_var, name_places
 from scdiffuse.cells._kernels import scatter_rows
 from scdiffuse.cells._origin import read_origin, uns_of
+from scdiffuse.cells._read import label_obs
 from scdiffuse.cells._rows import Source, slices
 from scdiffuse.cells._shard_statistics import ShardStatistics, group_labels
 from scdiffuse.cells._shards import SHARDS_FORMAT
@@ -55,10 +56,11 @@ class Sharded(NamedTuple):
     """Summary in words, with genes and columns that are left out."""
 
 
-def shard(
+def shard(  # noqa: PLR0913 - what is read, what is written, and how
     files: str | Path | Sequence[str | Path],
     output: str | Path,
     *,
+    labels: pd.DataFrame | None = None,
     layer: str | None = None,
     genes: GeneChoice = "intersection",
     cells_per_shard: int = 16_384,
@@ -77,6 +79,8 @@ def shard(
         Cells with raw counts: one or several ``.h5ad`` files, ``.zarr`` stores or folders of shards.
     output
         Folder for the shards.
+    labels
+        More columns of `obs`, one row a cell, by its name in the shards; they replace those of the same name.
     layer
         Layer with raw counts; ``X``, or the one place of a file that holds counts, if not given.
     genes
@@ -99,7 +103,7 @@ def shard(
     Raises
     ------
     DataFileError
-        A file is missing, unreadable or holds no cells.
+        A file is missing, unreadable or holds no cells; or no cell has a row in `labels`, or one has two.
     CountsError
         The values of a file are not raw counts, or cells of one file share a name.
     GenesError
@@ -122,6 +126,7 @@ def shard(
             check_names(source)
         names = name_places(places)
         obs = join_obs([source.obs for source in sources], names)
+        obs = obs if labels is None else label_obs(obs, _as_categories(labels))
         var = join_var([source.var for source in sources], genes)
         order = generator(seed, "shards").permutation(len(obs))
         uns = uns_of(read_origin(places))
@@ -262,6 +267,11 @@ def _check(places: Sequence[str | Path], *, genes: str, cells_per_shard: int) ->
     if cells_per_shard > _MOST_PER_SHARD:
         msg = f"`cells_per_shard` must be at most {_MOST_PER_SHARD:,}, got {cells_per_shard}; leave it out for shards"
         raise SettingError(msg + " of a good size.")
+
+
+def _as_categories(labels: pd.DataFrame) -> pd.DataFrame:
+    """Make text, and yes and no, categorical, so that it can be written where some cells have none."""
+    return labels.astype(dict.fromkeys(labels.select_dtypes(["object", "string", "bool"]), "category"))
 
 
 def _move(block: sp.csr_matrix, columns: NDArray[np.intp], width: int) -> sp.csr_matrix:

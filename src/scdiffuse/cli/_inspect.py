@@ -13,7 +13,7 @@ from scdiffuse._core.text import one_line
 from scdiffuse.cli._errors import MISTAKE
 from scdiffuse.cli._inspect_data import describe_data
 from scdiffuse.cli._messages import show_json, show_result
-from scdiffuse.cli._options import AsJson
+from scdiffuse.cli._options import AsJson, LabelTable
 from scdiffuse.cli._where import read_where
 
 __all__ = ["inspect", "inspect_model", "inspect_support"]
@@ -35,6 +35,7 @@ def inspect(
             help="name=value of a condition: count the training cells that have it; repeat for a combination."
         ),
     ] = None,
+    labels: LabelTable = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a model was fitted to, or whether cells can be fitted, how, and what to correct.
@@ -50,11 +51,14 @@ def inspect(
     if where and is_cells:
         msg = f"`--where` is given, but {str(path)!r} holds cells; expected the folder of a model."
         raise SettingError(msg + " Leave `--where` out, or fit a model first.")
+    if labels is not None and not is_cells:
+        msg = f"`--obs` is given, but {str(path)!r} is the folder of a model; expected cells. Leave `--obs` out."
+        raise SettingError(msg)
     if not is_cells:
         found = inspect_model(path) if not where else inspect_support(path, where)
         text = found.pop("text")
     else:
-        found = inspect_cells(path)
+        found = inspect_cells(path, labels=labels)
         text = describe_data(found)
     if as_json:
         show_json(found)

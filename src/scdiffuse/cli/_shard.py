@@ -9,7 +9,7 @@ import typer
 
 from scdiffuse.cli._cells import layer_named
 from scdiffuse.cli._messages import show
-from scdiffuse.cli._options import Layer, NoProgress, Overwrite, Seed, UseRaw
+from scdiffuse.cli._options import LabelTable, Layer, NoProgress, Overwrite, Seed, UseRaw
 
 __all__ = ["shard"]
 
@@ -31,6 +31,7 @@ def shard(
             help="Genes that all files have (intersection), or that any file has (union, absent genes as zeros)."
         ),
     ] = "intersection",
+    labels: LabelTable = None,
     layer: Layer = None,
     use_raw: UseRaw = False,
     cells_per_shard: Annotated[int, typer.Option(help="Cells in each shard; memory grows with this number.")] = 16_384,
@@ -44,12 +45,14 @@ def shard(
     """
     from scdiffuse._core.folders import SHARDS
     from scdiffuse._core.outputs import require_folder
+    from scdiffuse.cells import read_labels
     from scdiffuse.cells import shard as write_shards
 
-    require_folder(output, kind=SHARDS, overwrite=overwrite, inputs=cells)
+    require_folder(output, kind=SHARDS, overwrite=overwrite, inputs=[*cells, labels])
     shards = write_shards(
         cells,
         output,
+        labels=None if labels is None else read_labels(labels),
         layer=layer_named(layer, use_raw=use_raw),
         genes=genes,
         cells_per_shard=cells_per_shard,

@@ -19,9 +19,11 @@ from scdiffuse.cells import (
     damaged_shards,
     find_counts,
     is_shards,
+    label_obs,
     list_counts,
     mask_labels,
     open_source,
+    read_labels,
 )
 from scdiffuse.generator._sample_cells import Renamed, rename_labels
 from scdiffuse.model import ModelConfig
@@ -64,7 +66,12 @@ def list_places(path: Path) -> list[str | None]:
 
 
 def inspect_cells(
-    path: Path, *, layer: str | None = None, round_counts: bool = False, renamed: Renamed | None = None
+    path: Path,
+    *,
+    labels: Path | None = None,
+    layer: str | None = None,
+    round_counts: bool = False,
+    renamed: Renamed | None = None,
 ) -> dict[str, Any]:
     """Look for raw counts, for columns that can be conditions, and for problems.
 
@@ -72,6 +79,8 @@ def inspect_cells(
     ----------
     path
         Cells of any format that `scdiffuse.cells.open_source` reads; their counts are read block by block.
+    labels
+        A table with more columns of `obs`, as `scdiffuse.cells.read_labels` reads it.
     layer, round_counts
         As for `CellGenerator`.
     renamed
@@ -86,8 +95,9 @@ def inspect_cells(
     Raises
     ------
     DataFileError
-        The path holds no readable cells.
+        The path holds no readable cells, or the table no row of any of them.
     """
+    table = None if labels is None else read_labels(labels)
     place = find_counts(path, layer=layer)
     data = place.data if not isinstance(place.data, list) else path
     found: dict[str, Any] = {"kind": "data", "n_cells": 0, "n_genes": 0, "counts": []}
@@ -95,11 +105,10 @@ def inspect_cells(
     source = _read_counts(place, found, problems, round_counts=round_counts)
     if found["counts"]:
         found["counts"] = found["counts"] + [one for one in list_counts(data) if one not in found["counts"]]
-    columns = (
-        _columns(rename_labels(source.obs, renamed or {}))
-        if source is not None
-        else {"conditions": {}, "continuous": {}, "missing": {}}
-    )
+    columns: dict[str, Any] = {"conditions": {}, "continuous": {}, "missing": {}}
+    if source is not None:
+        obs = source.obs if table is None else label_obs(source.obs, table)
+        columns = _columns(rename_labels(obs, renamed or {}))
     notes = [place.message] if place.message else []
     problems += columns.pop("problems", [])
     notes += columns.pop("notes", [])
@@ -107,7 +116,7 @@ def inspect_cells(
     found |= columns | {"notes": notes, "problems": problems}
     if found["counts"]:
         found["fit_seconds"] = round(_fit_seconds(found["n_cells"], found["n_kept"]))
-        found["command"] = _command(path, found)
+        found["command"] = _command(path, found, labels=labels)
     return found
 
 
@@ -137,12 +146,13 @@ def _fit_seconds(n_cells: int, n_genes: int) -> float:
     return _START_SECONDS + steps * (_STEP_SECONDS + _GENE_SECONDS * n_genes)
 
 
-def _command(path: Path, found: dict[str, Any]) -> str:
+def _command(path: Path, found: dict[str, Any], *, labels: Path | None) -> str:
     """Write the command that fits these cells, with the labels that fit best."""
     words = ["scdiffuse", "fit", str(path), "-o", f"{path.name.split('.')[0]}.scd"]
     sizes = {name: min(labels.values(), default=0) for name, labels in found["conditions"].items()}
     names = [name for name in sizes if name.lower().replace("_", "").replace(".", "") in _TYPE_NAMES] or list(sizes)[:1]
     words += [word for name in names[:1] for word in ("--condition", name)]
+    words += [] if labels is None else ["--obs", str(labels)]
     return shlex.join(words)
 
 
