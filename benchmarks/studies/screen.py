@@ -61,7 +61,7 @@ class Screen:
         """Choose labels, or numbers from the lowest to the highest that was measured."""
         if self.key in model.conditions.continuous:
             measured = model.conditions.continuous[self.key]
-            return np.linspace(measured.min, measured.max, n_labels).tolist()
+            return list(map(float, np.linspace(measured.min, measured.max, n_labels)))
         without = {*self.ignored, self.start[1]}
         return [label for label in model.conditions.categorical[self.key] if label not in without][:n_labels]
 
