@@ -3,19 +3,22 @@
 Models are kept in the work folder, so that they can be scored again: ``--models-of`` names the commit that fitted them.
 Predictions of other methods stand beside ours with ``--predictions FOLDER``: a file ``METHOD.h5ad`` with counts, or
 ``METHOD.log1p.h5ad``, in a folder for each fit with the name of our model, such as ``kang_ifnb-no_stimulated_B-seed0``.
+``python -m benchmarks.predict_peers`` makes them for the methods it knows, with a ``METHOD.json`` of what they took.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from benchmarks.designs import DESIGNS, Design, HeldOut
 from benchmarks.layout import Row, distinct, grid, mean, only
-from benchmarks.models import Fit, model_of, read
+from benchmarks.models import model_of
 from benchmarks.records import rows_of
 from benchmarks.study import say
 
@@ -36,7 +39,6 @@ summary = "Perturbations left out of the fit, in the field's own measures, besid
 unit = ("data_set", "held_out", "seed")
 
 N_GENERATED = 1000
-_MOST_TOGETHER = 10
 PREDICT, GENERATE = "ours, predict", "ours, generate"
 SHOWN = (
     "pearson_delta",
@@ -55,17 +57,6 @@ SHOWN = (
 )
 
 
-class HeldOut(NamedTuple):
-    """A condition that is left out."""
-
-    context: str | None
-    level: Any
-
-    def __str__(self) -> str:
-        """Name both."""
-        return str(self.level) if self.context is None else f"{self.context}, {self.level}"
-
-
 class Answer(NamedTuple):
     """Predicted cells of one method."""
 
@@ -74,85 +65,8 @@ class Answer(NamedTuple):
     values: Literal["counts", "log1p"] = "counts"
     """What they hold: counts, or ``"log1p"`` of counts per 10,000."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Design:
-    """A perturbation of a data set, in contexts such as cell types."""
-
-    data_set: str
-    key: str
-    control: Any
-    context: str | None = None
-    """Column of the cell type, or of another context."""
-    number: bool = False
-    """Whether its levels are numbers."""
-    together: str | None = None
-    """One context in which the most frequent levels are left out at once: each is seen in the others."""
-    ignored: tuple[str, ...] = ()
-    """Labels that say nothing; their cells are left out of everything."""
-
-    def cells(self, context: Context) -> AnnData:
-        """Read the cells that have a level."""
-        adata = read(self.data_set, context)
-        return adata[~adata.obs[self.key].isin(self.ignored).to_numpy()] if self.ignored else adata
-
-    def held_out(self, adata: AnnData) -> list[HeldOut]:
-        """List the conditions to leave out, one after the other or together."""
-        obs = adata.obs
-        if self.context is None:
-            return [HeldOut(None, level) for level in sorted(obs[self.key].unique()) if level != self.control]
-        if self.together is not None:
-            sizes = obs.loc[obs[self.context] == self.together, self.key].astype(str).value_counts()
-            return [HeldOut(self.together, level) for level in sizes.index.drop(str(self.control))[:_MOST_TOGETHER]]
-        found = obs.astype({self.key: str}).groupby(self.context, observed=True)[self.key].unique()
-        return [
-            HeldOut(str(one), level)
-            for one, levels in found.items()
-            for level in sorted(levels)
-            if level != self.control and self.control in levels
-        ]
-
-    def rows(self, adata: AnnData, wanted: HeldOut) -> Any:  # noqa: ANN401 - an array of marks
-        """Mark the cells of a condition."""
-        wants = self.labels(wanted).items()
-        return np.logical_and.reduce([(adata.obs[key] == label).to_numpy() for key, label in wants])
-
-    def fit(self, adata: AnnData, wanted: HeldOut, seed: int) -> Fit:
-        """Describe the fit without a condition, or without all that are left out together."""
-        word = "".join(letter for letter in str(wanted.context or "") if letter.isalnum())
-        label = f"no_most_frequent_in_{word}" if self.together else f"no_{wanted.level}" + (f"_{word}" if word else "")
-        names = (self.key,) if self.context is None else (self.key, self.context)
-        out = self.held_out(adata) if self.together else [wanted]
-        return Fit(
-            name=label,
-            data_set=self.data_set,
-            conditions=names[1:] if self.number else names,
-            continuous=names[:1] if self.number else (),
-            without=(*({self.key: one} for one in self.ignored), *map(self.labels, out)),
-            seed=seed,
-        )
-
-    def labels(self, wanted: HeldOut) -> dict[str, Any]:
-        """Write a condition as columns of `obs`."""
-        return {self.key: wanted.level} | ({} if self.context is None else {self.context: wanted.context})
-
-
-DESIGNS = {
-    design.data_set: design
-    for design in (
-        Design(data_set="kang_ifnb", key="condition", control="control", context="cell_type"),
-        Design(data_set="mouse_gut_organs", key="organ", control="stomach", context="cell_type"),
-        Design(data_set="a549_multiome", key="time", control=0, number=True),
-        Design(
-            data_set="papalexi_lowmoi",
-            key="perturbation",
-            control="non-targeting",
-            context="batch",
-            together="rep_2",
-            ignored=("unassigned",),
-        ),
-    )
-}
+    about: dict[str, Any] | None = None
+    """Versions, settings and cost of another method, where they are known."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -196,14 +110,18 @@ def measure(context: Context, design: Design, wanted: HeldOut, *, seed: int) -> 
     at = context if source is None else replace(context, work=context.work.parent / source)
     fit = design.fit(adata, wanted, seed)
     model = model_of(fit, at)
-    rows: list[Row] = []
+    predictions: list[Row] = []
+    baselines: list[Row] = []
     answers = [*_answers(design, wanted, adata, model=model, seed=seed), *_others(context, fit.key)]
     for answer in answers:
         report = _scores(context, design, adata, answer=answer, seed=seed)
-        # Baselines are the same for every answer, but for comparisons with fewer cells: those of the last are kept.
-        rows = [*only(rows, kind="prediction"), *_rows(report, answer.name)]
+        rows = _rows(report, answer)
+        predictions += only(rows, kind="prediction")
+        if answer.name == GENERATE:
+            # They are the same for every answer, but for comparisons with fewer cells.
+            baselines = [row for row in rows if row["kind"] != "prediction"]
         say(f"{design.data_set}, {wanted}, {answer.name}: {report.verdict}")
-    return rows
+    return predictions + baselines
 
 
 def _answers(design: Design, wanted: HeldOut, adata: AnnData, *, model: CellGenerator, seed: int) -> Iterator[Answer]:
@@ -214,13 +132,16 @@ def _answers(design: Design, wanted: HeldOut, adata: AnnData, *, model: CellGene
 
 
 def _others(context: Context, key: str) -> Iterator[Answer]:
-    """Read the predictions of other methods about one fit."""
+    """Read the predictions of other methods about one fit, and what they took."""
     import anndata
 
     folder = context.options.predictions
     for path in [] if folder is None else sorted((folder / key).glob("*.h5ad")):
         is_log = path.stem.endswith(".log1p")
-        yield Answer(path.stem.removesuffix(".log1p"), anndata.read_h5ad(path), "log1p" if is_log else "counts")
+        method = path.stem.removesuffix(".log1p")
+        about = path.with_name(f"{method}.json")
+        known = json.loads(about.read_text(encoding="utf-8")) if about.exists() else None
+        yield Answer(method, anndata.read_h5ad(path), "log1p" if is_log else "counts", known)
 
 
 def _scores(context: Context, design: Design, adata: AnnData, *, answer: Answer, seed: int) -> PerturbationReport:
@@ -247,7 +168,7 @@ def _scores(context: Context, design: Design, adata: AnnData, *, answer: Answer,
     )
 
 
-def _rows(report: PerturbationReport, answer: str) -> list[Row]:
+def _rows(report: PerturbationReport, answer: Answer) -> list[Row]:
     """List the scores of a report, one row for each answer; ours with normalised scores and levels."""
     (one,) = report.held_out
     frame = report.to_frame()
@@ -257,7 +178,8 @@ def _rows(report: PerturbationReport, answer: str) -> list[Row]:
         row: Row = {"answer": str(name_of_row), "kind": held["kind"].iloc[0]}
         row |= dict(zip(held["measure"], held["value"].astype(float), strict=True))
         if row["kind"] == "prediction":
-            row["answer"] = answer
+            row["answer"] = answer.name
+            row["about"] = answer.about
             row["normalised"] = {measure: found["normalised"] for measure, found in one["measures"].items()}
             row["levels"] = {measure: found["level"] for measure, found in one["measures"].items()}
             row["behind"] = {
@@ -286,6 +208,7 @@ def lines(records: Sequence[Record]) -> list[str]:
             f"`{data_set}`: means over {len(held_out)} held-out conditions ({'; '.join(held_out)}), "
             f"{len(distinct(mine, 'seed'))} seeds.",
             _table(mine),
+            *_others_in_words(mine),
             *_ahead(mine),
         ]
     return parts
@@ -295,20 +218,40 @@ def _table(mine: list[Row]) -> str:
     """Write every answer with its mean measures, those that are known in all conditions."""
     from scdiffuse.evaluation.perturbations import TITLES
 
-    n = len({(row["held_out"], row["seed"]) for row in mine})
     answers = distinct(only(mine, kind="prediction"), "answer")
     names = [*answers, *(one for one in TITLES if one in {row["answer"] for row in mine})]
     rows = []
     for one in names:
         held = only(mine, answer=one)
+        n = _n_fits(held if one in answers else mine)
         values = [mean(held, measure) if _n_known(held, measure) == n else None for measure in SHOWN]
         if any(value is not None for value in values):
             rows.append([TITLES.get(one, one), *values])
     return grid(["answer", *(measure.replace("_", " ") for measure in SHOWN)], rows)
 
 
+def _n_fits(rows: list[Row]) -> int:
+    return len({(row["held_out"], row["seed"]) for row in rows})
+
+
 def _n_known(rows: list[Row], measure: str) -> int:
     return sum(row.get(measure) is not None for row in rows)
+
+
+def _others_in_words(mine: list[Row]) -> Iterator[str]:
+    """Say of which version other methods are, what ended their training, and what they took."""
+    for answer in distinct(only(mine, kind="prediction"), "answer"):
+        held = [row for row in only(mine, answer=answer) if row.get("about")]
+        if not held:
+            continue
+        about = held[0]["about"]
+        versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items() if name != "python")
+        epochs = sorted(row["about"]["settings"]["n_epochs"] for row in held)
+        seconds = sum(row["about"]["cost"]["cpu_seconds"] for row in held) / len(held)
+        yield (
+            f"- *{answer}* ({versions}), trained on the same cells by {about['training']}: {epochs[0]} to {epochs[-1]} "
+            f"epochs, {seconds:.0f} CPU seconds a fit; {_n_fits(held)} of {_n_fits(mine)} fits."
+        )
 
 
 def _ahead(mine: list[Row]) -> Iterator[str]:

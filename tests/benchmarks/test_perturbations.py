@@ -9,9 +9,9 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.designs import Design, HeldOut
 from benchmarks.records import Store
 from benchmarks.studies import perturbations
-from benchmarks.studies.perturbations import Design, HeldOut
 from benchmarks.study import Context
 from tests.benchmarks.conftest import record
 
@@ -59,8 +59,9 @@ def test_predictions_of_other_methods_are_read_as_their_names_say(adata: anndata
     adata.write_h5ad(folder / "scVI.h5ad")
     adata.write_h5ad(folder / "scGen.log1p.h5ad")
     context = Context(options=argparse.Namespace(predictions=tmp_path), store=Store(tmp_path, "toy", ()))
-    found = {name: values for name, _, values in perturbations._others(context, folder.name)}
-    assert found == {"scGen": "log1p", "scVI": "counts"}
+    (folder / "scGen.json").write_text('{"seed": 0}', encoding="utf-8")
+    found = {one.name: (one.values, one.about) for one in perturbations._others(context, folder.name)}
+    assert found == {"scGen": ("log1p", {"seed": 0}), "scVI": ("counts", None)}
     assert not list(perturbations._others(context, "toy-no_y_b-seed0"))
 
 
