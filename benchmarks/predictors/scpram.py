@@ -22,7 +22,7 @@ N_EPOCHS = 100
 RATIO = 0.05
 """Share of the control cells of other types that are attended to, the package's default.
 
-Its tutorial takes a tenth of that, of nine times as many cells as ours, and says that the share depends on their number.
+Its tutorial takes a tenth of that, of nine times as many cells, and says that the share depends on their number.
 """
 
 
