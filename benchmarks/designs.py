@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from benchmarks.study import Context
 
 _MOST_TOGETHER = 10
+_FEWEST_CELLS = 20  # of a condition that can be scored
 
 
 class HeldOut(NamedTuple):
@@ -50,7 +51,11 @@ class Design:
         return adata[~adata.obs[self.key].isin(self.ignored).to_numpy()] if self.ignored else adata
 
     def held_out(self, adata: AnnData) -> list[HeldOut]:
-        """List the conditions to leave out, one after the other or together."""
+        """List the conditions to leave out, one after the other or together; all have cells enough to be scored."""
+        found = self._levels(adata)
+        return found if self.together else [one for one in found if self.rows(adata, one).sum() >= _FEWEST_CELLS]
+
+    def _levels(self, adata: AnnData) -> list[HeldOut]:
         obs = adata.obs
         if self.context is None:
             return [HeldOut(None, level) for level in sorted(obs[self.key].unique()) if level != self.control]
@@ -96,6 +101,7 @@ DESIGNS = {
         Design(data_set="kang_ifnb", key="condition", control="control", context="cell_type"),
         Design(data_set="mouse_gut_organs", key="organ", control="stomach", context="cell_type"),
         Design(data_set="a549_multiome", key="time", control=0, number=True),
+        Design(data_set="malaria_pberghei", key="time", control=2, number=True),
         Design(
             data_set="papalexi_lowmoi",
             key="perturbation",
