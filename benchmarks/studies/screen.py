@@ -124,8 +124,8 @@ def lines(records: Sequence[Record]) -> list[str]:
     found = [row | {"predictions": row["n_cells"] * row["targets"]} for row in rows_of(records)]
     about = (
         "Control cells are predicted under one perturbation after the other; where there are fewer, they are taken "
-        "again. Minutes are of all predictions, counts included, without the fit, which is made once. Wall-clock time "
-        "suffers from other work on the machine, CPU time hardly does."
+        "again. Minutes are of all predictions, counts included, without the fit, which is made once. Other work on "
+        "the machine makes both longer, wall-clock time most."
     )
     header = ("data set", "genes", "condition", "cells", "perturbations", "threads", "minutes", "CPU minutes")
     rates = ("cells a second", "cells a CPU second", "peak MiB", "CPU minutes of the fit")
