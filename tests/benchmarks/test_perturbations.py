@@ -15,7 +15,7 @@ from benchmarks.studies import perturbations
 from benchmarks.study import Context
 from tests.benchmarks.conftest import record
 
-from benchmarks import perturbation_agreement
+from benchmarks import designs, perturbation_agreement
 
 
 @pytest.fixture
@@ -26,6 +26,18 @@ def adata() -> anndata.AnnData:
         index=list("01234567"),
     )
     return anndata.AnnData(np.ones((8, 2), np.float32), obs=obs)
+
+
+@pytest.fixture(autouse=True)
+def few_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let conditions of one cell be scored, so that data can be small."""
+    monkeypatch.setattr(designs, "_FEWEST_CELLS", 1)
+
+
+def test_conditions_of_too_few_cells_are_not_left_out(adata: anndata.AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(designs, "_FEWEST_CELLS", 2)
+    design = Design(data_set="toy", key="drug", control="none", context="kind", ignored=("?",))
+    assert design.held_out(adata[adata.obs["drug"] != "?"]) == [HeldOut("b", "x")]
 
 
 def test_each_level_is_left_out_where_there_are_control_cells(adata: anndata.AnnData) -> None:
