@@ -116,13 +116,20 @@ def test_the_section_says_what_others_took_and_averages_over_their_own_fits() ->
     scored = {"kind": "prediction", "levels": {}, "behind": {}}
     records = []
     for seed, epochs in ((0, 30), (1, 50), (2, None)):
-        rows: list[dict[str, Any]] = [{"answer": "ours, predict", "mse": 0.1} | scored]
+        rows: list[dict[str, Any]] = [
+            {"answer": f"ours, {way}", "mse": 0.1, "pearson_delta": 0.5, "de_spearman": own} | scored
+            for way, own in (("predict", 0.6), ("generate", 0.8))
+        ]
         if epochs is not None:
             about = {"versions": {"python": "3", "toy": "1.2"}, "training": "its clock"}
             about |= {"settings": {"n_epochs": epochs}, "cost": {"cpu_seconds": 10.0 * epochs}}
-            rows.append({"answer": "Toy", "mse": 0.25 + seed / 2, "about": about} | scored)
+            rows.append(
+                {"about": about}
+                | {"answer": "Toy", "mse": 0.25 + seed / 2, "pearson_delta": 0.6, "de_spearman": 0.7}
+                | scored
+            )
         records.append(record("perturbations", json.loads(json.dumps(rows)), data_set="s", held_out="a, x", seed=seed))
     text = "\n".join(perturbations.lines(records))
-    assert "| Toy |  |  | 0.500 |" in text
+    assert "| Toy | 0.600 |  | 0.500 |" in text
     assert "- *Toy* (toy 1.2), trained on the same cells by its clock: 30 to 50 epochs, 400 CPU" in text
-    assert "2 of 3 fits" in text
+    assert "2 of 3 fits. In the means of these it is ahead of both of ours in: pearson delta." in text
