@@ -117,6 +117,7 @@ SIGNATURES = {
         "start to * along n_states keep n_cells method guidance seed layer library_size solver_steps batch_size "
         "progress"
     ),
+    "map_query": "adata condition * layer progress",
     "augment": "adata * by n_per_label guidance seed layer progress",
     "distill": "* solver_steps n_paths max_epochs seed progress",
     "support": "where",

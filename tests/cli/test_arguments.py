@@ -40,6 +40,7 @@ API: list[tuple[str, str, set[str]]] = [
     ("trajectory", "CellGenerator.trajectory", {"library_size"}),
     ("augment", "CellGenerator.augment", set()),
     ("distill", "CellGenerator.distill", set()),
+    ("map-query", "CellGenerator.map_query", set()),
     ("add-classifier", "CellGenerator.add_classifier", set()),
     ("shard", "shard", set()),
     ("evaluate", "evaluate", set()),

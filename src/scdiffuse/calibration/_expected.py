@@ -86,6 +86,9 @@ class ExpectedExpression(nn.Module):
         self.register_buffer("noise", torch.ones(config.n_noise_bins, n_combinations))
         self.register_buffer("label_embedding", torch.zeros(sum(grid.n_labels), config.label_rank))
         self.register_buffer("rare_factors", torch.ones(len(grid.rare), n_genes))
+        for at, n in enumerate(self._unseen[0].n_mapped):
+            if n:
+                self.register_buffer(f"mapped_factors_{at}", torch.ones(n, 2, n_genes))
 
     @torch.no_grad()
     def learn(self, pseudobulk: Pseudobulk) -> None:
@@ -131,6 +134,40 @@ class ExpectedExpression(nn.Module):
         trained, weights = self._in_trained_labels(codes)
         return self._normalised(weights @ self._expect(trained))
 
+    def is_mapped(self, codes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which labels of one combination are mapped, shape ``(C,)``."""
+        (unseen,) = self._unseen
+        found = np.zeros(len(codes), dtype=bool)
+        for at in unseen.conditions:
+            found[at] = unseen.mapped_row(at, int(codes[at])) >= 0
+        return found
+
+    def mapped_factors(self, codes: NDArray[np.int64], *, carried: NDArray[np.bool_] | None = None) -> Array | None:
+        """Look up what the mapped labels of a combination do to each gene.
+
+        Parameters
+        ----------
+        codes
+            One combination, shape ``(C,)``.
+        carried
+            Conditions whose mapped label is that of the cell whose latents are decoded, shape ``(C,)``: they carry
+            some of it already.
+
+        Returns
+        -------
+        Factors, shape ``(G,)``; `None` where no label is mapped.
+        """
+        (unseen,), found = self._unseen, None
+        for at in np.flatnonzero(self.is_mapped(codes)).tolist():
+            row, part = unseen.mapped_row(at, int(codes[at])), int(carried is not None and carried[at])
+            own = _numbers(self.get_buffer(f"mapped_factors_{at}")[row, part])
+            found = own if found is None else found * own
+        return found
+
+    def with_mapped(self, expression: Array, factors: Array | None) -> Array:
+        """Multiply the fractions of a combination, shape ``(G,)``, by `mapped_factors`, and let them sum to 1."""
+        return expression if factors is None else self._normalised(self.transform(self.fractions(expression) * factors))
+
     def _expect(self, codes: NDArray[np.int64]) -> Array:
         """Expect the expression of combinations of trained labels."""
         mean, solution = np.tile(_numbers(self.mean), (len(codes), 1)), _numbers(self.solution)
@@ -143,7 +180,7 @@ class ExpectedExpression(nn.Module):
     def _normalised(self, expression: Array) -> Array:
         """Let the fractions of each combination sum to 1."""
         fractions = self.fractions(expression)
-        return self.transform(fractions / fractions.sum(axis=1, keepdims=True))
+        return self.transform(fractions / fractions.sum(axis=-1, keepdims=True))
 
     def variance(self, codes: NDArray[np.int64]) -> Array:
         """Compute the posterior variance of the expression that `forward` expects, shape ``(U, G)``."""
@@ -156,7 +193,7 @@ class ExpectedExpression(nn.Module):
             found[:, genes] = (own - (shared * explain(factor, shared)).sum(axis=0))[:, None]
         return found
 
-    def expected_error(self, codes: NDArray[np.int64]) -> float:
+    def expected_error(self, codes: NDArray[np.int64], *, measured: NDArray[np.bool_] | None = None) -> float:
         r"""Estimate how much of what a combination has of its own is missed.
 
         A change of label changes the expression of a gene by :math:`d_g`, against the mean of the trained combinations
@@ -167,16 +204,21 @@ class ExpectedExpression(nn.Module):
         ----------
         codes
             One combination, shape ``(C,)``.
+        measured
+            Conditions whose change does not count, as cells show it, shape ``(C,)``; none unless given.
 
         Returns
         -------
         Between 0, all of it is known, and 1, nothing is.
         """
+        counted = np.arange(len(codes)) if measured is None else np.flatnonzero(~measured)
+        if not counted.size:
+            return 0.0
         trained = self._codes
         expected, variance = self(codes[None])[0], float(self.variance(codes[None]).mean())
         others, same = self(trained), trained == codes
         found = []
-        for condition in range(len(codes)):
+        for condition in counted:
             rows = np.delete(same, condition, axis=1).all(axis=1) & ~same[:, condition]
             if rows.any():
                 change = expected - np.average(others[rows], axis=0, weights=self._n_cells[rows])

@@ -35,24 +35,32 @@ class GeneFactorTable:
     """Mean fraction of each gene, shape ``(G,)``, that the model as learnt gives a combination, a table of one row."""
     power: float
     """Of the factors: 1 in full, 0 none."""
-    _found: dict[tuple[int, ...], NDArray[np.float32] | None] = field(default_factory=dict)
+    _found: dict[tuple[tuple[int, ...], bytes], NDArray[np.float32] | None] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
-    def of(self, table: ConditionTable) -> GeneFactors | None:
+    def of(self, table: ConditionTable, *, given: ConditionTable | None = None) -> GeneFactors | None:
         """Look up the factors of some cells.
 
         Parameters
         ----------
         table
             Conditions of the cells; cells with a label missing keep their fractions.
+        given
+            Conditions that the cells had before they were predicted; none for new cells. Latents of a cell with a
+            mapped label carry some of what that label does to genes.
 
         Returns
         -------
         Factors, or `None` if no cell needs any.
         """
-        positions, which = np.unique(self.expected.grid.positions(table), axis=0, return_inverse=True)
+        positions = self.expected.grid.positions(table)
+        carried = np.zeros(positions.shape, dtype=bool)
+        if given is not None:
+            n = table.codes.shape[1]
+            carried[:, :n] = (given.codes == table.codes) & (table.codes >= self.expected.grid.n_labels[:n])
+        both, which = np.unique(np.concatenate([positions, carried], axis=1), axis=0, return_inverse=True)
         with self._lock:
-            factors = [self._interpolated(position) for position in positions]
+            factors = [self._interpolated(*np.split(row, 2)) for row in both]
         asked = [one for one in factors if one is not None]
         if not asked:
             return None
@@ -88,23 +96,25 @@ class GeneFactorTable:
                 self.expected.rare_factors[at] = torch.from_numpy(factors.astype(np.float32))
                 bar.advance()
 
-    def _interpolated(self, position: NDArray[np.float64]) -> NDArray[np.float32] | None:
+    def _interpolated(self, position: NDArray[np.float64], carried: NDArray[np.float64]) -> NDArray[np.float32] | None:
         """Find the factors at a position; none where a condition is missing or no place around it has any."""
         if min(position) < 0:
             return None
-        places = [(self._factors(place), weight) for place, weight in self.expected.grid.places(position)]
+        marks = carried.astype(bool)
+        places = [(self._factors(place, marks), weight) for place, weight in self.expected.grid.places(position)]
         if len(places) == 1:
             return places[0][0]
         found = [weight * np.log(factors) for factors, weight in places if factors is not None]
         return np.exp(np.sum(found, axis=0)).astype(np.float32) if found else None
 
-    def _factors(self, place: tuple[int, ...]) -> NDArray[np.float32] | None:
-        if place not in self._found:
-            found = self._find(place)
-            self._found[place] = None if found is None else found**self.power
-        return self._found[place]
+    def _factors(self, place: tuple[int, ...], carried: NDArray[np.bool_]) -> NDArray[np.float32] | None:
+        key = (place, carried.tobytes())
+        if key not in self._found:
+            found = self._find(place, carried)
+            self._found[key] = None if found is None else found**self.power
+        return self._found[key]
 
-    def _find(self, place: tuple[int, ...]) -> NDArray[np.float32] | None:
+    def _find(self, place: tuple[int, ...], carried: NDArray[np.bool_] | None = None) -> NDArray[np.float32] | None:
         """Find the factors of a place; none where it was trained on enough cells."""
         grid, config = self.expected.grid, self.expected.grid.config
         corners = grid.corners(place)
@@ -115,11 +125,12 @@ class GeneFactorTable:
             at = np.flatnonzero(grid.rare == rows[0])
             is_corrected = len(at) and config.rare_combinations
             return self.expected.rare_factors[at[0]].cpu().numpy() if is_corrected else None
+        mapped = self.expected.mapped_factors(corners.codes[0], carried=carried)
         if not config.expected_expression:
-            return None
+            return None if mapped is None else mapped.astype(np.float32)
         expected = corners.weights @ self.expected(corners.codes)
         made = self.expected.transform(self.generated(grid.conditions(place)))
         weight = trust * config.expected_weight
-        wanted = self.expected.fractions(weight * expected + (1 - weight) * made)
-        factors: NDArray[np.float32] = (wanted / self.expected.fractions(made)).astype(np.float32)
-        return factors
+        wanted = self.expected.with_mapped(weight * expected + (1 - weight) * made, mapped)
+        factors = self.expected.fractions(wanted) / self.expected.fractions(made)
+        return np.asarray(factors, dtype=np.float32)

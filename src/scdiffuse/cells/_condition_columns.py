@@ -18,6 +18,7 @@ __all__ = [
     "Label",
     "label_codes",
     "label_vocabulary",
+    "new_labels",
     "number_range",
     "read_numbers",
     "standardised",
@@ -67,6 +68,13 @@ def label_vocabulary(column: pd.Series[Any], name: str) -> tuple[Label, ...]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return tuple(_plain(label) for label in column.cat.categories if label in counts.index)
     return tuple(sorted(labels))
+
+
+def new_labels(column: pd.Series[Any], name: str, *, known: tuple[Label, ...]) -> tuple[Label, ...]:
+    """Collect the labels that cells have beyond those known, written as these are."""
+    texts, held = {str(label) for label in known}, column.astype(object)
+    is_new = held.notna() & ~held.map(is_blank) & ~held.astype(str).isin(texts)
+    return unseen_labels(label_vocabulary(held[is_new], name), known) if is_new.any() else ()
 
 
 def unseen_labels(described: Sequence[Label], trained: tuple[Label, ...]) -> tuple[Label, ...]:
@@ -132,7 +140,8 @@ def label_codes(column: pd.Series[Any], labels: tuple[Label, ...], name: str) ->
             known = ", ".join(repr(one) for one in labels[:_MOST_SHOWN])
             more = f" and {len(labels) - _MOST_SHOWN} more" if len(labels) > _MOST_SHOWN else ""
             msg = f"{label!r} is not a trained label of {name!r}; expected one of {known}{more}. Leave it missing"
-            raise UnknownNameError(msg + " if the model has not seen it, as a new donor." + did_you_mean(label, labels))
+            msg += " if the model has not seen it, as a new donor, or map its cells first with `map_query`."
+            raise UnknownNameError(msg + did_you_mean(label, labels))
         codes[at] = found
     return codes[which]
 

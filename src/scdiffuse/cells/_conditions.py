@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from scdiffuse.cells._condition_columns import (
     Label,
     label_codes,
     label_vocabulary,
+    new_labels,
     number_range,
     read_numbers,
     standardised,
@@ -77,7 +78,9 @@ class Conditions:
     continuous: Mapping[str, ConditionRange]
     """Range of each continuous condition."""
     unseen: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
-    """Labels that no training cell has, known by their features: the last ones of their condition."""
+    """Labels that no training cell has, known by their features or mapped: the last ones of their condition."""
+    n_mapped: Mapping[str, int] = field(default_factory=dict)
+    """How many unseen labels of a condition, the last ones, are known by cells that were mapped after the fit."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,6 +101,23 @@ class Conditions:
         """Return the labels of a categorical condition that training cells have."""
         labels = self.categorical[name]
         return labels[: len(labels) - len(self.unseen.get(name, ()))]
+
+    def with_mapped(self, name: str, labels: Sequence[Label]) -> Self:
+        """Add labels that no training cell has, known by cells that are mapped.
+
+        Parameters
+        ----------
+        name
+            A categorical condition.
+        labels
+            The new labels.
+        """
+        return replace(
+            self,
+            categorical={**self.categorical, name: (*self.categorical[name], *labels)},
+            unseen={**self.unseen, name: (*self.unseen.get(name, ()), *labels)},
+            n_mapped={**self.n_mapped, name: self.n_mapped.get(name, 0) + len(labels)},
+        )
 
     @classmethod
     def from_obs(
@@ -169,9 +189,8 @@ class Conditions:
         """
         codes = np.full((len(obs), len(self.categorical)), -1, dtype=np.int64)
         values = np.full((len(obs), len(self.continuous)), np.nan, dtype=np.float32)
-        for name in self.names:
-            if not partial:
-                _require_column(name, obs)
+        if not partial:
+            self.require_columns(obs)
         for at, (name, labels) in enumerate(self.categorical.items()):
             if name in obs:
                 codes[:, at] = label_codes(obs[name], labels, name)
@@ -219,12 +238,46 @@ class Conditions:
             msg = f"{name!r} is not a condition of this model; expected one of {list(self.names)}."
             raise UnknownNameError(msg + did_you_mean(name, self.names))
 
+    def require_columns(self, obs: pd.DataFrame) -> None:
+        """Check that cells have a column for each condition.
+
+        Parameters
+        ----------
+        obs
+            Columns of the cells.
+
+        Raises
+        ------
+        UnknownNameError
+            A column does not exist.
+        """
+        for name in self.names:
+            _require_column(name, obs)
+
+    def new_labels(self, obs: pd.DataFrame, name: str) -> tuple[Label, ...]:
+        """Collect the labels of a categorical condition that cells have and the vocabulary does not.
+
+        Parameters
+        ----------
+        obs
+            Columns of the cells; missing labels are no new ones.
+        name
+            The condition.
+
+        Raises
+        ------
+        ConditionError
+            A new label has one cell only.
+        """
+        return new_labels(obs[name], name, known=self.categorical[name])
+
     def to_json(self) -> str:
         """Write names, labels and ranges as JSON text; `from_json` reads it."""
         ranges = {name: asdict(seen) for name, seen in self.continuous.items()}
         labels = {name: list(labels) for name, labels in self.categorical.items()}
         unseen = {name: list(labels) for name, labels in self.unseen.items()}
         tree = {"categorical": labels, "continuous": ranges} | ({"unseen": unseen} if unseen else {})
+        tree |= {"n_mapped": dict(self.n_mapped)} if self.n_mapped else {}
         return json.dumps(tree, indent=1)
 
     @classmethod
@@ -241,6 +294,7 @@ class Conditions:
             categorical={name: tuple(labels) for name, labels in tree["categorical"].items()},
             continuous={name: ConditionRange(**seen) for name, seen in tree["continuous"].items()},
             unseen={name: tuple(labels) for name, labels in tree.get("unseen", {}).items()},
+            n_mapped=tree.get("n_mapped", {}),
         )
 
 

@@ -22,6 +22,7 @@ from scdiffuse.cli._evaluate import evaluate
 from scdiffuse.cli._fit import fit
 from scdiffuse.cli._generate import generate
 from scdiffuse.cli._inspect import inspect
+from scdiffuse.cli._map_query import map_query
 from scdiffuse.cli._messages import show_warning
 from scdiffuse.cli._predict import predict
 from scdiffuse.cli._serve import app as serve
@@ -49,6 +50,7 @@ COMMANDS = (
     Command(fit, "raise `--min-cells` to train on fewer genes, or pass `--set autoencoder_training.batch_size=64`"),
     Command(generate, "lower `--batch-size`; cells are written as they are made, so their number does not matter"),
     Command(predict, "lower `--batch-size`, or pass fewer cells at a time"),
+    Command(map_query, "pass fewer cells at a time"),
     Command(trajectory, "lower `--n-cells` or `--n-states`"),
     Command(augment, "pass fewer cells at a time"),
     Command(add_classifier, "pass fewer cells"),

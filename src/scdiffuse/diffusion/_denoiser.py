@@ -85,6 +85,8 @@ class LatentDenoiser(nn.Module):
         Width and depth.
     n_unseen
         Number of labels of each categorical condition that no training cell has.
+    n_mapped
+        How many of these are known by cells that were mapped.
 
     References
     ----------
@@ -99,6 +101,7 @@ class LatentDenoiser(nn.Module):
         n_continuous: int = 0,
         config: DiffusionConfig,
         n_unseen: Sequence[int] = (),
+        n_mapped: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.n_latent = n_latent
@@ -106,7 +109,7 @@ class LatentDenoiser(nn.Module):
         self.n_continuous = n_continuous
         self.config = config
         self.time = TimeEmbedding(config.embedding_width)
-        unseen = UnseenLabels(n_labels, n_unseen)
+        unseen = UnseenLabels(n_labels, n_unseen, n_mapped)
         self.conditions = ConditionEmbedding(n_labels, n_continuous, config.embedding_width, unseen=unseen)
         self.conditional_mean = ConditionalMean(
             n_labels, n_continuous, n_latent, pairwise_interactions=config.pairwise_interactions, unseen=unseen

@@ -16,6 +16,7 @@ from scdiffuse.generator._distill import DistillMixin
 from scdiffuse.generator._encode import EncodeMixin
 from scdiffuse.generator._fit import FitMixin
 from scdiffuse.generator._generate import GenerateMixin
+from scdiffuse.generator._map_query import MapQueryMixin
 from scdiffuse.generator._predict import PredictMixin
 from scdiffuse.generator._trajectory import TrajectoryMixin
 from scdiffuse.model import ModelConfig, ModelMetadata
@@ -24,7 +25,15 @@ __all__ = ["CellGenerator"]
 
 
 class CellGenerator(
-    FitMixin, GenerateMixin, PredictMixin, TrajectoryMixin, AugmentMixin, ClassifierMixin, DistillMixin, EncodeMixin
+    FitMixin,
+    GenerateMixin,
+    PredictMixin,
+    MapQueryMixin,
+    TrajectoryMixin,
+    AugmentMixin,
+    ClassifierMixin,
+    DistillMixin,
+    EncodeMixin,
 ):
     """Learn what cells look like and generate new ones, as integer counts, under any of their conditions.
 

@@ -104,9 +104,10 @@ def write_summary(record: ModelRecord) -> str:
 
 
 def _unseen(data: DataSummary, name: str) -> str:
-    """Say how many labels of a condition are known by their features alone."""
-    n = data.get("features", {}).get(name, {"n_unseen": 0})["n_unseen"]
-    return f"; {n:,} unseen, known by features" if n else ""
+    """Say how many labels of a condition are known by features alone, and how many by cells that were mapped."""
+    n, mapped = data.get("features", {}).get(name, {"n_unseen": 0})["n_unseen"], data.get("mapped", {}).get(name, {})
+    words = f"; {n:,} unseen, known by features" if n else ""
+    return words + (f"; {len(mapped):,} mapped, of {sum(mapped.values()):,} cells" if mapped else "")
 
 
 def _latent(description: Json | None) -> list[str]:

@@ -59,7 +59,9 @@ class DataSummary(TypedDict):
     ranges: dict[str, tuple[float, float]]
     """Smallest and largest number of each continuous condition."""
     features: NotRequired[dict[str, FeatureRecord]]
-    """Of each condition that has unseen labels."""
+    """Of each condition that has labels known by features."""
+    mapped: NotRequired[dict[str, dict[str, int]]]
+    """Cells of each mapped label, by condition."""
 
 
 class WarmStartRecord(TypedDict):

@@ -60,6 +60,7 @@ class Networks(nn.Module):
             n_continuous=len(conditions.continuous),
             config=config.diffusion,
             n_unseen=conditions.n_unseen,
+            n_mapped=[conditions.n_mapped.get(name, 0) for name in conditions.categorical],
         )
         grid = ConditionGrid.of(conditions.n_labels, training, config.calibration)
         self.expected = (

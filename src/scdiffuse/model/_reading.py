@@ -89,6 +89,7 @@ class _Vocabulary(TypedDict):
     categorical: dict[str, list[str | bool | int | float]]
     continuous: dict[str, _Range]
     unseen: NotRequired[dict[str, list[str | bool | int | float]]]
+    n_mapped: NotRequired[dict[str, int]]
 
 
 class _State(TypedDict):
@@ -259,6 +260,10 @@ def _conditions(text: str) -> Conditions:
         own = found.categorical.get(name, ())
         if len(labels) >= len(own) or own[len(own) - len(labels) :] != labels:
             msg = f"the unseen labels of {name!r} are not the last ones of its labels"
+            raise ValueError(msg)
+    for name, n in found.n_mapped.items():
+        if not 0 < n <= len(found.unseen.get(name, ())):
+            msg = f"{n} labels of {name!r} are mapped, of {len(found.unseen.get(name, ()))} unseen ones"
             raise ValueError(msg)
     return found
 

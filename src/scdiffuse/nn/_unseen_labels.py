@@ -21,12 +21,16 @@ class UnseenLabels(nn.Module):
         Number of trained labels of each categorical condition.
     n_unseen
         Number of unseen labels of each; none unless given.
+    n_mapped
+        How many of these, the last ones, are known by cells that were mapped; none unless given. The weights of a
+        mapped label are equal: gene factors hold what its cells have for themselves.
     """
 
-    def __init__(self, n_labels: Sequence[int], n_unseen: Sequence[int] = ()) -> None:
+    def __init__(self, n_labels: Sequence[int], n_unseen: Sequence[int] = (), n_mapped: Sequence[int] = ()) -> None:
         super().__init__()
         self.n_labels = tuple(n_labels)
         self.n_unseen = tuple(n_unseen) or (0,) * len(self.n_labels)
+        self.n_mapped = tuple(n_mapped) or (0,) * len(self.n_labels)
         for at, (n, more) in enumerate(zip(self.n_labels, self.n_unseen, strict=True)):
             if more:
                 self.register_buffer(f"weights_{at}", torch.full((more, n), 1.0 / n))
@@ -36,6 +40,10 @@ class UnseenLabels(nn.Module):
     def conditions(self) -> list[int]:
         """Positions of the conditions that have unseen labels."""
         return [at for at, more in enumerate(self.n_unseen) if more]
+
+    def mapped_row(self, at: int, code: int) -> int:
+        """Return the row of a mapped label among those of its condition; below 0 for all other labels."""
+        return code - self.n_labels[at] - self.n_unseen[at] + self.n_mapped[at]
 
     def weights(self, at: int) -> Tensor:
         """Return the weights of the trained labels of a condition, shape ``(n_unseen, n_labels)``; rows sum to 1."""

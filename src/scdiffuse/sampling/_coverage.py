@@ -208,15 +208,21 @@ def find_support(
 
 
 def expect_error(expected: ExpectedExpression, requests: ConditionTable) -> float | None:
-    """Look up the expected error of a request; what it leaves open is as in the trained combination that is nearest."""
+    """Look up the expected error of a request.
+
+    What it leaves open is as in the trained combination that is nearest, and so is a mapped label, as what it does to
+    genes was measured.
+    """
     grid = expected.grid
     codes = np.rint(grid.positions(requests)[0]).astype(np.int64)
+    is_mapped = expected.is_mapped(codes)
+    codes[is_mapped] = -1
     if (codes[requests.codes.shape[1] :] < 0)[~np.isnan(requests.values[0])].any():
         return None
     is_given = codes >= 0
     trained, n_cells = grid.seen[grid.pooled], grid.n_cells[grid.pooled]
     nearest = trained[np.lexsort((-n_cells, -((trained == codes) & is_given).sum(axis=1)))[0]]
-    return expected.expected_error(np.where(is_given, codes, nearest))
+    return expected.expected_error(np.where(is_given, codes, nearest), measured=is_mapped)
 
 
 def matches(rows: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.bool_]:

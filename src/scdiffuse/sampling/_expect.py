@@ -45,4 +45,5 @@ def expect(model: FittedModel, plan: ConditionPlan) -> tuple[NDArray[np.float64]
         corners = expected.grid.corners(place)
         mean += weight * (corners.weights @ expected(corners.codes))
         variance += weight * (corners.weights @ expected.variance(corners.codes))
-    return mean, np.sqrt(variance)
+    mapped = expected.mapped_factors(np.rint(position).astype(np.int64))
+    return expected.with_mapped(mean, mapped), np.sqrt(variance)

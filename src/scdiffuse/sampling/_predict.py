@@ -107,7 +107,7 @@ def predict_cells(
                     noise_ids,
                     library_sizes=library_sizes.of(cells),
                     stream="counts",
-                    gene_factors=factor_table.of(there) if factor_table else None,
+                    gene_factors=factor_table.of(there, given=some.table) if factor_table else None,
                 )
             )
             latents.append(made)
