@@ -24,6 +24,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
         "perturbations",
         "expected_expression",
         "unseen_labels",
+        "query_sets",
         "held_out_times",
         "held_out_stages",
         "development",
