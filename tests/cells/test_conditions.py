@@ -222,3 +222,33 @@ def test_numbers_that_were_read_as_text_are_numbers(dtype: str) -> None:
     column = pd.Series(["1", "2.5", None, "4"], dtype=dtype)
     seen = Conditions.from_obs(pd.DataFrame({"day": column}), [], ["day"]).continuous["day"]
     assert (seen.min, seen.max) == (1.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("trained", "given", "expected"),
+    [
+        ([1, 2], [1, 7], (7,)),
+        ([1, 2], [1.0, 7.0, np.nan], (7,)),
+        ([1, 2], ["1", "7", "new"], ("7", "new")),
+        ([1, 2], ["2", "7"], (7,)),
+        ([1, 2], [7.5], ("7.5",)),
+        ([1.0, 2.0], [1, 7], (7.0,)),
+        (["1", "2"], [1, 7], ("7",)),
+        (["1", "2"], [1.0, 7.0], ("7",)),
+        (["1.0", "2.0"], [1.0, 7.0], ("7.0",)),
+        (["b", "c"], ["c", " ", "a"], ("a",)),
+    ],
+)
+def test_new_labels_are_written_as_those_known(trained: list[Any], given: list[Any], expected: tuple[Any, ...]) -> None:
+    known = Conditions.from_obs(pd.DataFrame({"donor": trained * 2}), ["donor"])
+    found = known.new_labels(pd.DataFrame({"donor": given * 2}), "donor")
+    assert found == expected
+    assert [type(label) for label in found] == [type(label) for label in expected]
+    codes = known.with_mapped("donor", found).encode(pd.DataFrame({"donor": given})).codes[:, 0]
+    assert set(codes[codes >= len(trained)]) == set(range(len(trained), len(trained) + len(expected)))
+
+
+def test_labels_of_several_types_are_categories_that_a_file_holds() -> None:
+    known = Conditions.from_obs(pd.DataFrame({"donor": [1, 2] * 2}), ["donor"]).with_mapped("donor", ["new"])
+    table = known.encode(pd.DataFrame({"donor": [2, "new", 1]}))
+    assert known.decode(table)["donor"].tolist() == ["2", "new", "1"]

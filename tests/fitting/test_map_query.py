@@ -117,7 +117,7 @@ def test_the_model_that_maps_stays_as_it_was(model: CellGenerator, mapped: CellG
     one, other = (made_by(each, 20, drug="drug", donor="d1") for each in (model, mapped))
     np.testing.assert_array_equal(one.X.toarray(), other.X.toarray())
     assert "mapped" not in model.summary()
-    assert "1 mapped, of 150 cells" in mapped.summary()
+    assert "mapped: d9 (150)" in mapped.summary()
 
 
 def test_cells_say_that_their_label_is_unseen_and_how_far_to_trust_them(mapped: CellGenerator) -> None:
@@ -159,7 +159,23 @@ def test_cells_of_known_labels_are_left_out_and_said(model: CellGenerator, contr
     both = ad.concat([control, cells_of_donor("d0", ("control",), n=30, seed=1)])
     with pytest.warns(ScdiffuseWarning, match="30 of 180 cells have no new label of 'donor'"):
         found = model.map_query(both, "donor", progress=False)
-    assert "1 mapped, of 150 cells" in found.summary()
+    assert "mapped: d9 (150)" in found.summary()
+
+
+def test_a_mapped_label_is_augmented_as_trained_ones_are(mapped: CellGenerator, control: ad.AnnData) -> None:
+    both = ad.concat([control[:10], cells_of_donor("d0", ("control",), n=30, seed=1)])
+    more = mapped.augment(both, by="donor", progress=False)
+    assert more.obs["donor"].value_counts().to_dict() == {NEW: 30, "d0": 30}
+
+
+def test_labels_as_text_beside_numbers_are_augmented_as_text(small: ModelConfig, tmp_path: Path) -> None:
+    given = cells_of_donor("d0", ("control",), n=80, seed=0)
+    given.obs["donor"] = np.arange(80) % 2
+    model = CellGenerator(given, conditions=["donor"], config=small).fit(max_epochs=1, progress=False)
+    query = cells_of_donor("new", ("control",), n=20, seed=3)
+    more = model.map_query(query, "donor", progress=False).augment(given, by="donor", n_per_label=41, progress=False)
+    more.write_h5ad(tmp_path / "cells.h5ad")
+    assert ad.read_h5ad(tmp_path / "cells.h5ad").obs["donor"].value_counts().to_dict() == {"0": 41, "1": 41, "new": 41}
 
 
 def test_a_factor_weighs_few_counts_less(model: CellGenerator, own: np.ndarray) -> None:

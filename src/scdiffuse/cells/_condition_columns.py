@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = [
 
 _MOST_SHOWN = 50  # labels in a message
 _LARGEST = 1e30  # of a continuous condition: its square still is a number
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")  # a whole number, as Python writes it
 _FURTHEST = 1e6  # training standard deviations from the mean that a number asked for may be
 
 Label = str | int | float | bool
@@ -72,16 +74,28 @@ def label_vocabulary(column: pd.Series[Any], name: str) -> tuple[Label, ...]:
 
 def new_labels(column: pd.Series[Any], name: str, *, known: tuple[Label, ...]) -> tuple[Label, ...]:
     """Collect the labels that cells have beyond those known, written as these are."""
-    texts, held = {str(label) for label in known}, column.astype(object)
-    is_new = held.notna() & ~held.map(is_blank) & ~held.astype(str).isin(texts)
+    held = column.astype(object)
+    like_known = {label: _like(label, known) for label in held.dropna().unique()}
+    texts = {str(label) for label in known}
+    new = {label for label, like in like_known.items() if not is_blank(label) and str(like) not in texts}
+    is_new = held.isin(new)
     return unseen_labels(label_vocabulary(held[is_new], name), known) if is_new.any() else ()
 
 
 def unseen_labels(described: Sequence[Label], trained: tuple[Label, ...]) -> tuple[Label, ...]:
     """List the labels with features that no cell has, written as the trained ones are."""
     known = {str(label) for label in trained}
-    new = [_plain(label) for label in described if str(label) not in known]
-    return tuple(new if all(isinstance(label, type(trained[0])) for label in new) else map(str, new))
+    new = [label for label in (_like(one, trained) for one in described) if str(label) not in known]
+    return tuple(new if all(type(label) is type(trained[0]) for label in new) else map(str, new))
+
+
+def _like(label: Label, known: tuple[Label, ...]) -> Label:
+    """Write a whole number as known ones are written: 7.0 and "7" as 7 beside 1, 7 as 7.0 beside 1.0, 7.0 as "7"."""
+    label, kind = _plain(label), type(known[0])
+    if isinstance(label, int | float) and not isinstance(label, bool) and float(label).is_integer():
+        is_text_of_whole = kind is str and _WHOLE.fullmatch(str(known[0]))
+        return str(int(label)) if is_text_of_whole else kind(label) if kind in (int, float) else label
+    return int(label) if kind is int and isinstance(label, str) and _WHOLE.fullmatch(label) else label
 
 
 def number_range(column: pd.Series[Any], name: str) -> ConditionRange:
@@ -135,7 +149,7 @@ def label_codes(column: pd.Series[Any], labels: tuple[Label, ...], name: str) ->
         label = _plain(given)
         if is_blank(label) and label not in position:
             continue
-        found = position.get(label, position.get(str(label)))
+        found = position.get(label, position.get(str(label), position.get(_like(label, labels))))
         if found is None:
             known = ", ".join(repr(one) for one in labels[:_MOST_SHOWN])
             more = f" and {len(labels) - _MOST_SHOWN} more" if len(labels) > _MOST_SHOWN else ""

@@ -102,6 +102,11 @@ class Conditions:
         labels = self.categorical[name]
         return labels[: len(labels) - len(self.unseen.get(name, ()))]
 
+    def measured(self, name: str) -> tuple[Label, ...]:
+        """Return the labels of a categorical condition that are known by cells, trained or mapped."""
+        labels, n_mapped = self.categorical[name], self.n_mapped.get(name, 0)
+        return (*self.trained(name), *labels[len(labels) - n_mapped :])
+
     def with_mapped(self, name: str, labels: Sequence[Label]) -> Self:
         """Add labels that no training cell has, known by cells that are mapped.
 
@@ -209,12 +214,14 @@ class Conditions:
 
         Returns
         -------
-        One row a cell, numbered from 0: categories in the training order, and numbers in the user's units, rounded to
-        a millionth of the training range.
+        One row a cell, numbered from 0: categories in the training order, all as text where labels are of several
+        types, and numbers in the user's units, rounded to a millionth of the training range.
         """
         columns: dict[str, Any] = {}
         for at, (name, labels) in enumerate(self.categorical.items()):
-            columns[name] = pd.Categorical.from_codes(table.codes[:, at], categories=pd.Index(labels))
+            is_mixed = len({type(label) for label in labels}) > 1  # no file holds categories of several types
+            categories = pd.Index([str(label) for label in labels] if is_mixed else labels)
+            columns[name] = pd.Categorical.from_codes(table.codes[:, at], categories=categories)
         for at, (name, seen) in enumerate(self.continuous.items()):
             decimals = 6 - math.ceil(math.log10(seen.max - seen.min or 1.0))
             numbers = table.values[:, at].astype(np.float64) * seen.std + seen.mean

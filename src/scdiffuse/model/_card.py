@@ -104,10 +104,12 @@ def write_summary(record: ModelRecord) -> str:
 
 
 def _unseen(data: DataSummary, name: str) -> str:
-    """Say how many labels of a condition are known by features alone, and how many by cells that were mapped."""
+    """Say how many labels of a condition are known by features alone, and which by cells that were mapped."""
     n, mapped = data.get("features", {}).get(name, {"n_unseen": 0})["n_unseen"], data.get("mapped", {}).get(name, {})
     words = f"; {n:,} unseen, known by features" if n else ""
-    return words + (f"; {len(mapped):,} mapped, of {sum(mapped.values()):,} cells" if mapped else "")
+    shown = [f"{one_line(label)} ({n:,})" for label, n in list(mapped.items())[:_MOST_LABELS]]
+    more = f" and {len(mapped) - _MOST_LABELS} more" if len(mapped) > _MOST_LABELS else ""
+    return words + (f"; mapped: {', '.join(shown)}{more}" if mapped else "")
 
 
 def _latent(description: Json | None) -> list[str]:

@@ -64,9 +64,9 @@ def plan_numbers(obs: pd.DataFrame, *, by: str, n_per_label: CellsPerLabel, cond
     for name in obs.columns:
         require_column_name(str(name))
     codes = conditions.encode(obs[[by]], partial=True).codes[:, list(conditions.categorical).index(by)]
-    labels = conditions.trained(by)
-    codes = codes[(codes >= 0) & (codes < len(labels))]
-    held = pd.Series(np.bincount(codes, minlength=len(labels)), index=pd.Index(labels))
+    held = pd.Series(np.bincount(codes[codes >= 0], minlength=len(conditions.categorical[by])))
+    held.index = pd.Index(conditions.categorical[by])
+    held = held[[label in conditions.measured(by) for label in held.index]]
     missing = _at_least(held, n_per_label, by=by) - held
     return missing[missing > 0].astype(int)
 
@@ -169,7 +169,9 @@ def _like(made: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
 
 
 def _typed(column: pd.Series[Any], real: pd.Series[Any]) -> pd.Series[Any]:
-    """Store a column as the real cells have it, where that type knows missing values."""
+    """Store a column as the real cells have it, where that type knows missing values; numbers beside text as text."""
+    if len({isinstance(label, str) for label in column.dropna().unique()}) > 1:
+        column, real = (one.astype(object).map(str, na_action="ignore") for one in (column, real))
     if isinstance(real.dtype, pd.CategoricalDtype):
         new = [label for label in column.dropna().unique() if label not in real.cat.categories]
         return column.astype(pd.CategoricalDtype([*real.cat.categories, *new], ordered=real.cat.ordered))
