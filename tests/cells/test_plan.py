@@ -155,6 +155,8 @@ def test_values_that_make_no_sense_are_refused(
     [
         (None, None, "`n_cells` is missing; expected the number of cells"),
         (0, None, "`n_cells` must be at least 1, got 0"),
+        (2.5, None, r"`n_cells` must be at least 1, got 2\.5; expected a whole number"),
+        ("5", None, "`n_cells` must be at least 1, got '5'; expected a whole number"),
         (5, pd.DataFrame({"treated": [True, False]}), "`n_cells` is 5, but the table `where` has 2 cells"),
         (
             None,

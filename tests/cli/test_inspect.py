@@ -71,7 +71,7 @@ def test_normalised_cells_are_named_as_the_problem(
     cells.write_h5ad(tmp_path / "cells.h5ad")
     assert run(["inspect", str(tmp_path / "cells.h5ad")]) == 2
     printed = capsys.readouterr().out
-    assert "Raw counts: none found" in printed
+    assert "no model can be fitted" in printed
     assert "`X` looks log-normalised" in printed
 
 
@@ -132,3 +132,14 @@ def test_too_few_cells_end_with_2(cells: ad.AnnData, tmp_path: Path, capsys: pyt
 def test_tables_of_text_are_inspected(cells: ad.AnnData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells.to_df().astype(int).rename_axis("cell").to_csv(tmp_path / "cells.csv")
     assert _inspect(tmp_path / "cells.csv", capsys)["counts"] == [None]
+
+
+def test_a_problem_beside_the_counts_does_not_deny_them(
+    cells: ad.AnnData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells.obs_names = ["cell-1", *cells.obs_names[1:]]
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    assert run(["inspect", str(tmp_path / "cells.h5ad")]) == 2
+    printed = capsys.readouterr().out
+    assert "repeat an earlier one" in printed
+    assert "none found" not in printed

@@ -59,6 +59,16 @@ def test_an_unseen_combination_names_its_nearest_by_shared_labels_then_cells() -
     assert "The combination is unseen; the nearest is organ 'gut', type 'B' (6 cells)." in str(found)
 
 
+def test_labels_that_are_numbers_read_as_typed() -> None:
+    obs = pd.DataFrame({"donor": [1, 1, 2, 2], "type": ["B", "B", "T", "T"]})
+    vocabulary = Conditions.from_obs(obs, ["donor", "type"], [])
+    training = vocabulary.encode(obs).distinct()
+    plan = plan_conditions(vocabulary, training, n_cells=1, where={"donor": 2, "type": "B"})
+    found = str(find_support(vocabulary, training, plan))
+    assert "0 training cells have donor 2 and type 'B'" in found
+    assert "the nearest is donor 1, type 'B' (2 cells)" in found
+
+
 @pytest.mark.parametrize(
     ("day", "between", "outside", "words"),
     [

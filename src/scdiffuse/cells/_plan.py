@@ -166,8 +166,9 @@ def _frame(where: Mapping[str, Any] | pd.DataFrame | None, conditions: Condition
 
 def _cell_numbers(frame: pd.DataFrame, n_cells: int | None, conditions: Conditions) -> NDArray[np.int64]:
     """Find the number of cells of each request."""
-    if n_cells is not None and n_cells < 1:
-        msg = f"`n_cells` must be at least 1, got {n_cells}."
+    is_whole = n_cells is None or (isinstance(n_cells, int | float | np.number) and n_cells % 1 == 0)
+    if n_cells is not None and (not is_whole or n_cells < 1):
+        msg = f"`n_cells` must be at least 1, got {n_cells!r}; expected a whole number. Pass one such as 1000."
         raise SettingError(msg)
     _require_bounded(float(n_cells or 0))
     if "n_cells" in frame and "n_cells" not in conditions.names:

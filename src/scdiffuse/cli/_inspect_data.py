@@ -26,7 +26,7 @@ def describe_data(found: dict[str, Any]) -> str:
     if found["counts"]:
         lines += [f"Raw counts: {', '.join(map(_place_name, found['counts']))}", found["genes"]]
     else:
-        lines.append("Raw counts: none found, so no model can be fitted")
+        lines.append("As they are, no model can be fitted to these cells: see the problems")
     if found["conditions"]:
         lines.append("Columns that can be conditions (--condition), with cells by label:")
     for name, labels in found["conditions"].items():

@@ -106,7 +106,7 @@ class Support:
             sentences.append(f"{self.n_cells:,} training cells have {' and '.join(labels)} ({alone}).")
         if self.n_cells == 0 and len(self.nearest):
             first = self.nearest.iloc[0]
-            combination = ", ".join(f"{name} {first[name]!r}" for name in self.marginals)
+            combination = ", ".join(f"{name} {_plain(first[name])!r}" for name in self.marginals)
             sentences.append(f"The combination is unseen; the nearest is {combination} ({first['n_cells']:,} cells).")
         sentences += [_describe(name, number) for name, number in self.numbers.items()]
         if self.is_unseen:
@@ -133,6 +133,10 @@ class Support:
             combination = ", ".join(f"{name} {row[name]}" for name in self.nearest.columns[:-2])
             rows[f"nearest {at + 1}"] = f"{combination}: {row['n_cells']:,} cells"
         return html_card("Unseen in training" if self.is_unseen else "Seen in training", rows)
+
+
+def _plain(label: object) -> object:
+    return label.item() if isinstance(label, np.generic) else label
 
 
 def _describe(name: str, number: NumberSupport) -> str:
@@ -186,7 +190,6 @@ def find_support(
     What was found.
     """
     codes, values = plan.requests.codes[0], plan.requests.values[0]
-    asked = conditions.decode(plan.requests.take(slice(0, 1))).iloc[0]
     given = [at for at, code in enumerate(codes) if code >= 0]
     names = list(conditions.categorical)
     matching = matches(training.codes, codes)
@@ -198,7 +201,8 @@ def find_support(
     }
     n_cells = int(training.counts[matching].sum())
     return Support(
-        where={names[at]: asked[names[at]] for at in given} | {name: held.asked for name, held in numbers.items()},
+        where={names[at]: conditions.categorical[names[at]][codes[at]] for at in given}
+        | {name: held.asked for name, held in numbers.items()},
         n_cells=n_cells,
         marginals={names[at]: int(training.counts[training.codes[:, at] == codes[at]].sum()) for at in given},
         nearest=_nearest(conditions, training, codes),
