@@ -101,13 +101,17 @@ def test_evaluate_writes_a_page_and_the_same_numbers_as_json(
         "mmd",
         "--metric",
         "mean_error",
+        "--metric",
+        "memorised_cells",
         "-o",
         str(tmp_path / "report.html"),
         "--json",
         "--no-progress",
     ]
     assert run(["evaluate", *pair, *words]) == 0
-    found = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    assert "cells equal to a training cell: not scored, it needs train." in printed.err
+    found = json.loads(printed.out)
     assert set(found["metrics"]) == {"mmd", "mean_error"}
     assert {"value", "reference", "baselines", "normalised", "better"} <= set(found["metrics"]["mmd"])
     assert (tmp_path / "report.html").read_text().lstrip().lower().startswith("<!doctype html>")

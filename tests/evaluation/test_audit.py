@@ -42,6 +42,15 @@ def clear(cells: tuple[ad.AnnData, ad.AnnData, ad.AnnData]) -> Report:
     return audited(*cells, by="cell_type")
 
 
+def test_the_headline_answers_whether_training_cells_are_revealed(
+    clear: Report, cells: tuple[ad.AnnData, ad.AnnData, ad.AnnData]
+) -> None:
+    assert "leak found" in clear.overall.level_text
+    train, held_out, generated = cells
+    found = audited(train, held_out, leak(train, generated, 60)).overall
+    assert found.level_text == "Generated cells reveal training cells"
+
+
 def test_a_perfect_generator_is_cleared_with_numbers(clear: Report) -> None:
     verdict = clear.verdicts["privacy"]
     assert verdict.level == "passes"

@@ -200,6 +200,7 @@ def test_conditions_held_out_are_no_part_of_baselines(real: ad.AnnData) -> None:
         ({"perturbation_key": "drugs"}, UnknownNameError, "`perturbation_key` 'drugs' is not a column.*mean 'drug'"),
         ({"cell_type_key": "type"}, UnknownNameError, "`cell_type_key` 'type' is not a column of the `obs` of `real`"),
         ({"control": "nothing"}, ConditionError, "There is no control cell of type 'a', expected cells with `drug`"),
+        ({"control": "nothing"}, ConditionError, r"Those given have \['.*'\]\."),
         ({"n_draws": 1}, SettingError, "`n_draws` is 1, expected at least 2"),
         ({"fdr": 5}, SettingError, "`fdr` is 5, expected a fraction"),
         ({"expression": "cpm"}, SettingError, "`expression` is 'cpm', expected one of"),

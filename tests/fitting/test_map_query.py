@@ -178,6 +178,15 @@ def test_labels_as_text_beside_numbers_are_augmented_as_text(small: ModelConfig,
     assert ad.read_h5ad(tmp_path / "cells.h5ad").obs["donor"].value_counts().to_dict() == {"0": 41, "1": 41, "new": 41}
 
 
+def test_a_number_of_too_many_values_is_named(small: ModelConfig, control: ad.AnnData) -> None:
+    given = cells_of_donor("d0", ("control",), n=80, seed=0)
+    given.obs["day"] = control.obs["day"] = 1.0
+    given.obs["day"] = np.arange(80) // 2
+    model = CellGenerator(given, conditions=["donor"], continuous=["day"], config=small)
+    with pytest.raises(ConditionError, match=r"'day' has 40 values in the training cells; expected at most 32"):
+        model.fit(max_epochs=1, progress=False).map_query(control, "donor", progress=False)
+
+
 def test_a_factor_weighs_few_counts_less(model: CellGenerator, own: np.ndarray) -> None:
     few, many = (cells_of_donor(NEW, ("control",), n=n, seed=1, factors=own) for n in (2, 200))
     found = [

@@ -16,6 +16,7 @@ from scdiffuse.cli._evaluate_perturbations import (
     PredictedValues,
     evaluate_predictions,
 )
+from scdiffuse.cli._messages import show_warning
 from scdiffuse.cli._report import show_report
 from scdiffuse.cli._report_options import ReportOptions, takes_report_options
 
@@ -112,4 +113,6 @@ def evaluate(
         fitted = load(model)
         fitted.record_scores(report.to_json())
         fitted.save(model, overwrite=True)
+    for title, why in report.settings["not_scored"].items() if metric else ():
+        show_warning(f"{title}: not scored, {why}")
     show_report(report, shared.output, as_json=shared.as_json, overwrite=shared.overwrite)

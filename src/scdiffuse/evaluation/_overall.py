@@ -41,15 +41,17 @@ def overall_verdict(verdicts: Mapping[str, Verdict]) -> Verdict:
 
     Returns
     -------
-    A verdict of the group ``"overall"``.
+    A verdict of the group ``"overall"``; of ``"audit"`` where privacy alone was asked about and decides.
     """
     ranked = sorted(verdicts.values(), key=lambda one: _WORST_FIRST.index(one.level))
+    privacy = verdicts.get("privacy")
+    is_audit = privacy is not None and set(verdicts) <= {"validity", "privacy"} and privacy.level == ranked[0].level
     titles: dict[str, list[str]] = {}
     for one in ranked:
         titles.setdefault(one.level_text, []).append(one.title)
     parts = [_sentence(answer, found) for answer, found in titles.items()]
     return Verdict(
-        group="overall",
+        group="audit" if is_audit else "overall",
         level=ranked[0].level if ranked else "unscored",
         text=" ".join(parts) or "Nothing was scored.",
     )

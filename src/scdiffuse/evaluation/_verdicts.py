@@ -35,6 +35,13 @@ _OVERALL_LEVELS = {
     "fails": "Not like real cells",
     "unscored": "Not scored",
 }
+_AUDIT_LEVELS = {
+    "passes": "No leak found",
+    "too_few": "No leak found, but too few cells to tell",
+    "differs": "Generated cells tell which cells were trained on",
+    "fails": "Generated cells reveal training cells",
+    "unscored": "Not scored",
+}
 _FAILED_SCORE = 0.5  # median normalised score of a group below which the group fails
 _MIN_EXPECTED = 5.0  # cells of a type; a type with fewer expected cells may be absent by chance
 _N_NAMED = 2
@@ -68,8 +75,8 @@ class Verdict:
     @property
     def level_text(self) -> str:
         """Words for the level."""
-        if self.group == "overall":
-            return _OVERALL_LEVELS[self.level]
+        if self.group in {"overall", "audit"}:
+            return (_OVERALL_LEVELS if self.group == "overall" else _AUDIT_LEVELS)[self.level]
         return CLEAN_LEVELS.get(self.group, _LEVELS["passes"][1]) if self.level == "passes" else _LEVELS[self.level][1]
 
     @property

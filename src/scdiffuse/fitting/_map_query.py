@@ -93,8 +93,15 @@ def _position(model: FittedModel, condition: str) -> int:
         )
         raise ConditionError(msg + " Numbers need no mapping.")
     if model.networks.expected is None:
-        msg = "The model expects nothing of genes, as a number of it has more values than"
-        raise ConditionError(msg + " `CalibrationConfig.most_grid_values`. Fit it with a number of fewer values.")
+        most, held = model.metadata.config.calibration.most_grid_values, model.trained_on.values
+        for name, column in zip(model.conditions.continuous, held.T, strict=True):
+            n = len(np.unique(column[~np.isnan(column)]))
+            if n > most:
+                msg = f"{name!r} has {n} values in the training cells; expected at most {most}, each with an expression"
+                msg += f" that the new cells are compared with. Fit a model to a coarser {name!r}, such as rounded"
+                raise ConditionError(msg + f" numbers, or with the setting `calibration.most_grid_values` = {n}.")
+        msg = f"No training cell has a value of each of {', '.join(model.conditions.names)}; expected some, which new"
+        raise ConditionError(msg + " cells are compared with. Fit a model to fewer conditions.")
     return list(model.conditions.categorical).index(condition)
 
 

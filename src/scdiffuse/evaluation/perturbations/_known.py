@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scdiffuse._core.errors import ConditionError
+from scdiffuse._core.errors import ConditionError, did_you_mean
 from scdiffuse._core.random import generator
 from scdiffuse.evaluation.perturbations._conditions import Condition, ConditionCells, Expression, Keys
 from scdiffuse.evaluation.perturbations._counts import log_ratio, mean_fractions
@@ -20,6 +20,7 @@ __all__ = ["ControlCells", "Known"]
 
 _N_LOADINGS = 10
 _MOST_CONTROLS = 5000
+_MOST_NAMED = 20  # perturbations in a message
 _MIN_GENES = 0.5  # part of the perturbations that have to be genes
 
 
@@ -72,7 +73,9 @@ class Known:
         msg = (
             f"There is no control cell{where}, expected cells with `{self.keys.perturbation}` {wanted.perturbation!r}."
         )
-        raise ConditionError(msg + " Add them to `real` or to `train`.")
+        held = sorted({str(one.perturbation) for cells in (self.real, self.train) for one in cells.conditions})
+        near = did_you_mean(wanted.perturbation, held)
+        raise ConditionError(msg + f" Those given have {held[:_MOST_NAMED]}.{near} Add them to `real` or to `train`.")
 
     def pair(self, condition: Condition) -> Condition:
         """Return the condition of the control cells of the same type."""
