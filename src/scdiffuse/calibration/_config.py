@@ -55,6 +55,8 @@ class CalibrationConfig:
     """Counts of a gene that rare cells need to move its expression half of the way to theirs."""
     gene_variance: float = 0.5
     """Variance of the expression of a gene among the cells of a combination, over its square."""
+    mapped_variances: tuple[float, float] = (0.001, 2.0)
+    """Least and largest variance that the gene factors of a mapped label may have over genes."""
     most_grid_values: int = 32
     """Distinct values of a continuous condition up to which they are grid values; with more, nothing is calibrated."""
     most_combinations: int = 512
@@ -75,7 +77,7 @@ class CalibrationConfig:
             if not getattr(self, name) > 0.0:
                 msg = f"`{name}` must be positive, got {getattr(self, name)}."
                 raise SettingError(msg)
-        for name in ("label_variances", "shared_variances", "own_variances", "feature_ridges"):
+        for name in ("label_variances", "shared_variances", "own_variances", "feature_ridges", "mapped_variances"):
             if not all(one > 0.0 for one in getattr(self, name)):
                 msg = f"`{name}` must be positive, got {getattr(self, name)}."
                 raise SettingError(msg)

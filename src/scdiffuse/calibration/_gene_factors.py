@@ -14,6 +14,7 @@ from scdiffuse._core.progress import Progress
 from scdiffuse.autoencoder import GeneFactors
 from scdiffuse.calibration._expected import ExpectedExpression
 from scdiffuse.calibration._pseudobulk import Pseudobulk
+from scdiffuse.calibration._shrinkage import shrunk_factors
 from scdiffuse.cells import ConditionTable
 
 __all__ = ["GeneFactorTable"]
@@ -72,10 +73,8 @@ class GeneFactorTable:
         r"""Find the factors of combinations of few cells, once the networks are fitted.
 
         Networks draw such cells towards others. Given the fraction :math:`q_g` that the model makes of a gene, the
-        counts :math:`x_g` of the :math:`n` training cells have the mean :math:`e_g = q_g \sum_h x_h`. With a gamma
-        prior of mean 1 and shape :math:`a`, `gene_prior`, the mean of the factor is
-        :math:`(a + x_g u_g) / (a + e_g u_g)`, where :math:`u_g = 1 / (1 + d\, e_g / n)` as cells differ, with
-        :math:`d` `gene_variance`. Its power falls from 1 to 0 at `rare_cells` cells.
+        counts :math:`x_g` of the training cells have the mean :math:`e_g = q_g \sum_h x_h`. The factor between both is
+        that of `shrunk_factors` with the prior `gene_prior`. Its power falls from 1 to 0 at `rare_cells` cells.
 
         Parameters
         ----------
@@ -91,9 +90,14 @@ class GeneFactorTable:
             for at, (row, rarity) in enumerate(zip(grid.rare, grid.rarity, strict=True)):
                 counts = pseudobulk.counts[np.searchsorted(grid.pooled, row)]
                 mean = counts.sum() * self.generated(grid.conditions(grid.place_of(row)))
-                worth = 1 / (1 + config.gene_variance * mean / grid.n_cells[row])
-                factors = ((config.gene_prior + worth * counts) / (config.gene_prior + worth * mean)) ** rarity
-                self.expected.rare_factors[at] = torch.from_numpy(factors.astype(np.float32))
+                factors = shrunk_factors(
+                    counts,
+                    mean,
+                    n_cells=int(grid.n_cells[row]),
+                    prior=config.gene_prior,
+                    gene_variance=config.gene_variance,
+                )
+                self.expected.rare_factors[at] = torch.from_numpy((factors**rarity).astype(np.float32))
                 bar.advance()
 
     def _interpolated(self, position: NDArray[np.float64], carried: NDArray[np.float64]) -> NDArray[np.float32] | None:

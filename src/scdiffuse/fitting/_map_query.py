@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scdiffuse._core.errors import ConditionError, ScdiffuseWarning
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import cell_normals
+from scdiffuse.calibration import factor_variance, shrunk_factors
 from scdiffuse.cells import ConditionTable, Label, Source
 from scdiffuse.model import ENCODED_AT_ONCE, FittedModel, Networks, gene_factor_table, mean_expression, open_given
 
@@ -27,14 +28,12 @@ def map_query(
 ) -> FittedModel:
     r"""Add the labels of new cells to a condition, without changing what was fitted.
 
-    Latents of a mapped label are those of the mean of the trained labels; what it has for itself are factors of genes:
+    Latents of a mapped label are those of the mean of the trained labels. What it has for itself are factors of genes,
+    those of `shrunk_factors` between the counts of its cells and as many counts that the model generates under their
+    other conditions. How far they are shrunk follows from how much they vary over genes, `factor_variance`.
 
-    .. math:: f_g = \frac{a + u_g x_g}{a + u_g e_g}, \qquad u_g = \frac{1}{1 + d\, e_g / n}
-
-    with the counts :math:`x_g` of the :math:`n` cells, the mean :math:`e_g` of as many counts that the model generates
-    under their other conditions, and :math:`a`, :math:`d` the `gene_prior` and `gene_variance` of `CalibrationConfig`.
-    Cells of the label that are given to `predict` carry a part of this in their latents; for these :math:`e_g` is what
-    is decoded from their own latents.
+    Cells of the label that are given to `predict` carry a part of this in their latents; for these the factors are
+    those between their counts and what their latents decode to.
 
     Parameters
     ----------
@@ -74,10 +73,11 @@ def map_query(
     n_cells = np.bincount(which[which >= 0], minlength=len(labels))
     config = own.metadata.config.calibration
     factors = own.networks.get_buffer(f"expected.mapped_factors_{at}")[-len(labels) :]
-    for part, mean in enumerate((generated, decoded)):
-        worth = 1 / (1 + config.gene_variance * mean / n_cells[:, None])
-        found = (config.gene_prior + worth * counts) / (config.gene_prior + worth * mean)
-        factors[:, part] = torch.from_numpy(found)
+    for row, n in enumerate(n_cells.tolist()):
+        for part, mean in enumerate((generated[row], decoded[row])):
+            how = {"n_cells": n, "gene_variance": config.gene_variance}
+            variance = factor_variance(counts[row], mean, limits=config.mapped_variances, **how)
+            factors[row, part] = torch.from_numpy(shrunk_factors(counts[row], mean, prior=1 / variance, **how))
     mapped = {str(label): int(n) for label, n in zip(labels, n_cells, strict=True)}
     known_before = own.metadata.data.get("mapped", {})
     data = own.metadata.data | {"mapped": known_before | {condition: known_before.get(condition, {}) | mapped}}
