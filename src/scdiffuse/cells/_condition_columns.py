@@ -90,12 +90,13 @@ def unseen_labels(described: Sequence[Label], trained: tuple[Label, ...]) -> tup
 
 
 def _like(label: Label, known: tuple[Label, ...]) -> Label:
-    """Write a whole number as known ones are written: 7.0 and "7" as 7 beside 1, 7 as 7.0 beside 1.0, 7.0 as "7"."""
+    """Write a whole number as known ones are written: 7.0 and "7" as 7 beside 1, as 7.0 beside 1.0, 7.0 as "7"."""
     label, kind = _plain(label), type(known[0])
     if isinstance(label, int | float) and not isinstance(label, bool) and float(label).is_integer():
         is_text_of_whole = kind is str and _WHOLE.fullmatch(str(known[0]))
         return str(int(label)) if is_text_of_whole else kind(label) if kind in (int, float) else label
-    return int(label) if kind is int and isinstance(label, str) and _WHOLE.fullmatch(label) else label
+    is_whole = isinstance(label, str) and _WHOLE.fullmatch(label)
+    return kind(label) if kind in (int, float) and is_whole else label
 
 
 def number_range(column: pd.Series[Any], name: str) -> ConditionRange:
