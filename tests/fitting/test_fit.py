@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -77,7 +78,10 @@ def _press_at(stage: str, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _cells(model: CellGenerator) -> sp.csr_matrix:
-    made = model.generate(40, seed=1, progress=False)
+    with warnings.catch_warnings():
+        if model.was_stopped:
+            warnings.filterwarnings("ignore", "`generate` takes a model whose fit stopped before the diffusion")
+        made = model.generate(40, seed=1, progress=False)
     assert isinstance(made, ad.AnnData)
     return made.X
 
@@ -129,6 +133,22 @@ def test_ctrl_c_leaves_a_model_that_loads_and_goes_on(
     assert [model.was_stopped, load(tmp_path / "run").was_stopped] == [False, False]
     _assert_same_model(model, fitted)
     _assert_same_model(load(tmp_path / "run"), fitted)
+
+
+@pytest.mark.parametrize(("stage", "step", "is_said"), [("autoencoder", 9, True), ("diffusion", 20, False)])
+def test_cells_of_a_diffusion_that_learnt_nothing_come_with_a_warning(
+    model: CellGenerator, tmp_path: Path, stage: str, step: int, *, is_said: bool
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        _press_at(stage, step, patch)
+        model.fit(tmp_path / "run", progress=False)
+    for one in (model, load(tmp_path / "run")):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            one.generate(2, progress=False)
+        assert ["stopped before the diffusion learnt anything" in str(warning.message) for warning in found] == (
+            [True] * is_said
+        )
 
 
 @pytest.mark.parametrize("stage", ["autoencoder", "diffusion"])

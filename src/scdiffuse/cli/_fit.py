@@ -140,9 +140,8 @@ def fit(
 ) -> None:
     """Fit a model to the raw counts of cells in one file, several files or a folder of shards.
 
-    Ctrl-C stops the fit early with exit code 130 and saves what the model has learnt.
-    The folder can be used, and --resume continues the fit. With --overwrite, the model that is there is
-    replaced when the new one is done.
+    Ctrl-C stops the fit early with exit code 130 and saves what the model has learnt; --resume continues the fit.
+    With --overwrite, the model that is there is replaced when the new one is done.
     """
     from scdiffuse._core.folders import MODEL, is_free
     from scdiffuse._core.outputs import require_folder, require_output
@@ -199,5 +198,6 @@ def fit(
     if is_saved:
         place = state_folder(output)
         kept = "" if place == output else f" {output} is as it was."
-        show(f"The fit was stopped early. {place} can be used; to continue, run the same command with --resume.{kept}")
+        kept = f"{place} holds what was learnt; to continue, run the same command with --resume.{kept}"
+        show(f"The fit was stopped early. {kept}")
     raise typer.Exit(STOPPED)

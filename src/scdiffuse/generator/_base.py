@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scdiffuse._core.errors import NotFittedError
+from scdiffuse._core.errors import NotFittedError, ScdiffuseWarning
 from scdiffuse._core.resources import require_single_precision
 from scdiffuse.cells import Conditions, describe_origin
 from scdiffuse.fitting import TrainingData
@@ -29,6 +30,8 @@ from scdiffuse.model import (
 )
 
 __all__ = ["GeneratorBase"]
+
+_NEED_DIFFUSION = {"generate", "predict", "trajectory"}
 
 
 class GeneratorBase:
@@ -181,6 +184,11 @@ class GeneratorBase:
             msg = f"`{verb}` needs a fitted model, and this one is not fitted. Call `fit()` first."
             raise NotFittedError(msg)
         require_single_precision()
+        has_learnt = bool(self.history.get("diffusion")) or self._metadata.started_from is not None
+        if verb in _NEED_DIFFUSION and self.was_stopped and not has_learnt:
+            msg = f"`{verb}` takes a model whose fit stopped before the diffusion learnt anything;"
+            msg += " expect cells unlike real ones. Continue the fit with `resume` first."
+            warnings.warn(msg, ScdiffuseWarning, stacklevel=3)
         return self._model
 
     def _record(self, model: FittedModel) -> ModelRecord:
