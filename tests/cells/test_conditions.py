@@ -253,3 +253,8 @@ def test_labels_of_several_types_are_categories_that_a_file_holds() -> None:
     known = Conditions.from_obs(pd.DataFrame({"donor": [1, 2] * 2}), ["donor"]).with_mapped("donor", ["new"])
     table = known.encode(pd.DataFrame({"donor": [2, "new", 1]}))
     assert known.decode(table)["donor"].tolist() == ["2", "new", "1"]
+
+
+def test_a_label_is_written_as_the_vocabulary_does() -> None:
+    known = Conditions.from_obs(pd.DataFrame({"day": [1.0, 3.0] * 2}), ["day"])
+    assert [known.written("day", label) for label in ("3", 3, 3.5, "x")] == [3.0, 3.0, 3.5, "x"]

@@ -19,6 +19,7 @@ __all__ = [
     "Label",
     "label_codes",
     "label_vocabulary",
+    "like_known",
     "new_labels",
     "number_range",
     "read_numbers",
@@ -75,9 +76,9 @@ def label_vocabulary(column: pd.Series[Any], name: str) -> tuple[Label, ...]:
 def new_labels(column: pd.Series[Any], name: str, *, known: tuple[Label, ...]) -> tuple[Label, ...]:
     """Collect the labels that cells have beyond those known, written as these are."""
     held = column.astype(object)
-    like_known = {label: _like(label, known) for label in held.dropna().unique()}
+    written = {label: like_known(label, known) for label in held.dropna().unique()}
     texts = {str(label) for label in known}
-    new = {label for label, like in like_known.items() if not is_blank(label) and str(like) not in texts}
+    new = {label for label, own in written.items() if not is_blank(label) and str(own) not in texts}
     is_new = held.isin(new)
     return unseen_labels(label_vocabulary(held[is_new], name), known) if is_new.any() else ()
 
@@ -85,11 +86,11 @@ def new_labels(column: pd.Series[Any], name: str, *, known: tuple[Label, ...]) -
 def unseen_labels(described: Sequence[Label], trained: tuple[Label, ...]) -> tuple[Label, ...]:
     """List the labels with features that no cell has, written as the trained ones are."""
     known = {str(label) for label in trained}
-    new = [label for label in (_like(one, trained) for one in described) if str(label) not in known]
+    new = [label for label in (like_known(one, trained) for one in described) if str(label) not in known]
     return tuple(new if all(type(label) is type(trained[0]) for label in new) else map(str, new))
 
 
-def _like(label: Label, known: tuple[Label, ...]) -> Label:
+def like_known(label: Label, known: tuple[Label, ...]) -> Label:
     """Write a whole number as known ones are written: 7.0 and "7" as 7 beside 1, as 7.0 beside 1.0, 7.0 as "7"."""
     label, kind = _plain(label), type(known[0])
     if isinstance(label, int | float) and not isinstance(label, bool) and float(label).is_integer():
@@ -150,7 +151,7 @@ def label_codes(column: pd.Series[Any], labels: tuple[Label, ...], name: str) ->
         label = _plain(given)
         if is_blank(label) and label not in position:
             continue
-        found = position.get(label, position.get(str(label), position.get(_like(label, labels))))
+        found = position.get(label, position.get(str(label), position.get(like_known(label, labels))))
         if found is None:
             known = ", ".join(repr(one) for one in labels[:_MOST_SHOWN])
             more = f" and {len(labels) - _MOST_SHOWN} more" if len(labels) > _MOST_SHOWN else ""

@@ -19,6 +19,7 @@ from scdiffuse.cells._condition_columns import (
     Label,
     label_codes,
     label_vocabulary,
+    like_known,
     new_labels,
     number_range,
     read_numbers,
@@ -277,6 +278,10 @@ class Conditions:
             A new label has one cell only.
         """
         return new_labels(obs[name], name, known=self.categorical[name])
+
+    def written(self, name: str, label: Label) -> Label:
+        """Write a label of a categorical condition as the vocabulary does: 3 or "3" as 3.0 beside 1.0."""
+        return like_known(label, self.categorical[name])
 
     def to_json(self) -> str:
         """Write names, labels and ranges as JSON text; `from_json` reads it."""

@@ -67,6 +67,8 @@ def plan_numbers(obs: pd.DataFrame, *, by: str, n_per_label: CellsPerLabel, cond
     held = pd.Series(np.bincount(codes[codes >= 0], minlength=len(conditions.categorical[by])))
     held.index = pd.Index(conditions.categorical[by])
     held = held[[label in conditions.measured(by) for label in held.index]]
+    if isinstance(n_per_label, Mapping):
+        n_per_label = {conditions.written(by, label): n for label, n in n_per_label.items()}
     missing = _at_least(held, n_per_label, by=by) - held
     return missing[missing > 0].astype(int)
 
