@@ -100,6 +100,12 @@ def test_given_cells_have_what_their_label_does_to_genes_once(
         assert raised(mapped.predict(control, {"drug": drug}, progress=False)) == pytest.approx(own[11], rel=0.15)
 
 
+def test_cells_of_unknown_state_have_what_their_label_does_to_genes(
+    mapped: CellGenerator, control: ad.AnnData, own: np.ndarray
+) -> None:
+    assert raised(mapped.predict(control, {"drug": None}, progress=False)) == pytest.approx(own[11], rel=0.15)
+
+
 def test_cells_of_other_donors_become_those_of_a_mapped_one(mapped: CellGenerator, own: np.ndarray) -> None:
     given = cells_of_donor("d0", ("drug",), n=150, seed=4)
     assert raised(mapped.predict(given, {"donor": NEW}, progress=False)) == pytest.approx(own[11], rel=0.15)

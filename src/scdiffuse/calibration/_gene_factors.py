@@ -45,7 +45,7 @@ class GeneFactorTable:
         Parameters
         ----------
         table
-            Conditions of the cells; cells with a label missing keep their fractions.
+            Conditions of the cells; cells with a label missing have the factors of mapped labels alone.
         given
             Conditions that the cells had before they were predicted; none for new cells. Latents of a cell with a
             mapped label carry some of what that label does to genes.
@@ -101,10 +101,11 @@ class GeneFactorTable:
                 bar.advance()
 
     def _interpolated(self, position: NDArray[np.float64], carried: NDArray[np.float64]) -> NDArray[np.float32] | None:
-        """Find the factors at a position; none where a condition is missing or no place around it has any."""
-        if min(position) < 0:
-            return None
+        """Find the factors at a position: where a condition is missing, those of mapped labels alone."""
         marks = carried.astype(bool)
+        if min(position) < 0:
+            mapped = self.expected.mapped_factors(np.rint(position).astype(np.int64), carried=marks)
+            return None if mapped is None else (mapped**self.power).astype(np.float32)
         places = [(self._factors(place, marks), weight) for place, weight in self.expected.grid.places(position)]
         if len(places) == 1:
             return places[0][0]
