@@ -135,22 +135,6 @@ def test_ctrl_c_leaves_a_model_that_loads_and_goes_on(
     _assert_same_model(load(tmp_path / "run"), fitted)
 
 
-@pytest.mark.parametrize(("stage", "step", "is_said"), [("autoencoder", 9, True), ("diffusion", 20, False)])
-def test_cells_of_a_diffusion_that_learnt_nothing_come_with_a_warning(
-    model: CellGenerator, tmp_path: Path, stage: str, step: int, *, is_said: bool
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        _press_at(stage, step, patch)
-        model.fit(tmp_path / "run", progress=False)
-    for one in (model, load(tmp_path / "run")):
-        with warnings.catch_warnings(record=True) as found:
-            warnings.simplefilter("always")
-            one.generate(2, progress=False)
-        assert ["stopped before the diffusion learnt anything" in str(warning.message) for warning in found] == (
-            [True] * is_said
-        )
-
-
 @pytest.mark.parametrize("stage", ["autoencoder", "diffusion"])
 def test_a_killed_fit_loads_and_goes_on(simulated: ad.AnnData, small: ModelConfig, tmp_path: Path, stage: str) -> None:
     simulated.write_h5ad(tmp_path / "cells.h5ad")
