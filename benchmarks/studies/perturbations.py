@@ -258,7 +258,7 @@ def _others_in_words(mine: list[Row]) -> Iterator[str]:
 
 def _ahead_of_ours(held: list[Row], mine: list[Row]) -> Iterator[str]:
     """Name the measures shown in which another method has a better mean than both of ours, over the same fits."""
-    from scdiffuse.evaluation.perturbations._measures import MEASURES
+    from scdiffuse.evaluation.perturbations import MEASURES
 
     fits = {(row["held_out"], row["seed"]) for row in held}
     same = [row for row in mine if (row["held_out"], row["seed"]) in fits]

@@ -26,7 +26,7 @@ def test_flow_a_leads_from_a_file_to_a_verdict(page: Page, blood: Path) -> None:
     page.wait_for_selector("#data .condition li >> text=other")
     page.click("text=More settings")
     page.get_by_label("Quick: fit").check()
-    page.get_by_label("Epochs at most").fill("3")
+    page.get_by_label("Epochs at most").fill("150")
     page.click("#fit")
     page.wait_for_selector("#data .charts svg")
     page.click("#data .job >> text=Cancel")

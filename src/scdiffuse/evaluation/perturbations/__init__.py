@@ -10,8 +10,9 @@
 from __future__ import annotations
 
 from scdiffuse.evaluation.perturbations._evaluate import evaluate_perturbations
+from scdiffuse.evaluation.perturbations._measures import MEASURES
 from scdiffuse.evaluation.perturbations._report import PerturbationReport
 from scdiffuse.evaluation.perturbations._rows import TITLES
 from scdiffuse.evaluation.perturbations._summary import LEVEL_WORDS, RowRecord
 
-__all__ = ["LEVEL_WORDS", "TITLES", "PerturbationReport", "RowRecord", "evaluate_perturbations"]
+__all__ = ["LEVEL_WORDS", "MEASURES", "TITLES", "PerturbationReport", "RowRecord", "evaluate_perturbations"]

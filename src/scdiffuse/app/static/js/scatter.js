@@ -42,6 +42,7 @@ export class Scatter {
     this.subsets = new Map(Object.entries(subsets).map(([name, rows]) => [name, { rows: shuffled(rows), has: mask(rows, xy.length / 2) }]));
     this.chosen = null;
     this.panels = [];
+    put(this.heads, []);
     this.order();
   }
 
