@@ -126,6 +126,14 @@ def test_the_model_that_maps_stays_as_it_was(model: CellGenerator, mapped: CellG
     assert "mapped: d9 (150)" in mapped.summary()
 
 
+def test_a_classifier_of_the_mapped_model_is_its_own(model: CellGenerator, mapped: CellGenerator) -> None:
+    cells = cells_of_donor("d0", ("control", "drug"), n=40, seed=2)
+    mapped.add_classifier("kind", cells, obs_key="drug", max_epochs=1, progress=False)
+    assert set(mapped.classifiers) == {"kind"}
+    assert not model.classifiers
+    mapped.remove_classifier("kind")
+
+
 def test_cells_say_that_their_label_is_unseen_and_how_far_to_trust_them(mapped: CellGenerator) -> None:
     made = made_by(mapped, 5, drug="drug", donor=NEW)
     assert made.obs["unseen"].all()

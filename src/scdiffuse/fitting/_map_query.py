@@ -44,7 +44,7 @@ def map_query(
 
     Returns
     -------
-    A model with the labels, as `unseen` ones; it shares classifiers with `model`.
+    A model with the labels, as `unseen` ones, and the classifiers of `model`.
 
     Raises
     ------

@@ -76,6 +76,15 @@ class GeneratorBase:
         generator.seed, generator._max_epochs = model.seed, max_epochs
         return generator
 
+    def _with_model(self, model: FittedModel) -> Self:
+        """Build a generator around a model that was made from this one; neither gets the other's new classifiers."""
+        own = replace(model, classifiers=dict(model.classifiers))
+        made = self._from_model(
+            own, history=dict(self.history), was_stopped=self.was_stopped, max_epochs=self._max_epochs
+        )
+        made._fitted_on = self._fitted_on
+        return made
+
     @property
     def conditions(self) -> Conditions:
         """Names, labels and ranges of the conditions."""

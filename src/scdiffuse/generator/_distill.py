@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Self
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse._core.resources import explain_memory
 from scdiffuse.fitting import distill_sampler
 from scdiffuse.generator._base import GeneratorBase
-from scdiffuse.model import DistillationRecord, FittedModel
+from scdiffuse.model import DistillationRecord
 
 __all__ = ["DistillMixin"]
 
@@ -82,15 +83,4 @@ class DistillMixin(GeneratorBase):
                 seed=seed,
                 progress=progress,
             )
-        own = FittedModel(
-            networks=model.networks,
-            metadata=model.metadata,
-            seed=model.seed,
-            classifiers=dict(model.classifiers),
-            distilled=sampler,
-        )
-        distilled = type(self)._from_model(
-            own, history=dict(self.history), was_stopped=self.was_stopped, max_epochs=self._max_epochs
-        )
-        distilled._fitted_on = self._fitted_on
-        return distilled
+        return self._with_model(replace(model, distilled=sampler))

@@ -70,9 +70,4 @@ class MapQueryMixin(GeneratorBase):
             msg = "A distilled model takes no new labels; expected the model that it was distilled from."
             raise SettingError(msg + " Map the cells with that one, and distill the new model.")
         with explain_memory(MEMORY_ADVICE):
-            own = map_query(model, adata, condition, layer=layer, progress=progress)
-        mapped = type(self)._from_model(
-            own, history=dict(self.history), was_stopped=self.was_stopped, max_epochs=self._max_epochs
-        )
-        mapped._fitted_on = self._fitted_on
-        return mapped
+            return self._with_model(map_query(model, adata, condition, layer=layer, progress=progress))
