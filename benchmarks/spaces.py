@@ -108,6 +108,12 @@ def fractions(cells: AnnData) -> Array:
     return np.asarray((sparse.diags(1.0 / totals) @ counts).mean(axis=0)).ravel()
 
 
+def pseudobulk(cells: AnnData) -> Array:
+    """Add cells up, and take them to ``log1p`` of counts per 10,000, shape ``(G,)``."""
+    counts = np.asarray(cells.X.sum(axis=0)).ravel()
+    return np.log1p(_TARGET_SUM * counts / counts.sum())
+
+
 def log_change(target: Array, base: Array) -> Array:
     """Return the log ratio of expression fractions, shape ``(G,)``."""
     return np.log((target + _LEAST) / (base + _LEAST))

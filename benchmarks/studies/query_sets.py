@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks.layout import Row, distinct, grid, mean, only
 from benchmarks.models import Fit, model_of, read
 from benchmarks.records import rows_of
+from benchmarks.spaces import pseudobulk
 
 if TYPE_CHECKING:
     import argparse
@@ -37,7 +38,6 @@ EFFECT, STATE, HALF = "mapped cells + average effect", "the same state in the fi
 N_GENERATED = 1500
 _FEWEST = 40  # real cells of a state that is scored
 _FEWEST_FITTED = 10  # of a state in a batch, to know an effect there
-_SCALE = 1e4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,8 +173,7 @@ def _scores(
 
 
 def _pseudobulk(cells: AnnData, genes: Array) -> Array:
-    counts = np.asarray(cells[:, list(genes)].X.sum(axis=0)).ravel()
-    return np.log1p(_SCALE * counts / counts.sum())
+    return pseudobulk(cells[:, list(genes)])
 
 
 def lines(records: Sequence[Record]) -> list[str]:
@@ -183,7 +182,7 @@ def lines(records: Sequence[Record]) -> list[str]:
     answers = [GENERATED, PREDICTED, GENERATED_BEFORE, PREDICTED_BEFORE, EFFECT, STATE, HALF]
     parts = [
         "The fit sees no cell of the query; one state of it is mapped, all others are held out. Square error of the "
-        f"log of 1 + counts per {_SCALE:,.0f} of the sum of the cells, less the sampling error of the half of the "
+        "log of 1 + counts per 10,000 of the sum of the cells, less the sampling error of the half of the "
         "real cells that answers are compared with, in units of the change from the mapped cells to these; in "
         "brackets the correlation of the change. *Label missing* is the same model without `map_query`. Means over "
         "queries and states."

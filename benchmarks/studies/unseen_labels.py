@@ -76,7 +76,6 @@ MEASURES = {
     "error": "square error / square of the change",
     "energy": "energy distance",
 }
-_SCALE = 1e4
 _AS_MANY = 5  # generated cells for each real one: their mean has hardly an error of its own
 
 
@@ -173,8 +172,7 @@ def change_of(cells: AnnData, control: AnnData, *, weights_of: AnnData | None = 
 
 
 def _expression(cells: AnnData, batch: object) -> Array:
-    counts = np.asarray(cells.X[(cells.obs[BATCH].astype(str) == batch).to_numpy()].sum(axis=0)).ravel()
-    return np.log1p(_SCALE * counts / counts.sum())
+    return spaces.pseudobulk(cells[(cells.obs[BATCH].astype(str) == batch).to_numpy()])
 
 
 def lines(records: Sequence[Record]) -> list[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anndata as ad
-import numpy as np
 
+from scdiffuse._core.scalars import plain_scalar
 from scdiffuse.app import _bodies as read
 from scdiffuse.app._cell_sets import CellSet, Kind
 from scdiffuse.app._errors import RefusedError
@@ -154,12 +154,8 @@ def coverage_of(model: CellGenerator, where: Mapping[str, Any]) -> dict[str, Any
         "is_unseen": found.is_unseen,
         "text": str(found),
         "marginals": dict(found.marginals),
-        "nearest": found.nearest.astype(object).map(_plain).to_dict(orient="records"),
+        "nearest": found.nearest.astype(object).map(plain_scalar).to_dict(orient="records"),
     }
-
-
-def _plain(value: object) -> object:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def add_made(

@@ -166,7 +166,7 @@ class ExpectedExpression(nn.Module):
 
     def with_mapped(self, expression: Array, factors: Array | None) -> Array:
         """Multiply the fractions of a combination, shape ``(G,)``, by `mapped_factors`, and let them sum to 1."""
-        return expression if factors is None else self._normalised(self.transform(self.fractions(expression) * factors))
+        return expression if factors is None else self._normalised(expression, factors)
 
     def _expect(self, codes: NDArray[np.int64]) -> Array:
         """Expect the expression of combinations of trained labels."""
@@ -177,9 +177,9 @@ class ExpectedExpression(nn.Module):
             mean[:, genes] += combinations.covariance(self._covariances[at], codes).T @ solution[:, genes]
         return self._normalised(mean)
 
-    def _normalised(self, expression: Array) -> Array:
-        """Let the fractions of each combination sum to 1."""
-        fractions = self.fractions(expression)
+    def _normalised(self, expression: Array, factors: Array | float = 1.0) -> Array:
+        """Let the fractions of each combination, times factors, sum to 1."""
+        fractions = self.fractions(expression) * factors
         return self.transform(fractions / fractions.sum(axis=-1, keepdims=True))
 
     def variance(self, codes: NDArray[np.int64]) -> Array:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from scdiffuse._core.errors import ConditionError, UnknownNameError, did_you_mean
+from scdiffuse._core.scalars import plain_scalar
 from scdiffuse.cells._labels import is_blank
 
 __all__ = [
@@ -54,14 +55,14 @@ def label_vocabulary(column: pd.Series[Any], name: str) -> tuple[Label, ...]:
     if counts.empty:
         msg = f"The column {name!r} is missing for all {len(column)} cells; expected labels. Leave it out or fill it."
         raise ConditionError(msg)
-    rare = [_plain(label) for label in counts.index[counts == 1]]
+    rare = [plain_scalar(label) for label in counts.index[counts == 1]]
     if rare:
         msg = (
             f"{len(rare)} of the {len(counts)} labels in {name!r} have one cell only, such as {rare[0]!r}; expected at "
             "least two cells a label. Merge rare labels, or set them to missing."
         )
         raise ConditionError(msg + (" Numbers can be `continuous`." if not isinstance(rare[0], str) else ""))
-    labels = [_plain(label) for label in counts.index]
+    labels = [plain_scalar(label) for label in counts.index]
     if len({type(label) for label in labels}) > 1 or not isinstance(labels[0], str | int | float | bool):
         kinds = sorted({type(label).__name__ for label in labels})
         msg = (
@@ -69,7 +70,7 @@ def label_vocabulary(column: pd.Series[Any], name: str) -> tuple[Label, ...]:
         )
         raise ConditionError(msg + f" Run `adata.obs[{name!r}] = adata.obs[{name!r}].astype(str)`.")
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return tuple(_plain(label) for label in column.cat.categories if label in counts.index)
+        return tuple(plain_scalar(label) for label in column.cat.categories if label in counts.index)
     return tuple(sorted(labels))
 
 
@@ -92,7 +93,7 @@ def unseen_labels(described: Sequence[Label], trained: tuple[Label, ...]) -> tup
 
 def like_known(label: Label, known: tuple[Label, ...]) -> Label:
     """Write a whole number as known ones are written: 7.0 and "7" as 7 beside 1, as 7.0 beside 1.0, 7.0 as "7"."""
-    label, kind = _plain(label), type(known[0])
+    label, kind = plain_scalar(label), type(known[0])
     if isinstance(label, int | float) and not isinstance(label, bool) and float(label).is_integer():
         is_text_of_whole = kind is str and _WHOLE.fullmatch(str(known[0]))
         return str(int(label)) if is_text_of_whole else kind(label) if kind in (int, float) else label
@@ -148,7 +149,7 @@ def label_codes(column: pd.Series[Any], labels: tuple[Label, ...], name: str) ->
     which, distinct = pd.factorize(column)
     codes = np.full(len(distinct) + 1, -1, dtype=np.int64)  # the last entry is for code -1
     for at, given in enumerate(distinct):
-        label = _plain(given)
+        label = plain_scalar(given)
         if is_blank(label) and label not in position:
             continue
         found = position.get(label, position.get(str(label), position.get(like_known(label, labels))))
@@ -160,8 +161,3 @@ def label_codes(column: pd.Series[Any], labels: tuple[Label, ...], name: str) ->
             raise UnknownNameError(msg + did_you_mean(label, labels))
         codes[at] = found
     return codes[which]
-
-
-def _plain(label: Label) -> Label:
-    """Turn numpy scalars into Python scalars, for JSON and messages."""
-    return label.item() if isinstance(label, np.generic) else label

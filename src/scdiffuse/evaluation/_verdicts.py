@@ -42,6 +42,7 @@ _AUDIT_LEVELS = {
     "fails": "Generated cells reveal training cells",
     "unscored": "Not scored",
 }
+_WHOLE_REPORT = {"overall": _OVERALL_LEVELS, "audit": _AUDIT_LEVELS}
 _FAILED_SCORE = 0.5  # median normalised score of a group below which the group fails
 _MIN_EXPECTED = 5.0  # cells of a type; a type with fewer expected cells may be absent by chance
 _N_NAMED = 2
@@ -75,8 +76,8 @@ class Verdict:
     @property
     def level_text(self) -> str:
         """Words for the level."""
-        if self.group in {"overall", "audit"}:
-            return (_OVERALL_LEVELS if self.group == "overall" else _AUDIT_LEVELS)[self.level]
+        if self.group in _WHOLE_REPORT:
+            return _WHOLE_REPORT[self.group][self.level]
         return CLEAN_LEVELS.get(self.group, _LEVELS["passes"][1]) if self.level == "passes" else _LEVELS[self.level][1]
 
     @property

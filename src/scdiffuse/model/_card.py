@@ -94,22 +94,23 @@ def write_summary(record: ModelRecord) -> str:
     if record["stopped"]:
         lines.append("The fit was stopped early: this is what was learnt until then.")
     for name, labels in data["labels"].items():
-        shown = [f"{one_line(label)} ({n:,})" for label, n in list(labels.items())[:_MOST_LABELS]]
-        more = f" and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
-        more += _unseen(data, name)
-        lines.append(f"{one_line(name)}: {', '.join(shown)}{more}")
+        lines.append(f"{one_line(name)}: {_listed(labels)}{_unseen(data, name)}")
     lines += [f"{one_line(name)}: {low:g} to {high:g}" for name, (low, high) in data["ranges"].items()]
     lines += classifier_lines(record["classifiers"]) + _distilled(record["distilled"])
     return "\n".join(lines)
+
+
+def _listed(labels: dict[str, int]) -> str:
+    """List labels with their cells, the first ones of many."""
+    shown = [f"{one_line(label)} ({n:,})" for label, n in list(labels.items())[:_MOST_LABELS]]
+    return ", ".join(shown) + (f" and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else "")
 
 
 def _unseen(data: DataSummary, name: str) -> str:
     """Say how many labels of a condition are known by features alone, and which by cells that were mapped."""
     n, mapped = data.get("features", {}).get(name, {"n_unseen": 0})["n_unseen"], data.get("mapped", {}).get(name, {})
     words = f"; {n:,} unseen, known by features" if n else ""
-    shown = [f"{one_line(label)} ({n:,})" for label, n in list(mapped.items())[:_MOST_LABELS]]
-    more = f" and {len(mapped) - _MOST_LABELS} more" if len(mapped) > _MOST_LABELS else ""
-    return words + (f"; mapped: {', '.join(shown)}{more}" if mapped else "")
+    return words + (f"; mapped: {_listed(mapped)}" if mapped else "")
 
 
 def _latent(description: Json | None) -> list[str]:

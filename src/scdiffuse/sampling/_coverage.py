@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdiffuse._core.html import html_card
+from scdiffuse._core.scalars import plain_scalar
 from scdiffuse._core.slots import OBS_UNSEEN
 from scdiffuse.calibration import ExpectedExpression
 from scdiffuse.cells import ConditionPlan, ConditionRange, Conditions, ConditionTable, Label
@@ -106,7 +107,7 @@ class Support:
             sentences.append(f"{self.n_cells:,} training cells have {' and '.join(labels)} ({alone}).")
         if self.n_cells == 0 and len(self.nearest):
             first = self.nearest.iloc[0]
-            combination = ", ".join(f"{name} {_plain(first[name])!r}" for name in self.marginals)
+            combination = ", ".join(f"{name} {plain_scalar(first[name])!r}" for name in self.marginals)
             sentences.append(f"The combination is unseen; the nearest is {combination} ({first['n_cells']:,} cells).")
         sentences += [_describe(name, number) for name, number in self.numbers.items()]
         if self.is_unseen:
@@ -133,10 +134,6 @@ class Support:
             combination = ", ".join(f"{name} {row[name]}" for name in self.nearest.columns[:-2])
             rows[f"nearest {at + 1}"] = f"{combination}: {row['n_cells']:,} cells"
         return html_card("Unseen in training" if self.is_unseen else "Seen in training", rows)
-
-
-def _plain(label: object) -> object:
-    return label.item() if isinstance(label, np.generic) else label
 
 
 def _describe(name: str, number: NumberSupport) -> str:
