@@ -24,16 +24,16 @@ def test_flow_a_leads_from_a_file_to_a_verdict(page: Page, blood: Path) -> None:
     page.set_input_files("#data input[type=file]", blood / "few.h5ad")
     page.click("text=/Merge \\d labels of cell_type/")
     page.wait_for_selector("#data .condition li >> text=other")
-    page.click("text=More settings")
-    page.get_by_label("Quick: fit").check()
-    page.get_by_label("Epochs at most").fill("150")
-    page.click("#fit")
+    _fit(page, epochs=5000)
     page.wait_for_selector("#data .charts svg")
     page.click("#data .job >> text=Cancel")
     page.wait_for_selector("#data .job .cancelled")
     page.click("#data .job >> text=Resume")
     page.reload()
     ready(page)
+    page.click("#data .job >> text=Cancel")
+    page.wait_for_selector("#data .job .cancelled")
+    _fit(page, epochs=3)
     page.wait_for_selector("#data .job .done")
     assert "validation" in page.inner_text("#data .charts")
     assert "fit" in page.inner_text("#data .code pre >> nth=0")
@@ -42,6 +42,13 @@ def test_flow_a_leads_from_a_file_to_a_verdict(page: Page, blood: Path) -> None:
     with page.expect_popup() as opened:
         page.click("text=Open the report")
     opened.value.wait_for_selector(".verdicts")
+
+
+def _fit(page: Page, *, epochs: int) -> None:
+    page.click("text=More settings")
+    page.get_by_label("Quick: fit").check()
+    page.get_by_label("Epochs at most").fill(str(epochs))
+    page.click("#fit")
 
 
 def test_flow_b_shows_cells_beside_real_ones(page: Page) -> None:
