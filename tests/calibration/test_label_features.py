@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -79,3 +80,14 @@ def test_fewer_than_three_labels_with_features_tell_nothing(n: int) -> None:
 def test_features_without_a_difference_tell_nothing() -> None:
     found = weighed(np.random.default_rng(4).normal(size=(6, 20)), np.ones((6, 2)), np.ones((1, 2)))
     np.testing.assert_allclose(found.weights, 1 / 6)
+
+
+def test_a_feature_that_no_trained_label_has_lowers_the_trust() -> None:
+    draw = np.random.default_rng(5)
+    words = np.array([[float(at in pair) for at in range(6)] for pair in combinations(range(5), 2)])
+    effects = words @ draw.normal(size=(6, 20))
+    known, new = [1.0, 1.0, 1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0, 0.0, 1.0]
+    found = weighed(effects, words, [known, new])
+    np.testing.assert_allclose(found.weights[0], found.weights[1])
+    assert found.expected_error[0] < 0.05
+    assert found.expected_error[1] > 0.3

@@ -48,7 +48,8 @@ def weigh_labels(
     :math:`D` of 1 plus the sampling variance of each effect in units of the variance between labels. The kernel, linear
     or a Gaussian, and :math:`\lambda` are those that predict each trained label best from all others. The mean alone is
     among them, so features that tell nothing are left alone. A combination whose features are the sum of those of its
-    parts has, by the linear kernel, the sum of their effects.
+    parts has, by the linear kernel, the sum of their effects. Of a feature in which no trained label differs nothing
+    is learnt: an unseen label that has it is expected to differ by as much as trained labels do by theirs.
 
     Parameters
     ----------
@@ -73,9 +74,10 @@ def weigh_labels(
         weights[:, known if n_known else slice(None)] = 1.0 / (n_known or len(effects))
         return LabelWeights(weights, np.ones(len(unseen)))
     own, sampled = effects[known], effects.shape[1] / n_cells[known]
-    spread = float(np.square(own - own.mean(axis=0)).sum(axis=1).mean())
-    noise = sampled / max(spread - sampled.mean(), _LEAST_SPREAD * spread, 1e-12)
-    kernels = _kernels(features[known], unseen, length_scale=config.feature_length_scale)
+    total = float(np.square(own - own.mean(axis=0)).sum(axis=1).mean())
+    spread = max(total - sampled.mean(), _LEAST_SPREAD * total, 1e-12)
+    noise, varies = sampled / spread, np.ptp(features[known], axis=0) > 0
+    kernels = _kernels(features[known][:, varies], unseen[:, varies], length_scale=config.feature_length_scale)
     choices = [(kernel, ridge) for kernel in kernels for ridge in (np.inf, *config.feature_ridges)]
     left_out = [_leave_out(own, kernel, noise=noise, ridge=ridge) for kernel, ridge in choices]
     best = int(np.argmin([errors.sum() for errors, _ in left_out]))
@@ -83,6 +85,8 @@ def weigh_labels(
     found, variance = _solve(kernel.trained, kernel.unseen, kernel.own, noise=noise, ridge=ridge)
     weights[:, known] = found
     missed = variance * (errors - sampled).sum().clip(min=0.0) / variances.sum()
+    if ridge < np.inf:
+        missed += spread * _novelty(features[known], unseen, varies)
     change = weights @ effects - np.median(effects, axis=0)
     return LabelWeights(weights, missed / (missed + np.square(change).sum(axis=1)).clip(min=1e-12))
 
@@ -91,7 +95,7 @@ def _kernels(features: Array, unseen: Array, *, length_scale: float) -> list[_Ke
     """Compare labels by a linear kernel and by a Gaussian, of features of variance 1."""
     both = np.concatenate([features, unseen])
     centre, scale = features.mean(axis=0), features.std(axis=0)
-    both = (both - centre) / np.where(scale > 0, scale, 1.0)
+    both = (both - centre) / scale
     n = len(features)
     products = both @ both.T
     squares = np.diag(products)[:, None] + np.diag(products)[None] - 2 * products
@@ -99,6 +103,17 @@ def _kernels(features: Array, unseen: Array, *, length_scale: float) -> list[_Ke
     linear = products / max(np.diag(products)[:n].mean(), 1e-12)
     gaussian = np.exp(-squares / max(2 * length_scale**2 * typical, 1e-12))
     return [_Kernel(one[:n, :n], one[n:, :n], np.diag(one)[n:]) for one in (linear, gaussian)]
+
+
+def _novelty(features: Array, unseen: Array, varies: NDArray[np.bool_]) -> Array:
+    """Measure by how much unseen labels differ in features in which trained ones do not, shape ``(n_unseen,)``.
+
+    In units of what a trained label differs in all others, on average; each feature counts as if one more label, with
+    that value, had been trained.
+    """
+    n = len(features)
+    n_new = (unseen[:, ~varies] != features[0, ~varies]).sum(axis=1)
+    return np.asarray(n_new * (n + 1) ** 2 / (n * max(varies.sum(), 1)), dtype=np.float64)
 
 
 def _solve(trained: Array, others: Array, own: Array, *, noise: Array, ridge: float) -> tuple[Array, Array]:
