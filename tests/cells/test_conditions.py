@@ -124,6 +124,15 @@ def test_distinct_rows_count_their_cells(conditions: Conditions, obs: pd.DataFra
     assert distinct.counts.sum() == 60
 
 
+def test_numbers_beyond_training_move_to_its_end(conditions: Conditions, obs: pd.DataFrame) -> None:
+    table = conditions.encode(obs)
+    assert np.array_equal(conditions.within(table).values, table.values, equal_nan=True)
+    asked = conditions.encode(pd.DataFrame({"day": [-3.0, 1.5, np.nan, 99.0]}), partial=True)
+    assert conditions.decode(conditions.within(asked))["day"].tolist() == pytest.approx(
+        [0, 1.5, np.nan, 4], nan_ok=True
+    )
+
+
 def test_rows_are_taken_with_their_counts() -> None:
     table = ConditionTable(np.array([[0], [1]]), np.zeros((2, 0), np.float32), np.array([5, 7]))
     assert table.take(np.array([1])).counts.tolist() == [7]

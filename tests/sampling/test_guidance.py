@@ -160,12 +160,17 @@ def test_numbers_within_the_measured_need_no_warning(fitted: CellGenerator, day:
 
 @pytest.mark.parametrize("day", [-0.5, 2.5])
 def test_numbers_beyond_the_measured_are_made_with_a_warning(telling: CellGenerator, day: float) -> None:
-    words = rf"`where` asks for 'day' = {day} \(9 cells or rows\); expected a number from 0 to 2, .* Take what is"
+    words = rf"`where` asks for 'day' = {day} \(9 cells or rows\); expected a number from 0 to 2, .* as at the"
     with pytest.warns(ExtrapolationWarning, match=words):
         cells = made(telling, 9, where={**ALL, "day": day})
     assert set(cells.obs["day"]) == {day}
-    near = made(telling, 9, where={**ALL, "day": float(np.clip(day, 0, 2))})
-    assert not same(cells, near)
+
+
+def test_cells_beyond_the_measured_are_as_at_the_nearest_number(telling: CellGenerator, simulated: ad.AnnData) -> None:
+    with pytest.warns(ExtrapolationWarning, match="`to` asks for 'day' = 9"):
+        beyond, last, first = (telling.predict(simulated[:20], {"day": day}, progress=False) for day in (9.0, 2.0, 0.0))
+    assert same(beyond, last)
+    assert not same(beyond, first)
 
 
 def test_a_table_counts_the_cells_beyond(fitted: CellGenerator) -> None:

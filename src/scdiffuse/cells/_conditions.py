@@ -229,6 +229,24 @@ class Conditions:
             columns[name] = np.round(numbers, decimals) + 0.0  # no negative zeros
         return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
 
+    def within(self, table: ConditionTable) -> ConditionTable:
+        """Move numbers beyond those of the training cells to the nearest one of these.
+
+        Parameters
+        ----------
+        table
+            Conditions of ``N`` cells.
+
+        Returns
+        -------
+        The same table where no number lies beyond.
+        """
+        ends = [[end - seen.mean, seen.std] for seen in self.continuous.values() for end in (seen.min, seen.max)]
+        if not ends:
+            return table
+        low, high = np.array([gap / std for gap, std in ends], dtype=np.float32).reshape(-1, 2).T
+        return ConditionTable(table.codes, np.clip(table.values, low, high), table.counts)
+
     def require(self, name: str) -> None:
         """Check that the model has a condition.
 

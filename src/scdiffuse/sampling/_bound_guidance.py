@@ -150,7 +150,7 @@ class BoundGuidance:
                 raise SettingError(msg + f" Use `toward={{{name!r}: ...}}` with another number.")
             column = one.encode(listed)
             numbers = ConditionTable(np.empty((len(column), 0), np.int64), column[:, None])
-            warn_column(one.conditions, numbers, argument)
+            warn_column(one.conditions, numbers, argument, outcome="What cells become beyond is a guess")
             columns.append(column)
             scales.append(scale)
         return Targets(tuple(columns), tuple(scales)) if columns else None

@@ -90,11 +90,11 @@ def warn_beyond(conditions: Conditions, asked: ConditionTable, *, argument: str 
     ExtrapolationWarning
         With the name, the number and the range.
     """
-    warn_column(conditions, asked, argument)
+    warn_column(conditions, asked, argument, outcome="Cells are made as at the nearest of these")
 
 
-def warn_column(conditions: Conditions, asked: ConditionTable, word: str) -> None:
-    """Warn as `warn_beyond` does, naming the argument that asked."""
+def warn_column(conditions: Conditions, asked: ConditionTable, word: str, *, outcome: str) -> None:
+    """Warn as `warn_beyond` does, naming the argument that asked and what comes of it."""
     for at, (name, seen) in enumerate(conditions.continuous.items()):
         numbers = asked.values[:, at].astype(np.float64) * seen.std + seen.mean
         slack = 1e-5 * max(seen.std, abs(seen.max), abs(seen.min))
@@ -103,8 +103,8 @@ def warn_column(conditions: Conditions, asked: ConditionTable, word: str) -> Non
             furthest = numbers[beyond][np.argmax(np.abs(numbers[beyond] - seen.mean))]
             msg = (
                 f"`{word}` asks for {name!r} = {furthest:.6g} ({asked.counts[beyond].sum():,} cells or rows); expected "
-                f"a number from {seen.min:g} to {seen.max:g}, where it was measured. Take what is generated beyond for "
-                "a guess, or ask for a number within."
+                f"a number from {seen.min:g} to {seen.max:g}, where it was measured. {outcome}; ask for a number "
+                "within to see what it does."
             )
             warnings.warn(msg, ExtrapolationWarning, stacklevel=5)
 

@@ -146,7 +146,8 @@ def _make(model: FittedModel, plan: GenerationPlan, cells: NDArray[np.int64]) ->
     networks, table = model.networks, plan.conditions_plan.table(cells)
     noise_ids = plan.noise_ids(table, cells)
     noise = torch.from_numpy(cell_normals(plan.seed, "latent", noise_ids, len(networks.latent_mean)))
-    conditions, device = condition_tensors(table), networks.latent_mean.device
+    known = model.conditions.within(table)
+    conditions, device = condition_tensors(known), networks.latent_mean.device
     if plan.targets is not None:
         conditions = plan.targets.beside(conditions, cells)
     latents = sample(
@@ -163,7 +164,7 @@ def _make(model: FittedModel, plan: GenerationPlan, cells: NDArray[np.int64]) ->
         stream="counts",
         noise_ids=noise_ids,
         library_sizes=lambda own: plan.library_sizes(cells, own),
-        gene_factors=plan.factor_table.of(table) if plan.factor_table else None,
+        gene_factors=plan.factor_table.of(known) if plan.factor_table else None,
     )
     obs = pd.concat([model.conditions.decode(table), plan.guidance.labels(plan.targets, cells)], axis=1)
     obs = obs.set_axis(plan.names(cells))

@@ -87,7 +87,7 @@ def predict_cells(
     """
     target, solver = override(given.table, asked), Heun()
     transport = transport.for_cells(given.obs)
-    unguided, at_target, factor_table = transport.unguided, transport.at_target, transport.factor_table
+    unguided, at_target = transport.unguided, transport.at_target
     transport.require_steps(solver)
     require_not_away(target, transport.guidance.away(), transport.model.conditions)
     counts, latents = [], []
@@ -107,7 +107,7 @@ def predict_cells(
                     noise_ids,
                     library_sizes=library_sizes.of(cells),
                     stream="counts",
-                    gene_factors=factor_table.of(there, given=some.table) if factor_table else None,
+                    gene_factors=transport.gene_factors(there, given=some.table),
                 )
             )
             latents.append(made)

@@ -214,7 +214,7 @@ def _states(
     for branch in plan.branches.values():
         transport = branch.transport
         noisy = _begin(transport, start, cells, plan=plan)
-        at_start, factor_table = transport.at_start, transport.factor_table
+        at_start = transport.at_start
         blend = GradientInterpolation(at_start, transport.at_target if transport.guidance.guidance.away else at_start)
         for at, state in enumerate(_states_of(branch, start.table, plan)):
             z = clean
@@ -223,13 +223,12 @@ def _states(
                 own = transport.tensors(state.start, cells, targets=transport.own)
                 target = transport.tensors(state.target, cells, targets=transport.target)
                 z = transport.integrate(blend, noisy, pair_conditions(own, target, weights), start=plan.start_time)
-            is_corrected = factor_table is not None and plan.method == "inversion"
             counts = transport.draw_counts(
                 z,
                 cells,
                 library_sizes=library_sizes.of(cells),
                 stream=f"counts of step {at}",
-                gene_factors=factor_table.of(state.shared) if factor_table and is_corrected else None,
+                gene_factors=transport.gene_factors(state.shared) if plan.method == "inversion" else None,
             )
             yield z, counts
 

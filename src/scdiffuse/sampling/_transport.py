@@ -104,8 +104,7 @@ class Transport:
         return self.guidance.denoiser(self.model.networks.denoiser)
 
     @cached_property
-    def factor_table(self) -> GeneFactorTable | None:
-        """Gene factors of combinations never or hardly seen."""
+    def _factor_table(self) -> GeneFactorTable | None:
         return gene_factor_table(self.model.networks, seed=self.model.seed, power=self.guidance.least_scale)
 
     @property
@@ -116,10 +115,15 @@ class Transport:
     def tensors(
         self, table: ConditionTable, cells: NDArray[np.int64], *, targets: Targets | None = None
     ) -> ConditionTensors:
-        """Put conditions and targets of some cells on the device of the networks."""
-        bound = condition_tensors(table)
+        """Put conditions, within what was measured, and targets of some cells on the device of the networks."""
+        bound = condition_tensors(self.model.conditions.within(table))
         bound = bound if targets is None else targets.beside(bound, cells)
         return bound.to(self.model.networks.latent_mean.device)
+
+    def gene_factors(self, table: ConditionTable, *, given: ConditionTable | None = None) -> GeneFactors | None:
+        """Find the gene factors of cells, as `GeneFactorTable.of` does, of numbers within what was measured."""
+        found = self._factor_table
+        return None if found is None else found.of(self.model.conditions.within(table), given=given)
 
     def require_steps(self, solver: Solver | None = None, *, start: float = 1.0) -> None:
         """Refuse an interval of guidance in which no step of the solver lies."""
