@@ -53,6 +53,12 @@ DATA_SETS: dict[str, DataSet] = {
         DataSet(name="embryo_deng"),
         DataSet(name="pancreas_endocrinogenesis"),
         DataSet(name="cell_lines_mixology"),
+        DataSet(name="onek1k_40donors", donor_key="donor"),
+        DataSet(name="pbmc10k_cite"),
+        DataSet(name="pbmc1k_v3"),
+        DataSet(name="worm_embryo"),
+        DataSet(name="a549_multiome", condition_keys=("time",)),
+        DataSet(name="papalexi_lowmoi", condition_keys=("perturbation", "batch")),
     )
 }
 

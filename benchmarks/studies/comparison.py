@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 name = "comparison"
 title = "Generators compared"
-summary = "Realism, biology, privacy and costs of ten generators on eight data sets."
+summary = "Realism, biology, privacy and costs of ten generators on fourteen data sets."
 unit = ("data_set", "generator", "seed")
 
 REALISM = {
@@ -42,6 +42,8 @@ BIOLOGY = {
     "zero_error": "zeros, error",
     "gene_correlation_slope": "gene-gene slope",
     "gene_correlation_r": "gene-gene r",
+    "within_label_correlation_slope": "gene-gene slope within types",
+    "within_label_correlation_r": "gene-gene r within types",
     "fold_change_slope": "fold-change slope",
     "fold_change_r": "fold-change r",
     "train_on_generated_f1": "F1, trained on generated",
