@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scdiffuse._core.compiled import compiled, compiled_fused, compiled_sums
+from scdiffuse._core.compiled import compiled
 
 
 def _twice(x: int) -> int:
@@ -15,21 +17,34 @@ def _twice(x: int) -> int:
 
 
 def test_a_compiled_function_returns_the_same() -> None:
-    assert compiled(_twice)(21) == _twice(21)
+    assert compiled()(_twice)(21) == _twice(21)
 
 
 def test_it_compiles_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, asked = numba.njit, []
 
-    def no_place(*, cache: bool = False, nogil: bool, error_model: str, fastmath: set[str]) -> object:
+    def no_place(*, cache: bool = False, **settings: Any) -> object:
         asked.append(cache)
         if cache:
             raise RuntimeError
-        return whole(nogil=nogil, error_model="numpy", fastmath=fastmath)
+        return whole(**settings)
 
     monkeypatch.setattr(numba, "njit", no_place)
-    assert compiled(_twice)(21) == _twice(21)
+    assert compiled()(_twice)(21) == _twice(21)
     assert asked == [True, False]
+
+
+@compiled(inner=True)
+def _thrice(x: int) -> int:
+    return 3 * x
+
+
+def _six_times(x: int) -> int:
+    return 2 * _thrice(x)
+
+
+def test_compiled_functions_call_inner_ones() -> None:
+    assert compiled()(_six_times)(7) == 42
 
 
 def _sum(numbers: NDArray[np.float32]) -> float:
@@ -41,7 +56,7 @@ def _sum(numbers: NDArray[np.float32]) -> float:
 
 def test_sums_in_any_order_are_the_same_up_to_rounding_and_at_every_call() -> None:
     numbers = np.random.default_rng(0).random(1000).astype(np.float32)
-    fast = compiled_sums(_sum)
+    fast = compiled(any_order=True)(_sum)
     assert fast(numbers) == pytest.approx(_sum(numbers), rel=1e-5)
     assert fast(numbers) == fast(numbers.copy())
 
@@ -53,4 +68,4 @@ def _apart(numbers: NDArray[np.float32]) -> float:
 
 def test_fused_code_keeps_the_order_of_sums() -> None:
     numbers = np.array([1e-9], np.float32)  # which is lost beside 1, and found again only if nothing is reordered
-    assert compiled_fused(_apart)(numbers) == numbers[0]
+    assert compiled(fused=True)(_apart)(numbers) == numbers[0]

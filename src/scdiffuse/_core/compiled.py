@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-__all__ = ["compiled", "compiled_fused", "compiled_sums"]
+__all__ = ["compiled"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_FUSED = {"contract"}
-_ANY_ORDER = _FUSED | {"reassoc", "nsz"}
 
-
-def compiled(function: Function) -> Function:
+def compiled(*, fused: bool = False, any_order: bool = False, inner: bool = False) -> Callable[[Function], Function]:
     """Compile a function of numbers and arrays with numba, which frees other threads while it runs.
 
     As in numpy, a number divided by 0 is infinite: checks would keep the CPU from vectorised division. The compiled
@@ -22,52 +19,30 @@ def compiled(function: Function) -> Function:
 
     Parameters
     ----------
-    function
-        Function to compile; it may call compiled functions of its own file.
+    fused
+        Allow fused multiply-add, which is faster and more accurate.
+    any_order
+        Allow that, and sums in any order, which CPUs vectorise. The order is fixed when the code is compiled: the same
+        numbers have the same sum at every call.
+    inner
+        Compiled functions alone call it. It compiles in half of the time without an entry for Python, which must not
+        call it.
 
     Returns
     -------
-    The same function, faster.
+    A decorator, which returns the same function up to rounding, faster.
     """
-    return _compile(function, fastmath_flags=set())
+    fastmath = {"contract"} if fused or any_order else set()
+    fastmath |= {"reassoc", "nsz"} if any_order else set()
 
+    def compile_lazily(function: Function) -> Function:
+        from numba import njit
 
-def compiled_fused(function: Function) -> Function:
-    """Compile as `compiled` does, and allow fused multiply-add, which is faster and more accurate.
+        settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
+        settings |= {"no_cfunc_wrapper": True, "no_cpython_wrapper": inner}
+        try:
+            return cast("Function", njit(cache=not inner, **settings)(function))
+        except RuntimeError:  # no folder to cache compiled code in
+            return cast("Function", njit(**settings)(function))
 
-    Parameters
-    ----------
-    function
-        Function to compile, as for `compiled`.
-
-    Returns
-    -------
-    The same function up to rounding, faster.
-    """
-    return _compile(function, fastmath_flags=_FUSED)
-
-
-def compiled_sums(function: Function) -> Function:
-    """Compile as `compiled` does, and allow sums in any order, which CPUs vectorise.
-
-    The order is fixed when the code is compiled: the same numbers have the same sum at every call.
-
-    Parameters
-    ----------
-    function
-        Function to compile, as for `compiled`.
-
-    Returns
-    -------
-    The same function up to the rounding of sums, faster.
-    """
-    return _compile(function, fastmath_flags=_ANY_ORDER)
-
-
-def _compile(function: Function, *, fastmath_flags: set[str]) -> Function:
-    from numba import njit
-
-    try:
-        return cast("Function", njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath_flags)(function))
-    except RuntimeError:  # no folder to cache compiled code in
-        return cast("Function", njit(nogil=True, error_model="numpy", fastmath=fastmath_flags)(function))
+    return compile_lazily

@@ -35,7 +35,7 @@ def scatter_rows(
     _scatter_rows(values.view(bits), begins, lengths, places, out.view(bits))
 
 
-@compiled
+@compiled()
 def _scatter_rows(
     values: NDArray[np.generic],
     begins: NDArray[np.int64],
@@ -50,7 +50,7 @@ def _scatter_rows(
             target[at] = source[at]
 
 
-@compiled
+@compiled()
 def add_rows(
     values: NDArray[np.float32],
     columns: NDArray[np.integer],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scdiffuse._core.compiled import compiled_sums
+from scdiffuse._core.compiled import compiled
 
 __all__ = ["affine", "gate", "modulate"]
 
@@ -20,7 +20,7 @@ _EPSILON = np.float32(1e-5)  # as in `torch.nn.functional.layer_norm`
 _ONE = np.float32(1.0)
 
 
-@compiled_sums
+@compiled(any_order=True)
 def modulate(h: Floats, of_conditions: Floats, of_time: Floats, which: Ints, out: Floats) -> None:
     r"""Normalise features, scale and shift them: :math:`a \odot \mathrm{norm}(h) + b`.
 
@@ -57,7 +57,7 @@ def modulate(h: Floats, of_conditions: Floats, of_time: Floats, which: Ints, out
             made[at] = normal * (scale[at] + scale_of_time[at]) + (shift[at] + shift_of_time[at])
 
 
-@compiled_sums
+@compiled(any_order=True)
 def gate(h: Floats, change: Floats, of_conditions: Floats, of_time: Floats, which: Ints) -> None:
     r"""Add a gated change to features in place: :math:`h + g \odot \mathrm{change}`.
 
@@ -75,7 +75,7 @@ def gate(h: Floats, change: Floats, of_conditions: Floats, of_time: Floats, whic
             row[at] += (factor[at] + of_time[at]) * more[at]
 
 
-@compiled_sums
+@compiled(any_order=True)
 def affine(x: Floats, y: Floats, of_conditions: Floats, of_time: Floats, which: Ints) -> None:
     r"""Add gain and shift to values in place: :math:`x + g \odot y + b`.
 

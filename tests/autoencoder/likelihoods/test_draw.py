@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from tests.oracles import outlier_moments
 
+from scdiffuse._core.compiled import compiled
 from scdiffuse._core.random import cell_keys
-from scdiffuse.autoencoder.cpu import _draw_kernels as _kernels
+from scdiffuse.autoencoder.cpu import _draw_kernels
 from scdiffuse.autoencoder.cpu._draw_types import Genes, Workspace
 from scdiffuse.autoencoder.likelihoods._draw import OutlierComponent, draw_counts
 
@@ -22,6 +23,11 @@ SIZES = np.array([0.5, 2.0, 10.0, 1e8])
 OUTLIERS = OutlierComponent(np.array([0.5, 0.1, 0.02, 0.01]), np.array([20.0, 5.0, 30.0, 9.0]))
 NONE = OutlierComponent(np.zeros(4), np.ones(4))
 N_DRAWS = 6000
+# Inner functions have no entry for Python: they are compiled once more with one.
+_add, _cluster_size, _gamma, _place, _poisson, _remove = (
+    compiled()(getattr(_draw_kernels, name).py_func)
+    for name in ("_add", "_cluster_size", "_gamma", "_place", "_poisson", "_remove")
+)
 
 
 def _state(key: int = 0) -> NDArray[np.uint64]:
@@ -40,7 +46,7 @@ def _placed(means: Floats, outlier_component: OutlierComponent) -> NDArray[np.in
     state, fractions = _state(), (means / part / (means / part).sum()).astype(np.float32)
     counts, genes = np.zeros((N_DRAWS, 4), dtype=np.int64), Genes(SIZES, *outlier_component, part)
     for row in counts:
-        assert _kernels._place(row, fractions, (means / part).sum(), genes, _workspace(genes), state) == row.sum()
+        assert _place(row, fractions, (means / part).sum(), genes, _workspace(genes), state) == row.sum()
     return counts
 
 
@@ -85,7 +91,7 @@ def test_rare_genes_are_found_as_often_as_told() -> None:
     genes = Genes(np.full(1000, 3.0), np.full(1000, 0.1), np.full(1000, 2.0), np.ones(1000))
     for _ in range(n):
         row = np.zeros(1000, np.int64)
-        _kernels._place(row, fractions, 5.0, genes, _workspace(genes), state)
+        _place(row, fractions, 5.0, genes, _workspace(genes), state)
         found += int(np.count_nonzero(row))
     expected = -np.expm1(-3.0 * np.log1p(0.005 / 3.0) - 0.1 * 0.005) * 1000 * n
     assert found == pytest.approx(expected, abs=4 * np.sqrt(expected))
@@ -94,7 +100,7 @@ def test_rare_genes_are_found_as_often_as_told() -> None:
 @pytest.mark.parametrize("mean", [0.01, 0.7, 9.99, 10.0, 35.0, 1e4])
 def test_poisson_numbers_follow_their_distribution(mean: float) -> None:
     state = _state()
-    drawn = np.array([_kernels._poisson(mean, state) for _ in range(20_000)])
+    drawn = np.array([_poisson(mean, state) for _ in range(20_000)])
     assert _p_value(drawn, stats.poisson(mean).cdf) > 0.01
 
 
@@ -104,7 +110,7 @@ def test_several_genes_at_once_are_drawn_as_each_alone() -> None:
     work = _workspace(genes)
     drawn = np.zeros((3000, 40), np.int64)
     for row in drawn:
-        _kernels._place(row, (means / means.sum()).astype(np.float32), means.sum(), genes, work, state)
+        _place(row, (means / means.sum()).astype(np.float32), means.sum(), genes, work, state)
     for first in range(0, 40, 8):
         of_mean = drawn[:, first : first + 8].ravel()
         assert _p_value(of_mean, stats.poisson(means[first]).cdf) > 0.01
@@ -113,14 +119,14 @@ def test_several_genes_at_once_are_drawn_as_each_alone() -> None:
 @pytest.mark.parametrize("shape", [0.05, 0.9, 1.0, 4.0, 1e6])
 def test_gamma_numbers_follow_their_distribution(shape: float) -> None:
     state = _state()
-    drawn = np.array([_kernels._gamma(shape, state) for _ in range(20_000)])
+    drawn = np.array([_gamma(shape, state) for _ in range(20_000)])
     assert stats.kstest(drawn, stats.gamma(shape).cdf).pvalue > 0.01
 
 
 @pytest.mark.parametrize("chance", [1e-4, 0.1, 0.6, 0.999])
 def test_clumps_of_several_are_logarithmic(chance: float) -> None:
     state, single = _state(), stats.logser(chance).pmf(1)
-    drawn = np.array([_kernels._cluster_size(chance, -np.log1p(-chance), state) for _ in range(20_000)])
+    drawn = np.array([_cluster_size(chance, -np.log1p(-chance), state) for _ in range(20_000)])
     assert drawn.min() == 2
     assert _p_value(drawn, lambda x: np.maximum(stats.logser(chance).cdf(x) - single, 0.0) / (1.0 - single)) > 0.01
 
@@ -129,7 +135,7 @@ def test_counts_are_removed_without_replacement() -> None:
     state, held = _state(), np.array([1, 0, 5, 30, 4])
     left = np.tile(held, (N_DRAWS, 1))
     for row in left:
-        _kernels._remove(row, 13, np.empty(5), state)
+        _remove(row, 13, np.empty(5), state)
     assert (left.sum(axis=1) == 27).all()
     for gene in np.flatnonzero(held):
         assert _p_value(left[:, gene], stats.hypergeom(40, held[gene], 27).cdf) > 0.01
@@ -140,7 +146,7 @@ def test_counts_added_to_poisson_genes_follow_their_means() -> None:
     work.single[:], work.growth[:] = fractions, 0.0
     gained = np.zeros((N_DRAWS, 5), np.int64)
     for row in gained:
-        _kernels._add(row, 9, work, state)
+        _add(row, 9, work, state)
     assert (gained.sum(axis=1) == 9).all()
     assert not gained[:, [1, 4]].any()
     for gene in (0, 2, 3):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.compiled import compiled
 from scdiffuse._core.random import GOLDEN
+from scdiffuse.autoencoder.cpu._bits import bits_of, number_of
 from scdiffuse.autoencoder.cpu._draw_types import Cells, Drawn, Floats, Genes, Ints, Workspace
 from scdiffuse.autoencoder.cpu._stream import State, mixed
 from scdiffuse.autoencoder.cpu._vectors import exp_into, log_into
@@ -33,7 +34,7 @@ _LEAST_MEAN = np.float32(1e-30)
 _LOWEST_LOG, _HIGHEST_LOG = np.float32(-12.0), np.float32(40.0)  # as in the likelihood
 
 
-@compiled
+@compiled()
 def draw_cells(
     cells: Cells,
     genes: Genes,
@@ -58,8 +59,10 @@ def draw_cells(
     dense = np.zeros(n_genes, np.int64)
     each, single = np.empty((8, n_genes)), np.empty((2, n_genes), np.float32)
     work = Workspace(each[0], each[1], each[2], each[3], each[4], each[5], each[6], each[7])
-    work.inverse_dispersion[:] = genes.inverse_dispersion
-    log_r = np.log(genes.inverse_dispersion).astype(np.float32)
+    log_r = np.empty(n_genes, np.float32)
+    for gene in range(n_genes):
+        work.inverse_dispersion[gene] = genes.inverse_dispersion[gene]
+        log_r[gene] = np.float32(math.log(genes.inverse_dispersion[gene]))
     state = np.zeros(1, np.uint64)
     end = 0
     for cell in range(n_cells):
@@ -67,7 +70,8 @@ def draw_cells(
         state[0] = cells.keys[cell]
         if varies:
             _disperse(fractions, float(target), genes, log_r, np.float32(mean_exponent), cells.shift[cell], single)
-            work.inverse_dispersion[:] = single[1]
+            for gene in range(n_genes):
+                work.inverse_dispersion[gene] = single[1, gene]
         excess = _place(dense, fractions, float(target), genes, work, state) - target
         if excess > 0:
             _remove(dense, excess, work.level, state)
@@ -80,7 +84,7 @@ def draw_cells(
         drawn.starts[cell + 1] = end
 
 
-@compiled
+@compiled(inner=True)
 def _disperse(
     fractions: NDArray[np.float32],
     total: float,
@@ -102,20 +106,20 @@ def _disperse(
     exp_into(found[0], found[1])
 
 
-@compiled
+@compiled(inner=True)
 def _uniform(state: State) -> float:
     """Draw the next uniform number between 0 and 1."""
     state[0] += GOLDEN
     return _read(state[0])
 
 
-@compiled
+@compiled(inner=True)
 def _read(word: np.uint64) -> float:
     """Mix the word of a stream and read the result as a number between 0 and 1."""
     return (np.float64(mixed(word) >> _12) + 0.5) * 2.0**-52
 
 
-@compiled
+@compiled(inner=True)
 def _place(
     dense: Ints, fractions: NDArray[np.float32], total: float, genes: Genes, work: Workspace, state: State
 ) -> int:
@@ -144,7 +148,7 @@ def _place(
     return total_count
 
 
-@compiled
+@compiled(inner=True)
 def _draw_singles(
     dense: Ints, fractions: NDArray[np.float32], total: float, genes: Genes, work: Workspace, state: State
 ) -> None:
@@ -155,7 +159,6 @@ def _draw_singles(
     """
     first, rate, plain_fraction = state[0], genes.outlier_rate, genes.plain_fraction
     r, means, singles, growths, bounds, levels, powers, factors = work
-    words = powers.view(np.int64)
     for gene in range(fractions.size):
         mean = total * fractions[gene] * plain_fraction[gene]
         growth = mean / (mean + r[gene])
@@ -169,7 +172,9 @@ def _draw_singles(
         series = _24 + part * (_120 + part * (_720 + part * (_5040 + part * _40320)))
         factors[gene] = 1.0 + part * (1.0 + part * (_2 + part * (_6 + part * series)))
     for gene in range(fractions.size):
-        words[gene] = (words[gene] + 1023) << 52  # the integer part of the exponent, as a power of 2
+        powers[gene] = number_of(
+            (bits_of(powers[gene]) + 1023) << 52
+        )  # the integer part of the exponent, as a power of 2
     for gene in range(fractions.size):
         chance, level, mean = factors[gene] * powers[gene], levels[gene], singles[gene]
         count = 0
@@ -181,7 +186,7 @@ def _draw_singles(
     state[0] = first + GOLDEN * np.uint64(fractions.size)
 
 
-@compiled
+@compiled(inner=True)
 def _count_up(level: float, mean: float) -> int:
     """Invert a uniform number to a Poisson number."""
     count, chance = 0, math.exp(-mean)
@@ -192,7 +197,7 @@ def _count_up(level: float, mean: float) -> int:
     return count
 
 
-@compiled
+@compiled(inner=True)
 def _draw_points(n_points: int, count: int, gene: int, genes: Genes, work: Workspace, state: State) -> int:
     """Turn points of the bounding process into larger clusters, an outlier, or nothing, by the ratio of the rates."""
     mean, r, is_outlier = work.mean[gene], work.inverse_dispersion[gene], False
@@ -206,7 +211,7 @@ def _draw_points(n_points: int, count: int, gene: int, genes: Genes, work: Works
     return _draw_outlier(gene, genes, work, state) if is_outlier else count
 
 
-@compiled
+@compiled(inner=True)
 def _draw_often(gene: int, genes: Genes, work: Workspace, state: State) -> int:
     """Draw the count of a gene with a large mean."""
     mean = work.mean[gene]
@@ -215,7 +220,7 @@ def _draw_often(gene: int, genes: Genes, work: Workspace, state: State) -> int:
     return _negative_binomial(mean, work.inverse_dispersion[gene], state)
 
 
-@compiled
+@compiled(inner=True)
 def _draw_outlier(gene: int, genes: Genes, work: Workspace, state: State) -> int:
     """Draw a count with at least one outlier by the moments of their sum; the growth becomes that of this count."""
     mean, counts_per_outlier = work.mean[gene], 1.0 + genes.outlier_size[gene]
@@ -227,7 +232,7 @@ def _draw_outlier(gene: int, genes: Genes, work: Workspace, state: State) -> int
     return 1 + _negative_binomial(total, total * total / excess, state)
 
 
-@compiled
+@compiled(inner=True)
 def _remove(dense: Ints, n: int, ends: Floats, state: State) -> None:
     """Remove `n` counts, uniformly without replacement."""
     total = 0.0
@@ -243,7 +248,7 @@ def _remove(dense: Ints, n: int, ends: Floats, state: State) -> None:
             n -= 1
 
 
-@compiled
+@compiled(inner=True)
 def _add(dense: Ints, n: int, work: Workspace, state: State) -> None:
     r"""Add `n` counts, gene by gene in proportion to their expected growth if all means grew.
 
@@ -258,7 +263,7 @@ def _add(dense: Ints, n: int, work: Workspace, state: State) -> None:
         dense[_find(ends, _uniform(state) * whole)] += 1
 
 
-@compiled
+@compiled(inner=True)
 def _find(ends: Floats, at: float) -> int:
     """Find the first gene whose cumulative sum exceeds a number, by bisection."""
     begin, length = 0, ends.size
@@ -269,7 +274,7 @@ def _find(ends: Floats, at: float) -> int:
     return begin
 
 
-@compiled
+@compiled(inner=True)
 def _cluster_size(chance: float, log_ratio: float, state: State) -> int:
     """Draw a logarithmic number of at least 2: Kemp 1981, https://doi.org/10.2307/2346348, with 1 rejected."""
     while True:
@@ -278,20 +283,20 @@ def _cluster_size(chance: float, log_ratio: float, state: State) -> int:
             return 2 + int(math.log(_uniform(state)) / math.log(other))
 
 
-@compiled
+@compiled(inner=True)
 def _negative_binomial(mean: float, r: float, state: State) -> int:
     """Draw a negative binomial number: a Poisson number with a gamma rate."""
     return _poisson(_gamma(r, state) * mean / r, state)
 
 
-@compiled
+@compiled(inner=True)
 def _normal(state: State) -> float:
     """Draw a standard normal number (Box and Muller 1958)."""
     radius = math.sqrt(-2.0 * math.log(_uniform(state)))
     return radius * math.cos(2.0 * math.pi * _uniform(state))
 
 
-@compiled
+@compiled(inner=True)
 def _gamma(shape: float, state: State) -> float:
     """Draw a gamma number of scale 1: Marsaglia and Tsang 2000, https://doi.org/10.1145/358407.358414."""
     least = (shape if shape >= 1.0 else shape + 1.0) - 1.0 / 3.0
@@ -305,7 +310,7 @@ def _gamma(shape: float, state: State) -> float:
     return drawn if shape >= 1.0 else drawn * math.exp(math.log(_uniform(state)) / shape)
 
 
-@compiled
+@compiled(inner=True)
 def _poisson(mean: float, state: State) -> int:
     """Draw a Poisson number: Hormann 1993, https://doi.org/10.1016/0167-6687(93)90997-4, algorithm PTRS."""
     if mean < _SINGLY:

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from scdiffuse._core.compiled import compiled, compiled_sums
+from scdiffuse._core.compiled import compiled
 from scdiffuse.autoencoder.cpu._nll_outliers import mixture, outlier_ratios
 from scdiffuse.autoencoder.cpu._nll_types import (
     CellSums,
@@ -46,7 +46,7 @@ _LOWEST_LOG, _HIGHEST_LOG = np.float32(-12.0), np.float32(40.0)  # as in `likeli
 _LOG_FACTORIALS = np.array([math.lgamma(n + 1.0) for n in range(1024)], np.float32)
 
 
-@compiled_sums
+@compiled(any_order=True)
 def nll_rows(
     logits: Floats,
     cells: CountRows,
@@ -119,7 +119,7 @@ def nll_rows(
     return nll
 
 
-@compiled
+@compiled(inner=True)
 def _views(a: Floats, n: int) -> tuple[CountBlock, Floats, Gradients, Floats, Gradients]:
     """Name views of a buffer: a block of counts, and the values and gradients of its parts."""
     block = CountBlock(a[0, :n], a[1, :n], a[2, :n], a[3, :n], a[4, :n], a[5, :n], a[6, :n], a[7, :n], a[8, :n])
@@ -127,7 +127,7 @@ def _views(a: Floats, n: int) -> tuple[CountBlock, Floats, Gradients, Floats, Gr
     return block, a[9, :n], gradients, a[14, :n], Gradients(a[15, :n], a[16, :n], a[12, :n], a[13, :n])
 
 
-@compiled_sums
+@compiled(any_order=True, inner=True)
 def _exponentials(logits: Floats, top: float, exponentials: Floats) -> float:
     """Fill in exponentials of logits minus the largest logit; return their sum."""
     total = 0.0
@@ -142,7 +142,7 @@ def _exponentials(logits: Floats, top: float, exponentials: Floats) -> float:
     return total
 
 
-@compiled_sums
+@compiled(any_order=True, inner=True)
 def _disperse(
     logits: Floats,
     log_scale: float,
@@ -164,7 +164,7 @@ def _disperse(
     own.slope[:] = _0
 
 
-@compiled_sums
+@compiled(any_order=True, inner=True)
 def _zeros(
     expected: Floats,
     scale: np.float32,
@@ -207,7 +207,7 @@ def _zeros(
     return total
 
 
-@compiled
+@compiled(inner=True)
 def _scatter(
     genes: Ints, gradients: Gradients, weight: float, own: Dispersions, gradient: Floats, sums: GeneSums
 ) -> None:
@@ -220,7 +220,7 @@ def _scatter(
         sums.by_outlier_size[gene] -= weight * gradients.by_outlier_size[at]
 
 
-@compiled_sums
+@compiled(any_order=True, inner=True)
 def _gather(
     logits: Floats,
     log_scale: float,
@@ -251,7 +251,7 @@ def _gather(
         block.expected_outliers[at] = _LEAST if block.expected_outliers[at] < _LEAST else block.expected_outliers[at]
 
 
-@compiled_sums
+@compiled(any_order=True, inner=True)
 def _plain(block: CountBlock, value: Floats, gradients: Gradients) -> float:
     """Compute log-likelihood ratios of counts against zero without outliers; return their sum."""
     n, x, r = block.x.size, block.x, block.inverse_dispersion

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scdiffuse._core.compiled import compiled_sums
+from scdiffuse._core.compiled import compiled
 from scdiffuse.autoencoder.cpu._nll_types import CountBlock, Floats, Gradients
 from scdiffuse.autoencoder.cpu._vectors import exp_into, log1p_into, log_into, one_minus_exp_into, rising_into, sum_of
 
@@ -21,7 +21,7 @@ _LEAST_EXCESS, _FEW = np.float32(1e-6), np.float32(1e-3)  # as in `likelihoods._
 _UNLIKELY = np.float32(1e-20)
 
 
-@compiled_sums
+@compiled(any_order=True, inner=True)
 def outlier_ratios(block: CountBlock, value: Floats, gradients: Gradients) -> None:
     """Compute log-likelihood ratios of counts with outliers against zero; letters as in `outlier_log_ratio`."""
     n = block.x.size
@@ -88,7 +88,7 @@ def outlier_ratios(block: CountBlock, value: Floats, gradients: Gradients) -> No
         by_outlier_size[at] = (a[at] - _1) * kappa[at] * (by_total[at] + _2 * by_excess[at] * rest)
 
 
-@compiled_sums
+@compiled(any_order=True, inner=True)
 def mixture(plain: Floats, outlier: Floats, gradients: Gradients, outlier_gradients: Gradients) -> float:
     """Add the probabilities of both components; return the sum of the logs.
 

@@ -15,10 +15,10 @@ __all__ = ["State", "mixed", "next_word"]
 
 State = NDArray[np.uint64]
 
-mixed = compiled(mix)
+mixed = compiled(inner=True)(mix)
 
 
-@compiled
+@compiled(inner=True)
 def next_word(state: State) -> np.uint64:
     """Step a stream of one word, shape ``(1,)``, and return its next 64 bits."""
     state[0] += GOLDEN

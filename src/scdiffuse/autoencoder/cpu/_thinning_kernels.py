@@ -23,7 +23,7 @@ _PAIRS, _FOURS, _EIGHTS = np.uint64(0x5555555555555555), np.uint64(0x33333333333
 _BYTES, _2, _4 = np.uint64(0x0101010101010101), np.uint64(2), np.uint64(4)
 
 
-@compiled
+@compiled()
 def thin_rows(
     starts: Ints, genes: Ints, counts: NDArray[np.float32], kept: NDArray[np.int64], keys: State, rows: tuple[int, int]
 ) -> int:
@@ -59,7 +59,7 @@ def thin_rows(
     return end - begin
 
 
-@compiled
+@compiled(inner=True)
 def _survivors(count: int, chance: np.uint64, state: State) -> int:
     """Draw a binomial number of counts to keep, exactly, 64 counts at once."""
     if chance == np.uint64(STEPS):
@@ -79,7 +79,7 @@ def _survivors(count: int, chance: np.uint64, state: State) -> int:
     return left
 
 
-@compiled
+@compiled(inner=True)
 def _ones(word: np.uint64) -> int:
     """Count the set bits, in pairs, fours and bytes."""
     word -= (word >> _ONE) & _PAIRS

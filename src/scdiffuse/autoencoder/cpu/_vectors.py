@@ -10,7 +10,8 @@ import math
 
 import numpy as np
 
-from scdiffuse._core.compiled import compiled_fused, compiled_sums
+from scdiffuse._core.compiled import compiled
+from scdiffuse.autoencoder.cpu._bits import bits_of, number_of
 from scdiffuse.autoencoder.cpu._nll_types import Floats
 
 __all__ = [
@@ -37,34 +38,27 @@ _DIGAMMA = tuple(np.float32(one) for one in (1 / 12, 1 / 120, 1 / 252))
 _EXPONENT, _BIAS, _MIDDLE = np.int32(23), np.int32(127), np.int32(0x3F2AAAAB)  # of the bits of a number; 2 / 3
 
 
-@compiled_fused
+@compiled(fused=True, inner=True)
 def exp_into(x: Floats, found: Floats) -> None:
     """Compute exponentials of numbers clamped to -87 and 88."""
-    power = np.empty(x.size, np.float32)
-    words = power.view(np.int32)
     for at in range(x.size):
         within = _LOWEST if x[at] < _LOWEST else x[at]
         within = _HIGHEST if within > _HIGHEST else within
         whole = np.floor(within * _LOG2_E + _HALF)
         rest = within - whole * _LN_2
-        words[at] = (np.int32(whole) + _BIAS) << _EXPONENT
+        power = number_of(np.int32((np.int32(whole) + _BIAS) << _EXPONENT))
         high = _OF_4 + rest * (_OF_5 + rest * (_OF_6 + rest * _OF_7))
-        found[at] = _1 + rest * (_1 + rest * (_HALF + rest * (_SIXTH + rest * high)))
-    for at in range(x.size):
-        found[at] *= power[at]
+        found[at] = (_1 + rest * (_1 + rest * (_HALF + rest * (_SIXTH + rest * high)))) * power
 
 
-@compiled_fused
+@compiled(fused=True, inner=True)
 def log_into(x: Floats, found: Floats) -> None:
     """Compute logarithms of positive normal numbers, by a series between 2 / 3 and 4 / 3."""
     part = np.empty(x.size, np.float32)
-    words = part.view(np.int32)
     for at in range(x.size):
-        part[at] = x[at]
-    for at in range(x.size):
-        word = words[at]
+        word = bits_of(x[at])
         whole = np.int32((word - _MIDDLE) >> _EXPONENT)
-        words[at] = word - (whole << _EXPONENT)
+        part[at] = number_of(np.int32(word - (whole << _EXPONENT)))
         found[at] = np.float32(whole) * _LN_2
     for at in range(x.size):
         ratio = (part[at] - _1) / (part[at] + _1)
@@ -72,7 +66,7 @@ def log_into(x: Floats, found: Floats) -> None:
         found[at] += ratio * (_2 + square * (_AREA[0] + square * (_AREA[1] + square * (_AREA[2] + square * _AREA[3]))))
 
 
-@compiled_fused
+@compiled(fused=True, inner=True)
 def log1p_into(x: Floats, found: Floats) -> None:
     """Compute logarithms of 1 plus numbers of at least 0, exact for small numbers too."""
     whole = np.empty(x.size, np.float32)
@@ -83,7 +77,7 @@ def log1p_into(x: Floats, found: Floats) -> None:
         found[at] += (x[at] - (whole[at] - _1)) / whole[at]
 
 
-@compiled_sums
+@compiled(any_order=True, inner=True)
 def sum_of(x: Floats) -> float:
     """Sum a vector."""
     whole = _0
@@ -92,7 +86,7 @@ def sum_of(x: Floats) -> float:
     return float(whole)
 
 
-@compiled_sums
+@compiled(any_order=True, inner=True)
 def dot(x: Floats, y: Floats) -> float:
     """Compute the dot product of two vectors."""
     whole = _0
@@ -101,35 +95,35 @@ def dot(x: Floats, y: Floats) -> float:
     return float(whole)
 
 
-@compiled_fused
+@compiled(fused=True, inner=True)
 def add_into(x: Floats, found: Floats) -> None:
     """Add a vector in place."""
     for at in range(x.size):
         found[at] += x[at]
 
 
-@compiled_fused
+@compiled(fused=True, inner=True)
 def take_from(x: Floats, times: np.float32, found: Floats) -> None:
     """Subtract a multiple of a vector in place."""
     for at in range(x.size):
         found[at] -= times * x[at]
 
 
-@compiled_fused
+@compiled(fused=True, inner=True)
 def stirling(inverse: np.float32) -> np.float32:
     """Compute the rest of Stirling's series of the log gamma function, at one over a number of at least 4."""
     square = inverse * inverse
     return inverse * (_STIRLING[0] - square * (_STIRLING[1] - square * _STIRLING[2]))
 
 
-@compiled_fused
+@compiled(fused=True, inner=True)
 def digamma_rest(inverse: np.float32) -> np.float32:
     """Compute the rest of the asymptotic series of digamma, at one over a number of at least 4."""
     square = inverse * inverse
     return -_HALF * inverse - square * (_DIGAMMA[0] - square * (_DIGAMMA[1] - square * _DIGAMMA[2]))
 
 
-@compiled_fused
+@compiled(fused=True, inner=True)
 def one_minus_exp_into(beta: Floats, found: Floats) -> None:
     r"""Compute :math:`1 - e^{-\beta}`: by a series where the difference would lose digits."""
     power = np.empty(beta.size, np.float32)
@@ -142,7 +136,7 @@ def one_minus_exp_into(beta: Floats, found: Floats) -> None:
         found[at] = b * (_1 - b * series) if b < _HALF else _1 - power[at]
 
 
-@compiled_sums
+@compiled(any_order=True, inner=True)
 def rising_into(x: Floats, r: Floats, value: Floats, gradient: Floats) -> None:  # noqa: PLR0917
     """Compute `likelihoods._log_ratio.rising` and its derivative by ``r``."""
     n = x.size
