@@ -32,6 +32,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
         "branches",
         "classifiers",
         "rare_types",
+        "rare_variety",
         "memorisation",
     ),
     "Speed and memory": (
