@@ -137,8 +137,8 @@ def lines(records: Sequence[Record]) -> list[str]:
     header = ["data set", "type", "cells trained on", "real cells", "seeds"]
     header += ["recognised: generated", "real", "coverage: generated", "other real cells"]
     said = (
-        f"Types with at most {MOST_TRAINED} training cells, and at least {_FEWEST_REAL} other real ones. Recognised: by "
-        "a logistic regression of 30 principal components that learnt all types from the training cells. Coverage: "
+        f"Types with at most {MOST_TRAINED} training cells, and at least {_FEWEST_REAL} other real ones. Recognised: "
+        "by a logistic regression of 30 principal components that learnt all types from the training cells. Coverage: "
         "half of the real cells, covered by the other half or by as many generated cells; mean of "
         f"{_N_HALVES} halves, with the interval of single halves."
     )
