@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,24 @@ def test_slow_work_shows_rate_and_note(capsys: pytest.CaptureFixture[str], monke
     assert "4/10" in shown
     assert "cells/s" in shown
     assert "loss 1.23" in shown
+
+
+def test_work_whose_first_unit_is_slow_shows_what_it_waits_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_SHOW_WAITING_AFTER_SECONDS", 0.0)
+    monkeypatch.setenv("COLUMNS", "200")
+    with Progress("fit", 10, waiting="compiles loops") as bar:
+        while bar._display is None:
+            time.sleep(0.01)
+    shown = capsys.readouterr().err
+    assert "0/10" in shown
+    assert "compiles loops" in shown
+    monkeypatch.setattr(progress, "_SHOW_WAITING_AFTER_SECONDS", 0.1)
+    with Progress("fit", 10):
+        pass
+    time.sleep(0.2)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_silenced_bar_shows_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

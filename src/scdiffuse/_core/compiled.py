@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-__all__ = ["compiled"]
+__all__ = ["COMPILES", "compiled"]
+
+COMPILES = "loops compile once on a machine"
+"""What a bar shows while its first unit takes long."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

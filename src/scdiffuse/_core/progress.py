@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ __all__ = ["Listener", "Progress", "ProgressEvent", "listening", "logging_progre
 
 _NO_VALUES: Mapping[str, float] = MappingProxyType({})
 _SHOW_AFTER_SECONDS = 2.0
+_SHOW_WAITING_AFTER_SECONDS = 2.5  # a bar without a finished unit
 _SECONDS_BETWEEN = 0.25  # redraws of a notebook
 _SECONDS_BETWEEN_LINES = 0.5
 
@@ -98,8 +100,9 @@ def logging_progress(path: Path | None) -> Iterator[None]:
 class Progress:
     """Show the progress of a loop, its speed and the remaining time.
 
-    The bar appears after two seconds, so that quick tasks stay quiet. A terminal shows it on standard error, a notebook
-    below the cell, where it is one element that changes; no widgets are needed.
+    The bar appears after two seconds, so that quick tasks stay quiet, whether units are finished by then or not. A
+    terminal shows it on standard error, a notebook below the cell, where it is one element that changes; no widgets are
+    needed.
 
     Parameters
     ----------
@@ -111,6 +114,8 @@ class Progress:
         Name of the units.
     enabled
         Whether to show the bar.
+    waiting
+        A few words beside the bar until the first unit is finished.
 
     Examples
     --------
@@ -119,7 +124,13 @@ class Progress:
     """
 
     def __init__(
-        self, description: str, total: int | None = None, *, unit: str = "cells", enabled: bool = True
+        self,
+        description: str,
+        total: int | None = None,
+        *,
+        unit: str = "cells",
+        enabled: bool = True,
+        waiting: str = "",
     ) -> None:
         self._description = description
         self._total = total
@@ -128,18 +139,26 @@ class Progress:
         self._done = 0
         self._begin = time.monotonic()
         self._display: _Display | None = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(_SHOW_WAITING_AFTER_SECONDS, self._show, kwargs={"note": waiting})
+        self._timer.daemon = True
 
     def __enter__(self) -> Self:
         """Start the clock."""
         self._begin = time.monotonic()
+        if self._enabled:
+            self._timer.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop the bar; its last state stays on the screen."""
-        if self._display is not None:
-            self._display.stop()
+        self._timer.cancel()
+        with self._lock:
+            self._enabled = False
+            if self._display is not None:
+                self._display.stop()
 
     def advance(self, n: int = 1, *, note: str = "", values: Mapping[str, float] = _NO_VALUES) -> None:
         """Count finished units.
@@ -157,13 +176,18 @@ class Progress:
         listener = _listener.get()
         if listener is not None:
             listener(ProgressEvent(self._description, self._done, self._total, note, values))
-        seconds = time.monotonic() - self._begin
-        if not self._enabled or (self._display is None and seconds < _SHOW_AFTER_SECONDS):
-            return
-        if self._display is None:
-            self._display = _open(self._description, self._total)
-        rate = self._done / max(seconds, 1e-9)
-        self._display.show(self._done, rate=rate, unit=self._unit, note=note)
+        if self._display is not None or time.monotonic() - self._begin >= _SHOW_AFTER_SECONDS:
+            self._timer.cancel()
+            self._show(note=note)
+
+    def _show(self, *, note: str) -> None:
+        with self._lock:
+            if not self._enabled:
+                return
+            if self._display is None:
+                self._display = _open(self._description, self._total)
+            rate = self._done / max(time.monotonic() - self._begin, 1e-9)
+            self._display.show(self._done, rate=rate, unit=self._unit, note=note)
 
 
 class _Display(Protocol):

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
+from scdiffuse._core.compiled import COMPILES
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import cell_normals, noise_ids_of
 from scdiffuse.calibration import GeneFactorTable
@@ -189,7 +190,7 @@ def gather(model: FittedModel, plan: GenerationPlan, *, uns: dict[str, Any], pro
     All cells.
     """
     batches: list[GeneratedCells] = []
-    with Progress("generate", plan.conditions_plan.n_cells, enabled=progress) as bar:
+    with Progress("generate", plan.conditions_plan.n_cells, enabled=progress, waiting=COMPILES) as bar:
         for batch in make_batches(model, plan):
             batches.append(batch)
             bar.advance(len(batch.obs))
@@ -230,7 +231,7 @@ def write(
     The path.
     """
     with (
-        Progress("generate", len(plan.indices), enabled=progress) as bar,
+        Progress("generate", len(plan.indices), enabled=progress, waiting=COMPILES) as bar,
         H5adWriter(path, model.metadata.var, overwrite=overwrite) as writer,
     ):
         for counts, obs, latents in make_batches(model, plan):

@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 
+from scdiffuse._core.compiled import COMPILES
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import noise_ids_of
 from scdiffuse.cells import ConditionPlan, ConditionTable
@@ -91,7 +92,7 @@ def predict_cells(
     transport.require_steps(solver)
     require_not_away(target, transport.guidance.away(), transport.model.conditions)
     counts, latents = [], []
-    with Progress("predict", len(given), enabled=progress) as bar:
+    with Progress("predict", len(given), enabled=progress, waiting=COMPILES) as bar:
         for begin in range(0, len(given), batch_size):
             cells = np.arange(begin, min(begin + batch_size, len(given)), dtype=np.int64)
             some, there = given.take(cells), target.take(cells)

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scdiffuse._core.compiled import COMPILES
 from scdiffuse._core.errors import ScdiffuseWarning, SettingError
 from scdiffuse._core.progress import Progress
 from scdiffuse.cells import ConditionPlan, ConditionTable
@@ -174,7 +175,7 @@ def follow(
     n_states, tables = plan.n_states * len(plan.branches), []
     counts: list[list[sp.csr_matrix]] = [[] for _ in range(n_states)]
     latents: list[list[Tensor]] = [[] for _ in range(n_states)]
-    with Progress("trajectory", len(start) * n_states, enabled=progress) as bar:
+    with Progress("trajectory", len(start) * n_states, enabled=progress, waiting=COMPILES) as bar:
         for begin in range(0, len(start), batch_size):
             cells = np.arange(begin, min(begin + batch_size, len(start)), dtype=np.int64)
             states = _states(start.take(cells), plan, cells=cells, library_sizes=library_sizes)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from scdiffuse._core.compiled import COMPILES
 from scdiffuse._core.errors import UserError
 from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.progress import Progress
@@ -88,7 +89,7 @@ def train(state: TrainState, run: Run) -> bool:
     updater = WeightUpdater(state, run.processes)
     products = batches.batch_size * sum(weight.numel() for weight in state.parameters)
     with (
-        Progress(run.stage, run.n_steps * batches.batch_size, enabled=run.progress) as bar,
+        Progress(run.stage, run.n_steps * batches.batch_size, enabled=run.progress, waiting=COMPILES) as bar,
         _deferred_interrupt() as pressed,
         _limited_threads(products),
     ):
