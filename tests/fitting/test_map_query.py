@@ -176,6 +176,17 @@ def test_cells_of_known_labels_are_left_out_and_said(model: CellGenerator, contr
     assert "mapped: d9 (150)" in found.summary()
 
 
+def test_a_label_of_one_cell_counts_as_missing(model: CellGenerator, control: ad.AnnData) -> None:
+    control = control.copy()
+    control.obs["donor"] = ["alone", *control.obs["donor"].astype(str)[1:]]
+    with (
+        pytest.warns(ScdiffuseWarning, match="1 cell has a label of 'donor' of its own"),
+        pytest.warns(ScdiffuseWarning, match="1 of 150 cells have no new label"),
+    ):
+        found = model.map_query(control, "donor", progress=False)
+    assert "mapped: d9 (149)" in found.summary()
+
+
 def test_a_mapped_label_is_augmented_as_trained_ones_are(mapped: CellGenerator, control: ad.AnnData) -> None:
     both = ad.concat([control[:10], cells_of_donor("d0", ("control",), n=30, seed=1)])
     more = mapped.augment(both, by="donor", progress=False)

@@ -15,7 +15,7 @@ from scdiffuse._core.errors import ConditionError, ScdiffuseWarning
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import cell_normals
 from scdiffuse.calibration import factor_variance, shrunk_factors
-from scdiffuse.cells import ConditionTable, Label, Source
+from scdiffuse.cells import ConditionTable, Label, Source, mask_labels
 from scdiffuse.model import ENCODED_AT_ONCE, FittedModel, Networks, gene_factor_table, mean_expression, open_given
 
 __all__ = ["map_query"]
@@ -56,13 +56,16 @@ def map_query(
     at = _position(model, condition)
     source = open_given(adata, model.metadata, layer=layer)
     model.conditions.require_columns(source.obs)
-    labels = model.conditions.new_labels(source.obs, condition)
+    obs, messages = mask_labels(source.obs, [condition])
+    for message in messages:
+        warnings.warn(message, ScdiffuseWarning, stacklevel=3)
+    labels = model.conditions.new_labels(obs, condition)
     if not labels:
         known = list(model.conditions.categorical[condition])
         msg = f"No cell has a new label of {condition!r}; the model knows {known}."
         raise ConditionError(msg + " Pass cells of labels that it does not know.")
     own = _with_labels(model, condition, labels)
-    table = own.conditions.encode(source.obs)
+    table = own.conditions.encode(obs)
     which = table.codes[:, at] - len(model.conditions.categorical[condition])
     if (which < 0).any():
         msg = f"{np.count_nonzero(which < 0)} of {len(which)} cells have no new label of {condition!r}; they are left"

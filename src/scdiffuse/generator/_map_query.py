@@ -54,7 +54,7 @@ class MapQueryMixin(GeneratorBase):
         UnknownNameError
             The model has no such condition, a column is missing, or a label of another condition is not known.
         ConditionError
-            No cell has a new label, a new label has one cell, or a number of the model has too many values.
+            No cell has a new label, most have one of their own, or a number of the model has too many values.
         GenesError
             Genes of the model are missing from the data.
         CountsError
@@ -63,7 +63,7 @@ class MapQueryMixin(GeneratorBase):
         Warns
         -----
         UserWarning
-            Cells of known labels are left out.
+            Cells of known labels are left out, and so is a label that one cell has alone.
         """
         model = self._fitted("map_query")
         if model.distilled is not None:
