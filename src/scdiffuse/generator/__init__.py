@@ -4,6 +4,7 @@
 these, command line and app need no lower layer.
 """
 
+from scdiffuse.generator._compile_drawing import compile_drawing as compile_drawing
 from scdiffuse.generator._coverage import coverage_table as coverage_table
 from scdiffuse.generator._describe import describe_generator as describe_generator
 from scdiffuse.generator._generator import CellGenerator as CellGenerator
