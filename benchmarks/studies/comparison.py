@@ -10,8 +10,9 @@ import pandas as pd
 
 from benchmarks import runs
 from benchmarks.data import DATA_SETS, MIN_CELLS_PER_GENE, MIN_CELLS_PER_LABEL
+from benchmarks.figures.comparison import OURS, draw_costs, draw_scores
 from benchmarks.generators import GENERATORS
-from benchmarks.layout import axes_of, figure_of, grid, save
+from benchmarks.layout import figure_of, grid
 from benchmarks.study import say
 
 if TYPE_CHECKING:
@@ -85,7 +86,14 @@ COLUMNS = (
     "status",
 )
 _REFERENCE = "*real-vs-real reference*"
-_OURS = "ours"
+_SHOWN = (
+    "forest_genes_auc",
+    "forest_counts_auc",
+    "boosting_genes_auc",
+    "within_label_correlation_slope",
+    "within_label_correlation_r",
+    "fold_change_slope",
+)
 _COSTS = {
     "fit_seconds": "fit, s",
     "fit_cpu_seconds": "fit, CPU s",
@@ -187,7 +195,7 @@ def lines(records: Sequence[Record]) -> list[str]:
     if table.empty:
         return []
     n_runs = len(table[list(unit)].drop_duplicates())
-    parts = [_ABOUT, f"{n_runs} runs.", _missing(table), *_generators(), *_overview(table)]
+    parts = [_ABOUT, f"{n_runs} runs.", _missing(table), *_ours(table), *_generators(), *_overview(table)]
     for data_set in table["data_set"].unique():
         parts += _data_set(table[table["data_set"] == data_set])
     parts += [*_costs(table), *_failures(table), "#### Figures"]
@@ -210,6 +218,23 @@ def _missing(table: pd.DataFrame) -> str:
         elif short:
             found.append(f"- {data_set}: fewer seeds than elsewhere for {', '.join(short)}")
     return "Missing so far:\n\n" + "\n".join(found) if found else ""
+
+
+def _ours(table: pd.DataFrame) -> list[str]:
+    """One row for each data set that ours was scored on, means over seeds, the reference in brackets."""
+    scored = table[(table["generator"] == OURS) & table["metric"].isin(_SHOWN)]
+    if scored.empty:
+        return []
+    rows = []
+    for data_set in scored["data_set"].unique():
+        own = scored[scored["data_set"] == data_set]
+        values = own.groupby("metric")[["value", "reference"]].mean()
+        cells = [f"{_number(one.value)} ({_number(one.reference)})" for one in values.reindex(_SHOWN).itertuples()]
+        first = own.iloc[0]
+        rows.append([data_set, f"{first['n_fit']:,}", f"{first['n_held_out']:,}", own["seed"].nunique(), *cells])
+    header = ["data set", "cells fitted", "cells a side", "seeds", *(PAGE[one] for one in _SHOWN)]
+    words = "Generated cells of scdiffuse; other real cells in their place in brackets."
+    return ["#### scdiffuse on every data set", words, grid(header, rows)]
 
 
 def _generators() -> list[str]:
@@ -296,46 +321,7 @@ def _number(value: float) -> str:
 def draw(records: Sequence[Record], folder: Path) -> None:
     """Draw the main metric by generator, and against costs."""
     table = table_of(records)
-    scored = table[table["metric"] == MAIN]
-    if not scored.empty:
-        _draw_scores(scored, folder / "two_sample.png")
-        _draw_costs(table, scored, folder / "cost.png")
-
-
-def _draw_scores(scored: pd.DataFrame, path: Path) -> None:
-    data_sets, names = list(scored["data_set"].unique()), list(reversed(GENERATORS))
-    n_columns = min(3, len(data_sets))
-    n_rows = -(-len(data_sets) // n_columns)
-    figure, axes = axes_of(n_rows, n_columns, size=(3.4 * n_columns + 1.0, 2.6 * n_rows + 0.6))
-    for axis, data_set in zip(axes, data_sets, strict=False):
-        rows = scored[scored["data_set"] == data_set]
-        for place, one in enumerate(names):
-            values = rows.loc[rows["generator"] == one, "value"]
-            axis.plot(values, [place] * len(values), **_mark(one))
-        axis.axvline(float(rows["reference"].mean()), linestyle="--", color="grey", linewidth=1)
-        axis.set(title=data_set, yticks=range(len(names)), yticklabels=names, ylim=(-0.6, len(names) - 0.4))
-        axis.set_xlim(min(0.4, rows["value"].min() - 0.02), 1.02)
-    for axis in axes[len(data_sets) :]:
-        axis.set_axis_off()
-    figure.supxlabel(PAGE[MAIN])
-    save(figure, path)
-
-
-def _draw_costs(table: pd.DataFrame, scored: pd.DataFrame, path: Path) -> None:
-    seconds = table[table["metric"].isin(["fit_cpu_seconds", "generate_cpu_seconds"])]
-    spent = seconds.groupby(list(unit))["value"].sum().groupby("generator").mean()
-    quality = scored[scored["generator"].isin(spent.index)].groupby("generator")["value"].mean()
-    figure, (axis,) = axes_of(1, 1, size=(6.4, 4.2))
-    for one in quality.index:
-        position = (max(float(spent[one]), 1e-2), float(quality[one]))
-        axis.plot(*position, **_mark(one))
-        axis.annotate(one, position, xytext=(6, 4), textcoords="offset points", fontsize=8)
-    axis.axhline(float(scored["reference"].mean()), linestyle="--", color="grey", linewidth=1)
-    axis.set(xscale="log", xlabel="CPU seconds, fit and generate", ylabel=PAGE[MAIN])
-    save(figure, path)
-
-
-def _mark(generator: str) -> dict[str, Any]:
-    ours = generator == _OURS
-    style = {"marker": "D" if ours else "o", "fillstyle": "full" if ours else "none"}
-    return style | {"linestyle": "none", "color": "black"}
+    if (table["metric"] == MAIN).any():
+        scores, costs = FIGURES
+        draw_scores(table, folder / scores, metric=MAIN, title=PAGE[MAIN], names=list(GENERATORS))
+        draw_costs(table, folder / costs, metric=MAIN, title=PAGE[MAIN], unit=unit)
