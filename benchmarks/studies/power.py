@@ -61,6 +61,7 @@ SIZES = (250, 500, 1000, 2000)
 BOOTSTRAP = "bootstrap"
 SAMPLES = {"generated": "generated", "real": "real-vs-real", BOOTSTRAP: "bootstrap"}
 FIGURE = "power.png"
+GOAL_SIZE, GOALS = 2000, {"genes": 0.05, "depth": 0.03}
 _MOST_GENERATED = 8000
 _MIN_CELLS = 2
 
@@ -187,7 +188,23 @@ def lines(records: Sequence[Record]) -> list[str]:
         "Mean over seeds, each with a fit of its own. The last columns are the cells a side that a classifier needs: "
         "the headline number. A dash means that it does not get there within eight times the cells measured."
     )
-    return [about, figure_of(FIGURE, title), grid(header, rows)]
+    return [about, figure_of(FIGURE, title), grid(header, rows), *_goals(found)]
+
+
+def _goals(found: Sequence[Row]) -> list[str]:
+    """Say how far each classifier is above the higher reference, at the cells of the goal."""
+    said = []
+    for space, most in GOALS.items():
+        gaps = {
+            f"{one['data_set']}, {one['classifier']}": one["generated"][GOAL_SIZE] - max(beside)
+            for one in only(found, space=space)
+            if (beside := [one[sample][GOAL_SIZE] for sample in ("real", BOOTSTRAP) if GOAL_SIZE in one[sample]])
+        }
+        words = ", ".join(f"{name} {gap:.3f}{'' if gap <= most else ' **missed**'}" for name, gap in gaps.items())
+        said += [
+            f"- AUC above the higher reference, {GOAL_SIZE:,} cells a side, {space} (goal {most}): {words}."
+        ] * bool(gaps)
+    return ["\n".join(said)] if said else []
 
 
 def _cell(one: Row, size: int) -> str:
