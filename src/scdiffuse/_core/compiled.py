@@ -38,7 +38,7 @@ def compiled(*, fused: bool = False, any_order: bool = False, inner: bool = Fals
     fastmath = {"contract"} if fused or any_order else set()
     fastmath |= {"reassoc", "nsz"} if any_order else set()
 
-    def compile_lazily(function: Function) -> Function:
+    def decorate(function: Function) -> Function:
         from numba import njit
 
         settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
@@ -48,4 +48,4 @@ def compiled(*, fused: bool = False, any_order: bool = False, inner: bool = Fals
         except RuntimeError:  # no folder to cache compiled code in
             return cast("Function", njit(**settings)(function))
 
-    return compile_lazily
+    return decorate

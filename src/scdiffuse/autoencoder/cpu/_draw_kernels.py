@@ -172,9 +172,8 @@ def _draw_singles(
         series = _24 + part * (_120 + part * (_720 + part * (_5040 + part * _40320)))
         factors[gene] = 1.0 + part * (1.0 + part * (_2 + part * (_6 + part * series)))
     for gene in range(fractions.size):
-        powers[gene] = number_of(
-            (bits_of(powers[gene]) + 1023) << 52
-        )  # the integer part of the exponent, as a power of 2
+        # The integer part of the exponent, as a power of 2.
+        powers[gene] = number_of((bits_of(powers[gene]) + 1023) << 52)
     for gene in range(fractions.size):
         chance, level, mean = factors[gene] * powers[gene], levels[gene], singles[gene]
         count = 0
