@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,8 +17,9 @@ from tests.app.asynchronous import run_async
 from tests.app.conftest import TOKEN, Client
 
 from scdiffuse._core.files import locked
-from scdiffuse.app._preload import preload
+from scdiffuse.app._preload import compile_ahead, preload
 from scdiffuse.app._server import _events, build
+from scdiffuse.app._session import Session
 from scdiffuse.cli import run
 
 HUB = "https://hub.example.org/user/me/proxy/8765"
@@ -97,8 +99,29 @@ def test_changes_are_told_by_number(client: Client) -> None:
     client.get("changes", since="now", status=422)
 
 
+def test_what_nobody_waits_for_comes_one_after_the_other_and_keeps_nothing_else_waiting(tmp_path: Path) -> None:
+    session, free, opened, done = Session(tmp_path, []), threading.Event(), threading.Event(), threading.Event()
+    running: list[int] = []
+
+    def lay_out(at: int) -> None:
+        running.append(at)
+        free.wait(30)
+
+    for at in range(3):
+        session.in_background(lambda at=at: lay_out(at), patiently=True)  # type: ignore[misc]
+    session.in_background(opened.set)
+    assert opened.wait(30)
+    assert running in ([], [0])
+    free.set()
+    session.in_background(done.set, patiently=True)
+    assert done.wait(30)
+    assert running == [0, 1, 2]
+    session.close()
+
+
 def test_what_is_imported_early_can_be_imported_and_run() -> None:
     preload()
+    compile_ahead()
 
 
 @pytest.fixture

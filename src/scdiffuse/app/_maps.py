@@ -62,7 +62,7 @@ class Maps:
         with held.lock:
             if held.umap is None:
                 held.umap = "computing"
-                self._session.in_background(lambda: self._fit_umap(frame, held))
+                self._session.in_background(lambda: self._fit_umap(frame, held), patiently=True)
         notes = [
             f"The map is fitted to {held.cell_map.n_fitted:,} cells of {cells.name}; all others are projected onto it."
         ]

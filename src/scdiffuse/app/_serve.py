@@ -105,7 +105,7 @@ def serve(
     except ImportError as error:
         msg = f"The app needs {error.name}, which is not installed. Run `pip install 'scdiffuse[app]'`."
         raise MissingExtraError(msg) from error
-    from scdiffuse.app._preload import preload
+    from scdiffuse.app._preload import compile_ahead, preload
     from scdiffuse.app._works import App
 
     for path in [*paths, *folders]:
@@ -121,6 +121,7 @@ def serve(
         app = App(work, [*paths, *folders])
         _open_named(app, paths)
         app.session.in_background(preload)
+        app.session.in_background(compile_ahead, patiently=True)
         token = at.token or ""
         server = build(app, token=token, hosts=at.allow_hosts)
         url = _url(listener, at.host, token)

@@ -77,6 +77,7 @@ class Session:
         self._loaded: OrderedDict[str, CellGenerator] = OrderedDict()
         self._lock = threading.RLock()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="open")
+        self._patient_pool = ThreadPoolExecutor(1, thread_name_prefix="patient")
         self.folder.mkdir(parents=True, exist_ok=True)
         self._restore()
         largest = max((int(name[1:]) for name in [*self.cells, *self.models]), default=0)
@@ -105,8 +106,16 @@ class Session:
             self.actions = [*self.actions, Action(title, lines)][-1_000:]
         self.save()
 
-    def in_background(self, work: Callable[[], object]) -> None:
-        """Do something that takes longer than an answer may."""
+    def in_background(self, work: Callable[[], object], *, patiently: bool = False) -> None:
+        """Do something that takes longer than an answer may.
+
+        Parameters
+        ----------
+        work
+            What to do.
+        patiently
+            One after the other, behind all else of this kind: nobody waits for it, and what is opened does not either.
+        """
 
         def run() -> None:
             try:
@@ -114,11 +123,12 @@ class Session:
             except Exception:  # noqa: BLE001 - what fails has said so already, or is a fault
                 traceback.print_exc()
 
-        self._pool.submit(run)
+        (self._patient_pool if patiently else self._pool).submit(run)
 
     def close(self) -> None:
         """End the threads that open things."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._patient_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     # --- cells ---
 

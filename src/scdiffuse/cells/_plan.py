@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from scdiffuse._core.errors import ConditionError, SettingError
 from scdiffuse._core.random import cell_uniforms
-from scdiffuse.cells._conditions import Conditions, ConditionTable
+from scdiffuse.cells._condition_table import ConditionTable
+from scdiffuse.cells._conditions import Conditions
 
 __all__ = ["ConditionPlan", "plan_conditions"]
 
