@@ -229,7 +229,8 @@ def _ours(table: pd.DataFrame) -> list[str]:
     for data_set in scored["data_set"].unique():
         own = scored[scored["data_set"] == data_set]
         values = own.groupby("metric")[["value", "reference"]].mean()
-        cells = [f"{_number(one.value)} ({_number(one.reference)})" for one in values.reindex(_SHOWN).itertuples()]
+        pairs = values.reindex(_SHOWN)[["value", "reference"]].to_numpy()
+        cells = ["" if math.isnan(value) else f"{_number(value)} ({_number(other)})" for value, other in pairs]
         first = own.iloc[0]
         rows.append([data_set, f"{first['n_fit']:,}", f"{first['n_held_out']:,}", own["seed"].nunique(), *cells])
     header = ["data set", "cells fitted", "cells a side", "seeds", *(PAGE[one] for one in _SHOWN)]
