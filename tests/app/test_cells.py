@@ -81,7 +81,7 @@ def test_the_umap_comes_later_and_is_announced(client: Client) -> None:
 def test_a_map_that_is_not_there_is_said_to_be_coming(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     few = client.do(kind="generate", model="m2", n_cells=41)["result"]["cells"]
     client.ready("cells", few)
-    monkeypatch.setattr(client.app.session, "in_background", lambda work: None)
+    monkeypatch.setattr(client.app.session, "in_background", lambda work, *, patiently: None)
     client.get("map", frame=few)
     found = client.get("map/points", frame=few, cells=few, method="umap", status=409)
     assert found["error"] == f"The UMAP of {few} is being computed. Ask again in a moment."
