@@ -76,8 +76,9 @@ def weigh_labels(
     own, sampled = effects[known], effects.shape[1] / n_cells[known]
     total = float(np.square(own - own.mean(axis=0)).sum(axis=1).mean())
     spread = max(total - sampled.mean(), _LEAST_SPREAD * total, 1e-12)
-    noise, varies = sampled / spread, np.ptp(features[known], axis=0) > 0
-    kernels = _kernels(features[known][:, varies], unseen[:, varies], length_scale=config.feature_length_scale)
+    features, noise = features[known], sampled / spread
+    varies = np.ptp(features, axis=0) > 0
+    kernels = _kernels(features[:, varies], unseen[:, varies], length_scale=config.feature_length_scale)
     choices = [(kernel, ridge) for kernel in kernels for ridge in (np.inf, *config.feature_ridges)]
     left_out = [_leave_out(own, kernel, noise=noise, ridge=ridge) for kernel, ridge in choices]
     best = int(np.argmin([errors.sum() for errors, _ in left_out]))
@@ -86,7 +87,7 @@ def weigh_labels(
     weights[:, known] = found
     missed = variance * (errors - sampled).sum().clip(min=0.0) / variances.sum()
     if ridge < np.inf:
-        missed += spread * _novelty(features[known], unseen, varies)
+        missed += spread * _novelty(features, unseen, varies)
     change = weights @ effects - np.median(effects, axis=0)
     return LabelWeights(weights, missed / (missed + np.square(change).sum(axis=1)).clip(min=1e-12))
 

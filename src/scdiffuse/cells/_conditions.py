@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.slots import OBS_SOURCE, OBS_SUPPORT, OBS_UNSEEN
@@ -54,6 +55,13 @@ class Conditions:
     def n_labels(self) -> tuple[int, ...]:
         """Number of labels of each categorical condition that training cells have."""
         return tuple(len(self.trained(name)) for name in self.categorical)
+
+    @property
+    def standard_range(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Smallest and largest number of the training cells, standardised, each of shape ``(C_continuous,)``."""
+        seen = self.continuous.values()
+        low = np.array([(one.min - one.mean) / one.std for one in seen])
+        return low, np.array([(one.max - one.mean) / one.std for one in seen])
 
     @property
     def n_unseen(self) -> tuple[int, ...]:
@@ -203,10 +211,7 @@ class Conditions:
         -------
         The same table where no number lies beyond.
         """
-        ends = [[end - seen.mean, seen.std] for seen in self.continuous.values() for end in (seen.min, seen.max)]
-        if not ends:
-            return table
-        low, high = np.array([gap / std for gap, std in ends], dtype=np.float32).reshape(-1, 2).T
+        low, high = (end.astype(np.float32) for end in self.standard_range)
         return ConditionTable(table.codes, np.clip(table.values, low, high), table.counts)
 
     def require(self, name: str) -> None:

@@ -284,9 +284,7 @@ def is_unseen(conditions: Conditions, training: ConditionTable, table: Condition
 
 def _outside(conditions: Conditions, table: ConditionTable) -> NDArray[np.bool_]:
     """Tell which numbers lie out of the training range, shape ``(B, C_continuous)``."""
-    seen = conditions.continuous.values()
-    low = np.array([(one.min - one.mean) / one.std for one in seen])
-    high = np.array([(one.max - one.mean) / one.std for one in seen])
+    low, high = conditions.standard_range
     answer: NDArray[np.bool_] = (table.values < low - SLACK) | (table.values > high + SLACK)  # not where missing
     return answer
 
