@@ -200,10 +200,10 @@ def _goals(found: Sequence[Row]) -> list[str]:
             for one in only(found, space=space)
             if (beside := [one[sample][GOAL_SIZE] for sample in ("real", BOOTSTRAP) if GOAL_SIZE in one[sample]])
         }
-        words = ", ".join(f"{name} {gap:.3f}{'' if gap <= most else ' **missed**'}" for name, gap in gaps.items())
-        said += [
-            f"- AUC above the higher reference, {GOAL_SIZE:,} cells a side, {space} (goal {most}): {words}."
-        ] * bool(gaps)
+        if gaps:
+            words = ", ".join(f"{name} {gap:.3f}{'' if gap <= most else ' **missed**'}" for name, gap in gaps.items())
+            at = f"{GOAL_SIZE:,} cells a side, {space} (goal {most})"
+            said.append(f"- AUC above the higher reference, {at}: {words}.")
     return ["\n".join(said)] if said else []
 
 

@@ -16,12 +16,12 @@ def test_cells_that_are_all_alike_cover_fewer_than_other_real_ones() -> None:
 
 
 def test_the_goals_count_types_over_the_mean_of_their_seeds() -> None:
-    about = {"type": "NK", "n_trained": 40, "n_real": 30, "n_generated": 15, "recognised_real": 0.5}
+    about = {"type": "NK", "n_trained": 40, "n_real": 30, "n_generated": 15, "right_type_real": 0.5}
     about |= {"coverage_real": 0.9, "coverage_low": 0.8, "coverage_high": 1.0, "coverage_generated": 0.7}
     records = [
-        record("rare_variety", [about | {"recognised_generated": value}], data_set="x", seed=seed)
+        record("rare_variety", [about | {"right_type_generated": value}], data_set="x", seed=seed)
         for seed, value in enumerate((0.4, 0.7))
     ]
     text = "\n".join(rare_variety.lines(records))
-    assert "recognised no more than .1 above real cells: 1 of 1" in text
+    assert "right type no more than .1 more often than real ones: 1 of 1" in text
     assert "other real cells, or above: 0 of 1" in text
