@@ -26,8 +26,8 @@ def _cells(n: int, *, effect: NDArray[np.float64], seed: int) -> sp.csr_matrix:
 
 @pytest.fixture
 def planted() -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """Cells with one programme of 25 genes: 600 to learn from, 400 to confirm it."""
-    return _cells(600, effect=_EFFECT, seed=0), _cells(400, effect=_EFFECT, seed=1)
+    """Cells with one programme of 25 genes: 600 to learn from, 2,000 to confirm it."""
+    return _cells(600, effect=_EFFECT, seed=0), _cells(2000, effect=_EFFECT, seed=1)
 
 
 def test_a_planted_programme_is_found_with_its_effect(planted: tuple[sp.csr_matrix, sp.csr_matrix]) -> None:
@@ -80,7 +80,7 @@ def test_loadings_start_at_programmes_unless_switched_off(
     network = CountAutoencoder(torch.full((_N_GENES,), 1 / _N_GENES), config)
     before = network.decoder.loadings.detach().clone()
     source = open_source(ad.AnnData(sp.vstack(planted, format="csr")))
-    start_at_programmes(network, source, training=np.arange(600), validation=np.arange(600, 1000))
+    start_at_programmes(network, source, training=np.arange(600), validation=np.arange(600, 2600))
     added = (network.decoder.loadings - before).detach().numpy()
     expected = gene_programmes(*planted, most=3, shrinkage=config.shrinkage) if is_on else np.zeros((3, _N_GENES))
     np.testing.assert_allclose(added, expected, atol=1e-6)
@@ -91,5 +91,5 @@ def test_memory_bounds_the_cells_that_are_looked_at(planted: tuple[sp.csr_matrix
     network = CountAutoencoder(torch.full((_N_GENES,), 1 / _N_GENES), config)
     before = network.decoder.loadings.detach().clone()
     source = open_source(ad.AnnData(sp.vstack(planted, format="csr")))
-    start_at_programmes(network, source, training=np.arange(600), validation=np.arange(600, 1000))
+    start_at_programmes(network, source, training=np.arange(600), validation=np.arange(600, 2600))
     assert torch.equal(network.decoder.loadings[9:], before[9:])  # ten cells have nine programmes

@@ -77,7 +77,7 @@ class AutoencoderConfig:
     """Fraction of the steps in which loadings stay at these programmes, while the encoder learns to find them."""
     n_start_cells: int = 4_096
     """Training cells in which gene programmes are looked for, at most."""
-    n_start_counts: int = 2**26
+    n_start_counts: int = 1 << 25
     """Counts looked at for gene programmes, at most; they are held in memory, zeros too."""
     n_validation_cells: int = 2_000
     """Validation cells that the validation loss looks at, at most."""

@@ -66,8 +66,8 @@ def gene_programmes(
     \mu_{cg}` in proportion. For Gaussian scores :math:`d_g` is the loading. Scores of few cells lie far out at
     :math:`t = \sqrt{\overline{s^4} - 3}`, and the loading is :math:`\log(1 + t |d_g|) / t`, with the sign of
     :math:`d_g`. The Gaussian prior of loadings shrinks it by :math:`x_g / (x_g + \text{shrinkage})` for :math:`x_g`
-    counts. Components fit the noise of the cells that they come from: each is multiplied by the root of that share of
-    its variance, beyond that of independent genes, which it has in validation cells.
+    counts. Components have the noise of the cells that they come from: each is multiplied by the root of the
+    share of its variance that validation cells have beyond that of independent genes and one standard error.
 
     Parameters
     ----------
@@ -98,17 +98,18 @@ def gene_programmes(
     residuals = _pearson_residuals(training, fractions, bound=bound)
     pca = PCA(n_programmes, svd_solver="randomized", random_state=0).fit(residuals)
     scores = pca.transform(residuals).astype(np.float64)
-    excess = scores.var(axis=0) - np.square(pca.components_) @ residuals.var(axis=0)
     residuals = _pearson_residuals(validation, fractions, bound=bound)
-    confirmed = pca.transform(residuals).var(axis=0) - np.square(pca.components_) @ residuals.var(axis=0)
-    share = np.clip(confirmed / np.maximum(excess, _LEAST), 0, 1) * (excess > 0)
+    squares = np.square(pca.transform(residuals) - pca.transform(residuals).mean(axis=0))
+    standard_error = squares.std(axis=0) / np.sqrt(len(squares))
+    confirmed = squares.mean(axis=0) - standard_error - np.square(pca.components_) @ residuals.var(axis=0)
+    share = np.clip(confirmed / np.maximum(scores.var(axis=0), _LEAST), 0, 1)
     scores /= np.maximum(scores.std(axis=0), _LEAST)
     sizes = np.asarray(training.sum(axis=1), dtype=np.float64).ravel()
     change = ((training.T @ scores).T - np.outer(sizes @ scores, fractions)) / (sizes.sum() * fractions)
     typical = np.sqrt(np.maximum(np.mean(scores**4, axis=0) - 3, _LEAST))[:, None]
     loadings = np.sign(change) * np.log1p(typical * np.abs(change)) / typical
     shrunk = counts / (counts + max(shrinkage, _LEAST))
-    return (loadings * shrunk * np.sqrt(share)[:, None]).astype(np.float32)
+    return np.asarray(loadings * shrunk * np.sqrt(share)[:, None], dtype=np.float32)
 
 
 def _pearson_residuals(cells: sp.csr_matrix, fractions: NDArray[np.float64], *, bound: float) -> NDArray[np.float32]:
@@ -117,4 +118,4 @@ def _pearson_residuals(cells: sp.csr_matrix, fractions: NDArray[np.float64], *, 
     means = library_sizes.reshape(-1, 1) * fractions.astype(np.float32)
     residuals = cells.toarray().astype(np.float32, copy=False) - means
     residuals /= np.sqrt(np.maximum(means + means**2 / _INVERSE_DISPERSION, _LEAST))
-    return np.clip(residuals, -bound, bound, out=residuals)
+    return np.asarray(np.clip(residuals, -bound, bound, out=residuals))
