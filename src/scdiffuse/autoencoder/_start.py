@@ -15,6 +15,7 @@ __all__ = ["gene_programmes", "start_at_programmes"]
 
 _INVERSE_DISPERSION = 100.0  # of Pearson residuals, as in their paper
 _LEAST = 1e-12
+_DOUBT = 2.0  # standard errors by which the variance of validation cells has to exceed that of independent genes
 
 
 @torch.no_grad()
@@ -67,7 +68,7 @@ def gene_programmes(
     :math:`t = \sqrt{\overline{s^4} - 3}`, and the loading is :math:`\log(1 + t |d_g|) / t`, with the sign of
     :math:`d_g`. The Gaussian prior of loadings shrinks it by :math:`x_g / (x_g + \text{shrinkage})` for :math:`x_g`
     counts. Components have the noise of the cells that they come from: each is multiplied by the root of the
-    share of its variance that validation cells have beyond that of independent genes and one standard error.
+    share of its variance that validation cells have beyond that of independent genes and two standard errors.
 
     Parameters
     ----------
@@ -100,8 +101,8 @@ def gene_programmes(
     scores = pca.transform(residuals).astype(np.float64)
     residuals = _pearson_residuals(validation, fractions, bound=bound)
     squares = np.square(pca.transform(residuals) - pca.transform(residuals).mean(axis=0))
-    standard_error = squares.std(axis=0) / np.sqrt(len(squares))
-    confirmed = squares.mean(axis=0) - standard_error - np.square(pca.components_) @ residuals.var(axis=0)
+    doubt = _DOUBT * squares.std(axis=0) / np.sqrt(len(squares))
+    confirmed = squares.mean(axis=0) - doubt - np.square(pca.components_) @ residuals.var(axis=0)
     share = np.clip(confirmed / np.maximum(scores.var(axis=0), _LEAST), 0, 1)
     scores /= np.maximum(scores.std(axis=0), _LEAST)
     sizes = np.asarray(training.sum(axis=1), dtype=np.float64).ravel()
