@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 name = "gene_programmes"
 title = "Start at gene programmes"
-summary = "What a start of loadings at gene programmes gains, on four data sets and three seeds."
+summary = "What a start of loadings at gene programmes gains, on six data sets."
 unit = ("data_set", "seed", "is_on")
 
 Row = dict[str, Any]
-SETS = ("pbmc3k", "mouse_gut_organs", "kang_ctrl_8donors", "a549_multiome")
+SETS = ("pbmc3k", "mouse_gut_organs", "kang_ctrl_8donors", "a549_multiome", "worm_embryo", "embryo_deng")
 MEASURES = {
     "elbo": "negative ELBO of held-out cells, nats",
     "programmes": "variance along programmes, of the real one",
