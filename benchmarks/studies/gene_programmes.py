@@ -11,7 +11,7 @@ from benchmarks import spaces
 from benchmarks.data import DATA_SETS
 from benchmarks.layout import distinct, grid, mean, only
 from benchmarks.records import rows_of
-from benchmarks.studies.corrections import Case, cells_of, divide, two_sample
+from benchmarks.studies.corrections import Case, cells_of, divide, fit_and_generate, two_sample
 
 if TYPE_CHECKING:
     import argparse
@@ -62,25 +62,16 @@ def within_types(fit: AnnData, held: AnnData, made: AnnData, *, key: str) -> dic
 
 def measure(context: Context, data_set: str, seed: int, *, is_on: bool) -> Row:
     """Fit with or without the start, and compare generated cells with held-out ones."""
-    import warnings
     from dataclasses import replace
 
-    import anndata
-
     from benchmarks import inside
-    from scdiffuse import CellGenerator, ModelConfig
+    from scdiffuse import ModelConfig
 
-    warnings.simplefilter("ignore")
     keys = list(DATA_SETS[data_set].condition_keys)
     fit, held, _ = divide(cells_of(data_set, context), Case(tuple(keys), None), seed=seed)
     config = ModelConfig()
     config = replace(config, autoencoder=replace(config.autoencoder, programme_start=is_on))
-    model = CellGenerator(fit, conditions=keys, config=config, progress=False)
-    model.fit(seed=seed, progress=False)
-    held = held[:, model.genes].copy()
-    held = held[np.asarray(held.X.sum(axis=1)).ravel() > 0].copy()
-    made = model.generate(where=held.obs[keys].astype(str), seed=seed, progress=False)
-    assert isinstance(made, anndata.AnnData)
+    model, held, made = fit_and_generate(fit, held, keys, config=config, seed=seed)
     found = {task: 0.5 + distance for task, distance in two_sample(held, made).items()}
     found |= within_types(fit, held, made, key=keys[0])
     return found | {"elbo": -inside.elbo_of(model, held), "n_fit": fit.n_obs, "n_held_out": held.n_obs}

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scdiffuse._core.random import generator
 from scdiffuse.autoencoder._autoencoder import CountAutoencoder
 from scdiffuse.cells import Source
+from scdiffuse.metrics import pearson_residuals
 
 __all__ = ["gene_programmes", "start_at_programmes"]
 
-_INVERSE_DISPERSION = 100.0  # of Pearson residuals, as in their paper
 _LEAST = 1e-12
 _DOUBT = 2.0  # standard errors by which the variance of validation cells has to exceed that of independent genes
 
@@ -100,7 +100,8 @@ def gene_programmes(
     pca = PCA(n_programmes, svd_solver="randomized", random_state=0).fit(residuals)
     scores = pca.transform(residuals).astype(np.float64)
     residuals = _pearson_residuals(validation, fractions, bound=bound)
-    squares = np.square(pca.transform(residuals) - pca.transform(residuals).mean(axis=0))
+    others = pca.transform(residuals)
+    squares = np.square(others - others.mean(axis=0))
     doubt = _DOUBT * squares.std(axis=0) / np.sqrt(len(squares))
     confirmed = squares.mean(axis=0) - doubt - np.square(pca.components_) @ residuals.var(axis=0)
     share = np.clip(confirmed / np.maximum(scores.var(axis=0), _LEAST), 0, 1)
@@ -115,8 +116,5 @@ def gene_programmes(
 
 def _pearson_residuals(cells: sp.csr_matrix, fractions: NDArray[np.float64], *, bound: float) -> NDArray[np.float32]:
     """Measure counts against what the library size alone explains, in standard deviations, shape ``(N, G)``."""
-    library_sizes = np.asarray(cells.sum(axis=1), dtype=np.float32)
-    means = library_sizes.reshape(-1, 1) * fractions.astype(np.float32)
-    residuals = cells.toarray().astype(np.float32, copy=False) - means
-    residuals /= np.sqrt(np.maximum(means + means**2 / _INVERSE_DISPERSION, _LEAST))
-    return np.asarray(np.clip(residuals, -bound, bound, out=residuals))
+    expected = np.asarray(cells.sum(axis=1), dtype=np.float32).reshape(-1, 1) * fractions.astype(np.float32)
+    return pearson_residuals(cells.toarray().astype(np.float32, copy=False), expected, bound=bound)
