@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from scdiffuse.evaluation import Report, audit
+from scdiffuse.evaluation import Report, audit, evaluate
 
 N_TRAIN, N_HELD_OUT, N_GENERATED = 600, 400, 600
 
@@ -179,6 +179,40 @@ def test_whole_donors_held_out_without_controls_leave_membership_untold(tissue: 
     assert not one["flagged"]
     assert "cannot tell membership from donor difference" in one["doubt"]
     assert "donor" in report.settings["notes"][-1]
+
+
+def test_whole_donors_held_out_are_found_where_nobody_names_them(tissue: Any) -> None:
+    train, held_out = donated(tissue, range(10), 1), donated(tissue, range(10, 28), 3, 20)
+    report = audited(train, held_out, donated(tissue, range(10), 4))
+    assert report.verdicts["privacy"].level == "too_few"
+    assert "cannot tell membership from donor difference" in report.metrics["membership_copula"]["doubt"]
+    assert not any("donor" in name for name in report.metrics)
+    (note,) = (note for note in report.settings["notes"] if "`donor`" in note)
+    assert note.startswith("No training cell has the 'donor' of 360 held-out cells (d10, d11, d12 and 15 more).")
+
+
+def test_controls_are_found_where_nobody_names_the_donor(tissue: Any) -> None:
+    held_out = ad.concat([donated(tissue, range(10), 2, 20), donated(tissue, range(10, 16), 3, 40)])
+    samples = donated(tissue, range(10), 1), held_out, donated(tissue, range(10), 4)
+    report, named = audited(*samples), audited(*samples, donor="donor")
+    assert not report.metrics["membership_copula"]["flagged"]
+    assert report.metrics["membership_copula"]["sizes"] == named.metrics["membership_copula"]["sizes"]
+
+
+def test_a_column_that_names_the_samples_is_no_group(cells: tuple[ad.AnnData, ad.AnnData, ad.AnnData]) -> None:
+    samples = [one.copy() for one in cells]
+    for one, name in zip(samples, ("fit", "held out", "generated"), strict=True):
+        one.obs["part"], one.obs["id"] = name, [f"{name} {row}" for row in range(one.n_obs)]
+    assert not any("No training cell has" in note for note in audited(*samples).settings["notes"])
+
+
+def test_an_evaluation_finds_them_too(tissue: Any) -> None:
+    train, held_out = donated(tissue, range(4), 1), donated(tissue, range(4, 8), 3)
+    report = evaluate(
+        held_out, donated(tissue, range(4), 4), train=train, metrics=["closest_record"], n_seeds=1, progress=False
+    )
+    assert "cannot tell membership from donor difference" in report.metrics["closest_record"]["doubt"]
+    assert any("No training cell has the 'donor' of 160" in note for note in report.settings["notes"])
 
 
 def test_an_audit_repeats_itself(cells: tuple[ad.AnnData, ad.AnnData, ad.AnnData], clear: Report) -> None:

@@ -13,6 +13,7 @@ from scdiffuse.evaluation._plan import Plan, check_settings
 from scdiffuse.evaluation._report import Report
 from scdiffuse.evaluation._report_types import MetricRecord, ReportSettings
 from scdiffuse.evaluation._scoring import Estimate, ScoredMetric
+from scdiffuse.evaluation._untrained_groups import find_untrained_groups
 from scdiffuse.evaluation._verdicts import write_verdicts
 from scdiffuse.evaluation.baselines import MEMORISING_BASELINE
 from scdiffuse.metrics import Metric, SamplePair, Score, get_metric, select_metrics
@@ -59,7 +60,8 @@ def audit(  # noqa: PLR0913 - one flat call is what users write
     by
         Column of ``obs`` with the cell type, to find memorisation of a single type.
     donor
-        Column of ``obs`` with the donor, for donor-level membership inference.
+        Column of ``obs`` with the donor, for donor-level membership inference. If it is not given, a column with
+        groups that were held out as a whole is found, so that their difference is not taken for membership of cells.
     layer
         Layer with the raw counts, or ``"raw.X"``; when not given ``X``, or the one place that holds counts.
     round_counts
@@ -88,7 +90,9 @@ def audit(  # noqa: PLR0913 - one flat call is what users write
         ``max_cells`` is out of range.
     """
     check_settings("full", 1, max_cells, seed=seed)
-    plan = Plan(
+    given = {"real": held_out, "train": train, "generated": generated}
+    tables = {role: open_cells(cells, role, layer=layer, round_counts=round_counts) for role, cells in given.items()}
+    asked = Plan(
         title="Do the generated cells reveal training cells?",
         metrics=tuple(metric for metric in select_metrics("full") if _is_asked(metric, by=by, donor=donor)),
         suite="full",
@@ -99,8 +103,7 @@ def audit(  # noqa: PLR0913 - one flat call is what users write
         layer=layer,
         progress=progress,
     )
-    given = {"real": held_out, "train": train, "generated": generated}
-    tables = {role: open_cells(cells, role, layer=layer, round_counts=round_counts) for role, cells in given.items()}
+    plan = find_untrained_groups(tables, asked)
     prepared = prepare_audit(tables, plan)
     found, sources, prints = find_copies(tables, plan)
     copies = copy_score(found, features=sources)

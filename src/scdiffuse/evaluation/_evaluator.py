@@ -29,6 +29,7 @@ from scdiffuse.evaluation._scoring import (
     ScoredMetric,
     score,
 )
+from scdiffuse.evaluation._untrained_groups import find_untrained_groups, untrained_note
 from scdiffuse.evaluation._verdicts import write_verdicts
 from scdiffuse.evaluation.baselines import MEMORISING_BASELINE
 from scdiffuse.metrics import CellFeatures, Metric
@@ -56,7 +57,7 @@ class Evaluator:
             role: open_cells(cells, role, layer=plan.layer, round_counts=plan.round_counts)
             for role, cells in real.items()
         }
-        self._plan = plan
+        self._plan = find_untrained_groups(self._tables, plan)
         self._genes_and_size: tuple[bytes, int] = (b"", 0)
         self._prepared: PreparedCells | None = None
         self._comparisons: list[Comparison] = []
@@ -107,6 +108,7 @@ class Evaluator:
                 what=evaluated(self._tables["real"], table),
                 n_fitted=self._n_fitted,
                 sizes=sizes,
+                notes=untrained_note(self._tables, plan),
                 not_scored=not_scored,
             ),
             drawing=self._drawing(),
@@ -168,6 +170,8 @@ class Evaluator:
     def _score_one(self, metric: Metric) -> ScoredMetric | str:
         plan = self._plan
         missing = metric.missing(self._comparisons[0].model)
+        if plan.donor is None and "donors" in metric.needs:
+            missing = tuple(sorted({*missing, "donors"}))
         if missing:
             return "it needs " + " and ".join(missing) + "."
         limited = self._limited(plan.limit(metric))
@@ -213,6 +217,7 @@ def _settings(
     what: Evaluated,
     n_fitted: int,
     sizes: dict[str, LabelSizes],
+    notes: tuple[str, ...],
     not_scored: dict[str, str],
 ) -> ReportSettings:
     """Record how the numbers were measured, for the foot of the page and the JSON."""
@@ -221,9 +226,10 @@ def _settings(
     space: FeatureSpace = prepared.space
     library_size = _median_library_size(prepared.real), _median_library_size(prepared.generated)
     n_seeds, n_equal = len(plan.seeds), min(prepared.n_equal, plan.most_compared)
-    notes = [*prepared.notes, *prepared.generated_notes, *([_QUICK_NOTE] if plan.skip_known_baselines else [])]
+    quick = [_QUICK_NOTE] if plan.skip_known_baselines else []
+    all_notes = [*prepared.notes, *prepared.generated_notes, *notes, *quick]
     if n_seeds > 1:
-        notes.append(_SEEDS_NOTE.format(n=n_seeds))
+        all_notes.append(_SEEDS_NOTE.format(n=n_seeds))
     summary = (
         f"{prepared.generated.n_cells:,} generated cells against {prepared.real.n_cells:,} held-out real cells on "
         f"{space.genes.size:,} genes; at most {n_equal:,} a side, {n_seeds} seed{'s' * (n_seeds > 1)}. "
@@ -255,7 +261,7 @@ def _settings(
         "n_half_samples_when_slow": N_HALF_SAMPLES["moderate"],
         "n_components": int(space.components.shape[0]),
         "labels": sizes,
-        "notes": notes,
+        "notes": all_notes,
         "not_scored": not_scored,
     }
 

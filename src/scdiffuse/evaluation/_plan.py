@@ -45,6 +45,8 @@ class Plan:
     """Column of ``obs`` with the cell type."""
     donor: str | None
     """Column of ``obs`` with the donor."""
+    untrained: str | None = None
+    """Column of ``obs`` with groups that were held out as a whole, where no donor is named."""
     layer: str | None
     """Layer with the counts."""
     progress: bool
@@ -68,7 +70,8 @@ class Plan:
         """How every sample is read."""
         limits = {"real": 2 * self.max_cells, "generated": self.max_cells, "reference": 2 * self.max_cells}
         limits |= {"train": _TRAIN_FACTOR * self.max_cells, "truth": self.max_cells, "refitted": self.max_cells}
-        return ReadSettings(limits=limits, layer=self.layer, by=self.by, donor=self.donor, seed=self.seeds[0])
+        donor = self.donor or self.untrained
+        return ReadSettings(limits=limits, layer=self.layer, by=self.by, donor=donor, seed=self.seeds[0])
 
     def limit(self, metric: Metric) -> int:
         """Most cells a side for a metric, by its cost."""

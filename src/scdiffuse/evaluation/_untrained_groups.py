@@ -1,0 +1,70 @@
+"""Groups of cells that were held out as a whole: donors, batches or times, which nobody may have named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import anndata as ad
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from scdiffuse.evaluation._formatting import join_words
+from scdiffuse.evaluation._plan import Plan
+
+__all__ = ["find_untrained_groups", "untrained_note"]
+
+_BY_CHANCE = 1e-6  # probability that a random split leaves out all cells of a group
+
+
+def find_untrained_groups(tables: Mapping[str, ad.AnnData], plan: Plan) -> Plan:
+    """Find the column whose groups were held out as a whole, where no donor is named.
+
+    Held-out cells of groups that no training cell is of differ from training cells by their group, which an attack on
+    single cells takes for membership. A column counts where a random split would not leave out a whole group, and where
+    it does more than name the two samples.
+
+    Parameters
+    ----------
+    tables
+        The samples; without ``"train"`` there is nothing to find.
+    plan
+        What is asked for.
+
+    Returns
+    -------
+    The plan; ``untrained`` is the column with the most cells of such groups.
+    """
+    if plan.donor is not None or "train" not in tables:
+        return plan
+    train, held_out = tables["train"].obs, tables["real"].obs
+    n_untrained = {
+        str(column): int(_untrained(train[column], held_out[column]).sum())
+        for column in held_out.columns
+        if column in train
+        and max(train[column].nunique(), held_out[column].nunique()) > 1
+        and is_numeric_dtype(train[column]) == is_numeric_dtype(held_out[column])
+    }
+    most = max(n_untrained, key=lambda column: n_untrained[column], default=None)
+    return replace(plan, untrained=most) if most is not None and n_untrained[most] else plan
+
+
+def untrained_note(tables: Mapping[str, ad.AnnData], plan: Plan) -> tuple[str, ...]:
+    """Say for the report which groups were held out, and what follows for the attacks."""
+    column = plan.untrained
+    if column is None:
+        return ()
+    sizes = _untrained(tables["train"].obs[column], tables["real"].obs[column])
+    groups = join_words([str(group) for group in sizes.index])
+    return (
+        f"No training cell has the {column!r} of {sizes.sum():,} held-out cells ({groups}). So attacks can only "
+        f"compare cells of the same {column!r}. Name the column of donors with `donor` to test donors too.",
+    )
+
+
+def _untrained(train: pd.Series, held_out: pd.Series) -> pd.Series:
+    """Count the held-out cells of each group that training cells lack, for more than chance."""
+    sizes = held_out.astype(object).value_counts()
+    least = math.log(_BY_CHANCE) / math.log(len(held_out) / (len(held_out) + len(train)))
+    return sizes[(sizes > least) & ~sizes.index.isin(train.unique())]
