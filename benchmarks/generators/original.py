@@ -87,7 +87,8 @@ class OriginalRecipe:
         end = time.process_time() + self._seconds * _PARTS_OF_BUDGET[part]
         for _ in range(self._max_steps):
             optimiser.zero_grad()
-            loss(torch.randint(self._n_cells, (min(_BATCH, self._n_cells),))).backward()
+            value = loss(torch.randint(self._n_cells, (min(_BATCH, self._n_cells),)))
+            value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             if time.process_time() > end:
                 break
@@ -133,14 +134,15 @@ class OriginalRecipe:
             noise = self._denoiser(z_t, steps)
         # Codes lie on the unit sphere, so no entry of the denoised mean can leave [-1, 1].
         z = ((z_t - (1.0 - kept) ** 0.5 * noise) / kept**0.5).clamp(-1.0, 1.0)
-        mean = (before**0.5 * beta * z + (1.0 - beta) ** 0.5 * (1.0 - before) * z_t) / (1.0 - kept)
+        mean: Tensor = (before**0.5 * beta * z + (1.0 - beta) ** 0.5 * (1.0 - before) * z_t) / (1.0 - kept)
         moved = z_t.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(self._log_likelihood(moved, steps, targets).sum(), moved)
         mean = mean + self._scale * beta * gradient
         if step == 0:
             return mean
         variance = beta * (1.0 - before) / (1.0 - kept)
-        return mean + variance**0.5 * torch.randn(z_t.shape, generator=generator)
+        mean += variance**0.5 * torch.randn(z_t.shape, generator=generator)
+        return mean
 
     def _encode(self, log_counts: sparse.csr_matrix) -> Tensor:
         with torch.no_grad():

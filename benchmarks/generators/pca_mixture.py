@@ -33,7 +33,8 @@ class _Mixture:
     def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
         component = rng.choice(len(self.weights), size=n, p=self.weights)
         noise = rng.standard_normal((n, self.means.shape[1]))
-        return self.means[component] + np.einsum("nij,nj->ni", self.factors[component], noise)
+        drawn: NDArray[np.float64] = self.means[component] + np.einsum("nij,nj->ni", self.factors[component], noise)
+        return drawn
 
 
 class PcaMixture:
@@ -86,4 +87,4 @@ def _fit_mixture(scores: NDArray[np.float64], pooled: NDArray[np.float64], seed:
         weights, means, covariances = mixture.weights_, mixture.means_, mixture.covariances_
     n_cells = (weights * len(scores))[:, None, None]
     shrunk = (n_cells * covariances + _PRIOR_CELLS * pooled) / (n_cells + _PRIOR_CELLS)
-    return _Mixture(weights / weights.sum(), means, np.linalg.cholesky(shrunk))
+    return _Mixture(weights / weights.sum(), means, np.linalg.cholesky(shrunk).astype(np.float64))

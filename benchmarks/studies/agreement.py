@@ -232,7 +232,8 @@ def _theirs(path: Path, adata: ad.AnnData) -> np.ndarray:
 
     embedding = CellEmbedding(model_path=str(path))
     aligned = align_dataset(adata.copy(), embedding.gene_order, gene_overlap_threshold=10)
-    return embedding.get_embeddings(lognorm_counts(aligned).X)
+    found: np.ndarray = embedding.get_embeddings(lognorm_counts(aligned).X)
+    return found
 
 
 def _ours(path: Path, adata: ad.AnnData) -> np.ndarray:

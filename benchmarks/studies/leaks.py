@@ -129,7 +129,7 @@ def measure_donors(context: Context, data_set: DataSet, *, seed: int) -> list[di
     rows = []
     for metric, one in report.metrics.items():
         if metric in ATTACKS or metric in {"donor_difference", "membership_classifier"}:
-            about = {key: one[key] for key in ("value", "low", "high", "p", "flagged", "doubt")}  # type: ignore[literal-required]
+            about = {key: one[key] for key in ("value", "low", "high", "p", "flagged", "doubt")}
             rows.append({"attack": metric, **about, **{key.replace(" ", "_"): n for key, n in one["sizes"].items()}})
     return rows
 

@@ -127,7 +127,7 @@ def measure(context: Context, setting: Setting, query: str, *, seed: int) -> lis
     for state in wanted:
         where = {setting.state: state}
         known = where | {setting.key: query}
-        more = {"seed": seed, "progress": False}
+        more: dict[str, Any] = {"seed": seed, "progress": False}
         answers = {
             GENERATED: _pseudobulk(mapped.generate(N_GENERATED, where=known, **more), model.genes),
             PREDICTED: _pseudobulk(mapped.predict(cells, where, **more), model.genes),
