@@ -10,7 +10,7 @@ import pytest
 from scdiffuse._core.errors import DataFileError, SettingError, UnknownNameError
 from scdiffuse.cells import Conditions
 from scdiffuse.cli._guidance import read_scale, read_targets
-from scdiffuse.cli._where import read_library_size, read_where, read_where_table
+from scdiffuse.cli._where import read_library_size, read_screen, read_where, read_where_table
 
 
 @pytest.fixture
@@ -35,6 +35,12 @@ def test_a_label_may_hold_the_sign_of_equality(conditions: Conditions) -> None:
 
 def test_an_empty_value_leaves_a_condition_open(conditions: Conditions) -> None:
     assert read_where("--where", ["cell_type=", "day="], conditions) == {"cell_type": None, "day": None}
+
+
+def test_several_values_of_a_condition_are_a_screen(conditions: Conditions) -> None:
+    pairs = ["cell_type=B", "day=1.5", "cell_type=T"]
+    assert read_screen(pairs, conditions, instead={}) == {"cell_type": ["B", "T"], "day": 1.5}
+    assert read_screen(None, conditions, instead={"`--toward`": ["state=on"]}) is None
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tests.fitted_model import networks_of
@@ -107,6 +108,23 @@ def test_a_file_of_cells_will_do(fitted: CellGenerator, cells: ad.AnnData, tmp_p
     assert (from_file.X != fitted.predict(cells, {"cell_type": "B"}, progress=False).X).nnz == 0
 
 
+def test_a_screen_is_its_predictions_one_by_one(fitted: CellGenerator, cells: ad.AnnData, tmp_path: Path) -> None:
+    asked = {"cell_type": np.array(["NK", "B"]), "day": [0.5, 1.0], "treated": cells.obs["treated"].iloc[0]}
+    made = fitted.predict(cells, asked, progress=False, batch_size=16)
+    one_by_one = [
+        fitted.predict(cells, {**asked, "cell_type": label, "day": day}, progress=False)
+        for label in ("NK", "B")
+        for day in (0.5, 1.0)
+    ]
+    expected = ad.concat(one_by_one, index_unique="-")
+    assert (made.X != expected.X).nnz == 0
+    np.testing.assert_array_equal(made.obsm[LATENT], expected.obsm[LATENT])
+    pd.testing.assert_frame_equal(made.obs.reset_index(drop=True), expected.obs.reset_index(drop=True))
+    first = cells.obs_names[0]
+    assert list(made.obs_names[::40]) == [f"{first}-{ends}" for ends in ("NK-0.5", "NK-1.0", "B-0.5", "B-1.0")]
+    made.write_h5ad(tmp_path / "screen.h5ad")
+
+
 def test_a_number_beyond_the_range_is_warned_of(fitted: CellGenerator, cells: ad.AnnData) -> None:
     with pytest.warns(ExtrapolationWarning, match="'day'"):
         made = fitted.predict(cells, {"day": 9.0}, progress=False)
@@ -119,7 +137,9 @@ def test_a_number_beyond_the_range_is_warned_of(fitted: CellGenerator, cells: ad
         ({"cell_typ": "B"}, {}, UnknownNameError, "is not a condition of this model.*Did you mean 'cell_type'"),
         ({"cell_type": "BB"}, {}, UnknownNameError, "'BB' is not a trained label of 'cell_type'"),
         ({"day": "late"}, {}, ConditionError, "holds 'late'; expected numbers"),
-        ({"cell_type": ["B", "T"]}, {}, ConditionError, "gives 'cell_type' 2 values; expected one label"),
+        ({"cell_type": []}, {}, SettingError, r"gives 'cell_type' \[\], which names nothing"),
+        ({"cell_type": ["B", "T", "B"]}, {}, SettingError, "which names something twice"),
+        ({"cell_type": ["B", "TT"]}, {}, UnknownNameError, "'TT' is not a trained label of 'cell_type'"),
         ("B", {}, SettingError, "`to` must name conditions and a label or number each"),
         ({"cell_type": "B"}, {"library_size": "mine"}, SettingError, "`library_size` must be 'own'"),
         ({"cell_type": "B"}, {"solver_steps": 0}, SettingError, "`solver_steps` must be at least 1"),

@@ -22,10 +22,9 @@ from scdiffuse.cli._options import (
     Overwrite,
     Seed,
     SolverSteps,
-    To,
     Toward,
 )
-from scdiffuse.cli._where import read_library_size, read_to
+from scdiffuse.cli._where import read_library_size, read_screen
 
 __all__ = ["predict"]
 
@@ -37,7 +36,13 @@ def predict(
     ],
     *,
     path: CellsPath,
-    to: To = None,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="name=value of a condition to change; repeat for more. All others stay the cell's own. Repeated for "
+            "one condition, a screen: the cells under each of its values."
+        ),
+    ] = None,
     guidance: Guidance = None,
     toward: Toward = None,
     away: Away = None,
@@ -65,7 +70,7 @@ def predict(
     fitted = load(model)
     predicted = fitted.predict(
         cells,
-        read_to(to, fitted.conditions, instead={"`--toward`": toward, "`--away`": away}),
+        read_screen(to, fitted.conditions, instead={"`--toward`": toward, "`--away`": away}),
         layer=layer,
         guidance=read_guidance(
             fitted, guidance, toward=toward, away=away, interval=guidance_interval, composition=composition

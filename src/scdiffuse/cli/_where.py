@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
     from scdiffuse.cells import Conditions
 
-__all__ = ["divide", "read_library_size", "read_to", "read_where", "read_where_table"]
+__all__ = ["divide", "read_library_size", "read_screen", "read_to", "read_where", "read_where_table"]
+
+Value = str | float | None
 
 
-def read_where(option: str, pairs: Sequence[str], conditions: Conditions) -> dict[str, str | float | None]:
+def read_where(option: str, pairs: Sequence[str], conditions: Conditions) -> dict[str, Value]:
     """Read ``name=value`` words as conditions.
 
     Parameters
@@ -39,18 +41,23 @@ def read_where(option: str, pairs: Sequence[str], conditions: Conditions) -> dic
     UnknownNameError
         The model has no such condition.
     """
-    where: dict[str, str | float | None] = {}
+    where: dict[str, Value] = {}
+    for name, value in _read_pairs(option, pairs, conditions):
+        if name in where:
+            msg = f"`{option}` is given twice for {name!r}; expected one value for each condition. For several, run"
+            raise SettingError(msg + " the command once for each, or generate with `--where-table`.")
+        where[name] = value
+    return where
+
+
+def _read_pairs(option: str, pairs: Sequence[str], conditions: Conditions) -> Iterator[tuple[str, Value]]:
     for pair in pairs:
         name, equals, text = divide(pair, conditions.names)
         if not equals:
             msg = f"`{option}` {pair!r} has no `=`; expected `{option} name=value`, such as `{option} cell_type=B`."
             raise SettingError(msg)
-        if name in where:
-            msg = f"`{option}` is given twice for {name!r}; expected one value for each condition. For several, run"
-            raise SettingError(msg + " the command once for each, or generate with `--where-table`.")
         conditions.require(name)
-        where[name] = _value(option, name, text, conditions=conditions)
-    return where
+        yield name, _value(option, name, text, conditions=conditions)
 
 
 def divide(word: str, names: Iterable[str]) -> tuple[str, str, str]:
@@ -74,7 +81,7 @@ def divide(word: str, names: Iterable[str]) -> tuple[str, str, str]:
 
 def read_to(
     pairs: Sequence[str] | None, conditions: Conditions, *, instead: Mapping[str, Sequence[str] | None]
-) -> dict[str, str | float | None] | None:
+) -> dict[str, Value] | None:
     """Read the conditions to change, which can be left out where guidance has a target.
 
     Parameters
@@ -97,12 +104,26 @@ def read_to(
     UnknownNameError
         The model has no such condition.
     """
-    if pairs:
-        return read_where("--to", pairs, conditions)
-    if not any(instead.values()):
+    _require_target(pairs, instead)
+    return read_where("--to", pairs, conditions) if pairs else None
+
+
+def read_screen(
+    pairs: Sequence[str] | None, conditions: Conditions, *, instead: Mapping[str, Sequence[str] | None]
+) -> dict[str, Value | list[Value]] | None:
+    """Read the conditions to change as `read_to` does, but one that comes several times as a list of its values."""
+    _require_target(pairs, instead)
+    found: dict[str, list[Value]] = {}
+    for name, value in _read_pairs("--to", pairs or [], conditions):
+        found.setdefault(name, []).append(value)
+    return {name: values if len(values) > 1 else values[0] for name, values in found.items()} or None
+
+
+def _require_target(pairs: Sequence[str] | None, instead: Mapping[str, Sequence[str] | None]) -> None:
+    """Refuse a command that does not say what the cells become."""
+    if not pairs and not any(instead.values()):
         msg = f"`--to` is not given; expected what the cells become, with `--to` or {' or '.join(instead)}."
         raise SettingError(msg + " Write such as `--to cell_type=B`.")
-    return None
 
 
 def read_where_table(path: Path, conditions: Conditions) -> pd.DataFrame:
@@ -183,7 +204,7 @@ def read_library_size(text: str) -> int | tuple[float, float]:
     raise SettingError(msg + " standard deviation such as `2000,500`.")
 
 
-def _value(option: str, name: str, text: str, *, conditions: Conditions) -> str | float | None:
+def _value(option: str, name: str, text: str, *, conditions: Conditions) -> Value:
     """Read one value as the type of its condition."""
     if text == "":
         return None

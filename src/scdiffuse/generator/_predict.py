@@ -8,6 +8,7 @@ from typing import Any
 
 import anndata as ad
 import pandas as pd
+from pandas.api.types import is_list_like
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse._core.resources import explain_memory
@@ -24,6 +25,7 @@ from scdiffuse.sampling import (
     expect,
     find_support,
     predict_cells,
+    read_screen,
     read_target,
     shorten,
     warn_beyond,
@@ -120,7 +122,9 @@ class PredictMixin(GeneratorBase):
             or label that is missing is unknown.
         to
             Conditions to change, with their new label or number; all others stay the cell's own. ``None`` asks for no
-            label. May be left out where `guidance` has something to go toward or away from.
+            label. A list of labels or numbers is a screen: the cells are predicted under each, and with lists for
+            several conditions under each combination. May be left out where `guidance` has something to go toward or
+            away from.
         layer
             Layer with raw counts; ``X`` if not given.
         guidance
@@ -141,7 +145,8 @@ class PredictMixin(GeneratorBase):
         Returns
         -------
         One cell for each, with its name and its own columns of `obs`, but for the changed conditions, labels that
-        classifiers guided toward, and columns that count, such as ``n_counts``, which count the new counts.
+        classifiers guided toward, and columns that count, such as ``n_counts``, which count the new counts. A screen
+        has all cells under the first label, then under the next; names of its cells end in ``-`` and the label.
         ``obsm["X_scdiffuse"]`` holds its latents.
 
         Raises
@@ -157,25 +162,27 @@ class PredictMixin(GeneratorBase):
         ConditionError
             The model has no conditions, or a number is asked for in text.
         SettingError
-            A number is out of range, nothing is asked for, a cell is asked to be what it keeps away from, or no step of
-            the solver lies in the guidance interval.
+            A number is out of range, nothing is asked for or something twice, a cell is asked to be what it keeps away
+            from, or no step of the solver lies in the guidance interval.
         """
         model, asked = self._fitted("predict"), Guidance.of(guidance)
         if to is None and not asked.targets:
             msg = "Neither `to` nor `guidance` says what the cells become; expected one of them to."
             raise SettingError(msg + " Write such as `to={'donor': 'd3'}`.")
         require_batch_size(batch_size)
-        target = read_target(model, to, name="to")
+        targets = read_screen(model, to, name="to")
         transport = Transport.of(model, asked, seed=seed, solver_steps=solver_steps)
         with explain_memory(MEMORY_ADVICE):
             given = read_given(adata, model.networks, model.metadata, layer=layer)
-            warn_beyond(model.conditions, target.requests, argument="to")
+            for target in targets.values():
+                warn_beyond(model.conditions, target.requests, argument="to")
             library_sizes = CellLibrarySizes.plan(library_size, given.library_sizes, n_cells=len(given), seed=seed)
-            settings = {"predict": dict(to or {}), "library_size": shorten(library_size)}
+            asked_for = {name: list(one) if is_list_like(one) else one for name, one in (to or {}).items()}
+            settings = {"predict": asked_for, "library_size": shorten(library_size)}
             return predict_cells(
                 transport,
                 given,
-                target,
+                targets,
                 library_sizes=library_sizes,
                 settings=settings,
                 batch_size=batch_size,

@@ -27,6 +27,7 @@ from scdiffuse.sampling._processes import write_together as write_together
 from scdiffuse.sampling._provenance import provenance as provenance
 from scdiffuse.sampling._provenance import shorten as shorten
 from scdiffuse.sampling._request import Request as Request
+from scdiffuse.sampling._screen import read_screen as read_screen
 from scdiffuse.sampling._trajectory import Branch as Branch
 from scdiffuse.sampling._trajectory import TrajectoryMethod as TrajectoryMethod
 from scdiffuse.sampling._trajectory import TrajectoryPlan as TrajectoryPlan

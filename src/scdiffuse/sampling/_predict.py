@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 import torch
+from torch import Tensor
 
 from scdiffuse._core.compiled import COMPILES
 from scdiffuse._core.progress import Progress
@@ -49,7 +50,7 @@ def override(table: ConditionTable, asked: ConditionPlan) -> ConditionTable:
 def predict_cells(
     transport: Transport,
     given: GivenCells,
-    asked: ConditionPlan,
+    asked: Mapping[tuple[str, ...], ConditionPlan],
     *,
     library_sizes: CellLibrarySizes,
     settings: Mapping[str, object],
@@ -65,7 +66,7 @@ def predict_cells(
     given
         The cells.
     asked
-        The conditions to change.
+        The conditions to change, once or several times, by what the names of the cells end in.
     library_sizes
         Library sizes.
     settings
@@ -77,7 +78,7 @@ def predict_cells(
 
     Returns
     -------
-    One cell for each, in their order.
+    One cell for each, in their order, for the first conditions, then for the next.
 
     Raises
     ------
@@ -86,40 +87,47 @@ def predict_cells(
     SettingError
         A number is out of range, cells are asked to be what they keep away from, or no step lies in the interval.
     """
-    target, solver = override(given.table, asked), Heun()
+    targets, solver = {name: override(given.table, one) for name, one in asked.items()}, Heun()
     transport = transport.for_cells(given.obs)
     unguided, at_target = transport.unguided, transport.at_target
     transport.require_steps(solver)
-    require_not_away(target, transport.guidance.away(), transport.model.conditions)
-    counts, latents = [], []
-    with Progress("predict", len(given), enabled=progress, waiting=COMPILES) as bar:
+    for target in targets.values():
+        require_not_away(target, transport.guidance.away(), transport.model.conditions)
+    counts: dict[tuple[str, ...], list[sp.csr_matrix]] = {name: [] for name in targets}
+    latents: dict[tuple[str, ...], list[Tensor]] = {name: [] for name in targets}
+    with Progress("predict", len(given) * len(targets), enabled=progress, waiting=COMPILES) as bar:
         for begin in range(0, len(given), batch_size):
             cells = np.arange(begin, min(begin + batch_size, len(given)), dtype=np.int64)
-            some, there = given.take(cells), target.take(cells)
+            some = given.take(cells)
             own = transport.tensors(some.table, cells, targets=transport.own)
             noise_ids = noise_ids_of(cells, some.table.numbers)  # cells of other conditions share no noise
             start = some.draw(transport.noise("posterior", noise_ids))
             noise = transport.invert(unguided, start, own)
-            conditions = transport.tensors(there, cells, targets=transport.target)
-            made = transport.integrate(at_target, noise, conditions, solver=solver)
-            counts.append(
-                transport.draw_counts(
-                    made,
-                    noise_ids,
-                    library_sizes=library_sizes.of(cells),
-                    stream="counts",
-                    gene_factors=transport.gene_factors(there, given=some.table),
+            for name, target in targets.items():
+                there = target.take(cells)
+                conditions = transport.tensors(there, cells, targets=transport.target)
+                made = transport.integrate(at_target, noise, conditions, solver=solver)
+                counts[name].append(
+                    transport.draw_counts(
+                        made,
+                        noise_ids,
+                        library_sizes=library_sizes.of(cells),
+                        stream="counts",
+                        gene_factors=transport.gene_factors(there, given=some.table),
+                    )
                 )
-            )
-            latents.append(made)
-            bar.advance(len(cells))
-    stacked = sp.vstack(counts, format="csr")
-    obs = _obs(transport, given, target, asked=asked)
+                latents[name].append(made)
+                bar.advance(len(cells))
+    stacked = sp.vstack([block for blocks in counts.values() for block in blocks], format="csr")
+    obs = pd.concat([_obs(transport, given, target, asked=asked[name], ends=name) for name, target in targets.items()])
     obs = refresh_counts(obs, stacked, like=given.obs, but=transport.model.conditions.names)
-    return transport.to_anndata(stacked, obs, torch.cat(latents), settings=settings)
+    found = torch.cat([block for blocks in latents.values() for block in blocks])
+    return transport.to_anndata(stacked, obs, found, settings=settings)
 
 
-def _obs(transport: Transport, given: GivenCells, target: ConditionTable, *, asked: ConditionPlan) -> pd.DataFrame:
+def _obs(
+    transport: Transport, given: GivenCells, target: ConditionTable, *, asked: ConditionPlan, ends: tuple[str, ...]
+) -> pd.DataFrame:
     """Keep the cells' own columns, but for the conditions that were changed and the labels that guided."""
     conditions = transport.model.conditions
     changed = np.concatenate([~asked.drawn_codes, ~asked.drawn_values])
@@ -128,4 +136,5 @@ def _obs(transport: Transport, given: GivenCells, target: ConditionTable, *, ask
     new = pd.concat([conditions.decode(target)[names], guided], axis=1)
     obs = given.obs.assign(**{str(name): column.array for name, column in new.items()})
     obs = with_unseen(obs, target, conditions=conditions, training=transport.model.trained_on)
-    return Verdicts(transport.model).mark(obs, target)
+    obs = Verdicts(transport.model).mark(obs, target)
+    return obs.rename(index=lambda cell: "-".join([cell, *ends])) if ends else obs
