@@ -34,7 +34,7 @@ class DiffusionConfig:
     """Solver of the probability-flow ODE, a key of ``SOLVERS``."""
     solver_steps: int = 10
     """Steps of the solver from noise to data; most of the cost of generation is linear in it."""
-    ode_steps: int = 16
+    ode_steps: int = 8
     """Steps of the solver where given cells are integrated to noise and back (ODE inversion)."""
     distillation_ode_steps: int = 16
     """Steps of Heun's rule along the whole path that a distilled sampler learns from, rounded up for each interval."""
