@@ -14,7 +14,6 @@ STUDIES: dict[str, tuple[str, ...]] = {
         "realism_by_size",
         "pretraining",
         "corrections",
-        "gene_programmes",
         "evaluation",
         "power",
         "leaks",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Record
     from benchmarks.study import Context
-    from scdiffuse import CellGenerator, ModelConfig
+    from scdiffuse import ModelConfig
 
 name = "corrections"
 title = "Corrections, one switched off at a time"
@@ -208,10 +208,8 @@ def _merged(tree: Row, changed: Row) -> Row:
     }
 
 
-def fit_and_generate(
-    fit: AnnData, held: AnnData, keys: list[str], *, config: ModelConfig, seed: int
-) -> tuple[CellGenerator, AnnData, AnnData]:
-    """Fit a model; returns it, the held-out cells with its genes and counts, and a generated cell for each of them."""
+def measure(context: Context, data_set: str, seed: int, *, off: str) -> Row:
+    """Fit without one correction, and compare generated cells with real ones."""
     import warnings
 
     import anndata
@@ -219,23 +217,15 @@ def fit_and_generate(
     from scdiffuse import CellGenerator
 
     warnings.simplefilter("ignore")
-    model = CellGenerator(fit, conditions=keys, config=config, progress=False)
+    case, adata = CASES[data_set], cells_of(data_set, context)
+    keys = list(case.conditions)
+    fit, held, truth = divide(adata, case, seed=seed)
+    model = CellGenerator(fit, conditions=keys, config=settings_without(off), progress=False)
     model.fit(seed=seed, progress=False)
     held = held[:, model.genes].copy()
     held = held[np.asarray(held.X.sum(axis=1)).ravel() > 0].copy()
     made = model.generate(where=held.obs[keys].astype(str), seed=seed, progress=False)
     assert isinstance(made, anndata.AnnData)
-    return model, held, made
-
-
-def measure(context: Context, data_set: str, seed: int, *, off: str) -> Row:
-    """Fit without one correction, and compare generated cells with real ones."""
-    import anndata
-
-    case, adata = CASES[data_set], cells_of(data_set, context)
-    keys = list(case.conditions)
-    fit, held, truth = divide(adata, case, seed=seed)
-    model, held, made = fit_and_generate(fit, held, keys, config=settings_without(off), seed=seed)
     found: Row = {**two_sample(held, made), "rare": rare_error(fit, held, made, case=case)}
     if truth is not None:
         labels = truth.obs[keys].astype(str).iloc[0]

@@ -29,8 +29,6 @@ def _encoder(n_genes: int) -> Encoder:
         ({"kl_weight": -1.0}, "`kl_weight` must not be negative, got -1.0"),
         ({"linear_rate": 0.0}, "`linear_rate` must be positive, got 0.0"),
         ({"late_start": 2.0}, "`late_start` must lie between 0 and 1, got 2.0"),
-        ({"programme_hold": -0.1}, "`programme_hold` must lie between 0 and 1, got -0.1; 0.1 suits most data"),
-        ({"n_start_counts": 0}, "`n_start_counts` must be at least 1, got 0"),
         ({"thinning": 1.0}, "`thinning` must be at least 0 and below 1, got 1.0"),
         ({"likelihood": "poisson"}, "must be 'negative_binomial_with_outliers' or 'negative_binomial', got 'poisson'"),
     ],

@@ -117,15 +117,6 @@ def test_nothing_starts_late_in_a_warm_started_network(adata: ad.AnnData, task: 
     assert losses[0] != losses[1]
 
 
-@pytest.mark.parametrize(("is_on", "begin"), [(True, 0.1), (False, 0.0)])
-def test_loadings_wait_at_gene_programmes_for_the_encoder(
-    adata: ad.AnnData, task: AutoencoderTask, *, is_on: bool, begin: float
-) -> None:
-    groups = _with(adata, task, programme_start=is_on).parameter_groups()
-    (held,) = (group for group in groups if any(one.shape == (2, adata.n_vars) for one in group["params"]))
-    assert held["begin"] == begin
-
-
 def _dispersion_gradients(task: AutoencoderTask, n: int) -> torch.Tensor:
     """Compute the gradients of all dispersion parameters."""
     network, rows = task.module, task._source.rows(np.arange(n))

@@ -2,9 +2,8 @@
 
 The encoder turns sparse counts into a Gaussian over latents; the decoder turns latents into the expression fraction of
 each gene. A likelihood (`likelihoods/`, one file each, chosen by name) scores and draws counts given fractions and
-library size. `start_at_programmes` chooses initial loadings. `AutoencoderTask` minimises the negative ELBO with
-binomial thinning, and fits dispersion parameters in the end. `cpu/` holds compiled loops for the CPU; every other
-device computes on tensors.
+library size. `AutoencoderTask` minimises the negative ELBO with binomial thinning, and
+fits dispersion parameters in the end. `cpu/` holds compiled loops for the CPU; every other device computes on tensors.
 """
 
 from scdiffuse.autoencoder._autoencoder import CountAutoencoder as CountAutoencoder
@@ -19,8 +18,6 @@ from scdiffuse.autoencoder._counts import SparseCounts as SparseCounts
 from scdiffuse.autoencoder._counts import read_counts as read_counts
 from scdiffuse.autoencoder._network import StandardisingDecoder as StandardisingDecoder
 from scdiffuse.autoencoder._network import gene_product as gene_product
-from scdiffuse.autoencoder._start import gene_programmes as gene_programmes
-from scdiffuse.autoencoder._start import start_at_programmes as start_at_programmes
 from scdiffuse.autoencoder._task import AutoencoderTask as AutoencoderTask
 from scdiffuse.autoencoder._task import CellConditions as CellConditions
 from scdiffuse.autoencoder.likelihoods import LIKELIHOODS as LIKELIHOODS

@@ -71,14 +71,6 @@ class AutoencoderConfig:
     """Factor of the learning rate of the linear path and of the prior means, which have to learn ahead of the rest."""
     dispersion_rate: float = 20.0
     """Factor of the learning rate of dispersion parameters, which move on a log scale of many units."""
-    programme_start: bool = True
-    """Off-switch: linear loadings start at gene programmes of the training cells, which validation cells confirm."""
-    programme_hold: float = 0.1
-    """Fraction of the steps in which loadings stay at these programmes, while the encoder learns to find them."""
-    n_start_cells: int = 4_096
-    """Training cells in which gene programmes are looked for, at most."""
-    n_start_counts: int = 1 << 25
-    """Counts looked at for gene programmes, at most; they are held in memory, zeros too."""
     n_validation_cells: int = 2_000
     """Validation cells that the validation loss looks at, at most."""
     mean_fit: bool = True
@@ -95,18 +87,16 @@ class AutoencoderConfig:
     """Scaling and initial values of the networks."""
 
     def __post_init__(self) -> None:
-        counts = ("n_latent", "n_hidden", "n_nonlinear", "n_validation_cells", "n_mean_cells")
-        for name in (*counts, "n_start_cells", "n_start_counts"):
+        for name in ("n_latent", "n_hidden", "n_nonlinear", "n_validation_cells", "n_mean_cells"):
             if getattr(self, name) < 1:
                 msg = f"`{name}` must be at least 1, got {getattr(self, name)}."
                 raise SettingError(msg)
         if not 0 <= self.thinning < 1:
             msg = f"`thinning` must be at least 0 and below 1, got {self.thinning}; 0.6 suits most data."
             raise SettingError(msg)
-        for name, usual in (("late_start", 0.2), ("programme_hold", 0.1)):
-            if not 0 <= getattr(self, name) <= 1:
-                msg = f"`{name}` must lie between 0 and 1, got {getattr(self, name)}; {usual} suits most data."
-                raise SettingError(msg)
+        if not 0 <= self.late_start <= 1:
+            msg = f"`late_start` must lie between 0 and 1, got {self.late_start}; 0.2 suits most data."
+            raise SettingError(msg)
         for name in ("kl_weight", "shrinkage", "nonlinear_shrinkage", "prior_shrinkage", "mean_prior"):
             if not getattr(self, name) >= 0:
                 msg = f"`{name}` must not be negative, got {getattr(self, name)}."

@@ -53,13 +53,10 @@ class AutoencoderTask:
     conditions
         Conditions of the cells, which the prior of their latents depends on; none unless given.
     is_warm_started
-        Whether the network has learnt from other cells before. If so, nothing starts late. Otherwise loadings stay at
-        the gene programmes that they start at until the encoder finds these.
+        Whether the network has learnt from other cells before. If so, nothing starts late.
     seed
         Seed of the latents drawn for validation, and of cells and latents of the final fit of dispersions.
     """
-
-    _starts_at_programmes = True
 
     def __init__(
         self,
@@ -76,8 +73,6 @@ class AutoencoderTask:
         self.module = autoencoder
         self.n_cells = len(training)
         self._late_start = 0.0 if is_warm_started else config.late_start
-        holds = config.programme_start and not is_warm_started and self._starts_at_programmes
-        self._hold = config.programme_hold if holds else 0.0
         self._seed = seed
         self._source = source
         self._training = training
@@ -147,7 +142,7 @@ class AutoencoderTask:
         dispersions = [likelihood.get_parameter(name) for name in likelihood.precisions()]
         groups: list[dict[str, Any]] = [
             {"params": others, "rate": 1.0, "begin": 0.0},
-            {"params": [decoder.loadings], "rate": config.linear_rate, "begin": self._hold, "weight_decay": linear},
+            {"params": [decoder.loadings], "rate": config.linear_rate, "begin": 0.0, "weight_decay": linear},
             {"params": [decoder.nonlinear_loadings], "rate": 1.0, "begin": late, "weight_decay": nonlinear},
             {"params": dispersions, "rate": config.dispersion_rate, "begin": late},
         ]

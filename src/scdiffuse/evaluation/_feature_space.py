@@ -10,11 +10,12 @@ from scipy import sparse
 
 from scdiffuse._core.errors import CountsError
 from scdiffuse.evaluation._reading import Sample
-from scdiffuse.metrics import INVERSE_DISPERSION, CellFeatures, log_normalise, pearson_residuals, qc_features
+from scdiffuse.metrics import CellFeatures, log_normalise, qc_features
 
 __all__ = ["FeatureSpace", "fit_space", "likely_variable"]
 
 _MIN_FIT_CELLS = 10
+_OVERDISPERSION = 100.0  # Lause et al. 2021: what remains above it is biology
 _BLOCK_GENES = 2048
 
 
@@ -143,7 +144,10 @@ def _residual_variance(counts: sparse.csr_matrix, candidates: NDArray[np.int64] 
     for begin in range(0, len(looked_at), _BLOCK_GENES):
         columns = looked_at[begin : begin + _BLOCK_GENES]
         expected = library_size[:, None] * fraction[columns]
-        score[columns] = pearson_residuals(by_gene[:, columns].toarray(), expected, bound=limit).var(axis=0)
+        scale = np.sqrt(expected + expected**2 / _OVERDISPERSION)
+        residual = by_gene[:, columns].toarray() - expected
+        residual = np.divide(residual, scale, out=np.zeros_like(residual), where=scale > 0)
+        score[columns] = np.clip(residual, -limit, limit).var(axis=0)
     return score
 
 
@@ -169,6 +173,6 @@ def likely_variable(counts: sparse.csr_matrix, n_genes: int) -> NDArray[np.int64
     n_cells, width = counts.shape
     mean = np.bincount(counts.indices, values, minlength=width) / n_cells
     variance = np.bincount(counts.indices, values**2, minlength=width) / n_cells - mean**2
-    expected = mean + mean**2 / INVERSE_DISPERSION
+    expected = mean + mean**2 / _OVERDISPERSION
     score = np.divide(variance, expected, out=np.zeros_like(mean), where=expected > 0)
     return np.sort(np.argsort(-score, kind="stable")[:n_genes])

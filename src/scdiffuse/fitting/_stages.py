@@ -15,7 +15,7 @@ from torch import nn
 from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
-from scdiffuse.autoencoder import AutoencoderTask, CellConditions, CountAutoencoder, start_at_programmes
+from scdiffuse.autoencoder import AutoencoderTask, CellConditions, CountAutoencoder
 from scdiffuse.calibration import weigh_labels
 from scdiffuse.cells import Batches, Blocks, Prefetch, Source, SourceWithEmbedding
 from scdiffuse.diffusion import LatentTask, condition_tensors
@@ -212,8 +212,6 @@ def _counts_task(fit: FitContext, checkpoint: Checkpoint | None, reading: ExitSt
         return DecoderTask(latent, source, training=training, validation=held, seed=fit.seed)
     if not isinstance(latent, CountAutoencoder):
         return None
-    if checkpoint is None and not fit.is_tuned:
-        start_at_programmes(latent, data.source, training=training, validation=held, seed=fit.seed)
     source = reading.enter_context(_prefetched(fit, data.source, rows=training, checkpoint=checkpoint))
     conditions = _cell_conditions(fit) if data.table.codes.size or data.table.values.size else None
     return AutoencoderTask(

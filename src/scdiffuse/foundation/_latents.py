@@ -105,8 +105,6 @@ class DecodedLatent(CountAutoencoder):
 class DecoderTask(AutoencoderTask):
     """Learn to decode pretrained latents, and fine-tune the encoder unless frozen."""
 
-    _starts_at_programmes = False  # what a latent means is known before
-
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Group the weights as those of an autoencoder, with a lower learning rate for the encoder."""
         tuned = list(self.module.encoder.parameters())

@@ -19,7 +19,6 @@ from scdiffuse.metrics._distances import (
     wasserstein_by_label,
 )
 from scdiffuse.metrics._genes import (
-    INVERSE_DISPERSION,
     GeneProfile,
     gene_correlation,
     gene_profile,
@@ -27,7 +26,6 @@ from scdiffuse.metrics._genes import (
     log_normalise,
     mean_error,
     mean_variance_trend,
-    pearson_residuals,
     qc_features,
     variance_error,
     zero_error,
@@ -101,7 +99,6 @@ from scdiffuse.metrics._utility import UtilityScore, label_accuracy_by_label, ra
 
 __all__ = [
     "DEPTH_NAMES",
-    "INVERSE_DISPERSION",
     "METRICS",
     "PRDC",
     "AucInterval",
@@ -166,7 +163,6 @@ __all__ = [
     "overestimated_t",
     "pcc",
     "pearson_delta",
-    "pearson_residuals",
     "precision_recall_by_label",
     "precision_recall_density_coverage",
     "qc_features",

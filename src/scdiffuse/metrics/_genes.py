@@ -14,7 +14,6 @@ from scdiffuse.metrics._feature_matrices import Array, Counts, as_csr
 from scdiffuse.metrics._line_fit import LineFit, fit_line
 
 __all__ = [
-    "INVERSE_DISPERSION",
     "GeneProfile",
     "gene_correlation",
     "gene_profile",
@@ -22,13 +21,11 @@ __all__ = [
     "log_normalise",
     "mean_error",
     "mean_variance_trend",
-    "pearson_residuals",
     "qc_features",
     "variance_error",
     "zero_error",
 ]
 
-INVERSE_DISPERSION = 100.0  # of Pearson residuals: what remains above it is biology
 _PSEUDO_MEAN = 0.01
 _TREND_BINS = 20
 _MITOCHONDRIAL = ("MT-",)
@@ -64,30 +61,6 @@ def log_normalise(counts: Counts, *, target: float = 1e4) -> sparse.csr_matrix:
     scale = np.divide(target, totals, out=np.zeros_like(totals), where=totals > 0)
     matrix.data = np.log1p(matrix.data * np.repeat(scale, np.diff(matrix.indptr)))
     return matrix.astype(np.float32)
-
-
-def pearson_residuals(counts: Array, expected: Array, *, bound: float) -> Array:
-    """Measure counts against those expected, in standard deviations of a negative binomial of dispersion 1/100.
-
-    Parameters
-    ----------
-    counts, expected
-        Raw counts and their expectation, dense, shape ``(N, G)``.
-    bound
-        Residuals are clipped to this magnitude.
-
-    Returns
-    -------
-    Residuals, shape ``(N, G)``, of the wider type of the two; 0 where no counts are expected.
-
-    References
-    ----------
-    Lause, Berens & Kobak 2021, https://doi.org/10.1186/s13059-021-02451-7, eq. 5.
-    """
-    scale = np.sqrt(expected + expected**2 / INVERSE_DISPERSION)
-    residuals = counts - expected
-    residuals = np.divide(residuals, scale, out=np.zeros_like(residuals), where=scale > 0)
-    return np.asarray(np.clip(residuals, -bound, bound, out=residuals))
 
 
 def qc_features(counts: Counts, gene_names: Sequence[str] | Array) -> tuple[NDArray[np.float32], tuple[str, ...]]:
