@@ -7,6 +7,7 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
@@ -199,10 +200,12 @@ def test_controls_are_found_where_nobody_names_the_donor(tissue: Any) -> None:
     assert report.metrics["membership_copula"]["sizes"] == named.metrics["membership_copula"]["sizes"]
 
 
-def test_a_column_that_names_the_samples_is_no_group(cells: tuple[ad.AnnData, ad.AnnData, ad.AnnData]) -> None:
+def test_columns_that_name_samples_or_cells_are_no_groups(cells: tuple[ad.AnnData, ad.AnnData, ad.AnnData]) -> None:
     samples = [one.copy() for one in cells]
     for one, name in zip(samples, ("fit", "held out", "generated"), strict=True):
         one.obs["part"], one.obs["id"] = name, [f"{name} {row}" for row in range(one.n_obs)]
+        one.obs["parts"], one.obs[7] = [[name]] * one.n_obs, np.arange(one.n_obs) % 2 + 2 * (name == "fit")
+        one.obs["mixed"] = np.arange(one.n_obs) % 2 if name == "fit" else pd.Categorical(["0"] * one.n_obs)
     assert not any("No training cell has" in note for note in audited(*samples).settings["notes"])
 
 

@@ -36,15 +36,13 @@ def find_untrained_groups(tables: Mapping[str, ad.AnnData], plan: Plan) -> Plan:
     -------
     The plan; ``untrained`` is the column with the most cells of such groups.
     """
-    if plan.donor is not None or "train" not in tables:
+    if plan.donor is not None or "train" not in tables or not min(table.n_obs for table in tables.values()):
         return plan
     train, held_out = tables["train"].obs, tables["real"].obs
     n_untrained = {
-        str(column): int(_untrained(train[column], held_out[column]).sum())
+        column: int(_untrained(train[column], held_out[column]).sum())
         for column in held_out.columns
-        if column in train
-        and max(train[column].nunique(), held_out[column].nunique()) > 1
-        and is_numeric_dtype(train[column]) == is_numeric_dtype(held_out[column])
+        if _has_groups(train.get(column), held_out[column])
     }
     most = max(n_untrained, key=lambda column: n_untrained[column], default=None)
     return replace(plan, untrained=most) if most is not None and n_untrained[most] else plan
@@ -68,3 +66,14 @@ def _untrained(train: pd.Series, held_out: pd.Series) -> pd.Series:
     sizes = held_out.astype(object).value_counts()
     least = math.log(_BY_CHANCE) / math.log(len(held_out) / (len(held_out) + len(train)))
     return sizes[(sizes > least) & ~sizes.index.isin(train.unique())]
+
+
+def _has_groups(train: object, held_out: object) -> bool:
+    """Whether two columns hold values that can be counted and compared, and more than the name of their sample."""
+    if not (isinstance(train, pd.Series) and isinstance(held_out, pd.Series) and isinstance(train.name, str)):
+        return False  # the column is missing, or there twice, or has no name that can be asked for
+    try:
+        is_one = max(train.nunique(), held_out.nunique()) <= 1
+    except TypeError:  # lists and the like
+        return False
+    return not is_one and is_numeric_dtype(train) == is_numeric_dtype(held_out)
