@@ -21,7 +21,6 @@ from scdiffuse.evaluation._reading import (
     read_sample,
     shared_genes,
 )
-from scdiffuse.evaluation._untrained_groups import untrained_note
 from scdiffuse.metrics import CellFeatures, SamplePair
 from scdiffuse.metrics._copies import CopyScore, Fingerprints, exact_copies, fingerprints
 
@@ -102,7 +101,7 @@ def prepare_audit(tables: Mapping[str, ad.AnnData], plan: Plan) -> AuditCells:
         invalid=count_invalid_values(generated.counts),
         notes=(
             *(note for sample in samples.values() for note in sample.notes),
-            *untrained_note(tables, plan),
+            *plan.notes,
             _SPLIT_NOTE.format(donors=", whole donors," if by_donor else ""),
         ),
     )
@@ -154,9 +153,7 @@ def find_copies(
         for role, table in tables.items()
     }
     found = exact_copies(prints["train"], prints["real"], prints["generated"])
-    key = next(
-        (key for key in (plan.donor, plan.untrained, plan.by) if key is not None and key in tables["train"].obs), None
-    )
+    key = next((key for key in (plan.group, plan.by) if key is not None and key in tables["train"].obs), None)
     if key is None or not found.n_copies:
         return found, (), prints
     names = tables["train"].obs[key].iloc[found.sources].astype(str).value_counts()

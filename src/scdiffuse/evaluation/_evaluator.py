@@ -29,7 +29,7 @@ from scdiffuse.evaluation._scoring import (
     ScoredMetric,
     score,
 )
-from scdiffuse.evaluation._untrained_groups import find_untrained_groups, untrained_note
+from scdiffuse.evaluation._untrained_groups import find_untrained_groups
 from scdiffuse.evaluation._verdicts import write_verdicts
 from scdiffuse.evaluation.baselines import MEMORISING_BASELINE
 from scdiffuse.metrics import CellFeatures, Metric
@@ -108,7 +108,6 @@ class Evaluator:
                 what=evaluated(self._tables["real"], table),
                 n_fitted=self._n_fitted,
                 sizes=sizes,
-                notes=untrained_note(self._tables, plan),
                 not_scored=not_scored,
             ),
             drawing=self._drawing(),
@@ -217,7 +216,6 @@ def _settings(
     what: Evaluated,
     n_fitted: int,
     sizes: dict[str, LabelSizes],
-    notes: tuple[str, ...],
     not_scored: dict[str, str],
 ) -> ReportSettings:
     """Record how the numbers were measured, for the foot of the page and the JSON."""
@@ -227,9 +225,9 @@ def _settings(
     library_size = _median_library_size(prepared.real), _median_library_size(prepared.generated)
     n_seeds, n_equal = len(plan.seeds), min(prepared.n_equal, plan.most_compared)
     quick = [_QUICK_NOTE] if plan.skip_known_baselines else []
-    all_notes = [*prepared.notes, *prepared.generated_notes, *notes, *quick]
+    notes = [*prepared.notes, *prepared.generated_notes, *plan.notes, *quick]
     if n_seeds > 1:
-        all_notes.append(_SEEDS_NOTE.format(n=n_seeds))
+        notes.append(_SEEDS_NOTE.format(n=n_seeds))
     summary = (
         f"{prepared.generated.n_cells:,} generated cells against {prepared.real.n_cells:,} held-out real cells on "
         f"{space.genes.size:,} genes; at most {n_equal:,} a side, {n_seeds} seed{'s' * (n_seeds > 1)}. "
@@ -261,7 +259,7 @@ def _settings(
         "n_half_samples_when_slow": N_HALF_SAMPLES["moderate"],
         "n_components": int(space.components.shape[0]),
         "labels": sizes,
-        "notes": all_notes,
+        "notes": notes,
         "not_scored": not_scored,
     }
 

@@ -47,6 +47,8 @@ class Plan:
     """Column of ``obs`` with the donor."""
     untrained: str | None = None
     """Column of ``obs`` with groups that were held out as a whole, where no donor is named."""
+    notes: tuple[str, ...] = ()
+    """What the report has to say of that column."""
     layer: str | None
     """Layer with the counts."""
     progress: bool
@@ -66,12 +68,16 @@ class Plan:
         return tuple(metric for metric in suited if metric.cost != "expensive" or not quick)
 
     @property
+    def group(self) -> str | None:
+        """Column within which cells are compared by attacks: the donor, or else that of groups held out as a whole."""
+        return self.donor or self.untrained
+
+    @property
     def read_settings(self) -> ReadSettings:
         """How every sample is read."""
         limits = {"real": 2 * self.max_cells, "generated": self.max_cells, "reference": 2 * self.max_cells}
         limits |= {"train": _TRAIN_FACTOR * self.max_cells, "truth": self.max_cells, "refitted": self.max_cells}
-        donor = self.donor or self.untrained
-        return ReadSettings(limits=limits, layer=self.layer, by=self.by, donor=donor, seed=self.seeds[0])
+        return ReadSettings(limits=limits, layer=self.layer, by=self.by, donor=self.group, seed=self.seeds[0])
 
     def limit(self, metric: Metric) -> int:
         """Most cells a side for a metric, by its cost."""

@@ -13,7 +13,7 @@ from pandas.api.types import is_numeric_dtype
 from scdiffuse.evaluation._formatting import join_words
 from scdiffuse.evaluation._plan import Plan
 
-__all__ = ["find_untrained_groups", "untrained_note"]
+__all__ = ["find_untrained_groups"]
 
 _BY_CHANCE = 1e-6  # probability that a random split leaves out all cells of a group
 
@@ -34,31 +34,26 @@ def find_untrained_groups(tables: Mapping[str, ad.AnnData], plan: Plan) -> Plan:
 
     Returns
     -------
-    The plan; ``untrained`` is the column with the most cells of such groups.
+    The plan; ``untrained`` is the column with the most cells of such groups, and ``notes`` tell of it.
     """
     if plan.donor is not None or "train" not in tables or not min(table.n_obs for table in tables.values()):
         return plan
     train, held_out = tables["train"].obs, tables["real"].obs
-    n_untrained = {
-        column: int(_untrained(train[column], held_out[column]).sum())
+    found = {
+        column: _untrained(train[column], held_out[column])
         for column in held_out.columns
         if _has_groups(train.get(column), held_out[column])
     }
-    most = max(n_untrained, key=lambda column: n_untrained[column], default=None)
-    return replace(plan, untrained=most) if most is not None and n_untrained[most] else plan
-
-
-def untrained_note(tables: Mapping[str, ad.AnnData], plan: Plan) -> tuple[str, ...]:
-    """Say for the report which groups were held out, and what follows for the attacks."""
-    column = plan.untrained
-    if column is None:
-        return ()
-    sizes = _untrained(tables["train"].obs[column], tables["real"].obs[column])
-    groups = join_words([str(group) for group in sizes.index])
-    return (
-        f"No training cell has the {column!r} of {sizes.sum():,} held-out cells ({groups}). So attacks can only "
-        f"compare cells of the same {column!r}. Name the column of donors with `donor` to test donors too.",
+    n_cells = {column: int(sizes.sum()) for column, sizes in found.items() if len(sizes)}
+    if not n_cells:
+        return plan
+    most = max(n_cells, key=lambda column: n_cells[column])
+    groups = join_words([str(group) for group in found[most].index])
+    note = (
+        f"No training cell has the {most!r} of {n_cells[most]:,} held-out cells ({groups}). So attacks can only "
+        f"compare cells of the same {most!r}. Name the column of donors with `donor` to test donors too."
     )
+    return replace(plan, untrained=most, notes=(note,))
 
 
 def _untrained(train: pd.Series, held_out: pd.Series) -> pd.Series:
