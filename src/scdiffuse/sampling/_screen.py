@@ -40,7 +40,7 @@ def read_screen(model: FittedModel, to: object, *, name: str) -> dict[tuple[str,
     """
     if not isinstance(to, Mapping):
         return {(): read_target(model, to, name=name)}
-    lists = {condition: list(one) for condition, one in to.items() if is_list_like(one)}
+    lists = {condition: list(one) for condition, one in to.items() if _is_ordered(one)}
     for condition, choices in lists.items():
         if not choices or len({str(one) for one in choices}) < len(choices):
             what = "names nothing" if not choices else "names something twice"
@@ -50,3 +50,8 @@ def read_screen(model: FittedModel, to: object, *, name: str) -> dict[tuple[str,
         tuple(map(str, chosen)): read_target(model, {**to, **dict(zip(lists, chosen, strict=True))}, name=name)
         for chosen in product(*lists.values())
     }
+
+
+def _is_ordered(one: object) -> bool:
+    """Whether a value is a list; sets have no order that predictions could have, and are refused as labels."""
+    return is_list_like(one, allow_sets=False) and not isinstance(one, Mapping)
