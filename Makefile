@@ -19,7 +19,7 @@ help:
 	@echo "make lint   style, types, import layers"
 	@echo "make docs   build the documentation into docs/_build, with every tutorial executed"
 	@echo "make wheel  build wheel and sdist into dist, and try the wheel in an empty environment"
-	@echo "make bench  run the benchmarks (long; SCDIFFUSE_DATA=folder with the data sets)"
+	@echo "make bench  list the studies of the benchmarks; SCDIFFUSE_DATA=folder with the data sets"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -21,7 +21,8 @@ _SET = re.compile(r"\{[^{}:,]+(, [^{}:,]+)+\}")
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Refuse a name that shows a set: processes order it differently, and then refuse to share the tests."""
     if _SET.search(item.name):
-        raise pytest.UsageError(f"{item.nodeid} is named after a set, whose order changes; give it an `id`")
+        msg = f"{item.nodeid} is named after a set, whose order changes; give it an `id`."
+        raise pytest.UsageError(msg)
 
 
 @pytest.fixture

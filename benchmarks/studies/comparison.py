@@ -86,6 +86,7 @@ COLUMNS = (
     "status",
 )
 _REFERENCE = "*real-vs-real reference*"
+_BASELINES = [entry.name for entry in GENERATORS.values() if entry.baseline is not None]
 _SHOWN = (
     "forest_genes_auc",
     "forest_counts_auc",
@@ -195,7 +196,8 @@ def lines(records: Sequence[Record]) -> list[str]:
     if table.empty:
         return []
     n_runs = len(table[list(unit)].drop_duplicates())
-    parts = [_ABOUT, f"{n_runs} runs.", _missing(table), *_ours(table), *_generators(), *_overview(table)]
+    parts = [_ABOUT, f"{n_runs} runs.", _missing(table), *_ours(table), *_generators(), *_by_data_set(table)]
+    parts += _overview(table)
     for data_set in table["data_set"].unique():
         parts += _data_set(table[table["data_set"] == data_set])
     parts += [*_costs(table), *_failures(table), "#### Figures"]
@@ -240,6 +242,25 @@ def _ours(table: pd.DataFrame) -> list[str]:
 
 def _generators() -> list[str]:
     return ["#### Generators", "\n".join(f"- `{entry.name}`: {entry.about}" for entry in GENERATORS.values())]
+
+
+def _by_data_set(table: pd.DataFrame) -> list[str]:
+    """Lay out the main metric of each generator by data set, and its mean beside those of ours and of real cells."""
+    scored = table[(table["metric"] == MAIN) & ~table["generator"].isin(_BASELINES)]
+    if OURS not in set(scored["generator"]):
+        return []
+    values = scored.groupby(["data_set", "generator"], sort=False)["value"].mean().unstack()
+    values["real"] = scored.groupby("data_set")["reference"].mean()
+    rows: list[list[object]] = []
+    for generator in _in_order(values.columns.drop("real")):
+        own = values[values[generator].notna()]
+        means = own[[generator, OURS, "real"]].mean()
+        rows.append(
+            [f"`{generator}`", len(own), *map(_number, means.tolist()), *map(_number, values[generator].tolist())]
+        )
+    words = f"{PAGE[MAIN]}, mean over seeds. Means are over the data sets that a generator was scored on."
+    header = ["generator", "data sets", "mean", "scdiffuse on these", "real cells on these", *values.index]
+    return [f"#### {PAGE[MAIN]}, by data set", words, grid(header, rows)]
 
 
 def _overview(table: pd.DataFrame) -> list[str]:

@@ -152,7 +152,9 @@ def attack_settings(draw: Draw, place: Place, folder: Path) -> Attempt:
 def attack_tables(draw: Draw, place: Place, folder: Path) -> Attempt:
     """Generate by a table whose header or fields are odd."""
     path, output = folder / "table.csv", folder / "out.h5ad"
-    header = draw(st.lists(st.sampled_from(["kind", "day", "n", "kind", "plate"]) | SHELL, min_size=0, max_size=3))
+    header = draw(
+        st.lists(st.sampled_from(["kind", "day", "n_cells", "kind", "plate"]) | SHELL, min_size=0, max_size=3)
+    )
     fields = (
         st.sampled_from(["T", "B", "1", "0", "5", "2.5", "-1", str(10**21), "1e300", "nan", "inf", "", "absent"])
         | SHELL

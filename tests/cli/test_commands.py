@@ -238,10 +238,10 @@ def test_add_classifier_passes_every_option_and_saves_the_model(calls: Calls, tm
 
 
 def test_generate_reads_a_table_of_conditions(calls: Calls, tmp_path: Path) -> None:
-    (tmp_path / "wanted.csv").write_text("cell_type,n\nB,2\nT,3\n")
+    (tmp_path / "wanted.csv").write_text("cell_type,n_cells\nB,2\nT,3\n")
     words = ["--where-table", str(tmp_path / "wanted.csv")]
     assert run(["generate", str(tmp_path), "-o", str(tmp_path / "c.h5ad"), *words]) == 0
-    assert calls["generate"]["where"]["n"].tolist() == [2, 3]
+    assert calls["generate"]["where"]["n_cells"].tolist() == [2, 3]
 
 
 @pytest.mark.parametrize(

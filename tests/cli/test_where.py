@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from scdiffuse._core.errors import DataFileError, SettingError, UnknownNameError
-from scdiffuse.cells import Conditions
+from scdiffuse.cells import Conditions, plan_conditions
 from scdiffuse.cli._guidance import read_scale, read_targets
 from scdiffuse.cli._where import read_library_size, read_screen, read_where, read_where_table
 
@@ -62,17 +62,24 @@ def test_an_untrained_condition_is_refused_with_a_guess(conditions: Conditions) 
 
 
 def test_a_table_keeps_labels_as_text_and_counts_as_numbers(tmp_path: Path, conditions: Conditions) -> None:
-    table = read_where_table(_write(tmp_path, "cell_type,donor,day,n\nB,1,0.5,10\nT,,,20\n"), conditions)
-    assert table["n"].tolist() == [10, 20]
+    table = read_where_table(_write(tmp_path, "cell_type,donor,day,n_cells\nB,1,0.5,10\nT,,,20\n"), conditions)
+    assert table["n_cells"].tolist() == [10, 20]
     assert table["donor"].tolist()[0] == "1"
     assert table["donor"].isna().tolist() == [False, True]
     assert table["day"].dtype == float
 
 
+def test_numbers_of_cells_are_what_generation_takes_them_for(tmp_path: Path, conditions: Conditions) -> None:
+    table = read_where_table(_write(tmp_path, "cell_type,n_cells\nB,10\nT,20\n"), conditions)
+    training = conditions.encode(pd.DataFrame({"cell_type": ["B", "T"], "donor": [1, 2], "day": [0.0, 1.0]}))
+    plan = plan_conditions(conditions, training, where=table, n_cells=None, seed=0)
+    assert plan.requests.counts.tolist() == [10, 20]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("cell_type,n\nB,many\n", "has 'many'; expected whole numbers"),
+        ("cell_type,n_cells\nB,many\n", "has 'many'; expected whole numbers"),
         ("day\nlate\n", "`--where-table` gives 'day' the value 'late'"),
     ],
 )
@@ -107,7 +114,9 @@ def test_longer_lines_than_the_first_are_refused(tmp_path: Path, conditions: Con
 
 
 def test_a_label_may_be_called_na(tmp_path: Path, conditions: Conditions) -> None:
-    assert read_where_table(_write(tmp_path, "cell_type,n\nNA,1\n,2\n"), conditions)["cell_type"].tolist()[0] == "NA"
+    assert (
+        read_where_table(_write(tmp_path, "cell_type,n_cells\nNA,1\n,2\n"), conditions)["cell_type"].tolist()[0] == "NA"
+    )
 
 
 @pytest.mark.parametrize(("text", "library_size"), [("2000", 2000), ("2000,500", (2000.0, 500.0))])

@@ -50,7 +50,7 @@ def generate(
     where_table: Annotated[
         Path | None,
         typer.Option(
-            help="A .csv file with conditions as columns: one row a cell, or a column n with numbers of cells."
+            help="A .csv file with conditions as columns: one row a cell, or a column n_cells with numbers of cells."
         ),
     ] = None,
     guidance: Guidance = None,

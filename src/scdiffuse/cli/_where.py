@@ -127,7 +127,7 @@ def _require_target(pairs: Sequence[str] | None, instead: Mapping[str, Sequence[
 
 
 def read_where_table(path: Path, conditions: Conditions) -> pd.DataFrame:
-    """Read conditions from a table with one row a cell, or with a column ``n`` of numbers of cells.
+    """Read conditions from a table with one row a cell, or with a column ``n_cells`` of numbers of cells.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def read_where_table(path: Path, conditions: Conditions) -> pd.DataFrame:
 
     Returns
     -------
-    The table: labels as text, continuous conditions and ``n`` as numbers.
+    The table: labels as text, continuous conditions and ``n_cells`` as numbers.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def read_where_table(path: Path, conditions: Conditions) -> pd.DataFrame:
         raise DataFileError(msg + " one condition a column. Correct the first line.")
     table = lines.iloc[1:].set_axis(header, axis="columns").reset_index(drop=True)
     for name in table.columns:
-        if name == "n" and name not in conditions.names:
+        if name == "n_cells" and name not in conditions.names:
             table[name] = [_whole(text, path) for text in table[name]]
             continue
         conditions.require(name)
@@ -225,5 +225,5 @@ def _whole(text: str, path: Path) -> int:
     try:
         return int(text)
     except ValueError:
-        msg = f"The column `n` of `--where-table` {str(path)!r} has {text!r}; expected whole numbers of cells."
+        msg = f"The column `n_cells` of `--where-table` {str(path)!r} has {text!r}; expected whole numbers of cells."
         raise SettingError(msg + " Correct the table.") from None

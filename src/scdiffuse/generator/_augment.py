@@ -62,7 +62,7 @@ class AugmentMixin(GeneratorBase):
         seed
             Seed of the generated cells.
         layer
-            Layer with raw counts; ``X`` if not given.
+            Layer with raw counts; if not given, ``X``, or the one place that holds counts.
         progress
             Show a bar.
 

@@ -58,7 +58,7 @@ class ClassifierMixin(GeneratorBase):
         obs_key
             Column of `obs` to learn; `name` if not given. Cells without a label are left out.
         layer
-            Layer with raw counts; ``X`` if not given.
+            Layer with raw counts; if not given, ``X``, or the one place that holds counts.
         kind
             ``"categorical"`` or ``"continuous"``; if not given, columns of fractions are numbers and all others labels.
         library_size

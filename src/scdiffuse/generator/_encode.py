@@ -50,7 +50,7 @@ class EncodeMixin(GeneratorBase):
         adata
             Cells with raw counts of the model's genes; other genes are ignored.
         layer
-            Layer with raw counts; ``X`` if not given.
+            Layer with raw counts; if not given, ``X``, or the one place that holds counts.
         key_added
             Entry of ``adata.obsm`` to write them into too, such as ``"X_scdiffuse"`` for
             ``sc.pp.neighbors(adata, use_rep="X_scdiffuse")``; `adata` is otherwise left as it is.

@@ -78,7 +78,8 @@ class GenerateMixin(GeneratorBase):
         -------
         Cells with ``X`` as CSR ``int32``, the conditions in `obs` with categories in the training order, labels that
         classifiers guided toward under the name of the classifier, ``obs["source"]``, latents in
-        ``obsm["X_scdiffuse"]``, and version, model hash, seed and settings in ``uns["scdiffuse"]``; or the path.
+        ``obsm["X_scdiffuse"]``, and version, model hash, seed and settings in ``uns["scdiffuse"]``; or the path. With
+        two conditions or more, or unseen labels, ``obs["unseen"]`` and ``obs["support"]`` say how far to trust a cell.
 
         Raises
         ------

@@ -36,7 +36,7 @@ class MapQueryMixin(GeneratorBase):
         condition
             Condition whose new labels are added, such as ``"donor"``.
         layer
-            Layer with raw counts; ``X`` if not given.
+            Layer with raw counts; if not given, ``X``, or the one place that holds counts.
         progress
             Show a bar.
 

@@ -126,7 +126,7 @@ class PredictMixin(GeneratorBase):
             several conditions under each combination. May be left out where `guidance` has something to go toward or
             away from.
         layer
-            Layer with raw counts; ``X`` if not given.
+            Layer with raw counts; if not given, ``X``, or the one place that holds counts.
         guidance
             Guidance on the way back, as in `generate`. On the way to the noise each classifier guides a cell, at scale
             1, to the cell's own label, if `obs` has it under the classifier's name or where it was learnt.
@@ -147,7 +147,7 @@ class PredictMixin(GeneratorBase):
         One cell for each, with its name and its own columns of `obs`, but for the changed conditions, labels that
         classifiers guided toward, and columns that count, such as ``n_counts``, which count the new counts. A screen
         has all cells under the first label, then under the next; names of its cells end in ``-`` and the label.
-        ``obsm["X_scdiffuse"]`` holds its latents.
+        ``obs["unseen"]``, ``obs["support"]``, ``obsm["X_scdiffuse"]`` and ``uns["scdiffuse"]`` are as in `generate`.
 
         Raises
         ------

@@ -96,7 +96,7 @@ class TrajectoryMixin(GeneratorBase):
         seed
             Seed of noise and counts.
         layer
-            Layer with raw counts; ``X`` if not given.
+            Layer with raw counts; if not given, ``X``, or the one place that holds counts.
         library_size
             ``None`` lets the library size move with the state; ``"own"`` keeps that of the start cell; or numbers as in
             `generate`, one number a start cell.
@@ -111,7 +111,7 @@ class TrajectoryMixin(GeneratorBase):
         -------
         One cell for each branch, state and start cell. ``obs``: the conditions where they are defined (between two
         labels there is none), the labels of classifiers likewise, ``state``, ``weight``, ``branch``, ``start_cell`` and
-        ``pseudotime``, the share of its own path in latents that the cell has gone; a name that is a condition has
+        ``pseudotime``, the fraction of its own path in latents that the cell has gone; a name that is a condition has
         ``trajectory_`` before it.
         ``obsm["X_scdiffuse"]``: latents. `scdiffuse.plot_trajectory` draws it.
 
