@@ -231,3 +231,23 @@ def test_the_page_shows_what_cannot_be_told(clear: Report, tmp_path: Path) -> No
     page = clear.save(tmp_path / "audit.html").read_text(encoding="utf-8")
     assert "too few cells to tell" in page
     assert "held-out cells" in page
+
+
+def test_neighbours_of_other_donors_are_no_sign_of_memorisation(tissue: Any) -> None:
+    train, held_out = donated(tissue, range(3), 1, 100), donated(tissue, range(10, 13), 3, 100)
+    one = audited(train, held_out, donated(tissue, range(3), 4, 100), donor="donor").metrics["nearest_neighbour_ratio"]
+    assert not one["flagged"]
+    assert "cannot tell membership from donor difference" in one["doubt"]
+
+
+@pytest.mark.filterwarnings("ignore:Observation names are not unique:UserWarning")
+def test_a_rare_type_is_audited_though_a_draw_of_training_cells_lacks_it(tissue: Any) -> None:
+    common, rare = tissue.draw(6_000, 31), tissue.draw(800, 32)
+    rare = rare[rare.obs["cell_type"] == "rare"].copy()
+    train = ad.concat([common[common.obs["cell_type"] == "alpha"], rare[:22]], index_unique="-")
+    held_out = ad.concat([tissue.draw(600, 33), rare[22:]], index_unique="-")
+    held_out = held_out[held_out.obs["cell_type"].isin(["alpha", "rare"])].copy()
+    generated = rare[np.arange(40) % 22].copy()
+    generated.obs_names_make_unique()
+    report = audited(train, held_out, generated, by="cell_type", seed=1)  # the draw of this seed has none of it
+    assert report.by["rare"]["memorised_cells"]["value"] == 1.0

@@ -142,3 +142,12 @@ def test_a_layout_that_is_cancelled_ends_at_once(simulated: ad.AnnData, monkeypa
     cell_map.fit_umap(apart=True, cancel=cancel)
     assert time.monotonic() - start < 50
     assert not cell_map.has_umap
+
+
+def test_of_a_gene_that_is_there_twice_the_first_is_taken(simulated: ad.AnnData) -> None:
+    twice = simulated.copy()
+    names = twice.var_names.to_list()
+    names[5] = names[2]
+    twice.var_names = names
+    cell_map = CellMap(twice)
+    np.testing.assert_allclose(cell_map.components(twice), cell_map._fitted, atol=1e-4)

@@ -110,3 +110,18 @@ def test_groups_too_small_or_without_a_common_gene_are_refused() -> None:
         compare_groups(_cells(9, seed=0), _cells(9, seed=1, genes=[f"x{at}" for at in range(40)]))
     with pytest.raises(CountsError, match="expected the same cells"):
         paired_changes(_cells(9, seed=0), _cells(8, seed=1))
+
+
+@pytest.mark.filterwarnings("ignore:Variable names are not unique:UserWarning")
+def test_a_name_that_is_there_twice_counts_once() -> None:
+    twice = [*GENES[:-1], "g3"]
+    a, b = _cells(30, seed=0, genes=twice), _cells(30, seed=1, genes=twice)
+    assert len(compare_groups(a, b).table) == len(paired_changes(a, b)) == 39
+    with pytest.raises(GenesError, match="share no gene"):
+        paired_changes(a, _cells(30, seed=1, genes=[f"x{at}" for at in range(40)]))
+
+
+def test_stored_zeros_are_no_detections() -> None:
+    a, b = _cells(30, seed=0), _cells(30, seed=1)
+    a.X.data[a.X.indices == 5] = 0
+    assert compare_groups(a, b).table.loc["g5", "fraction_a"] == 0

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 
 from scdiffuse._core.errors import CountsError, GenesError
 from scdiffuse.evaluation import Report, evaluate
+from scdiffuse.evaluation._reading import label_of
 from scdiffuse.metrics import METRICS, log_normalise
 
 CHEAP = [metric.name for metric in METRICS if metric.suite == "quick" and metric.cost == "cheap"]
@@ -83,3 +86,41 @@ def test_log_normalised_cells_fail_as_counts_and_are_scored_all_the_same(splits:
 def test_three_genes_are_refused(splits: Any) -> None:
     with pytest.raises(GenesError, match="share 3 genes of 3 and 160, expected at least half of them and 10"):
         look(splits.real[:, :3].copy(), splits.perfect)
+
+
+def test_reading_cells_leaves_theirs_as_they_were(splits: Any) -> None:
+    counts = splits.perfect.X.copy()
+    for start, end in zip(counts.indptr[:-1], counts.indptr[1:], strict=True):  # columns from the last to the first
+        counts.indices[start:end] = counts.indices[start:end][::-1].copy()
+        counts.data[start:end] = counts.data[start:end][::-1].copy()
+    counts.has_sorted_indices = counts.has_canonical_format = False
+    given, before = ad.AnnData(counts, obs=splits.perfect.obs, var=splits.perfect.var), counts.indices.copy()
+    evaluate(splits.real, given, metrics=["mean_error"], progress=False)
+    np.testing.assert_array_equal(given.X.indices, before)
+
+
+def test_reference_cells_without_labels_leave_out_what_needs_them(splits: Any) -> None:
+    bare = splits.reference.copy()
+    bare.obs = bare.obs[[]]
+    names = ["composition", "label_accuracy", "wasserstein2_by_label", "mean_error"]
+    report = evaluate(splits.real, splits.perfect, reference=bare, by="cell_type", metrics=names, progress=False)
+    assert set(report.metrics) == {"mean_error"}
+    assert all("no labels" in why or "have labels" in why for why in report.settings["not_scored"].values())
+
+
+@pytest.mark.filterwarnings("ignore:Observation names are not unique:UserWarning")
+def test_a_generator_of_copies_gets_a_report_without_a_curve(tissue: Any) -> None:
+    real = tissue.draw(900, 21)
+    copies = tissue.draw(20, 22)[np.arange(450) % 20].copy()
+    copies.obs_names_make_unique()
+    report = evaluate(real, copies, progress=False)
+    assert report.power is None
+    assert "There is no power curve: " in str(report)
+
+
+def test_whole_numbers_with_gaps_name_the_same_donors() -> None:
+    column = pd.Series([1.0, np.nan, 2.0, 1000001.0, 2.5], dtype=object)
+    assert [label_of(value) for value in column] == ["1", "", "2", "1000001", "2.5"]
+    assert [label_of(value) for value in (1, np.int64(7), True, "B", None, np.float32(3.1))] == [
+        "1", "7", "True", "B", "", "3.1",
+    ]  # fmt: skip

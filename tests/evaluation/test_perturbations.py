@@ -15,6 +15,7 @@ from scipy import sparse
 from scdiffuse._core.errors import ConditionError, CountsError, OutputExistsError, SettingError, UnknownNameError
 from scdiffuse.evaluation import PerturbationReport, evaluate_perturbations
 from scdiffuse.evaluation.perturbations._rows import CONTROLS
+from scdiffuse.evaluation.perturbations._summary import combine
 
 N_GENES, N_CELLS = 60, 80
 KEYS: dict[str, Any] = {"perturbation_key": "drug", "control": "none", "cell_type_key": "kind", "progress": False}
@@ -223,9 +224,60 @@ def test_too_few_real_cells_are_not_scored(real: ad.AnnData) -> None:
         evaluate_perturbations(few, only(made, "a", "x"), **FEW)
     report = evaluate_perturbations(few, made, **FEW)
     assert [one["perturbation"] for one in report.held_out] == ["y"]
-    assert report.settings["notes"] == ["Not scored, with fewer than 20 real cells: a, x (10)."]
+    assert report.settings["notes"] == ["Not scored, with fewer than 20 real cells and 2 control cells: a, x (10)."]
 
 
 def test_means_need_an_index_that_names_conditions(real: ad.AnnData) -> None:
     with pytest.raises(ConditionError, match="The index of `predicted` has 1 levels and 1 rows; expected cell type"):
         evaluate_perturbations(real, scaled_effect(real, 1.0).droplevel(0), **FEW)
+
+
+def test_genes_are_chosen_with_training_cells_of_other_conditions(real: ad.AnnData) -> None:
+    train = draw_cells(2, drugs=("none", "y"), n=50)
+    report = evaluate_perturbations(real, only(real, "a", "x"), train=train, **FEW | {"n_genes": 20})
+    assert report.settings["n_genes"] == 20
+
+
+def test_a_profile_of_one_cell_is_a_mean(real: ad.AnnData) -> None:
+    profile = only(real, "a", "x")[:1].copy()
+    report = evaluate_perturbations(real, profile, **FEW)
+    assert value(report, "pearson_delta", "prediction") > 0
+    assert report.measures["energy_distance"]["rows"]["prediction"] is None
+
+
+def test_one_cell_of_another_drug_is_no_sample_of_it(real: ad.AnnData) -> None:
+    is_other = ((real.obs["kind"] == "a") & (real.obs["drug"] == "y")).to_numpy()
+    few = real[~is_other | (np.cumsum(is_other) == 1)].copy()
+    report = evaluate_perturbations(few, only(real, "a", "x"), **FEW)
+    assert report.held_out[0]["n_others"] == 0
+
+
+def test_long_numbers_are_different_labels(real: ad.AnnData) -> None:
+    cells = real.copy()
+    cells.obs["drug"] = cells.obs["drug"].map({"none": 0, "x": 1000001, "y": 1000002}).astype(int)
+    made = cells[cells.obs["drug"] != 0].copy()
+    report = evaluate_perturbations(cells, made, **FEW | {"control": 0})
+    assert {one["perturbation"] for one in report.held_out} == {"1000001", "1000002"}
+
+
+def test_doses_are_their_own_features_whatever_the_control_is_called(real: ad.AnnData) -> None:
+    cells = real[real.obs["kind"] == "a"].copy()
+    more = only(draw_cells(3), "a", "y")
+    more.obs["drug"] = "z"
+    cells = ad.concat([cells, more], index_unique="-")
+    cells.obs["drug"] = cells.obs["drug"].map({"none": "vehicle", "x": "1", "y": "10", "z": "100"})
+    report = evaluate_perturbations(cells, cells[cells.obs["drug"] == "1"].copy(), **FEW | {"control": "vehicle"})
+    assert value(report, "pearson_delta", "nearest_effect") > -1
+
+
+@pytest.mark.parametrize(("rows", "words"), [({"x": np.nan, "y": 1.0}, "no finite numbers"), (None, "has two rows")])
+def test_features_that_cannot_be_used_are_refused(real: ad.AnnData, rows: dict[str, float] | None, words: str) -> None:
+    table = pd.DataFrame({"f": [0.0, 1.0]}, index=["x", "x"]) if rows is None else pd.DataFrame({"f": rows})
+    with pytest.raises(ConditionError, match=f"'x' .*{words}"):
+        evaluate_perturbations(real, only(real, "a", "x"), **FEW | {"perturbation_features": table})
+
+
+def test_a_measure_that_one_condition_lacks_in_some_draws_is_told_of_the_others() -> None:
+    rows = [(row, "direction_match") for row in ("prediction", "real_half")]
+    known, partly = ({row: np.array([0.5, end]) for row in rows} for end in (0.7, np.nan))
+    assert combine([known, partly])["prediction", "direction_match"].tolist() == [0.5, 0.7]

@@ -8,6 +8,7 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 
 import scdiffuse
@@ -240,3 +241,26 @@ def test_metrics_with_a_test_of_their_own_are_left_to_it() -> None:
 
 def replace_p(one: Estimate, *, p: float) -> Estimate:
     return one._replace(p=p)
+
+
+def test_a_doubt_stays_where_half_of_the_draws_have_it() -> None:
+    draws = [drawn(0.5, 0.1)._replace(p=p, doubt="few" if p > 1e-3 else "") for p in (2e-3, 1e-9, 1e-9)]
+    assert not average(draws).doubt
+    assert average([*draws[:1], *draws[:2]]).doubt == "few"
+    assert average(draws[1:] + draws[:1]).doubt == average(draws).doubt
+
+
+def test_a_density_that_would_be_too_high_is_told() -> None:
+    density = get_metric("density")
+    assert detect(density, drawn(1.1, 0.2), drawn(1.0, 0.2), trivial=None, n_cells=100).value == pytest.approx(
+        density.target + density.loss(1.0) + 3.84 * 0.2 * np.sqrt(2), rel=1e-2
+    )
+
+
+def test_the_largest_size_is_the_mean_of_that_of_each_seed() -> None:
+    one = {"sample": "generated", "space": "genes", "classifier": "forest"}
+    rows = [one | {"seed": seed, "n_cells": 298 + seed, "auc": 0.5 + seed / 10} for seed in range(3)]
+    rows += [one | {"seed": seed, "n_cells": 250, "auc": 0.5} for seed in range(3)]
+    found = power_summary(pd.DataFrame(rows))
+    assert list(found.columns[3:6]) == ["250", "all", "n_all"]
+    assert found["all"].tolist() == pytest.approx([0.6])

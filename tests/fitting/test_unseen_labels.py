@@ -173,6 +173,8 @@ def test_loadings_of_genes_that_are_expressed_together_are_alike(dosed: ad.AnnDa
     assert alike[1:6].min() > 0.9
     assert alike[6:].max() < 0.5
     pd.testing.assert_frame_equal(gene_loadings(dosed, ["g3", "none"], n_components=2), table.loc[["g3"]])
+    with pytest.raises(UnknownNameError, match="None of the 2 names in `genes`, such as 'x'"):
+        gene_loadings(dosed, np.array(["x", "y"]), n_components=2)  # type: ignore[arg-type]
 
 
 def test_features_of_combinations_are_sums() -> None:

@@ -122,3 +122,8 @@ def test_clusters_need_two_labels() -> None:
     cells = blobs(60, seed=1)
     with pytest.raises(ConditionError, match="clusters need two"):
         cluster_recovery_ari(LabelledCells(cells.values, np.full(60, "A")), cells.values)
+
+
+def test_cells_without_a_label_are_no_label() -> None:
+    real = np.array(["a", "b", "", ""])
+    assert composition_distance(real, np.array(["a", "b"])) == 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from scdiffuse._core.errors import ConditionError, SettingError
 from scdiffuse.metrics import (
@@ -205,3 +206,10 @@ def test_an_unknown_attack_is_refused(train: np.ndarray, held_out: np.ndarray) -
 def test_a_quantile_outside_its_range_is_refused(train: np.ndarray, held_out: np.ndarray) -> None:
     with pytest.raises(SettingError, match="`quantile` must lie between 0 and 1"):
         nearest_neighbour_ratio(train, held_out, train, quantile=1.5)
+
+
+def test_copies_are_improbable(train: np.ndarray) -> None:
+    counts = sparse.csr_matrix(np.random.default_rng(0).poisson(3, (60, 30)).astype(np.float32))
+    found = memorised_cells(counts[:20], counts[20:40], counts[:20])
+    assert found.value == 1.0
+    assert found.p < 1e-6

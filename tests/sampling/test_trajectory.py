@@ -177,11 +177,13 @@ def test_a_start_may_be_generated(fitted: CellGenerator) -> None:
 
 def test_a_condition_that_is_called_like_a_column_keeps_its_name(simulated: ad.AnnData, small: Any) -> None:
     cells = simulated.copy()
-    cells.obs["state"] = cells.obs["cell_type"]
-    model = CellGenerator(cells, conditions=["state"], config=small).fit(max_epochs=1, progress=False)
-    obs = model.trajectory({"state": "T"}, {"state": "B"}, n_cells=2, n_states=2, progress=False).obs
-    assert obs["state"].tolist() == ["T", "T", "B", "B"]
+    cells.obs["state"] = cells.obs["branch"] = cells.obs["cell_type"]
+    model = CellGenerator(cells, conditions=["state", "branch"], config=small).fit(max_epochs=1, progress=False)
+    start, to = {"state": "T", "branch": "T"}, {"state": "B", "branch": "B"}
+    obs = model.trajectory(start, to, n_cells=2, n_states=2, progress=False).obs
+    assert obs["state"].tolist() == obs["branch"].tolist() == ["T", "T", "B", "B"]
     assert obs["trajectory_state"].tolist() == [0, 0, 1, 1]
+    assert obs["trajectory_branch"].nunique() == 1
 
 
 def test_a_number_beyond_the_range_is_warned_of(fitted: CellGenerator, start: ad.AnnData) -> None:

@@ -169,8 +169,9 @@ class ConditionGrid:
 
     def find(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Find combinations, shape ``(U, C)``, among those `seen`; -1 where they were not trained."""
-        same = (codes[:, None] == self.seen[None]).all(axis=2)
-        return np.where(same.any(axis=1), same.argmax(axis=1), -1)
+        places = {row.tobytes(): at for at, row in enumerate(np.ascontiguousarray(self.seen, np.int64))}
+        asked = np.ascontiguousarray(codes, np.int64)
+        return np.array([places.get(row.tobytes(), -1) for row in asked], dtype=np.int64)
 
     def conditions(self, place: Sequence[int]) -> ConditionTable:
         """Write a place as conditions again, one row."""

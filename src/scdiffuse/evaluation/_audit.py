@@ -155,12 +155,15 @@ def _score_one(metric: Metric, pair: SamplePair, memorised: SamplePair) -> Metri
         return "it needs " + " and ".join(missing) + "."
     try:
         own = metric.compute(pair)
-        worst = metric.compute(memorised)
     except UserError as error:
         return str(error)
     if not math.isfinite(own.value):
         return "The value is not a number for these cells."
-    return _scored(metric, own, memorised=worst.value, n_cells=pair.generated.n_cells)
+    try:
+        worst = metric.compute(memorised).value
+    except UserError:  # the draw of training cells may hold too few of a rare label; no verdict depends on it
+        worst = math.nan
+    return _scored(metric, own, memorised=worst, n_cells=pair.generated.n_cells)
 
 
 def _scored(metric: Metric, own: Score, *, memorised: float, n_cells: int) -> MetricRecord:

@@ -162,6 +162,9 @@ def find_copies(
 
 
 def _blocks(table: ad.AnnData, role: str, genes: NDArray[np.str_], *, layer: str | None) -> Iterator[object]:
+    matrix = table.layers.get(layer, table.X)
+    if table.isbacked and getattr(matrix, "format", None) == "csc":
+        table = table.to_memory()  # blocks of rows would each read all of it
     for start in range(0, table.n_obs, _BLOCK_CELLS):
         rows = np.arange(start, min(start + _BLOCK_CELLS, table.n_obs))
         counts = read_rows(table, rows, role=role, layer=layer, genes=genes)

@@ -9,12 +9,15 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scdiffuse._core.errors import UnknownNameError, did_you_mean
 from scdiffuse._core.random import generator
 from scdiffuse.evaluation._feature_space import FeatureSpace, fit_space
 from scdiffuse.evaluation._reading import Sample, shared_genes
 from scdiffuse.metrics import LabelledCells, label_accuracy_by_label
 
 __all__ = ["AugmentationGain", "augmentation_gain"]
+
+_MOST_LEARNT = 5_000
 
 
 class AugmentationGain(NamedTuple):
@@ -36,7 +39,7 @@ def augmentation_gain(
     Parameters
     ----------
     real
-        Real cells to learn from.
+        Real cells to learn from; of more than 5,000, as many drawn at random.
     generated
         Cells to add to them.
     test
@@ -56,15 +59,22 @@ def augmentation_gain(
         Fewer than two labels can be learnt, or none can be tested.
     GenesError
         The cells share too few genes.
+    UnknownNameError
+        Some of the cells have no such column.
     """
     genes = shared_genes({"real": real, "generated": generated, "test": test})
+    if real.n_obs > _MOST_LEARNT:
+        real = real[np.sort(generator(seed, "augmentation, real").permutation(real.n_obs)[:_MOST_LEARNT])]
     samples = [_sample(cells, genes, by=by) for cells in (real, generated, test)]
     space = fit_space(samples[0], genes, seed=seed)
     learnt, added, tested = (_labelled(space, sample) for sample in samples)
     both = LabelledCells(np.vstack([learnt.values, added.values]), np.concatenate([learnt.labels, added.labels]))
     order = generator(seed, "augmentation").permutation(len(both.labels))
     both = LabelledCells(both.values[order], both.labels[order])
-    alone, augmented = (label_accuracy_by_label(train, tested, min_cells=3, seed=seed) for train in (learnt, both))
+    alone, augmented = (
+        label_accuracy_by_label(train, tested, min_cells=3, max_cells=len(both.labels), seed=seed)
+        for train in (learnt, both)
+    )
     shown = [label for label in augmented.by_label if label in alone.by_label]
     table = pd.DataFrame(
         {
@@ -78,6 +88,9 @@ def augmentation_gain(
 
 
 def _sample(cells: ad.AnnData, genes: np.ndarray[tuple[int], np.dtype[np.str_]], *, by: str) -> Sample:
+    if by not in cells.obs:
+        msg = f"{by!r} is not a column of the cells' `obs`; expected one of {list(cells.obs.columns)}."
+        raise UnknownNameError(msg + did_you_mean(by, list(cells.obs.columns)))
     known = cells[cells.obs[by].notna().to_numpy()]
     counts = sparse.csr_matrix(known.X, dtype=np.float32)[:, known.var_names.get_indexer_for(pd.Index(genes))]
     return Sample(counts=counts, labels=known.obs[by].astype(str).to_numpy(dtype=str))

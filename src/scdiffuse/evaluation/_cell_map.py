@@ -123,7 +123,10 @@ class CellMap:
         GenesError
             They lack more than half of the genes.
         """
-        columns = pd.Index(adata.var_names.astype(str)).get_indexer_for(pd.Index(self._space.genes))
+        names = pd.Index(adata.var_names.astype(str))
+        first = np.flatnonzero(~names.duplicated())
+        found = names[first].get_indexer(pd.Index(self._space.genes))
+        columns = np.where(found >= 0, first[found], -1)
         n_found = int((columns >= 0).sum())
         if 2 * n_found < len(columns):
             msg = f"The cells have {n_found:,} of the {len(columns):,} genes of the map, such as"

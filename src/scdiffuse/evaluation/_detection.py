@@ -63,6 +63,8 @@ def detect(metric: Metric, model: Estimate, reference: Estimate, *, trivial: flo
     told = (FLAG_ERRORS + _POWER_ERRORS) * (math.hypot(*errors) if len(errors) > 1 else math.sqrt(2) * errors[0])
     loss = metric.loss(reference.value) + told
     value = metric.target + loss if metric.better == "lower" else metric.target - loss
+    if metric.better == "nearest" and value < metric.range[0]:
+        value = metric.target + loss  # a value too high would be told
     if not metric.range[0] <= value <= metric.range[1]:
         few = f"too few cells: with {n_cells:,} a side, not even the worst value would be told"
         return Detection(None, few, (told / (_RANGE_FRACTION * (metric.range[1] - metric.range[0]))) ** 2)

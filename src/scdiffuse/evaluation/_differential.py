@@ -18,7 +18,7 @@ from scdiffuse.metrics import log_normalise
 
 __all__ = ["Differential", "benjamini_hochberg", "compare_groups", "paired_changes", "split_in_halves"]
 
-_BLOCK_GENES = 512
+_BLOCK_VALUES = 1 << 22
 _TARGET = 1e4
 _PSEUDOCOUNT = 0.1
 """Counts in 10,000 that are added to both means, so that genes of few counts have small fold changes."""
@@ -94,10 +94,7 @@ def compare_groups(a: ad.AnnData, b: ad.AnnData) -> Differential:
         if cells.n_obs < _FEWEST_CELLS:
             msg = f"The {name} group has {cells.n_obs} cells; expected at least {_FEWEST_CELLS}. Select more."
             raise CountsError(msg)
-    genes = a.var_names[a.var_names.isin(b.var_names) & ~a.var_names.duplicated()]
-    if not len(genes):
-        msg = "The groups share no gene; expected the same kind of gene names in both."
-        raise GenesError(msg)
+    genes = _shared(a, b)
     logs = [_log_values(cells, genes) for cells in (a, b)]
     n_a, n_b = a.n_obs, b.n_obs
     means = [np.asarray(one.expm1().mean(axis=0)).ravel() for one in logs]
@@ -135,13 +132,15 @@ def paired_changes(before: ad.AnnData, after: ad.AnnData) -> pd.DataFrame:
     ------
     CountsError
         The numbers of cells differ, or there are fewer than three.
+    GenesError
+        They share no gene.
     """
     if before.n_obs != after.n_obs or before.n_obs < _FEWEST_CELLS:
         msg = (
             f"{before.n_obs} cells are compared with {after.n_obs}; expected the same cells, at least {_FEWEST_CELLS}."
         )
         raise CountsError(msg)
-    genes = after.var_names[after.var_names.isin(before.var_names)]
+    genes = _shared(after, before)
     x, y = (_log_values(cells, genes).expm1() for cells in (before, after))
     mean_x, mean_y = (np.asarray(one.mean(axis=0)).ravel() for one in (x, y))
     # delta method: log(mean_y) - log(mean_x) has the variance of y / mean_y - x / mean_x over the pairs
@@ -209,10 +208,22 @@ def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
     return q
 
 
+def _shared(one: ad.AnnData, other: ad.AnnData) -> pd.Index[str]:
+    """List the genes that both have, each once."""
+    genes: pd.Index[str] = one.var_names[one.var_names.isin(other.var_names) & ~one.var_names.duplicated()]
+    if not len(genes):
+        msg = "The groups share no gene; expected the same kind of gene names in both."
+        raise GenesError(msg)
+    return genes
+
+
 def _log_values(cells: ad.AnnData, genes: pd.Index[str]) -> sparse.csr_matrix:
-    """Log-normalise over all genes of the cells, then keep some."""
+    """Log-normalise over all genes of the cells, then keep some, of a repeated name the first."""
     logs = log_normalise(sparse.csr_matrix(cells.X, dtype=np.float32), target=_TARGET)
-    return sparse.csr_matrix(logs[:, cells.var_names.get_indexer_for(genes)], dtype=np.float64)
+    first = np.flatnonzero(~cells.var_names.duplicated())
+    kept = sparse.csr_matrix(logs[:, first[cells.var_names[first].get_indexer_for(genes)]], dtype=np.float64)
+    kept.eliminate_zeros()  # stored ones are no detections
+    return kept
 
 
 def _rank_sum(x: sparse.csr_matrix, y: sparse.csr_matrix) -> NDArray[np.float64]:
@@ -221,15 +232,16 @@ def _rank_sum(x: sparse.csr_matrix, y: sparse.csr_matrix) -> NDArray[np.float64]
     n = n_x + n_y
     p = np.ones(x.shape[1])
     both = sparse.csc_matrix(sparse.vstack([x, y]))
-    for begin in range(0, x.shape[1], _BLOCK_GENES):
-        values = both[:, begin : begin + _BLOCK_GENES].toarray()
+    n_genes = max(1, _BLOCK_VALUES // n)
+    for begin in range(0, x.shape[1], n_genes):
+        values = both[:, begin : begin + n_genes].toarray()
         ranks = stats.rankdata(values, axis=0)
         ordered = np.sort(values, axis=0)
         ties = np.array([_tie_sum(column) for column in ordered.T])
         u = ranks[:n_x].sum(axis=0) - n_x * (n_x + 1) / 2
         variance = n_x * n_y / 12 * ((n + 1) - ties / (n * (n - 1)))
         z = np.divide(u - n_x * n_y / 2, np.sqrt(variance), out=np.zeros_like(u), where=variance > 0)
-        p[begin : begin + _BLOCK_GENES] = 2 * stats.norm.sf(np.abs(z))
+        p[begin : begin + n_genes] = 2 * stats.norm.sf(np.abs(z))
     return p
 
 

@@ -109,7 +109,7 @@ def average(estimates: Sequence[Estimate], *, drawn: float = 1.0) -> Estimate:
     Returns
     -------
     The mean. Where single draws have no standard error, that of the mean is their whole spread. A metric's own test
-    has twice the median p, which is valid whatever the draws share.
+    has twice the median p, which is valid whatever the draws share, and a doubt where half of the draws have one.
     """
     if len(estimates) == 1:
         return estimates[0]
@@ -122,7 +122,9 @@ def average(estimates: Sequence[Estimate], *, drawn: float = 1.0) -> Estimate:
     p_values = [one.p for one in estimates if one.p is not None]
     p = min(2 * float(np.median(p_values)), 1.0) if p_values else None
     bounds = middle - INTERVAL * error, middle + INTERVAL * error
-    return Estimate(middle, *bounds, error, first.features, p, first.doubt, first.sizes)
+    doubts = [one.doubt for one in estimates if one.doubt]
+    doubt = doubts[0] if 2 * len(doubts) >= len(estimates) else ""
+    return Estimate(middle, *bounds, error, first.features, p, doubt, first.sizes)
 
 
 def _half_sample_error(metric: Metric, pair: SamplePair, *, n: int, seed: int) -> float:

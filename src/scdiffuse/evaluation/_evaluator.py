@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import anndata as ad
 import numpy as np
 
+from scdiffuse._core.errors import UserError
 from scdiffuse._core.progress import Progress
 from scdiffuse.evaluation._cell_figures import Drawing
 from scdiffuse.evaluation._estimates import N_HALF_SAMPLES
@@ -20,7 +21,7 @@ from scdiffuse.evaluation._prepared_cells import PreparedCells, prepare
 from scdiffuse.evaluation._reading import check_labels, read_sample, shared_genes
 from scdiffuse.evaluation._report import Report
 from scdiffuse.evaluation._report_curve import describe_curve, measure_curve
-from scdiffuse.evaluation._report_types import LabelSizes, ReportSettings
+from scdiffuse.evaluation._report_types import LabelSizes, PowerRecord, ReportSettings
 from scdiffuse.evaluation._scoring import (
     VALIDITY,
     Comparison,
@@ -89,7 +90,7 @@ class Evaluator:
                 advance=bar.advance,
             )
         metrics = {name: one.to_json() for name, one in scored.items()}
-        power = measure_curve(prepared, plan)
+        power, curve = _curve(prepared, plan)
         return Report(
             title=plan.title,
             metrics=metrics,
@@ -99,7 +100,7 @@ class Evaluator:
                 by=by,
                 sizes=sizes,
                 invalid=prepared.invalid,
-                curve="" if power is None else describe_curve(power),
+                curve=curve,
             ),
             power=power,
             settings=_settings(
@@ -184,6 +185,15 @@ class Evaluator:
         if n_cells not in self._limited_comparisons:
             self._limited_comparisons[n_cells] = [comparison.limit(n_cells) for comparison in self._comparisons]
         return self._limited_comparisons[n_cells]
+
+
+def _curve(prepared: PreparedCells, plan: Plan) -> tuple[PowerRecord | None, str]:
+    """Measure the power curve, and describe it or say why there is none; of copies there is nothing to learn."""
+    try:
+        power = measure_curve(prepared, plan)
+    except UserError as error:
+        return None, f"There is no power curve: {error}"
+    return power, "" if power is None else describe_curve(power)
 
 
 def _useful_baselines(prepared: PreparedCells, plan: Plan) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ __all__ = [
     "ReadSettings",
     "Sample",
     "check_labels",
+    "label_of",
     "read_rows",
     "read_sample",
     "shared_genes",
@@ -224,6 +225,8 @@ def _counts(
             dropped = 1 - float(np.abs(counts.data).sum()) / max(total, 1.0)
             missing = table.n_vars - columns.size
             notes.append(f"{role}: {missing:,} genes ({dropped:.1%} of the counts) are not in every sample: left out.")
+    if chosen is matrix and not counts.has_canonical_format:
+        counts = counts.copy()  # it may share its arrays with the cells of the user
     counts.sum_duplicates()
     invalid = count_invalid_values(counts)
     if role != "generated" and invalid.cell_fraction:
@@ -260,8 +263,14 @@ def _column(
         if role != "generated" or not optional:
             notes.append(f"{role}: no column {key!r} in `obs`, so metrics that need it are not scored.")
         return None
-    column = table.obs[key].iloc[rows].astype(object)
-    return np.asarray(column.where(column.notna(), "").astype(str), dtype=str)
+    return np.array([label_of(value) for value in table.obs[key].iloc[rows].astype(object)], dtype=str)
+
+
+def label_of(value: object) -> str:
+    """Write a label; numbers without needless digits, so that 3 and 3.0 are one; empty text where missing."""
+    if pd.isna(value):  # type: ignore[call-overload]
+        return ""
+    return np.format_float_positional(value, trim="-") if isinstance(value, float | np.floating) else str(value)
 
 
 def check_labels(real: NDArray[np.str_] | None, generated: NDArray[np.str_] | None, *, by: str | None) -> None:

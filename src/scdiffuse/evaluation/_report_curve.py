@@ -52,9 +52,16 @@ def measure_curve(prepared: PreparedCells, plan: Plan) -> PowerRecord | None:
     Returns
     -------
     The curve, or ``None`` where single metrics were asked for or there are too few cells for a curve.
+
+    Raises
+    ------
+    SettingError
+        Most cells are copies of one another.
     """
     real = prepared.real if prepared.pooled is None else prepared.pooled
     if not plan.power_curve or min(real.n_cells, prepared.generated.n_cells, plan.max_cells) < _LEAST_CELLS:
+        return None
+    if prepared.pooled is None and prepared.reference.n_cells < _LEAST_CELLS // 2:
         return None
     points: list[CurveRow] = []
     for seed in range(plan.seeds[0], plan.seeds[0] + _N_SEEDS[plan.suite]):

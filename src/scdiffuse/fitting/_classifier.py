@@ -166,7 +166,7 @@ def _divide(
     values: NDArray[np.generic], validation_fraction: float, *, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Divide cells to learn from, to stop by and to measure by, so that every part has its share of each label."""
-    every = max(3, round(1 / validation_fraction))
+    every = max(3, min(round(1 / validation_fraction), len(values) // 2))  # a cell at least to measure by
     order = np.lexsort((generator(seed, "parts of a classifier").random(len(values)), values)).astype(np.int64)
     turn = np.arange(len(order)) % every
     stop_by, measure_by = turn == every // 2 - 1, turn == every - 1

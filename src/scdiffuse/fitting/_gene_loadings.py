@@ -66,10 +66,11 @@ def gene_loadings(
         msg = f"`n_components` is {n_components}; expected 1 to {most} for {len(rows):,} cells with"
         raise SettingError(msg + f" {source.n_genes:,} genes.")
     names = pd.Index(source.genes.astype(str))
-    wanted = names if genes is None else names[names.isin([str(gene) for gene in genes])]
+    asked = [] if genes is None else [str(gene) for gene in genes]
+    wanted = names if genes is None else names[names.isin(asked)]
     if not len(wanted):
-        first = str(next(iter(genes or [""])))
-        msg = f"None of the {len(genes or [])} names in `genes`, such as {first!r}, is a gene of the cells; expected"
+        first = next(iter(asked), "")
+        msg = f"None of the {len(asked)} names in `genes`, such as {first!r}, is a gene of the cells; expected"
         raise UnknownNameError(msg + f" names such as {names[0]!r}." + did_you_mean(first, list(names)))
     logs = log_normalise(source.rows(np.sort(rows)))
     mean_square = np.asarray(logs.multiply(logs).mean(axis=0)).ravel()

@@ -87,27 +87,33 @@ def _near(pair: SamplePair) -> Score:
 def _ratio(pair: SamplePair) -> Score:
     """Divide the low quantile of neighbour ratios by that of held-out cells."""
     assert pair.train is not None
-    score = _privacy.nearest_neighbour_ratio(pair.train.pcs, pair.real.pcs, pair.generated.pcs, seed=pair.seed)
+    roles, held_out = find_roles(pair), _held_out(pair).pcs
+    members = pair.train.pcs[roles.members]
+    score = _privacy.nearest_neighbour_ratio(
+        members, held_out, pair.generated.pcs, max_cells=pair.max_cells, seed=pair.seed
+    )
     if score.null <= 0:
         return Score(float("nan"))
     value, low, high = (one / score.null for one in (score.value, score.low, score.high))
-    sizes = (("generated cells", pair.generated.n_cells), ("held-out cells", pair.real.n_cells))
-    return Score(value, low, high, p=score.p, null=1.0, sizes=sizes)
+    sizes = _compared(pair, generated=pair.generated.n_cells, held_out=len(held_out))
+    return Score(value, low, high, p=score.p, null=1.0, doubt=NO_CONTROLS if roles.confounded else "", sizes=sizes)
+
+
+def _compared(pair: SamplePair, **n_cells: int) -> tuple[tuple[str, int], ...]:
+    """Say how many cells of each kind are compared, at most `max_cells`."""
+    return tuple((f"{kind.replace('_', '-')} cells", min(n, pair.max_cells)) for kind, n in n_cells.items())
 
 
 def _closest(pair: SamplePair) -> Score:
     """Compare distances to training cells with those to held-out cells of the same donors."""
     assert pair.train is not None
     roles = find_roles(pair)
-    held_out = pair.real.pcs[roles.others if roles.confounded else roles.controls]
+    members, held_out = pair.train.pcs[roles.members], _held_out(pair).pcs
     score = _privacy.distance_to_closest_record(
-        pair.train.pcs[roles.members], held_out, pair.generated.pcs, seed=pair.seed
+        members, held_out, pair.generated.pcs, max_cells=pair.max_cells, seed=pair.seed
     )
-    sizes = (
-        ("training cells", len(held_out)),
-        ("held-out cells", len(held_out)),
-        ("generated cells", pair.generated.n_cells),
-    )
+    n_equal = min(len(members), len(held_out))
+    sizes = _compared(pair, training=n_equal, held_out=n_equal, generated=pair.generated.n_cells)
     doubt = NO_CONTROLS if roles.confounded else ""
     return Score(score.value, score.low, score.high, p=score.p, null=0.5, doubt=doubt, sizes=sizes)
 
@@ -126,7 +132,9 @@ def _worst_memorisation(pair: SamplePair) -> Score:
     scores = {}
     for label in sorted(shared):
         cells = (side.pcs[side.labels == label] for side in sides)
-        scores[label] = _privacy.distance_to_closest_record(*cells, level=level, seed=pair.seed)
+        scores[label] = _privacy.distance_to_closest_record(
+            *cells, level=level, max_cells=pair.max_cells, seed=pair.seed
+        )
     if not scores:
         return Score(float("nan"))
     worst = sorted(scores.items(), key=lambda item: item[1].p)[:3]

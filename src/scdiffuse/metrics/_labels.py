@@ -177,6 +177,7 @@ def composition_distance(real_labels: Array, generated_labels: Array) -> float:
     0.5
     """
     sides = [np.asarray(labels).astype(str) for labels in (real_labels, generated_labels)]
+    sides = [side[side != ""] for side in sides]
     if not all(len(side) for side in sides):
         msg = f"Got {len(sides[0])} real and {len(sides[1])} generated labels; expected at least one of each."
         raise SettingError(msg + " Pass cells that carry labels.")

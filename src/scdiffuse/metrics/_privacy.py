@@ -191,4 +191,4 @@ def memorised_cells(train: Counts, held_out: Counts, generated: Counts) -> Memor
         If there are no generated or held-out cells.
     """
     found = exact_copies(*(fingerprints(cells) for cells in (train, held_out, generated)))
-    return MemorisationScore(found.value, found.null, found.low, found.high)
+    return MemorisationScore(found.value, found.null, found.low, found.high, found.p)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from scdiffuse._core.errors import ConditionError
 from scdiffuse.metrics._labelled_cells import LabelledCells
 
 __all__ = ["CellFeatures", "SamplePair", "label_source", "labelled_cells"]
@@ -240,13 +241,17 @@ def _of_label(cells: CellFeatures, label: str) -> CellFeatures:
 
 
 def labelled_cells(cells: CellFeatures, space: str = "pcs") -> LabelledCells:
-    """Read one feature space with the labels; the metric declares that it needs labels."""
-    assert cells.labels is not None
+    """Read one feature space with the labels; of cells without labels, such as reference cells, nothing can be said."""
+    if cells.labels is None:
+        msg = "Some of the real cells compared have no labels; expected a label for each cell of every sample."
+        raise ConditionError(msg + " Give all samples the column that `by` names.")
     return LabelledCells(getattr(cells, space), cells.labels)
 
 
 def label_source(pair: SamplePair) -> CellFeatures:
     """Choose the real cells that a label classifier learns from: training cells, else reference cells."""
-    cells = pair.train if pair.train is not None and pair.train.labels is not None else pair.reference
-    assert cells is not None
-    return cells
+    known = [cells for cells in (pair.train, pair.reference) if cells is not None and cells.labels is not None]
+    if not known:
+        msg = "Neither training nor reference cells have labels; expected them in one of the two."
+        raise ConditionError(msg + " Give `train` or `reference` the column that `by` names.")
+    return known[0]

@@ -190,7 +190,6 @@ def follow(
         states_of_branch = list(_states_of(branch, start.table, plan))
         tables.append(_obs(branch.transport, start, plan, name=name, states=states_of_branch, path=own))
     obs = _stack(tables)
-    obs["branch"] = pd.Categorical(obs["branch"], categories=list(plan.branches))
     asked = {**settings, "guidance": plan.describe_guidance()}
     asked |= {"keep": plan.keep, "method": plan.method, "n_states": plan.n_states}
     asked |= {} if plan.along is None else {"along": plan.along}
@@ -292,7 +291,7 @@ def _obs(
     columns: dict[str, Any] = {
         "state": np.repeat(np.arange(plan.n_states), len(names)),
         "weight": np.concatenate([state.weight for state in states]).astype(np.float64).round(6),
-        "branch": name,
+        "branch": pd.Categorical([name] * len(table), categories=list(plan.branches)),
         "start_cell": pd.Categorical(np.tile(names, plan.n_states), categories=names),
         "pseudotime": _pseudotime(torch.stack(path)[..., :-1].cpu().numpy(), plan.weights),
     }

@@ -14,11 +14,11 @@ from scipy import sparse
 
 from scdiffuse._core.errors import ConditionError, CountsError, SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.random import generator
-from scdiffuse.evaluation._reading import read_rows
+from scdiffuse.evaluation._reading import label_of, read_rows
 from scdiffuse.metrics import count_hashes, log_normalise
 from scdiffuse.metrics._feature_matrices import Array
 
-__all__ = ["Condition", "ConditionCells", "Expression", "Keys", "label_of", "read_cells", "read_means"]
+__all__ = ["Condition", "ConditionCells", "Expression", "Keys", "read_cells", "read_means"]
 
 Expression: TypeAlias = Literal["log1p", "counts"]
 
@@ -65,13 +65,6 @@ def _labels(table: ad.AnnData, key: str, *, role: str, argument: str) -> Array:
         raise UnknownNameError(msg + did_you_mean(key, known))
     column = table.obs[key].astype(object)
     return np.array([label_of(value) for value in column], dtype=object)
-
-
-def label_of(value: object) -> str:
-    """Write a label; numbers without needless digits, so that 3 and 3.0 are one; empty text where missing."""
-    if value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA:
-        return ""
-    return f"{value:g}" if isinstance(value, int | float | np.number) and not isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,19 +14,24 @@ from scdiffuse._core.progress import Progress
 from scdiffuse._core.seeds import require_seed
 from scdiffuse._core.version import __version__
 from scdiffuse.evaluation._opening import CellsOrPath, open_cells
-from scdiffuse.evaluation._reading import shared_genes
+from scdiffuse.evaluation._reading import label_of, shared_genes
 from scdiffuse.evaluation.perturbations._conditions import (
     Condition,
     ConditionCells,
     Expression,
     Keys,
-    label_of,
     read_cells,
     read_means,
 )
 from scdiffuse.evaluation.perturbations._known import Known
 from scdiffuse.evaluation.perturbations._report import HeldOutRecord, PerturbationReport
-from scdiffuse.evaluation.perturbations._scoring import FEWEST_CELLS, ConditionScores, Limits, score_condition
+from scdiffuse.evaluation.perturbations._scoring import (
+    FEWEST_CELLS,
+    FEWEST_TO_VARY,
+    ConditionScores,
+    Limits,
+    score_condition,
+)
 from scdiffuse.evaluation.perturbations._summary import combine, summarise
 from scdiffuse.metrics._feature_matrices import Array
 
@@ -116,7 +121,8 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
     UnknownNameError
         A column or layer is unknown.
     ConditionError
-        No predicted perturbation has enough real cells, or there are no control cells of its type.
+        No predicted perturbation has enough real cells, or there are no control cells of its type; or features are
+        missing or there twice.
     SettingError
         A number is out of range.
     DataFileError
@@ -140,6 +146,7 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
     """
     scales: dict[str, str] = {"expression": expression, "predicted_values": predicted_values}
     _check(scales, n_draws=n_draws, max_cells=max_cells, n_top=n_top, n_genes=n_genes, fdr=fdr, seed=seed)
+    _check_features(perturbation_features)
     keys = Keys(perturbation=perturbation_key, control=label_of(control), cell_type=cell_type_key, layer=layer)
     tables = {"real": open_cells(real, "real", layer=layer)}
     if train is not None:
@@ -217,6 +224,18 @@ def _check(
         raise SettingError(msg)
 
 
+def _check_features(features: pd.DataFrame | None) -> None:
+    if features is None:
+        return
+    twice = features.index[features.index.astype(str).duplicated()]
+    is_known = np.isfinite(features.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)).all(axis=1)
+    if len(twice) or not is_known.all():
+        row = str(twice[0] if len(twice) else features.index[~is_known][0])
+        what = "has two rows" if len(twice) else "has values that are no finite numbers"
+        msg = f"{row!r} {what} in `perturbation_features`; expected one row of finite numbers for each perturbation."
+        raise ConditionError(msg + " Leave out perturbations without features.")
+
+
 def _means_table(table: pd.DataFrame) -> ad.AnnData:
     """Hold the genes of predicted means as a table of cells does."""
     names = pd.Index([str(name) for name in table.columns])
@@ -228,19 +247,26 @@ def _held_out(answer: Predicted, real: ConditionCells, keys: Keys, *, notes: lis
     asked = answer.conditions if isinstance(answer, ConditionCells) else sorted(answer)
     asked = [one for one in asked if one.perturbation != keys.control]
     sizes = {one: real.n_cells(one) if one in real else 0 for one in asked}
-    few = {one: n for one, n in sizes.items() if n < FEWEST_CELLS}
+    few = {one: n for one, n in sizes.items() if n < FEWEST_CELLS or 0 < _n_control(one, real, keys) < FEWEST_TO_VARY}
+    needed = f"{FEWEST_CELLS} real cells and {FEWEST_TO_VARY} control cells"
     if len(few) == len(asked):
         shown = [f"{one} ({n} cells)" for one, n in few.items()][:3]
-        msg = f"No predicted perturbation has {FEWEST_CELLS} real cells, expected one at least: {', '.join(shown)}."
+        msg = f"No predicted perturbation has {needed}, expected one at least: {', '.join(shown)}."
         known = [str(one) for one in real.conditions][:3]
         raise ConditionError(msg + f" Labels of `real` are such as {known}; use the same in both.")
     if few:
         names = ", ".join(f"{one} ({n})" for one, n in few.items())
-        notes.append(f"Not scored, with fewer than {FEWEST_CELLS} real cells: {names}.")
+        notes.append(f"Not scored, with fewer than {needed}: {names}.")
     alone = [one for one in asked if keys.control_of(one) not in real and one not in few]
     if alone:
         notes.append(f"Control cells are those of `train`: {', '.join(map(str, alone))}.")
     return [one for one in asked if one not in few]
+
+
+def _n_control(one: Condition, real: ConditionCells, keys: Keys) -> int:
+    """Count the control cells of the type among the real cells; without any, those of `train` are taken."""
+    control = keys.control_of(one)
+    return real.n_cells(control) if control in real else 0
 
 
 def _without(cells: ConditionCells, held_out: set[Condition], notes: list[str], *, given: bool) -> ConditionCells:
@@ -263,7 +289,7 @@ def _most_variable(
     controls = [at for one, at in real.rows.items() if one.perturbation == keys.control]
     parts = [
         (train, list(train.rows.values())),
-        *([] if train.rows.items() >= real.rows.items() else [(real, controls)]),
+        *([] if train.expression is real.expression else [(real, controls)]),
     ]
     total = np.zeros((2, n))
     size = 0

@@ -170,8 +170,9 @@ class Known:
         if self.features is not None:
             table = self.features.rename(index=str)
             return _scaled({name: table.loc[name].to_numpy(np.float64) for name in names if name in table.index})
-        if all(_is_number(name) for name in names):
-            return _scaled({name: np.array([float(name)]) for name in names})
+        numbers = {name: np.array([float(name)]) for name in names if _is_number(name)}
+        if all(name in numbers for name in names if name != self.keys.control):
+            return _scaled(numbers)
         at = {str(gene): place for place, gene in enumerate(self.genes)}
         targets = {name: at[name] for name in names if name in at}
         perturbations = [name for name in names if name != self.keys.control]

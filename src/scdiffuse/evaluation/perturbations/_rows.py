@@ -19,6 +19,7 @@ __all__ = ["BASELINES", "CONTROLS", "PREDICTION", "REAL_HALF", "TITLES", "Kind",
 Kind: TypeAlias = Literal["prediction", "baseline", "control"]
 PREDICTION, REAL_HALF = "prediction", "real_half"
 _COUNTS = "_counts"
+_MOST_CONTROLS = 5_000  # cells whose mean stands for that of all
 
 BASELINES = {
     "control_cells": "Control cells",
@@ -158,7 +159,8 @@ def _average_effect_counts(held_out: Condition, known: Known) -> Row | str:
     if not others:
         return "No other perturbation was measured."
     draw = _on_control(known, held_out, np.mean([known.log_change(one) for one in others], axis=0))
-    cells = draw(control.cells.n_cells(control.condition), known.stream("average effect counts", str(held_out)))
+    n_cells = min(control.cells.n_cells(control.condition), _MOST_CONTROLS)
+    cells = draw(n_cells, known.stream("average effect counts", str(held_out)))
     return _of("average_effect_counts", cells.mean(axis=0, dtype=np.float64), draw)
 
 

@@ -14,10 +14,12 @@ from scdiffuse.evaluation.perturbations._rows import PREDICTION, REAL_HALF, Row,
 from scdiffuse.metrics._feature_matrices import Array
 from scdiffuse.metrics._perturbation_genes import rank_sum_tests
 
-__all__ = ["FEWEST_CELLS", "ConditionScores", "Limits", "score_condition"]
+__all__ = ["FEWEST_CELLS", "FEWEST_TO_VARY", "ConditionScores", "Limits", "score_condition"]
 
 FEWEST_CELLS = 20
 """Real cells of a held-out condition to score it: ten a half."""
+FEWEST_TO_VARY = 2
+"""Cells of a control, or of another perturbation, that have a variance; fewer predicted cells count as a mean."""
 _ONLY_MEANS = "Only the mean is known, and this needs cells."
 
 
@@ -74,6 +76,9 @@ def score_condition(
         Called when a draw is done.
     """
     asking = _Asking(condition, known, limits)
+    n_predicted = predicted.n_cells(condition) if isinstance(predicted, ConditionCells) else None
+    if isinstance(predicted, ConditionCells) and predicted.n_cells(condition) < FEWEST_TO_VARY:
+        predicted = predicted.mean(condition)  # one profile of a perturbation
     means_only = not isinstance(predicted, ConditionCells)
     n_cells = min(known.real.n_cells(condition) // 2, limits.max_cells)
     if isinstance(predicted, ConditionCells):
@@ -98,7 +103,7 @@ def score_condition(
         values={key: np.array(held) for key, held in values.items()},
         reasons=reasons,
         n_real=known.real.n_cells(condition),
-        n_predicted=predicted.n_cells(condition) if isinstance(predicted, ConditionCells) else None,
+        n_predicted=n_predicted,
         n_cells=n_cells,
         n_others=len(asking.others),
     )
@@ -149,7 +154,7 @@ class _Asking:
         self.others = {
             one: cells
             for one, cells in self._measured().items()
-            if one.cell_type == condition.cell_type and one != condition
+            if one.cell_type == condition.cell_type and one != condition and cells.n_cells(one) >= FEWEST_TO_VARY
         }
         if self.others:
             self.others_mean = np.mean([cells.mean(one) for one, cells in self.others.items()], axis=0)

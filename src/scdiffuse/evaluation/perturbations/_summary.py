@@ -73,14 +73,14 @@ def summarise(values: Values) -> dict[str, MeasureRecord]:
 def combine(conditions: Sequence[Values]) -> dict[tuple[str, str], Array]:
     """Average values over conditions, draw by draw.
 
-    A measure takes the conditions in which it is known for the prediction and for real cells; a row that is not known
-    in all of these is left blank.
+    A measure takes the conditions in which it is known in every draw, for the prediction and for real cells; a row that
+    is not known in all of these is left blank.
     """
     found = {}
     names = dict.fromkeys(key for one in conditions for key in one)
     for row, measure in names:
         used = [
-            one for one in conditions if all(np.isfinite(one[name, measure]).any() for name in (PREDICTION, REAL_HALF))
+            one for one in conditions if all(np.isfinite(one[name, measure]).all() for name in (PREDICTION, REAL_HALF))
         ]
         columns = [one[row, measure] for one in used]
         found[row, measure] = np.mean(columns, axis=0) if columns else np.full(len(conditions[0][row, measure]), np.nan)
