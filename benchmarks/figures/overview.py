@@ -1,9 +1,9 @@
 """The figure of the README: ``python -m benchmarks.figures.overview --data FOLDER``.
 
 Three panels. A: held-out and generated cells of `pbmc3k`, equal numbers, on one UMAP. B: AUC of a classifier two-sample
-test for six generators on the same cells, from the records of the study `comparison`. C: predicted against true log
-fold changes of a cell type of `kang_ifnb` whose stimulated cells no fit saw. A and C need one fit each; what they show
-is kept in `overview.npz`, so that ``--draw`` needs neither data nor fits.
+test for six generators on the data sets that all were run on, from the records of the study `comparison`. C: predicted
+against true log fold changes of a cell type of `kang_ifnb` whose stimulated cells no fit saw. A and C need one fit
+each; what they show is kept in `overview.npz`, so that ``--draw`` needs neither data nor fits.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.data import DATA_SETS, DATA_VARIABLE, PARTS, prepare
 from benchmarks.records import Store
@@ -133,36 +134,50 @@ def _draw_umap(ax: Axes, numbers: dict[str, Array]) -> None:
 _BOX = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "edgecolor": "none"}
 
 
-def auc_of_tools() -> tuple[dict[str, float], float, int]:
-    """Read the mean AUC of each tool over seeds, that of real against real cells, and the number of cells a side."""
-    rows = [
+def auc_of_tools() -> pd.DataFrame:
+    """Read the AUC of each tool, mean over seeds, on every data set that all of them were scored on.
+
+    Returns
+    -------
+    A row for each data set, and a column for each tool, ``"reference"`` (real against real cells) and ``"n_cells"``,
+    the cells a side.
+    """
+    rows = pd.DataFrame(
         {**record.settings, **record.values, **metric}
         for record in Store(RESULTS, "comparison", ("data_set", "generator", "seed")).read()
-        if record.settings["data_set"] == "pbmc3k"
-        for metric in record.values["metrics"]
+        if record.settings["generator"] in TOOLS
+        for metric in record.values["metrics"] or []
         if metric["metric"] == METRIC
-    ]
-    values = {tool: float(np.mean([row["value"] for row in rows if row["generator"] == tool])) for tool in TOOLS}
-    reference = float(np.mean([row["reference"] for row in rows if row["generator"] in TOOLS]))
-    return values, reference, int(rows[0]["n_held_out"])
+    )
+    values = rows.groupby(["data_set", "generator"])["value"].mean().unstack()[list(TOOLS)].dropna()
+    shared = rows.groupby("data_set")[["reference", "n_held_out"]].mean()
+    return values.join(shared.rename(columns={"n_held_out": "n_cells"}))
 
 
 def _draw_auc(ax: Axes) -> None:
-    values, reference, n_cells = auc_of_tools()
-    tools = sorted(TOOLS, key=values.__getitem__, reverse=True)
-    ax.barh(
-        [TOOLS[tool] for tool in tools],
-        [values[tool] - 0.4 for tool in tools],
-        left=0.4,
-        color=[GENERATED if tool == "ours" else QUIET for tool in tools],
-        height=0.62,
-    )
+    values = auc_of_tools()
+    means = values.mean()
+    tools = sorted(TOOLS, key=lambda tool: float(means[tool]), reverse=True)
     for at, tool in enumerate(tools):
-        ax.text(values[tool] + 0.008, at, f"{values[tool]:.2f}", va="center", fontsize=9)
+        colour = GENERATED if tool == "ours" else QUIET
+        ax.scatter(values[tool], np.full(len(values), at), s=14, color=colour, alpha=0.7, linewidths=0)
+        ax.plot([means[tool]] * 2, [at - 0.3, at + 0.3], color=colour, linewidth=3)
+        ax.text(means[tool], at + 0.34, f"{means[tool]:.2f}", ha="center", fontsize=9)
+    reference = float(means["reference"])
     ax.axvline(reference, color=REAL, linestyle="--", linewidth=1.5)
     ax.text(reference + 0.008, -0.78, "real vs real", color=REAL, fontsize=8.5, va="center")
-    ax.set(title=f"Two-sample test, {n_cells} cells a side", xlim=(0.4, 1.06), ylim=(-1.05, len(tools) - 0.5))
-    ax.set_xlabel("AUC of a random forest on genes\n(0.5: indistinguishable with this number of cells)")
+    ax.set(
+        title=f"Two-sample test, {len(values)} data sets",
+        xlim=(0.4, 1.04),
+        ylim=(-1.05, len(tools) - 0.3),
+        yticks=range(len(tools)),
+        yticklabels=[TOOLS[tool] for tool in tools],
+    )
+    n_cells = values["n_cells"]
+    ax.set_xlabel(
+        f"AUC of a random forest on genes, {n_cells.min():,.0f} to {n_cells.max():,.0f} cells a side\n"
+        "(0.5: indistinguishable with so many cells; bars: means)"
+    )
 
 
 def _draw_changes(ax: Axes, numbers: dict[str, Array]) -> None:

@@ -16,7 +16,7 @@ from scdiffuse._core.errors import CountsError, GenesError
 from scdiffuse._core.random import generator
 from scdiffuse.metrics import log_normalise
 
-__all__ = ["Differential", "benjamini_hochberg", "compare_groups", "paired_changes", "split_in_halves"]
+__all__ = ["Differential", "compare_groups", "paired_changes", "split_in_halves"]
 
 _BLOCK_VALUES = 1 << 22
 _TARGET = 1e4
@@ -103,7 +103,7 @@ def compare_groups(a: ad.AnnData, b: ad.AnnData) -> Differential:
         {
             "log2_fold_change": np.log2((means[0] + _PSEUDOCOUNT) / (means[1] + _PSEUDOCOUNT)),
             "p": p,
-            "q": benjamini_hochberg(p),
+            "q": stats.false_discovery_control(p),
             "mean_a": means[0],
             "mean_b": means[1],
             "fraction_a": logs[0].getnnz(axis=0) / n_a,
@@ -157,7 +157,7 @@ def paired_changes(before: ad.AnnData, after: ad.AnnData) -> pd.DataFrame:
             "log2_fold_change": change,
             "standard_error": error,
             "p": p,
-            "q": benjamini_hochberg(p),
+            "q": stats.false_discovery_control(p),
             "mean_before": mean_x,
             "mean_after": mean_y,
         },
@@ -182,30 +182,6 @@ def split_in_halves(n_cells: int, *, seed: int = 0) -> tuple[NDArray[np.int64], 
     """
     order = generator(seed, "halves").permutation(n_cells)
     return np.sort(order[: n_cells // 2]), np.sort(order[n_cells // 2 :])
-
-
-def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correct p values for their number.
-
-    Parameters
-    ----------
-    p
-        Shape ``(G,)``.
-
-    Returns
-    -------
-    The smallest false discovery rate at which each is found.
-
-    Examples
-    --------
-    >>> [round(float(q), 3) for q in benjamini_hochberg(np.array([0.01, 0.04, 0.03]))]
-    [0.03, 0.04, 0.04]
-    """
-    order = np.argsort(p)[::-1]
-    ranks = np.arange(len(p), 0, -1)
-    q = np.empty(len(p))
-    q[order] = np.minimum.accumulate(np.minimum(p[order] * len(p) / ranks, 1.0))
-    return q
 
 
 def _shared(one: ad.AnnData, other: ad.AnnData) -> pd.Index[str]:

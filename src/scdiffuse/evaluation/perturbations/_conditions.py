@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scdiffuse._core.errors import ConditionError, CountsError, SettingError, UnknownNameError, did_you_mean
-from scdiffuse._core.random import generator
 from scdiffuse.evaluation._reading import label_of, read_rows
 from scdiffuse.metrics import count_hashes, log_normalise
 from scdiffuse.metrics._feature_matrices import Array
@@ -132,8 +131,6 @@ def read_cells(
     genes: Array,
     expression: Expression,
     values: Expression = "counts",
-    seed: int = 0,
-    most_cells: int | None = None,
 ) -> ConditionCells:
     """Read cells on the shared genes, and normalise them.
 
@@ -151,10 +148,6 @@ def read_cells(
         What to compare: ``"log1p"`` of counts per 10,000, or the counts.
     values
         What the matrix holds; ``"log1p"`` is taken as it is.
-    seed
-        Chooses cells where there are more than ``most_cells`` of a condition.
-    most_cells
-        Most cells of a condition; all if not given.
 
     Raises
     ------
@@ -165,9 +158,6 @@ def read_cells(
     """
     types, perturbations = keys.read(table, role)
     rows = _rows_by_condition(types, perturbations)
-    if most_cells is not None:
-        stream = generator(seed, "perturbation cells", role)
-        rows = {one: np.sort(stream.permutation(at)[:most_cells]) for one, at in sorted(rows.items())}
     if not rows:
         msg = f"No cell of `{role}` has a label in `{keys.perturbation}`, expected perturbations and the control there."
         raise ConditionError(msg + " Check the column.")
