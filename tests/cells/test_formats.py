@@ -155,7 +155,7 @@ def test_labels_are_read_by_the_names_of_cells(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("barcode,cell_type\n1,B\n2,T\n")
     labels = read_labels(tmp_path / "labels.csv")
     assert labels.loc["2", "cell_type"] == "T"
-    with pytest.raises(DataFileError, match=r"cannot be read .* names of cells in its first column"):
+    with pytest.raises(DataFileError, match=r"cannot be read .* names of cells, or of labels, in its first column"):
         read_labels(tmp_path / "absent.csv")
 
 

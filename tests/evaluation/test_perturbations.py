@@ -12,7 +12,14 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from scdiffuse._core.errors import ConditionError, CountsError, OutputExistsError, SettingError, UnknownNameError
+from scdiffuse._core.errors import (
+    ConditionError,
+    CountsError,
+    GenesError,
+    OutputExistsError,
+    SettingError,
+    UnknownNameError,
+)
 from scdiffuse.evaluation import PerturbationReport, evaluate_perturbations
 from scdiffuse.evaluation.perturbations._rows import CONTROLS
 from scdiffuse.evaluation.perturbations._summary import combine
@@ -191,7 +198,7 @@ def test_conditions_held_out_are_no_part_of_baselines(real: ad.AnnData) -> None:
     made = only(draw_cells(1), "a", "x")
     report = evaluate_perturbations(real, made, train=real, **FEW)
     alone = evaluate_perturbations(real, made, **FEW)
-    assert report.settings["notes"] == ["Held-out perturbations are left out of `train` for the baselines: a, x."]
+    assert report.settings["notes"][0].startswith("`train` holds cells of held-out perturbations: a, x. Baselines")
     assert report.measures == alone.measures
 
 
@@ -224,7 +231,7 @@ def test_too_few_real_cells_are_not_scored(real: ad.AnnData) -> None:
         evaluate_perturbations(few, only(made, "a", "x"), **FEW)
     report = evaluate_perturbations(few, made, **FEW)
     assert [one["perturbation"] for one in report.held_out] == ["y"]
-    assert report.settings["notes"] == ["Not scored, with fewer than 20 real cells and 2 control cells: a, x (10)."]
+    assert report.settings["notes"][0] == "Not scored, with fewer than 20 real cells and 2 control cells: a, x (10)."
 
 
 def test_means_need_an_index_that_names_conditions(real: ad.AnnData) -> None:
@@ -281,3 +288,58 @@ def test_a_measure_that_one_condition_lacks_in_some_draws_is_told_of_the_others(
     rows = [(row, "direction_match") for row in ("prediction", "real_half")]
     known, partly = ({row: np.array([0.5, end]) for row in rows} for end in (0.7, np.nan))
     assert combine([known, partly])["prediction", "direction_match"].tolist() == [0.5, 0.7]
+
+
+def test_control_cells_alone_predict_nothing(real: ad.AnnData) -> None:
+    with pytest.raises(ConditionError, match="All of `predicted` is labelled 'none', the control; expected predicted"):
+        evaluate_perturbations(real, only(real, "a", "none"), **FEW)
+
+
+def test_cells_without_a_type_are_left_out_and_counted(real: ad.AnnData) -> None:
+    gaps = real.copy()
+    gaps.obs.loc[gaps.obs_names[::7], "kind"] = None
+    made = gaps[(gaps.obs["drug"] == "x").to_numpy()].copy()
+    report = evaluate_perturbations(gaps, made, **FEW)
+    assert {one["cell_type"] for one in report.held_out} == {"a", "b"}
+    assert (
+        report.settings["notes"][0]
+        == f"{gaps.obs['kind'].isna().sum()} cells of `real` have no 'kind' and are left out."
+    )
+
+
+def test_a_control_of_zero_may_be_typed_with_decimals(real: ad.AnnData) -> None:
+    cells = real.copy()
+    cells.obs["drug"] = cells.obs["drug"].map({"none": 0.0, "x": 0.5, "y": 2.0}).astype(float)
+    made = cells[(cells.obs["drug"] == 2.0).to_numpy()].copy()
+    assert evaluate_perturbations(cells, made, **FEW | {"control": "0.0"}).settings["control"] == "0"
+
+
+def test_baselines_that_are_missing_are_named(real: ad.AnnData) -> None:
+    made = draw_cells(1, drugs=("x", "y"))
+    report = evaluate_perturbations(real, made, **FEW)
+    assert "Of 12 baselines 10 could not be computed, see the notes." in report.verdict
+    assert any(note.startswith("Not computed: ") and "average_effect" in note for note in report.settings["notes"])
+    found = evaluate_perturbations(real, only(real, "a", "x"), **FEW)
+    assert "Of 12 baselines 4 could not be computed" in found.verdict
+    assert "A regression needs two measured conditions." in found.settings["notes"][-1]
+
+
+@pytest.mark.parametrize(
+    ("features", "error", "words"),
+    [
+        ({"x": [1.0]}, SettingError, "is a dict; expected a DataFrame"),
+        (pd.DataFrame({"f": [1.0]}, index=["X"]), ConditionError, "No row .* such as 'X', is a perturbation"),
+    ],
+)
+def test_features_of_other_names_are_refused(
+    real: ad.AnnData, features: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        evaluate_perturbations(real, only(real, "a", "x"), **FEW | {"perturbation_features": features})
+
+
+def test_repeated_genes_are_named_by_the_argument(real: ad.AnnData) -> None:
+    made = only(real, "a", "x")
+    made.var_names = [*made.var_names[:-1], "g0"]
+    with pytest.raises(GenesError, match="`predicted` names genes twice"):
+        evaluate_perturbations(real, made, **FEW)

@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 from tests.fitted_model import networks_of
 
-from scdiffuse._core.errors import ConditionError, ModelFolderError, UnknownNameError
+from scdiffuse._core.errors import ConditionError, CountsError, ModelFolderError, UnknownNameError
 from scdiffuse.fitting import gene_loadings, sum_features
 from scdiffuse.generator import CellGenerator, load
 from scdiffuse.model import ModelConfig
@@ -175,6 +175,13 @@ def test_loadings_of_genes_that_are_expressed_together_are_alike(dosed: ad.AnnDa
     pd.testing.assert_frame_equal(gene_loadings(dosed, ["g3", "none"], n_components=2), table.loc[["g3"]])
     with pytest.raises(UnknownNameError, match="None of the 2 names in `genes`, such as 'x'"):
         gene_loadings(dosed, np.array(["x", "y"]), n_components=2)  # type: ignore[arg-type]
+
+
+def test_loadings_of_other_values_than_counts_are_refused(dosed: ad.AnnData) -> None:
+    logs = dosed.copy()
+    logs.X = logs.X.log1p()
+    with pytest.raises(CountsError, match="expected raw counts"):
+        gene_loadings(logs, n_components=2)
 
 
 def test_features_of_combinations_are_sums() -> None:

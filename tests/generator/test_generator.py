@@ -97,3 +97,20 @@ def test_a_folder_given_as_text_will_do(fitted: CellGenerator, tmp_path: Path) -
     folder = fitted.save(str(tmp_path / "model"))
     assert folder == tmp_path / "model"
     assert list(load(str(folder)).genes) == list(fitted.genes)
+
+
+def test_a_model_that_rounded_its_cells_rounds_others(simulated: ad.AnnData, small: ModelConfig) -> None:
+    cells = simulated[simulated.obs["cell_type"].notna().to_numpy()].copy()
+    cells.X = cells.X.astype(np.float32)
+    cells.X.data += np.random.default_rng(0).uniform(-0.2, 0.2, cells.X.data.size).astype(np.float32)
+    model = CellGenerator(cells, conditions=["cell_type"], round_counts=True, config=small)
+    model.fit(max_epochs=1, progress=False)
+    whole = cells.copy()
+    whole.X = cells.X.copy()
+    whole.X.data = np.rint(whole.X.data)
+    made, expected = (model.predict(one, {"cell_type": "B"}, progress=False) for one in (cells, whole))
+    assert (made.X != expected.X).nnz == 0
+    assert model.augment(cells, by="cell_type", progress=False).n_obs >= cells.n_obs
+    plain = CellGenerator(whole, conditions=["cell_type"], config=small).fit(max_epochs=1, progress=False)
+    with pytest.raises(CountsError, match="pass `round_counts=True` to fit a model"):
+        plain.predict(cells, {"cell_type": "B"}, progress=False)

@@ -52,3 +52,13 @@ def test_a_layer_and_rounding_are_heeded(path: Path) -> None:
 def test_an_unknown_column_is_named(simulated: ad.AnnData) -> None:
     with pytest.raises(UnknownNameError, match=r"'celltype' is not a column.*Did you mean 'cell_type'"):
         rename_labels(simulated.obs, {"celltype": {}})
+
+
+def test_labels_that_may_be_one_or_missing_are_noted(simulated: ad.AnnData, tmp_path: Path) -> None:
+    cells = simulated.copy()
+    labels = cells.obs["cell_type"].astype(object).fillna("nan")
+    cells.obs["dirty"] = np.where(np.arange(cells.n_obs) % 9 == 0, " " + labels, labels)
+    cells.write_h5ad(tmp_path / "dirty.h5ad")
+    notes = [note for note in inspect_cells(tmp_path / "dirty.h5ad")["notes"] if "'dirty'" in note]
+    assert any("differ in spaces or capitals alone, such as" in note for note in notes)
+    assert any("if it stands for missing, leave it empty" in note for note in notes)

@@ -215,3 +215,21 @@ def test_without_a_grid_nothing_is_expected(simulated: ad.AnnData, small: ModelC
     model = CellGenerator(simulated, continuous=["day"], config=config).fit(max_epochs=1, progress=False)
     with pytest.raises(ConditionError, match="The model has no expected expression"):
         model.expected_expression({"day": 1.0})
+
+
+def test_a_condition_that_is_left_open_is_no_change(simulated: ad.AnnData, small: ModelConfig) -> None:
+    """A plate that was given at random would be the hardest change of all."""
+    labels = simulated.obs["cell_type"]
+    cells = simulated[(labels.notna() & ~((labels == "B") & simulated.obs["treated"])).to_numpy()].copy()
+    cells.obs["plate"] = np.random.default_rng(0).choice(["p1", "p2", "p3"], cells.n_obs)
+    conditions = ["cell_type", "treated", "plate"]
+    model = CellGenerator(cells, conditions=conditions, config=small).fit(max_epochs=1, progress=False)
+    fitted = model._fitted("support")
+    assert fitted.networks.expected is not None
+    asked = {"cell_type": "B", "treated": True}
+    errors = []
+    for plate in ("p1", "p2", "p3"):
+        request = plan_conditions(model.conditions, fitted.trained_on, n_cells=1, where=asked | {"plate": plate})
+        codes, measured = request.requests.codes[0], np.array([False, False, True])
+        errors.append(fitted.networks.expected.expected_error(codes, measured=measured))
+    assert model.support(asked).expected_error in errors

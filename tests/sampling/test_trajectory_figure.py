@@ -92,3 +92,9 @@ def test_real_cells_lie_beneath(fitted: CellGenerator, path: ad.AnnData, simulat
     (axes,) = plot_trajectory(path, real=real).axes
     assert np.shape(axes.collections[0].get_offsets()) == (real.n_obs, 2)
     assert "variance of the real cells" in axes.get_xlabel()
+
+
+def test_one_gene_may_be_text_and_a_repeated_one_is_drawn_once(path: ad.AnnData) -> None:
+    name = str(path.var_names[0])
+    drawn = [len(plot_trajectory(path, genes=genes).axes[1].lines) for genes in (name, [name, name])]
+    assert drawn == [2, 2]

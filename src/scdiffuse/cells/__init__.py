@@ -10,6 +10,7 @@ file is one class with the methods of `Source` and one line in `open_source`.
 from scdiffuse.cells._batches import Batches as Batches
 from scdiffuse.cells._batches import Blocks as Blocks
 from scdiffuse.cells._checks import check_counts as check_counts
+from scdiffuse.cells._checks import require_counts as require_counts
 from scdiffuse.cells._condition_table import ConditionTable as ConditionTable
 from scdiffuse.cells._conditions import ConditionRange as ConditionRange
 from scdiffuse.cells._conditions import Conditions as Conditions

@@ -168,4 +168,6 @@ def _rounding(data: Source | CellData) -> str:
         return ""
     head = _head(open_source(data))
     is_decimal = bool(np.isfinite(head.data).all() and head.data.min(initial=0) >= 0) and not is_normalised(head)
-    return " If they are counts with decimals, as SoupX leaves them, pass `round_counts=True`." if is_decimal else ""
+    if not is_decimal:
+        return ""
+    return " If they are counts with decimals, as of SoupX, pass `round_counts=True` to fit a model, which keeps to it."

@@ -85,6 +85,7 @@ def plan_conditions(
     n_cells: int | None = None,
     where: Mapping[str, Any] | pd.DataFrame | None = None,
     seed: int = 0,
+    argument: str = "where",
 ) -> ConditionPlan:
     """Decide the conditions of all cells to generate.
 
@@ -106,6 +107,8 @@ def plan_conditions(
         training proportions.
     seed
         Seed of the draw.
+    argument
+        What the user calls `where`, for messages; a table is offered as `where` alone.
 
     Returns
     -------
@@ -121,7 +124,7 @@ def plan_conditions(
         The number of cells is missing, not positive, or contradicts the table.
     """
     training = training.distinct()
-    frame = _frame(where, conditions)
+    frame = _frame(where, conditions, argument=argument)
     given = [name for name in frame.columns if name != "n_cells" or name in conditions.names]
     for name in given:
         conditions.require(str(name))
@@ -148,7 +151,7 @@ def plan_conditions(
     )
 
 
-def _frame(where: Mapping[str, Any] | pd.DataFrame | None, conditions: Conditions) -> pd.DataFrame:
+def _frame(where: Mapping[str, Any] | pd.DataFrame | None, conditions: Conditions, *, argument: str) -> pd.DataFrame:
     """Turn a request into a table; a mapping is a table of one row."""
     if isinstance(where, pd.DataFrame):
         if where.empty:
@@ -159,8 +162,11 @@ def _frame(where: Mapping[str, Any] | pd.DataFrame | None, conditions: Condition
     for name, value in (where or {}).items():
         conditions.require(name)
         if isinstance(value, list | tuple | set | dict | np.ndarray | pd.Series):
-            msg = f"`where` gives {name!r} {len(value)} values; expected one label or number, or None."
-            raise ConditionError(msg + " Pass a table with one row a cell, or rows with a column `n_cells`.")
+            msg = f"`{argument}` gives {name!r} {len(value)} values; expected one label or number, or None."
+            do = (
+                "a table with one row a cell, or rows with a column `n_cells`" if argument == "where" else "one of them"
+            )
+            raise ConditionError(msg + f" Pass {do}.")
         columns[name] = [value]
     return pd.DataFrame(columns, index=pd.RangeIndex(1), dtype=object)
 

@@ -82,8 +82,8 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, sep=_separator(path), index_col=0)
     except (OSError, ValueError) as error:
-        msg = f"{str(path)!r} cannot be read ({error}); expected a table with the names of cells in its first column."
-        raise DataFileError(msg + " Check the path and the file.") from error
+        msg = f"{str(path)!r} cannot be read ({error}); expected a table with the names of cells, or of labels, in its"
+        raise DataFileError(msg + " first column. Check the path and the file.") from error
     table.index = table.index.astype(str)
     return table
 

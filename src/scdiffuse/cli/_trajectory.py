@@ -110,11 +110,11 @@ def trajectory(
         batch_size=batch_size,
         progress=not no_progress,
     )
-    drawn = plot_trajectory(states, genes=gene or ()) if figure is not None else None
-    with atomic_file(path, overwrite=overwrite) as partial:
+    with atomic_file(path, overwrite=overwrite) as partial:  # before the figure, so that a wrong gene costs no cells
         states.write_h5ad(partial)
     show(f"Cells: {path}")
-    if drawn is not None and figure is not None:
+    if figure is not None:
+        drawn = plot_trajectory(states, genes=gene or ())
         with atomic_file(figure, overwrite=overwrite) as partial:
             drawn.savefig(partial, format=figure.suffix.lstrip(".") or "png", dpi=150)
         show(f"Figure: {figure}")

@@ -156,7 +156,7 @@ def shared_genes(tables: Mapping[str, ad.AnnData]) -> NDArray[np.str_]:
     Parameters
     ----------
     tables
-        Cells by role, ``"real"`` and ``"generated"`` among them.
+        Cells by role, ``"real"`` and ``"generated"`` or ``"predicted"`` among them.
 
     Returns
     -------
@@ -172,13 +172,14 @@ def shared_genes(tables: Mapping[str, ad.AnnData]) -> NDArray[np.str_]:
             twice = list(table.var_names[table.var_names.duplicated()][:3])
             msg = f"`{role}` names genes twice, such as {twice}, expected unique names. Call `var_names_make_unique()`."
             raise GenesError(msg)
-    real, generated = tables["real"].var_names, tables["generated"].var_names
+    other = "predicted" if "predicted" in tables else "generated"
+    real, generated = tables["real"].var_names, tables[other].var_names
     shared = real
     for table in tables.values():
         shared = shared[shared.isin(table.var_names)]
     if len(shared) < max(_MIN_SHARED_GENES, _MIN_SHARED_FRACTION * min(len(real), len(generated))):
         msg = (
-            f"Real and generated cells share {len(shared):,} genes of {len(real):,} and {len(generated):,}, expected "
+            f"Real and {other} cells share {len(shared):,} genes of {len(real):,} and {len(generated):,}, expected "
             f"at least half of them and {_MIN_SHARED_GENES}. Their names look like {list(real[:2])} and "
             f"{list(generated[:2])}; use the same kind of gene names in both."
         )

@@ -57,6 +57,8 @@ class TrainingData:
     """A pretrained latent space."""
     label_features: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     """Features of the labels of conditions that have unseen ones, each ``(n_labels, F)``; NaN where there are none."""
+    round_counts: bool = False
+    """Whether counts with decimals were rounded."""
 
     def summary(self) -> DataSummary:
         """Describe the data for the model card."""
@@ -77,6 +79,8 @@ class TrainingData:
             "labels": labels,
             "ranges": {name: (seen.min, seen.max) for name, seen in self.conditions.continuous.items()},
         }
+        if self.round_counts:
+            found["round_counts"] = True
         if self.label_features:
             found["features"] = {
                 name: {
@@ -188,6 +192,7 @@ def read_data(  # noqa: PLR0913 - everything that decides what is learnt from
         on_disk=not isinstance(adata, ad.AnnData) or adata.isbacked,
         latent=latent,
         label_features=align_features(features, known),
+        round_counts=round_counts,
     )
 
 

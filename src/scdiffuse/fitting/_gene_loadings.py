@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from scdiffuse._core.errors import SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.random import generator
-from scdiffuse.cells import CellData, find_counts, open_source
+from scdiffuse.cells import CellData, find_counts, open_source, require_counts
 from scdiffuse.metrics import log_normalise
 
 __all__ = ["gene_loadings", "sum_features"]
@@ -72,7 +72,9 @@ def gene_loadings(
         first = next(iter(asked), "")
         msg = f"None of the {len(asked)} names in `genes`, such as {first!r}, is a gene of the cells; expected"
         raise UnknownNameError(msg + f" names such as {names[0]!r}." + did_you_mean(first, list(names)))
-    logs = log_normalise(source.rows(np.sort(rows)))
+    counts = source.rows(np.sort(rows))
+    require_counts(counts, "`X`" if layer is None else f"layer {layer!r}", adata)
+    logs = log_normalise(counts)
     mean_square = np.asarray(logs.multiply(logs).mean(axis=0)).ravel()
     std = np.sqrt((mean_square - np.square(np.asarray(logs.mean(axis=0)).ravel())).clip(min=0.0))
     scaled = sp.csr_matrix(logs @ sp.diags(1.0 / np.where(std > 0, std, 1.0)))

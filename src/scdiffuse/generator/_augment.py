@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from pathlib import Path
 
 import anndata as ad
 import pandas as pd
 
-from scdiffuse._core.errors import ScdiffuseWarning
 from scdiffuse._core.resources import explain_memory
-from scdiffuse.cells import check_counts, find_counts, open_source
+from scdiffuse.cells import find_counts, open_source
 from scdiffuse.generator._base import GeneratorBase
 from scdiffuse.generator._encode import infer_latents
+from scdiffuse.model import open_given
 from scdiffuse.sampling import CellsPerLabel, Guidance, Scale, combine, plan_numbers, provenance
 
 __all__ = ["AugmentMixin"]
@@ -56,7 +55,8 @@ class AugmentMixin(GeneratorBase):
             training cells of that label have them. Real cells without a label stay and are not counted.
         n_per_label
             How many cells each label has at least afterwards: as the largest (``"max"``) or the median label has, a
-            number, or numbers by label; labels that are not named then stay as they are.
+            number, or numbers by label; labels that are not named then stay as they are, and so do those that no
+            training cell has.
         guidance
             Guidance, as in `generate`.
         seed
@@ -96,13 +96,10 @@ class AugmentMixin(GeneratorBase):
         """
         model = self._fitted("augment")
         with explain_memory("Pass fewer cells at a time."):
-            adata, layer, message = find_counts(adata, layer=layer)
-            if message:
-                warnings.warn(message, ScdiffuseWarning, stacklevel=2)
-            genes = [str(gene) for gene in self.genes]
-            source = open_source(adata, layer=layer, genes=genes, obsm_key=self.config.obsm_key)
+            source = open_given(adata, model.metadata, layer=layer)
             numbers = plan_numbers(source.obs, by=by, n_per_label=n_per_label, conditions=model.conditions)
-            n_left_out = check_counts(adata, layer=layer).n_genes - source.n_genes
+            place = find_counts(adata, layer=layer)
+            n_left_out = open_source(place.data, layer=place.layer).n_genes - source.n_genes
             made: ad.AnnData | Path | None = None
             if len(numbers):
                 where = pd.DataFrame({by: pd.Series(list(numbers.index), dtype=object), "n_cells": numbers.to_numpy()})

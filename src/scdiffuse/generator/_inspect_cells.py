@@ -156,6 +156,7 @@ def _command(path: Path, found: dict[str, Any], *, labels: Path | None) -> str:
     return shlex.join(words)
 
 
+_MISSING_WORDS = {"nan", "na", "n/a", "none", "null", "<na>", "unknown", ""}
 _TYPE_NAMES = {"celltype", "celltypes", "cellannotation", "annotation", "celllabel", "labels", "cluster", "leiden"}
 
 
@@ -204,6 +205,13 @@ def _sort_column(
         return
     Conditions.from_obs(masked.obs, [name], ())
     labels[name] = {str(label): int(n) for label, n in masked.obs[name].value_counts().items() if n}
-    text = pd.Series(labels[name].keys())
+    text = pd.Series(labels[name].keys(), dtype=str)
+    alike = text[text.str.strip().str.lower().duplicated(keep=False)]
+    if len(alike):
+        shown = ", ".join(map(repr, alike[:4]))
+        notes.append(f"Column {name!r} holds labels that differ in spaces or capitals alone, such as {shown}.")
+    unknown = text[text.str.strip().str.lower().isin(_MISSING_WORDS)]
+    if len(unknown):
+        notes.append(f"Column {name!r} holds the label {unknown.iloc[0]!r}; if it stands for missing, leave it empty.")
     if (is_whole or pd.to_numeric(text, errors="coerce").notna().all()) and n_labels > 2:
         notes.append(f"Column {name!r} holds numbers as labels; if they are amounts, such as days, use --continuous.")

@@ -123,6 +123,8 @@ class GivenCells:
 def open_given(adata: ad.AnnData | str | Path, metadata: ModelMetadata, *, layer: str | None) -> Source:
     """Open cells of a user with the genes of a model, in its order, and check that they are raw counts.
 
+    Counts with decimals are rounded where those that the model was fitted to were.
+
     Parameters
     ----------
     adata
@@ -145,8 +147,9 @@ def open_given(adata: ad.AnnData | str | Path, metadata: ModelMetadata, *, layer
     adata, layer, message = find_counts(adata, layer=layer)
     if message:
         warnings.warn(message, ScdiffuseWarning, stacklevel=4)
-    source = open_source(adata, layer=layer, genes=genes, obsm_key=metadata.config.obsm_key)
-    check_counts(adata, layer=layer)
+    rounds = metadata.data.get("round_counts", False)
+    source = open_source(adata, layer=layer, genes=genes, obsm_key=metadata.config.obsm_key, round_counts=rounds)
+    check_counts(source if rounds else adata, layer=layer)
     return source
 
 

@@ -60,6 +60,8 @@ class DataSummary(TypedDict):
     """Smallest and largest number of each continuous condition."""
     features: NotRequired[dict[str, FeatureRecord]]
     """Of each condition that has labels known by features."""
+    round_counts: NotRequired[bool]
+    """Whether counts with decimals were rounded, as they are then wherever the model reads cells."""
     mapped: NotRequired[dict[str, dict[str, int]]]
     """Cells of each mapped label, by condition."""
 

@@ -160,4 +160,4 @@ def read_target(model: FittedModel, where: object, *, name: str) -> ConditionPla
     if not model.conditions.names:
         msg = f"`{name}` needs a model with conditions, and this one has none. Fit one with"
         raise ConditionError(msg + " `CellGenerator(adata, conditions=[...])`.")
-    return plan_conditions(model.conditions, model.trained_on, n_cells=1, where=where)
+    return plan_conditions(model.conditions, model.trained_on, n_cells=1, where=where, argument=name)

@@ -212,7 +212,7 @@ def expect_error(expected: ExpectedExpression, requests: ConditionTable) -> floa
     """Look up the expected error of a request.
 
     What it leaves open is as in the trained combination that is nearest, and so is a mapped label, as what it does to
-    genes was measured.
+    genes was measured; neither counts as a change.
     """
     grid = expected.grid
     codes = np.rint(grid.positions(requests)[0]).astype(np.int64)
@@ -223,7 +223,7 @@ def expect_error(expected: ExpectedExpression, requests: ConditionTable) -> floa
     is_given = codes >= 0
     trained, n_cells = grid.seen[grid.pooled], grid.n_cells[grid.pooled]
     nearest = trained[np.lexsort((-n_cells, -((trained == codes) & is_given).sum(axis=1)))[0]]
-    return expected.expected_error(np.where(is_given, codes, nearest), measured=is_mapped)
+    return expected.expected_error(np.where(is_given, codes, nearest), measured=~is_given)
 
 
 def matches(rows: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -30,7 +30,7 @@ _OWN = {"state", "weight", "branch", "start_cell", "pseudotime", OBS_SOURCE, OBS
 """Columns of a trajectory that are no conditions."""
 
 
-def plot_trajectory(adata: ad.AnnData, *, genes: Sequence[str] = (), real: ad.AnnData | None = None) -> Figure:
+def plot_trajectory(adata: ad.AnnData, *, genes: str | Sequence[str] = (), real: ad.AnnData | None = None) -> Figure:
     """Draw a trajectory: paths in the plane where latents vary most, and genes along the states.
 
     Parameters
@@ -38,8 +38,8 @@ def plot_trajectory(adata: ad.AnnData, *, genes: Sequence[str] = (), real: ad.An
     adata
         What `CellGenerator.trajectory` returned.
     genes
-        Genes to follow, by name or by a symbol or identifier in a column of `var`, in the mean of log counts per 10,000
-        at each state, with a band of one standard deviation of the cells to either side.
+        A gene or several to follow, by name or by a symbol or identifier in a column of `var`, in the mean of log
+        counts per 10,000 at each state, with a band of one standard deviation of the cells to either side.
     real
         Real cells to draw beneath, with their latents, as ``model.encode(real, key_added="X_scdiffuse")`` keeps them.
         The plane is then that where the latents of these cells vary most.
@@ -60,6 +60,7 @@ def plot_trajectory(adata: ad.AnnData, *, genes: Sequence[str] = (), real: ad.An
     if OBSM_LATENT not in adata.obsm or not {"state", "branch", "start_cell"} <= set(_named(adata.obs)):
         msg = f"These cells have the columns {list(adata.obs)}; expected those of a trajectory, with latents."
         raise SettingError(msg + " Pass what `model.trajectory()` returned.")
+    genes = list(dict.fromkeys([genes] if isinstance(genes, str) else genes))
     rows = [find_gene(adata.var, gene) for gene in genes]
     latents = np.asarray(adata.obsm[OBSM_LATENT])
     beneath = None if real is None else _latents_of(real, width=latents.shape[1])

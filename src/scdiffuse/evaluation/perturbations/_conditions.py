@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple, TypeAlias
@@ -17,7 +18,16 @@ from scdiffuse.evaluation._reading import label_of, read_rows
 from scdiffuse.metrics import count_hashes, log_normalise
 from scdiffuse.metrics._feature_matrices import Array
 
-__all__ = ["Condition", "ConditionCells", "Expression", "Keys", "read_cells", "read_means"]
+__all__ = [
+    "Condition",
+    "ConditionCells",
+    "Expression",
+    "Keys",
+    "as_in_column",
+    "read_cells",
+    "read_means",
+    "unlabelled_notes",
+]
 
 Expression: TypeAlias = Literal["log1p", "counts"]
 
@@ -157,7 +167,7 @@ def read_cells(
         Counts are to be compared, and the values are none.
     """
     types, perturbations = keys.read(table, role)
-    rows = _rows_by_condition(types, perturbations)
+    rows = _rows_by_condition(types, perturbations, typed=keys.cell_type is not None)
     if not rows:
         msg = f"No cell of `{role}` has a label in `{keys.perturbation}`, expected perturbations and the control there."
         raise ConditionError(msg + " Check the column.")
@@ -192,10 +202,26 @@ def _in_own_order(
     return {one: at[np.argsort(hashes[at], kind="stable")] for one, at in rows.items()}
 
 
-def _rows_by_condition(types: Array, perturbations: Array) -> dict[Condition, NDArray[np.int64]]:
+def as_in_column(control: object, column: object) -> str:
+    """Write the control as its column does, where ``"0.0"`` is typed for the number 0."""
+    if isinstance(control, str) and isinstance(column, pd.Series) and pd.api.types.is_numeric_dtype(column):
+        number = pd.to_numeric(control, errors="coerce")
+        return control if pd.isna(number) else label_of(float(number))
+    return label_of(control)
+
+
+def unlabelled_notes(tables: Mapping[str, ad.AnnData], keys: Keys) -> Iterator[str]:
+    """Say how many cells have no cell type, which are left out."""
+    for role, table in tables.items():
+        n = 0 if keys.cell_type is None else int(table.obs[keys.cell_type].isna().sum())
+        if n:
+            yield f"{n:,} cells of `{role}` have no {keys.cell_type!r} and are left out."
+
+
+def _rows_by_condition(types: Array, perturbations: Array, *, typed: bool) -> dict[Condition, NDArray[np.int64]]:
     found: dict[Condition, list[int]] = {}
     for at, (one, other) in enumerate(zip(types, perturbations, strict=True)):
-        if other:
+        if other and (one or not typed):
             found.setdefault(Condition(one, other), []).append(at)
     return {one: np.array(rows, dtype=np.int64) for one, rows in sorted(found.items())}
 

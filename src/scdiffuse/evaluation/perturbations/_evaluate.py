@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, get_args
+from typing import TypeAlias
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scdiffuse._core.errors import ConditionError, SettingError
+from scdiffuse._core.errors import ConditionError
 from scdiffuse._core.progress import Progress
-from scdiffuse._core.seeds import require_seed
 from scdiffuse._core.version import __version__
 from scdiffuse.evaluation._opening import CellsOrPath, open_cells
-from scdiffuse.evaluation._reading import label_of, shared_genes
+from scdiffuse.evaluation._reading import shared_genes
+from scdiffuse.evaluation.perturbations._checks import check_features, check_settings
 from scdiffuse.evaluation.perturbations._conditions import (
     Condition,
     ConditionCells,
     Expression,
     Keys,
+    as_in_column,
     read_cells,
     read_means,
+    unlabelled_notes,
 )
 from scdiffuse.evaluation.perturbations._known import Known
 from scdiffuse.evaluation.perturbations._report import HeldOutRecord, PerturbationReport
+from scdiffuse.evaluation.perturbations._rows import BASELINES
 from scdiffuse.evaluation.perturbations._scoring import (
     FEWEST_CELLS,
     FEWEST_TO_VARY,
@@ -145,14 +148,14 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
     True
     """
     scales: dict[str, str] = {"expression": expression, "predicted_values": predicted_values}
-    _check(scales, n_draws=n_draws, max_cells=max_cells, n_top=n_top, n_genes=n_genes, fdr=fdr, seed=seed)
-    _check_features(perturbation_features)
-    keys = Keys(perturbation=perturbation_key, control=label_of(control), cell_type=cell_type_key, layer=layer)
+    check_settings(scales, n_draws=n_draws, max_cells=max_cells, n_top=n_top, n_genes=n_genes, fdr=fdr, seed=seed)
     tables = {"real": open_cells(real, "real", layer=layer)}
+    control = as_in_column(control, tables["real"].obs.get(perturbation_key))
+    keys = Keys(perturbation=perturbation_key, control=control, cell_type=cell_type_key, layer=layer)
     if train is not None:
         tables["train"] = open_cells(train, "train", layer=layer)
     given = _means_table(predicted) if isinstance(predicted, pd.DataFrame) else open_cells(predicted, "predicted")
-    genes = shared_genes({**tables, "generated": given})
+    genes = shared_genes({**tables, "predicted": given})
     cells = {
         role: read_cells(table, role=role, keys=keys, genes=genes, expression=expression)
         for role, table in tables.items()
@@ -162,7 +165,8 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
         if isinstance(predicted, pd.DataFrame)
         else read_cells(given, role="predicted", keys=keys, genes=genes, expression=expression, values=predicted_values)
     )
-    notes: list[str] = []
+    notes = [*unlabelled_notes(tables, keys)]
+    check_features(perturbation_features, cells)
     held_out = _held_out(answer, cells["real"], keys, notes=notes)
     fitted = _without(cells.get("train", cells["real"]), set(held_out), notes, given="train" in cells)
     chosen = _most_variable(cells["real"], fitted, keys, n_genes=n_genes)
@@ -202,40 +206,6 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
     )
 
 
-def _check(
-    scales: dict[str, str], *, n_draws: int, max_cells: int, n_top: int, n_genes: int | None, fdr: float, seed: int
-) -> None:
-    require_seed(seed)
-    for name, value in scales.items():
-        if value not in get_args(Expression):
-            msg = f"`{name}` is {value!r}, expected one of {list(get_args(Expression))}. Choose one of them."
-            raise SettingError(msg)
-    for name, number, least in (
-        ("n_draws", n_draws, 2),
-        ("max_cells", max_cells, FEWEST_CELLS // 2),
-        ("n_top", n_top, 2),
-        ("n_genes", n_genes, 10),
-    ):
-        if number is not None and number < least:
-            msg = f"`{name}` is {number}, expected at least {least}. Raise it."
-            raise SettingError(msg)
-    if not 0 < fdr < 1:
-        msg = f"`fdr` is {fdr}, expected a fraction between 0 and 1, such as 0.05."
-        raise SettingError(msg)
-
-
-def _check_features(features: pd.DataFrame | None) -> None:
-    if features is None:
-        return
-    twice = features.index[features.index.astype(str).duplicated()]
-    is_known = np.isfinite(features.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)).all(axis=1)
-    if len(twice) or not is_known.all():
-        row = str(twice[0] if len(twice) else features.index[~is_known][0])
-        what = "has two rows" if len(twice) else "has values that are no finite numbers"
-        msg = f"{row!r} {what} in `perturbation_features`; expected one row of finite numbers for each perturbation."
-        raise ConditionError(msg + " Leave out perturbations without features.")
-
-
 def _means_table(table: pd.DataFrame) -> ad.AnnData:
     """Hold the genes of predicted means as a table of cells does."""
     names = pd.Index([str(name) for name in table.columns])
@@ -246,6 +216,9 @@ def _held_out(answer: Predicted, real: ConditionCells, keys: Keys, *, notes: lis
     """List the predicted conditions that have enough real cells."""
     asked = answer.conditions if isinstance(answer, ConditionCells) else sorted(answer)
     asked = [one for one in asked if one.perturbation != keys.control]
+    if not asked:
+        msg = f"All of `predicted` is labelled {keys.control!r}, the control; expected predicted perturbations."
+        raise ConditionError(msg + f" Label them in {keys.perturbation!r} with what they are predictions of.")
     sizes = {one: real.n_cells(one) if one in real else 0 for one in asked}
     few = {one: n for one, n in sizes.items() if n < FEWEST_CELLS or 0 < _n_control(one, real, keys) < FEWEST_TO_VARY}
     needed = f"{FEWEST_CELLS} real cells and {FEWEST_TO_VARY} control cells"
@@ -274,7 +247,8 @@ def _without(cells: ConditionCells, held_out: set[Condition], notes: list[str], 
     inside = sorted(held_out & set(cells.rows))
     if given and inside:
         notes.append(
-            f"Held-out perturbations are left out of `train` for the baselines: {', '.join(map(str, inside))}."
+            f"`train` holds cells of held-out perturbations: {', '.join(map(str, inside))}. Baselines do not see them. "
+            "A method that was fitted to them has not predicted what it never saw."
         )
     return cells.without(held_out)
 
@@ -320,10 +294,17 @@ def _record(scores: ConditionScores) -> HeldOutRecord:
 
 
 def _remarks(scored: list[ConditionScores]) -> list[str]:
+    remarks = []
+    lacking: dict[str, list[str]] = {}
+    for name in BASELINES:
+        reasons = [one.reasons.get(name) for one in scored]
+        if reasons[0] is not None and all(reasons):
+            lacking.setdefault(reasons[0], []).append(name)
+    remarks += [f"Not computed: {', '.join(names)}. {reason}" for reason, names in lacking.items()]
     alone = [str(one.condition) for one in scored if not one.n_others]
-    if not alone:
-        return []
-    return [
-        "Gene weights, weighted R2 and the interpolated duplicate stand against control cells where a type has no "
-        f"other perturbation: {', '.join(alone)}."
-    ]
+    if alone:
+        remarks.append(
+            "Gene weights, weighted R2 and the interpolated duplicate stand against control cells where a type has no "
+            f"other perturbation: {', '.join(alone)}."
+        )
+    return remarks

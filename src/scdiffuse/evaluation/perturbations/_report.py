@@ -121,6 +121,10 @@ class PerturbationReport:
         count = "every measure" if len(ahead) == len(scored) else f"{len(ahead)} of {len(scored)} measures"
         sentences = [f"{start} {count}." if ahead else f"Ahead of every baseline in none of {len(scored)} measures."]
         sentences += self._behind()
+        known = {name for one in scored for name, row in one["rows"].items() if row is not None and name in BASELINES}
+        if len(known) < len(BASELINES):
+            n = len(BASELINES) - len(known)
+            sentences.append(f"Of {len(BASELINES)} baselines {n} could not be computed, see the notes.")
         doubt = [one["title"] for one in scored if one["level"] == "too_few"]
         if doubt:
             sentences.append(f"Too few cells to tell in {join_words(doubt, most=2)}.")
