@@ -250,6 +250,7 @@ def test_a_profile_of_one_cell_is_a_mean(real: ad.AnnData) -> None:
     report = evaluate_perturbations(real, profile, **FEW)
     assert value(report, "pearson_delta", "prediction") > 0
     assert report.measures["energy_distance"]["rows"]["prediction"] is None
+    assert "So few cells were predicted that they are noisy themselves: a, x (1)." in report.settings["notes"]
 
 
 def test_one_cell_of_another_drug_is_no_sample_of_it(real: ad.AnnData) -> None:

@@ -301,6 +301,9 @@ def _remarks(scored: list[ConditionScores]) -> list[str]:
         if reasons[0] is not None and all(reasons):
             lacking.setdefault(reasons[0], []).append(name)
     remarks += [f"Not computed: {', '.join(names)}. {reason}" for reason, names in lacking.items()]
+    few = [f"{one.condition} ({one.n_predicted})" for one in scored if (one.n_predicted or FEWEST_CELLS) < FEWEST_CELLS]
+    if few:
+        remarks.append(f"So few cells were predicted that they are noisy themselves: {', '.join(few)}.")
     alone = [str(one.condition) for one in scored if not one.n_others]
     if alone:
         remarks.append(
