@@ -194,7 +194,8 @@ def test_a_number_beyond_the_range_is_warned_of(fitted: CellGenerator, start: ad
 @pytest.mark.parametrize(
     ("to", "more", "error", "words"),
     [
-        (TO, {"n_states": 1}, SettingError, "`n_states` must be at least 2, a beginning and an end, got 1"),
+        (TO, {"n_states": 1}, SettingError, "`n_states` must be a whole number of at least 2, .* got 1"),
+        (TO, {"n_states": 3.5}, SettingError, "`n_states` must be a whole number of at least 2, .* got 3.5"),
         (TO, {"keep": 1.5}, SettingError, "`keep` must lie between 0 .forget the start cell. and 1"),
         (TO, {"keep": -0.1}, SettingError, "`keep` must lie between 0 .forget the start cell. and 1"),
         (TO, {"keep": float("nan")}, SettingError, "`keep` must lie between 0 .forget the start cell. and 1"),

@@ -66,9 +66,9 @@ class TrajectoryPlan:
     """Number along which labels change as in the training cells; evenly without one."""
 
     def __post_init__(self) -> None:
-        if self.n_states < 2:
-            msg = f"`n_states` must be at least 2, a beginning and an end, got {self.n_states}; 10 suits most targets."
-            raise SettingError(msg)
+        if not isinstance(self.n_states, int | np.integer) or self.n_states < 2:
+            msg = f"`n_states` must be a whole number of at least 2, a beginning and an end, got {self.n_states};"
+            raise SettingError(msg + " 10 suits most targets.")
         if not 0.0 <= self.keep <= 1.0:
             msg = f"`keep` must lie between 0 (forget the start cell) and 1 (stay there), got {self.keep}; 0.5 is half."
             raise SettingError(msg)
