@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from benchmarks.data import DATA_SETS, DATA_VARIABLE, PARTS, prepare
 from benchmarks.records import Store
+from benchmarks.studies import comparison
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 HERE = Path(__file__).parent
@@ -27,7 +28,6 @@ ROOT = HERE.parents[1]
 PICTURE = ROOT / "docs/images/overview.png"
 NUMBERS = HERE / "overview.npz"
 RESULTS = HERE.parent / "results"
-METRIC = "forest_genes_auc"
 TOOLS = {
     "ours": "scdiffuse",
     "pca-mixture": "PCA + mixture",
@@ -142,13 +142,8 @@ def auc_of_tools() -> pd.DataFrame:
     A row for each data set, and a column for each tool, ``"reference"`` (real against real cells) and ``"n_cells"``,
     the cells a side.
     """
-    rows = pd.DataFrame(
-        {**record.settings, **record.values, **metric}
-        for record in Store(RESULTS, "comparison", ("data_set", "generator", "seed")).read()
-        if record.settings["generator"] in TOOLS
-        for metric in record.values["metrics"] or []
-        if metric["metric"] == METRIC
-    )
+    table = comparison.table_of(Store(RESULTS, comparison.name, comparison.unit).read())
+    rows = table[(table["metric"] == comparison.MAIN) & table["generator"].isin(list(TOOLS))]
     values = rows.groupby(["data_set", "generator"])["value"].mean().unstack()[list(TOOLS)]
     shared = rows.groupby("data_set")[["reference", "n_held_out"]].mean()
     return values.join(shared.rename(columns={"n_held_out": "n_cells"}))

@@ -15,7 +15,7 @@ from scdiffuse._core.errors import GenesError, SettingError
 from scdiffuse._core.random import generator
 from scdiffuse.evaluation._feature_space import FeatureSpace, fit_space, likely_variable
 from scdiffuse.evaluation._layout import lay_out, lay_out_apart
-from scdiffuse.evaluation._reading import Sample
+from scdiffuse.evaluation._reading import Sample, first_columns
 
 __all__ = ["CellMap", "MapMethod"]
 
@@ -123,10 +123,7 @@ class CellMap:
         GenesError
             They lack more than half of the genes.
         """
-        names = pd.Index(adata.var_names.astype(str))
-        first = np.flatnonzero(~names.duplicated())
-        found = names[first].get_indexer(pd.Index(self._space.genes))
-        columns = np.where(found >= 0, first[found], -1)
+        columns = first_columns(pd.Index(adata.var_names.astype(str)), pd.Index(self._space.genes))
         n_found = int((columns >= 0).sum())
         if 2 * n_found < len(columns):
             msg = f"The cells have {n_found:,} of the {len(columns):,} genes of the map, such as"

@@ -14,6 +14,7 @@ from scipy import sparse, stats
 
 from scdiffuse._core.errors import CountsError, GenesError
 from scdiffuse._core.random import generator
+from scdiffuse.evaluation._reading import first_columns
 from scdiffuse.metrics import log_normalise
 
 __all__ = ["Differential", "compare_groups", "paired_changes", "split_in_halves"]
@@ -196,8 +197,7 @@ def _shared(one: ad.AnnData, other: ad.AnnData) -> pd.Index[str]:
 def _log_values(cells: ad.AnnData, genes: pd.Index[str]) -> sparse.csr_matrix:
     """Log-normalise over all genes of the cells, then keep some, of a repeated name the first."""
     logs = log_normalise(sparse.csr_matrix(cells.X, dtype=np.float32), target=_TARGET)
-    first = np.flatnonzero(~cells.var_names.duplicated())
-    kept = sparse.csr_matrix(logs[:, first[cells.var_names[first].get_indexer_for(genes)]], dtype=np.float64)
+    kept = sparse.csr_matrix(logs[:, first_columns(cells.var_names, genes)], dtype=np.float64)
     kept.eliminate_zeros()  # stored ones are no detections
     return kept
 

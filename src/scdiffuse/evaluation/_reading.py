@@ -28,6 +28,7 @@ __all__ = [
     "ReadSettings",
     "Sample",
     "check_labels",
+    "first_columns",
     "label_of",
     "read_rows",
     "read_sample",
@@ -185,6 +186,13 @@ def shared_genes(tables: Mapping[str, ad.AnnData]) -> NDArray[np.str_]:
         )
         raise GenesError(msg)
     return np.asarray(shared, dtype=str)
+
+
+def first_columns(names: pd.Index[str], genes: pd.Index[str]) -> NDArray[np.int64]:
+    """Find the columns of genes, of a repeated name the first; -1 where there is none."""
+    first = np.flatnonzero(~names.duplicated())
+    found = names[first].get_indexer(genes)
+    return np.where(found >= 0, first[found], -1)
 
 
 def _counts(

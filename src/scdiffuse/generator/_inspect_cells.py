@@ -206,11 +206,12 @@ def _sort_column(
     Conditions.from_obs(masked.obs, [name], ())
     labels[name] = {str(label): int(n) for label, n in masked.obs[name].value_counts().items() if n}
     text = pd.Series(labels[name].keys(), dtype=str)
-    alike = text[text.str.strip().str.lower().duplicated(keep=False)]
+    plain = text.str.strip().str.lower()
+    alike = text[plain.duplicated(keep=False)]
     if len(alike):
         shown = ", ".join(map(repr, alike[:4]))
         notes.append(f"Column {name!r} holds labels that differ in spaces or capitals alone, such as {shown}.")
-    unknown = text[text.str.strip().str.lower().isin(_MISSING_WORDS)]
+    unknown = text[plain.isin(_MISSING_WORDS)]
     if len(unknown):
         notes.append(f"Column {name!r} holds the label {unknown.iloc[0]!r}; if it stands for missing, leave it empty.")
     if (is_whole or pd.to_numeric(text, errors="coerce").notna().all()) and n_labels > 2:

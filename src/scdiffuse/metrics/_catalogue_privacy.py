@@ -17,7 +17,7 @@ from scdiffuse.metrics._catalogue_donors import DONORS
 from scdiffuse.metrics._copies import CopyScore, Fingerprints
 from scdiffuse.metrics._labelled_cells import frequent_labels
 from scdiffuse.metrics._metric import Metric, Score
-from scdiffuse.metrics._privacy_roles import NO_CONTROLS, cell_scores, find_roles
+from scdiffuse.metrics._privacy_roles import cell_scores, find_roles
 from scdiffuse.metrics._sample_pair import CellFeatures, SamplePair
 from scdiffuse.metrics._two_sample import delong_interval
 
@@ -87,35 +87,33 @@ def _near(pair: SamplePair) -> Score:
 def _ratio(pair: SamplePair) -> Score:
     """Divide the low quantile of neighbour ratios by that of held-out cells."""
     assert pair.train is not None
-    roles, held_out = find_roles(pair), _held_out(pair).pcs
-    members = pair.train.pcs[roles.members]
+    roles = find_roles(pair)
+    members, held_out = pair.train.pcs[roles.members], pair.real.pcs[roles.held_out]
     score = _privacy.nearest_neighbour_ratio(
         members, held_out, pair.generated.pcs, max_cells=pair.max_cells, seed=pair.seed
     )
     if score.null <= 0:
         return Score(float("nan"))
     value, low, high = (one / score.null for one in (score.value, score.low, score.high))
-    sizes = _compared(pair, generated=pair.generated.n_cells, held_out=len(held_out))
-    return Score(value, low, high, p=score.p, null=1.0, doubt=NO_CONTROLS if roles.confounded else "", sizes=sizes)
-
-
-def _compared(pair: SamplePair, **n_cells: int) -> tuple[tuple[str, int], ...]:
-    """Say how many cells of each kind are compared, at most `max_cells`."""
-    return tuple((f"{kind.replace('_', '-')} cells", min(n, pair.max_cells)) for kind, n in n_cells.items())
+    sizes = (("generated cells", min(pair.generated.n_cells, pair.max_cells)), ("held-out cells", len(held_out)))
+    return Score(value, low, high, p=score.p, null=1.0, doubt=roles.doubt, sizes=sizes)
 
 
 def _closest(pair: SamplePair) -> Score:
     """Compare distances to training cells with those to held-out cells of the same donors."""
     assert pair.train is not None
     roles = find_roles(pair)
-    members, held_out = pair.train.pcs[roles.members], _held_out(pair).pcs
+    members, held_out = pair.train.pcs[roles.members], pair.real.pcs[roles.held_out]
     score = _privacy.distance_to_closest_record(
         members, held_out, pair.generated.pcs, max_cells=pair.max_cells, seed=pair.seed
     )
     n_equal = min(len(members), len(held_out))
-    sizes = _compared(pair, training=n_equal, held_out=n_equal, generated=pair.generated.n_cells)
-    doubt = NO_CONTROLS if roles.confounded else ""
-    return Score(score.value, score.low, score.high, p=score.p, null=0.5, doubt=doubt, sizes=sizes)
+    sizes = (
+        ("training cells", n_equal),
+        ("held-out cells", n_equal),
+        ("generated cells", min(pair.generated.n_cells, pair.max_cells)),
+    )
+    return Score(score.value, score.low, score.high, p=score.p, null=0.5, doubt=roles.doubt, sizes=sizes)
 
 
 def _worst_memorisation(pair: SamplePair) -> Score:
@@ -125,7 +123,7 @@ def _worst_memorisation(pair: SamplePair) -> Score:
         msg = "The training cells have no labels, expected one a cell. Give `train` the column that `by` names."
         raise ConditionError(msg)
     roles = find_roles(pair)
-    sides = (pair.train.take_lazily(roles.members), _held_out(pair), pair.generated)
+    sides = (pair.train.take_lazily(roles.members), pair.real.take_lazily(roles.held_out), pair.generated)
     labels = [cells.labels for cells in sides]
     shared = set.intersection(*(set(frequent_labels(side, min_cells=10)) for side in labels if side is not None))
     level = 1 - 0.05 / max(len(shared), 1)
@@ -140,14 +138,9 @@ def _worst_memorisation(pair: SamplePair) -> Score:
     worst = sorted(scores.items(), key=lambda item: item[1].p)[:3]
     first = worst[0][1]
     features = tuple((label, score.value) for label, score in worst)
-    p, doubt = min(first.p * len(shared), 1.0), NO_CONTROLS if roles.confounded else ""
+    p = min(first.p * len(shared), 1.0)
     sizes = (("labels", len(shared)), ("held-out cells", sides[1].n_cells), ("generated cells", sides[2].n_cells))
-    return Score(first.value, first.low, first.high, features, p=p, null=0.5, doubt=doubt, sizes=sizes)
-
-
-def _held_out(pair: SamplePair) -> CellFeatures:
-    roles = find_roles(pair)
-    return pair.real.take_lazily(roles.others if roles.confounded else roles.controls)
+    return Score(first.value, first.low, first.high, features, p=p, null=0.5, doubt=roles.doubt, sizes=sizes)
 
 
 def _membership_auc(attack: Attack, pair: SamplePair) -> Score:
@@ -157,7 +150,7 @@ def _membership_auc(attack: Attack, pair: SamplePair) -> Score:
     auc, low, high = delong_interval(truth, np.concatenate([members, held_out]))
     m, n = len(members), len(held_out)
     p, missed = _exact_tests.auc_p_value(auc, m, n), _exact_tests.detectable_auc(m, n, alpha=_ALPHA)
-    doubt = NO_CONTROLS if find_roles(pair).confounded else ""
+    doubt = find_roles(pair).doubt
     if not doubt and p >= _ALPHA and missed > _LARGEST_MISSED_AUC:
         doubt = f"{_TOO_FEW}: an AUC below {min(missed, 1.0):.2f} would be missed ({_cells(n)})"
     return Score(auc, low, high, p=p, null=0.5, doubt=doubt, sizes=_sizes(pair, m, n))
@@ -165,7 +158,8 @@ def _membership_auc(attack: Attack, pair: SamplePair) -> Score:
 
 def _membership_tail(fpr: float, pair: SamplePair) -> Score:
     """Take the attack that is surest of some cells; interval and p-value allow for the choice (Bonferroni)."""
-    n_held_out = len(_held_out(pair).pcs)
+    roles = find_roles(pair)
+    n_held_out = len(roles.held_out)
     if n_held_out * fpr < 1:
         doubt = f"{_TOO_FEW}: a false positive rate of {fpr:.1%} takes {1 / fpr:,.0f} held-out cells ({n_held_out:,})"
         return Score(fpr, 0.0, 1.0, p=1.0, null=fpr, doubt=doubt, sizes=(("held-out cells", n_held_out),))
@@ -175,7 +169,6 @@ def _membership_tail(fpr: float, pair: SamplePair) -> Score:
         found[attack] = _membership.true_positive_rate(members, held_out, fpr=fpr, level=1 - 0.05 / len(ATTACKS))
     ranked = sorted(found.items(), key=lambda item: item[1].p)
     best = ranked[0][1]
-    doubt = NO_CONTROLS if find_roles(pair).confounded else ""
     return Score(
         best.rate,
         best.low,
@@ -183,7 +176,7 @@ def _membership_tail(fpr: float, pair: SamplePair) -> Score:
         tuple((f"attack by {attack}", rate.rate) for attack, rate in ranked),
         p=min(best.p * len(ATTACKS), 1.0),
         null=fpr,
-        doubt=doubt,
+        doubt=roles.doubt,
         sizes=_sizes(pair, len(members), len(held_out)),
     )
 

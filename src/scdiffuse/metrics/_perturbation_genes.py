@@ -82,9 +82,8 @@ def _adjusted(p: Array) -> Array:
 
 def _natural_mean(values: Array, *, log1p: bool) -> Array:
     mean = values.mean(axis=0, dtype=np.float64)
-    return np.asarray(
-        np.maximum(np.expm1(mean) if log1p else mean, 0.0)
-    )  # some methods predict a little less than nothing
+    natural = np.expm1(mean) if log1p else mean
+    return np.asarray(np.maximum(natural, 0.0))  # some methods predict a little less than nothing
 
 
 def _log2_ratio(above: Array, below: Array) -> Array:

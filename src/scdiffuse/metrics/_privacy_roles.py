@@ -13,9 +13,9 @@ from scdiffuse.metrics._feature_matrices import Array, subsample
 from scdiffuse.metrics._membership import DonorScores, centred_by_donor
 from scdiffuse.metrics._sample_pair import CellFeatures, SamplePair
 
-__all__ = ["NO_CONTROLS", "Roles", "cell_scores", "donor_scores", "find_roles", "untrained_scores"]
+__all__ = ["Roles", "cell_scores", "donor_scores", "find_roles", "untrained_scores"]
 
-NO_CONTROLS = "cannot tell membership from donor difference: no held-out cells are of training donors"
+_NO_CONTROLS = "cannot tell membership from donor difference: no held-out cells are of training donors"
 _MIN_REFERENCE = 40
 _SPACES: dict[Attack, str] = {"distance": "pcs", "density": "pcs", "classifier": "pcs", "copula": "genes"}
 
@@ -31,6 +31,16 @@ class Roles(NamedTuple):
     """Held-out cells of donors that were not trained on; none without donors."""
     confounded: bool
     """Whether every difference between training and held-out cells may be one between donors."""
+
+    @property
+    def held_out(self) -> NDArray[np.int64]:
+        """Held-out cells that members are compared with: the controls, or others where there are none."""
+        return self.others if self.confounded else self.controls
+
+    @property
+    def doubt(self) -> str:
+        """What makes a difference say nothing of membership, if anything does."""
+        return _NO_CONTROLS if self.confounded else ""
 
 
 def find_roles(pair: SamplePair) -> Roles:

@@ -107,8 +107,8 @@ class ConditionCells:
         return self._means[condition]
 
     def n_cells(self, condition: Condition) -> int:
-        """Count the cells of a condition."""
-        return int(self.rows[condition].size)
+        """Count the cells of a condition; 0 where there are none."""
+        return len(self.rows.get(condition, ()))
 
     def dense(self, rows: NDArray[np.int64]) -> Array:
         """Return the expression of some cells, shape ``(n, G)``."""

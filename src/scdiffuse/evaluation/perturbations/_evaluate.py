@@ -219,8 +219,11 @@ def _held_out(answer: Predicted, real: ConditionCells, keys: Keys, *, notes: lis
     if not asked:
         msg = f"All of `predicted` is labelled {keys.control!r}, the control; expected predicted perturbations."
         raise ConditionError(msg + f" Label them in {keys.perturbation!r} with what they are predictions of.")
-    sizes = {one: real.n_cells(one) if one in real else 0 for one in asked}
-    few = {one: n for one, n in sizes.items() if n < FEWEST_CELLS or 0 < _n_control(one, real, keys) < FEWEST_TO_VARY}
+    few = {
+        one: real.n_cells(one)
+        for one in asked  # without a control cell of the type, those of `train` are taken
+        if real.n_cells(one) < FEWEST_CELLS or 0 < real.n_cells(keys.control_of(one)) < FEWEST_TO_VARY
+    }
     needed = f"{FEWEST_CELLS} real cells and {FEWEST_TO_VARY} control cells"
     if len(few) == len(asked):
         shown = [f"{one} ({n} cells)" for one, n in few.items()][:3]
@@ -234,12 +237,6 @@ def _held_out(answer: Predicted, real: ConditionCells, keys: Keys, *, notes: lis
     if alone:
         notes.append(f"Control cells are those of `train`: {', '.join(map(str, alone))}.")
     return [one for one in asked if one not in few]
-
-
-def _n_control(one: Condition, real: ConditionCells, keys: Keys) -> int:
-    """Count the control cells of the type among the real cells; without any, those of `train` are taken."""
-    control = keys.control_of(one)
-    return real.n_cells(control) if control in real else 0
 
 
 def _without(cells: ConditionCells, held_out: set[Condition], notes: list[str], *, given: bool) -> ConditionCells:

@@ -16,10 +16,11 @@ from scdiffuse.evaluation.perturbations._conditions import Condition, ConditionC
 from scdiffuse.evaluation.perturbations._counts import log_ratio, mean_fractions
 from scdiffuse.metrics._feature_matrices import Array
 
-__all__ = ["ControlCells", "Known"]
+__all__ = ["MOST_CONTROLS", "ControlCells", "Known"]
 
 _N_LOADINGS = 10
-_MOST_CONTROLS = 5000
+MOST_CONTROLS = 5000
+"""Control cells that stand for all of them."""
 _MOST_NAMED = 20  # perturbations in a message
 _MIN_GENES = 0.5  # part of the perturbations that have to be genes
 
@@ -186,7 +187,7 @@ class Known:
         from scipy.sparse.linalg import svds
 
         source = next(cells for cells in (self.real, self.train) if _control_rows(cells, self.keys).size)
-        rows = self.stream("loadings").permutation(_control_rows(source, self.keys))[:_MOST_CONTROLS]
+        rows = self.stream("loadings").permutation(_control_rows(source, self.keys))[:MOST_CONTROLS]
         cells = source.dense(np.sort(rows)).astype(np.float64)
         cells -= cells.mean(axis=0)
         n = min(_N_LOADINGS, min(cells.shape) - 1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from scdiffuse.evaluation.perturbations._conditions import Condition
 from scdiffuse.evaluation.perturbations._counts import Draw, onto_counts
-from scdiffuse.evaluation.perturbations._known import Known
+from scdiffuse.evaluation.perturbations._known import MOST_CONTROLS, Known
 from scdiffuse.evaluation.perturbations._ridge import ridge_effect
 from scdiffuse.metrics._feature_matrices import Array
 
@@ -19,7 +19,6 @@ __all__ = ["BASELINES", "CONTROLS", "PREDICTION", "REAL_HALF", "TITLES", "Kind",
 Kind: TypeAlias = Literal["prediction", "baseline", "control"]
 PREDICTION, REAL_HALF = "prediction", "real_half"
 _COUNTS = "_counts"
-_MOST_CONTROLS = 5_000  # cells whose mean stands for that of all
 
 BASELINES = {
     "control_cells": "Control cells",
@@ -159,7 +158,7 @@ def _average_effect_counts(held_out: Condition, known: Known) -> Row | str:
     if not others:
         return "No other perturbation was measured."
     draw = _on_control(known, held_out, np.mean([known.log_change(one) for one in others], axis=0))
-    n_cells = min(control.cells.n_cells(control.condition), _MOST_CONTROLS)
+    n_cells = min(control.cells.n_cells(control.condition), MOST_CONTROLS)
     cells = draw(n_cells, known.stream("average effect counts", str(held_out)))
     return _of("average_effect_counts", cells.mean(axis=0, dtype=np.float64), draw)
 
