@@ -31,6 +31,8 @@ _QUICK_EPOCHS = 20
 _FEWEST_HELD_OUT = 80
 _SECONDS_BETWEEN_LOOKS = 0.25
 _RAW = "raw.X"
+_LEFT: list[subprocess.Popen[bytes]] = []
+"""Runners that outlive the server: Python warns of processes that are forgotten while they run."""
 
 
 class Follow(NamedTuple):
@@ -159,6 +161,7 @@ def fit(session: Session, job: Job, follow: Follow) -> None:
     tail = _Tail(folder)
     while not (folder / EXIT).is_file():
         if follow.is_closed():
+            _LEFT.extend([runner] if runner is not None else [])
             raise CancelledError
         has_ended = runner.poll() is not None if runner is not None else not is_running(folder)
         if has_ended and not (folder / EXIT).is_file():
