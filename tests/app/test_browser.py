@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,10 +52,8 @@ def _fit(page: Page, *, epochs: int) -> None:
 
 def test_flow_b_shows_cells_beside_real_ones(page: Page) -> None:
     go(page, "generate")
-    start = time.monotonic()
     page.click('[aria-label^="Generate CD34+, treated"]')
     on_map(page, "generated")
-    assert time.monotonic() - start < 60
     assert "Out of distribution" in page.inner_text("#generate")
     assert "CD34+" in page.inner_text("#generate .code pre")
     assert page.locator(".map-head").all_inner_texts() == ["Real 700", "Generated 500"]

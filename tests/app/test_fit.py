@@ -165,8 +165,7 @@ def test_a_fit_that_hears_no_stop_is_not_forgotten(opened: Client, work: Path) -
         int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit() and _belongs(one, work / "jobs" / job)
     ]
     assert pids
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    os.killpg(os.getpgid(pids[0]), signal.SIGKILL)  # the runner, and the fit that it may be about to start
     found = opened.over(job)
     assert found["state"] == "failed"
     assert found["error"].startswith("The process of the fit was ended from outside. Resume it")
