@@ -175,8 +175,13 @@ def expect_combination(
     *,
     n_labels: tuple[int, ...],
     asked: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], float]:
-    """Expect the fractions of genes in one combination from the pseudobulks of others, and how much is missed."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Expect the expression of genes in one combination from the pseudobulks of others.
+
+    Returns
+    -------
+    Log of 1 + counts per 10,000, its variance, and which part of the change is likely to be missed.
+    """
     table = ConditionTable(codes, np.zeros((len(codes), 0), np.float32), n_cells.astype(np.int64))
     conditions = ConditionGrid.of(n_labels, table)
     assert conditions is not None
@@ -185,7 +190,7 @@ def expect_combination(
     expected = ExpectedExpression(conditions, n_genes)
     whole = Pseudobulk(counts[order], np.zeros(n_genes), detected=np.ones(n_genes), n_cells=int(n_cells.sum()))
     expected.learn(whole)
-    return expected.fractions(expected(asked[None]))[0], expected.expected_error(asked)
+    return expected(asked[None])[0], expected.variance(asked[None])[0], expected.expected_error(asked)
 
 
 def fingerprint(model: CellGenerator) -> str:
