@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -9,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scdiffuse._core.compiled import compiled
+from scdiffuse._core.compiled import _digest, compiled
 
 
 def _twice(x: int) -> int:
@@ -45,6 +48,29 @@ def _six_times(x: int) -> int:
 
 def test_compiled_functions_call_inner_ones() -> None:
     assert compiled()(_six_times)(7) == 42
+
+
+def _module(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_code_is_compiled_anew_where_a_function_that_it_calls_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = "from scdiffuse._core.compiled import compiled\n"
+    inner, outer = tmp_path / "inner_loops.py", tmp_path / "outer_loops.py"
+    outer.write_text(f"{header}from inner_loops import part\n\n@compiled()\ndef whole(x):\n    return part(x) + 1\n")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # two versions of one second are the same to Python
+    for factor in (2, 3):
+        inner.write_text(f"{header}\n@compiled(inner=True)\ndef part(x):\n    return {factor} * x\n")
+        _digest.cache_clear()  # as a new process does
+        monkeypatch.setitem(sys.modules, "inner_loops", _module(inner))
+        assert _module(outer).whole(10) == 10 * factor + 1
 
 
 def _sum(numbers: NDArray[np.float32]) -> float:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 __all__ = ["COMPILES", "compiled"]
@@ -18,7 +21,8 @@ def compiled(*, fused: bool = False, any_order: bool = False, inner: bool = Fals
 
     As in numpy, a number divided by 0 is infinite: checks would keep the CPU from vectorised division. The compiled
     code is cached beside the source, or in the user's cache folder, so that only the first call on a machine waits for
-    the compiler. Where no folder can be written, each process compiles anew.
+    the compiler. Where no folder can be written, each process compiles anew. numba compiles anew where the file of the
+    function changed; as a function calls others of its folder, its name there holds a digest of all of them.
 
     Parameters
     ----------
@@ -43,9 +47,18 @@ def compiled(*, fused: bool = False, any_order: bool = False, inner: bool = Fals
 
         settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
         settings |= {"no_cfunc_wrapper": True, "no_cpython_wrapper": inner}
+        if not inner:
+            function.__qualname__ = f"{function.__name__}-{_digest(Path(function.__code__.co_filename).parent)}"
         try:
             return cast("Function", njit(cache=not inner, **settings)(function))
         except RuntimeError:  # no folder to cache compiled code in
             return cast("Function", njit(**settings)(function))
 
     return decorate
+
+
+@cache
+def _digest(folder: Path) -> str:
+    """Digest the sources of a folder, and of this one, which sets what is compiled."""
+    sources = [path for place in (folder, Path(__file__).parent) for path in sorted(place.glob("*.py"))]
+    return blake2b(b"\0".join(one.read_bytes() for one in sources), digest_size=6).hexdigest()

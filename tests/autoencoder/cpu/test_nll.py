@@ -64,6 +64,19 @@ def _both(
     return found
 
 
+@pytest.mark.parametrize("log_size", [20.0, 24.0, 40.0])
+@pytest.mark.parametrize("kind", [NegativeBinomial, OutlierNegativeBinomial])
+def test_dispersions_of_poisson_counts_have_no_bound(
+    cells: SparseCounts, kind: type[NegativeBinomial], log_size: float
+) -> None:
+    likelihood = kind(N_GENES)
+    with torch.no_grad():
+        likelihood.log_inverse_dispersion.fill_(log_size)
+    (nll, by_logits, *_), (exact, expected, *_) = _both(likelihood, 2 * _random(9, N_CELLS, N_GENES), cells)
+    assert nll.item() == pytest.approx(exact.item(), rel=1e-5)
+    np.testing.assert_allclose(by_logits, expected, atol=1e-4 * float(expected.abs().max()))
+
+
 @pytest.mark.parametrize("varies", [False, True])
 @pytest.mark.parametrize("outliers", [True, False])
 @pytest.mark.parametrize("kind", [NegativeBinomial, OutlierNegativeBinomial])

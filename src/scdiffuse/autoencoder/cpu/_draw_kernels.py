@@ -1,8 +1,4 @@
-"""Compiled loops over cells and genes that draw counts.
-
-All loops but the random stream and elementary functions are in this file: compiled code is cached by file, so a change
-compiles all anew.
-"""
+"""Compiled loops over cells and genes that draw counts."""
 # ruff: noqa: PLR0917 - compiled functions take their arguments by position
 
 from __future__ import annotations

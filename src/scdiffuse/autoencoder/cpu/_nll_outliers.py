@@ -1,8 +1,4 @@
-"""Log-likelihood ratios with an outlier component, compiled; `_nll_kernels` calls them.
-
-Compiled code is cached by the file of the function that Python calls: after a change of this file, save `_nll_kernels`
-too.
-"""
+"""Log-likelihood ratios with an outlier component, compiled; `_nll_kernels` calls them."""
 # ruff: noqa: PLR0912, PLR0915, PLR0917 - short loops, one after the other; arguments are taken by position
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The random streams of compiled loops: SplitMix64, Steele et al. 2014, https://doi.org/10.1145/2660193.2660195.
-
-After a change of this file, save the files that call it too: compiled code is cached by the file of its caller.
-"""
+"""The random streams of compiled loops: SplitMix64, Steele et al. 2014, https://doi.org/10.1145/2660193.2660195."""
 
 from __future__ import annotations
 

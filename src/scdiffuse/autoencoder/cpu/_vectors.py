@@ -1,8 +1,4 @@
-"""Elementary functions of vectors in single precision, compiled so that the CPU vectorises them.
-
-Compiled code is cached by the file of the function that Python calls: after a change of this file, save the files that
-call it too.
-"""
+"""Elementary functions of vectors in single precision, compiled so that the CPU vectorises them."""
 
 from __future__ import annotations
 
@@ -35,6 +31,7 @@ _LOWEST, _HIGHEST = np.float32(-87.0), np.float32(88.0)  # whose exponentials ar
 _LOG2_E, _LN_2 = np.float32(1.0 / math.log(2.0)), np.float32(math.log(2.0))
 _STIRLING = tuple(np.float32(one) for one in (1 / 12, 1 / 360, 1 / 1260))
 _DIGAMMA = tuple(np.float32(one) for one in (1 / 12, 1 / 120, 1 / 252))
+_LARGEST_SIZE = np.float32(2.0**30)  # counts are Poisson beyond; its fourth power is a number yet
 _EXPONENT, _BIAS, _MIDDLE = np.int32(23), np.int32(127), np.int32(0x3F2AAAAB)  # of the bits of a number; 2 / 3
 
 
@@ -151,8 +148,9 @@ def rising_into(x: Floats, r: Floats, value: Floats, gradient: Floats) -> None: 
         top[at] = x[at] + base[at]
     log_into(top, log_top)
     for at in range(n):
-        low = (x[at] + r[at]) * (x[at] + r[at] + _1) / (r[at] * (r[at] + _1))
-        product[at] = low * ((x[at] + r[at] + _2) * (x[at] + r[at] + _3) / ((r[at] + _2) * (r[at] + _3)))
+        size = r[at] if r[at] < _LARGEST_SIZE else _LARGEST_SIZE
+        low = (x[at] + size) * (x[at] + size + _1) / (size * (size + _1))
+        product[at] = low * ((x[at] + size + _2) * (x[at] + size + _3) / ((size + _2) * (size + _3)))
     for at in range(n):
         value[at] = (base[at] - _HALF) * log_ratio[at] + x[at] * (log_top[at] - _1)
     for at in range(n):
