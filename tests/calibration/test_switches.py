@@ -118,3 +118,23 @@ def test_without_library_size_scores_generated_library_sizes_are_log_normal(
     made = score.library_sizes(torch.tensor([-1.0, 0.0, 1.0]))
     expected = np.exp(logs.mean() + np.array([-1.0, 0.0, 1.0]) * logs.std())
     np.testing.assert_allclose(made, expected, atol=0.5)
+
+
+def test_gene_factors_of_an_inverted_path_go_from_those_of_its_start_to_those_of_its_target(
+    seen: ad.AnnData, on: CellGenerator, off: CellGenerator
+) -> None:
+    here = {"cell_type": "T", "treated": False}
+    start = seen[(seen.obs["cell_type"] == "T") & ~seen.obs["treated"]].copy()
+    sums = []
+    for model in (on, off):
+        path = model.trajectory(start, to=UNSEEN, n_states=3, keep=1.0, library_size=20_000, progress=False)
+        assert isinstance(path, ad.AnnData)
+        sums.append([np.asarray(path[path.obs["state"] == at].X.sum(axis=0)).ravel() for at in range(3)])
+    ends = []
+    for where in (here, UNSEEN):
+        factors = factors_of(on, where)
+        assert factors is not None
+        ends.append(np.log(factors.factors[0]))
+    expected = (ends[0], (ends[0] + ends[1]) / 2, ends[1])
+    for with_factors, without, logs in zip(*sums, expected, strict=True):
+        assert np.corrcoef(np.log(with_factors / without), logs)[0, 1] > 0.95

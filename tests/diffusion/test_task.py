@@ -11,7 +11,7 @@ from scdiffuse._core.errors import SettingError
 from scdiffuse._core.processes import WHOLE, Part
 from scdiffuse._core.random import Draws, generator
 from scdiffuse.cells import ConditionTable
-from scdiffuse.diffusion import DiffusionConfig, LatentDenoiser, LatentTask, denoising_loss, sample
+from scdiffuse.diffusion import DiffusionConfig, LatentDenoiser, LatentTask, denoising_loss, sample, validation_rows
 
 CONFIG = DiffusionConfig(width=24, depth=2, embedding_width=16)
 N, D = 400, 3
@@ -63,6 +63,14 @@ def test_validation_has_the_same_draws_each_time() -> None:
     first = one.validate()
     one.loss(np.arange(64), Draws.of(generator(0, "noise"), 64))
     assert one.validate() == first
+
+
+def test_validation_sees_few_cells_often_and_some_of_many() -> None:
+    few, many = np.arange(100, 300), np.arange(1_000)
+    rng = np.random.default_rng(0)
+    assert np.unique(validation_rows(few, 500, rng), return_counts=True)[1].tolist() == [3] * 200
+    some = validation_rows(many, 500, rng)
+    assert len(some) == len(np.unique(some)) == 500
 
 
 def test_validation_sees_validation_cells_only() -> None:

@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 from scipy.stats import multinomial
 
+from scdiffuse._core.errors import SettingError
 from scdiffuse.metrics._copies import exact_copies, fingerprints, near_copies
 
 
@@ -78,3 +79,10 @@ def test_copies_are_found_among_training_cells_given_twice() -> None:
     train, held_out, generated = (counts_of(n, seed=seed) for seed, n in enumerate((600, 200, 600)))
     generated[:30] = train[:30]
     assert near_copies(*sides(np.concatenate([train, train]), held_out, generated)).p < 1e-10
+
+
+@pytest.mark.parametrize(("n", "times"), [(2, 1), (1, 20)])
+def test_fewer_than_three_different_training_cells_are_refused(n: int, times: int) -> None:
+    train = np.repeat(counts_of(n, seed=0), times, axis=0)
+    with pytest.raises(SettingError, match="training cells differ; expected at least 3"):
+        near_copies(*sides(train, counts_of(30, seed=1), counts_of(30, seed=2)))

@@ -217,6 +217,20 @@ def test_without_a_grid_nothing_is_expected(simulated: ad.AnnData, small: ModelC
         model.expected_expression({"day": 1.0})
 
 
+def test_a_missing_number_and_one_out_of_range_have_errors_of_their_own(
+    simulated: ad.AnnData, small: ModelConfig
+) -> None:
+    labels = simulated.obs["cell_type"]
+    cells = simulated[(labels.notna() & ~((labels == "B") & simulated.obs["treated"])).to_numpy()].copy()
+    names = ["cell_type", "treated"]
+    model = CellGenerator(cells, conditions=names, continuous=["day"], config=small).fit(max_epochs=1, progress=False)
+    days = [99.0, np.nan, 99.0]
+    table = model.conditions.encode(pd.DataFrame({"cell_type": "B", "treated": True, "day": days}))
+    missing = model.support({"cell_type": "B", "treated": True}).expected_error
+    assert missing is not None
+    assert Verdicts(model._fitted("support"))._expected_errors(table) == [None, missing, None]
+
+
 def test_a_condition_that_is_left_open_is_no_change(simulated: ad.AnnData, small: ModelConfig) -> None:
     """A plate that was given at random would be the hardest change of all."""
     labels = simulated.obs["cell_type"]

@@ -50,6 +50,14 @@ def test_between_normal_latents_the_map_is_affine(normal: CellGenerator, cells: 
     np.testing.assert_allclose(there - here, shift, atol=2e-3)
 
 
+def test_a_cell_is_the_same_to_the_bit_alone_and_among_others(fitted: CellGenerator, cells: ad.AnnData) -> None:
+    among = fitted.predict(cells, {"cell_type": "B"}, progress=False)
+    for n in (1, 2, 3, 17):
+        alone = fitted.predict(cells[:n].copy(), {"cell_type": "B"}, progress=False)
+        np.testing.assert_array_equal(alone.obsm[LATENT], among.obsm[LATENT][:n])
+        assert (among.X[:n] != alone.X).nnz == 0
+
+
 def test_under_their_own_conditions_cells_come_back(fitted: CellGenerator, cells: ad.AnnData) -> None:
     errors = []
     for solver_steps in (4, 8, 16, 32):

@@ -47,6 +47,25 @@ class GeneFactors(NamedTuple):
             fractions[has_factors] = scaled / scaled.sum(axis=1, keepdims=True)
         return fractions
 
+    @staticmethod
+    def between(
+        start: GeneFactors | None, target: GeneFactors | None, weight: NDArray[np.float32]
+    ) -> GeneFactors | None:
+        """Interpolate the logs of the factors at both ends, `None` for none, by the weight of the target, ``(B,)``."""
+        one = start or target
+        if one is None:
+            return None
+        n_genes = one.factors.shape[1]
+        none = GeneFactors(np.empty((0, n_genes), np.float32), np.full(len(weight), -1))
+        ends = [end or none for end in (start, target)]
+        pairs, row = np.unique(np.stack([*(end.row for end in ends), weight], axis=1), axis=0, return_inverse=True)
+        first, second = (
+            np.concatenate([end.factors, np.ones((1, n_genes), np.float32)])[rows]  # the last one is that of -1
+            for end, rows in zip(ends, pairs[:, :2].T.astype(np.int64), strict=True)
+        )
+        power = pairs[:, 2:].astype(np.float32)
+        return GeneFactors(first ** (1 - power) * second**power, row.ravel())
+
 
 class Latent(Protocol):
     """A latent space as diffusion and generation see it: cells are encoded to it and drawn from it."""

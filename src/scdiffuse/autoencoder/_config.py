@@ -54,13 +54,13 @@ class AutoencoderConfig:
     """Weight of the KL divergence from the prior. With 1, the evidence lower bound, latents leave out what many genes
     share weakly; the diffusion knows how latents are distributed, so that they may say more."""
     shrinkage: float = 20.0
-    """Precision of the Gaussian prior on the linear loadings of each gene."""
+    """Half of the precision of the Gaussian prior on linear loadings: a loading costs its square times this, in nats."""
     nonlinear_shrinkage: float = 60.0
-    """Precision of the Gaussian prior on the nonlinear loadings; the larger, the better do condition effects add up."""
+    """The same of the nonlinear loadings; the larger, the better do condition effects add up."""
     conditional_prior: bool = True
     """Off-switch: the prior mean of latents follows the conditions of a cell in training."""
     prior_shrinkage: float = 2.0
-    """Precision of the Gaussian prior on what each condition adds to the prior mean of latents."""
+    """The same of what each condition adds to the prior mean of latents."""
     thinning: float = 0.6
     """Largest fraction of counts that binomial thinning hides from the encoder in training; 0 turns thinning off."""
     largest_library_size: float = 10.0

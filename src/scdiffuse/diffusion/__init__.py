@@ -34,3 +34,4 @@ from scdiffuse.diffusion._solvers import solver_named as solver_named
 from scdiffuse.diffusion._task import LatentTask as LatentTask
 from scdiffuse.diffusion._task import condition_tensors as condition_tensors
 from scdiffuse.diffusion._task import denoising_loss as denoising_loss
+from scdiffuse.diffusion._task import validation_rows as validation_rows

@@ -17,7 +17,7 @@ from scdiffuse.cells import ConditionTable
 from scdiffuse.diffusion._denoiser import LatentDenoiser
 from scdiffuse.nn import ConditionTensors, draw_tensors
 
-__all__ = ["LatentTask", "condition_tensors", "denoising_loss"]
+__all__ = ["LatentTask", "condition_tensors", "denoising_loss", "validation_rows"]
 
 _AT_ONCE = 512  # cells of a block of the validation, which has its own random stream
 
@@ -74,6 +74,23 @@ def denoising_loss(
     cosine, sine = theta.cos()[:, None], theta.sin()[:, None]
     network = denoiser(torch.addcmul(sine * noise, cosine, z), theta, conditions)
     return torch.nn.functional.mse_loss(network, torch.addcmul(sine * z, cosine, noise, value=-1.0))
+
+
+def validation_rows(cells: NDArray[np.int64], n_draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Choose the cells that a validation draws noise for: each equally often, at least ``n_draws``, or some of more.
+
+    Parameters
+    ----------
+    cells
+        Positions of the validation cells.
+    n_draws
+        Draws of noise.
+    rng
+        Chooses among more cells than draws.
+    """
+    if len(cells) > n_draws:
+        return rng.choice(cells, n_draws, replace=False)
+    return np.tile(cells, math.ceil(n_draws / len(cells)))
 
 
 class LatentTask:
@@ -163,7 +180,7 @@ class LatentTask:
         """Compute the loss of the validation cells, with the same draws each time.
 
         Times are stratified over all draws, and each cell is also seen with its noise reversed, so that small sets
-        give steady numbers. No condition is hidden.
+        give steady numbers. Of many cells some are seen. No condition is hidden.
 
         Parameters
         ----------
@@ -175,11 +192,7 @@ class LatentTask:
         Mean loss; for a part, its summand of the mean.
         """
         rng, n_draws = generator(self.seed, "validation of latents"), self.config.validation_draws
-        n = len(self.validation)
-        repeats = max(1, math.ceil(n_draws / (2 * n)))
-        cells = np.tile(self.validation, repeats)
-        if cells.size > n_draws // 2 + n:
-            cells = rng.choice(cells, n_draws // 2, replace=False)
+        cells = validation_rows(self.validation, n_draws // 2, rng)
         uniforms = (rng.permutation(cells.size) + 0.5) / cells.size
         total = 0.0
         for at in part.of(-(-cells.size // _AT_ONCE)):

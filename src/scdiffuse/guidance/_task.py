@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scdiffuse._core.processes import WHOLE, Part
 from scdiffuse._core.random import Draws, generator
-from scdiffuse.diffusion import add_noise, angle, scales
+from scdiffuse.diffusion import add_noise, angle, scales, validation_rows
 from scdiffuse.guidance._classifiers import LabelClassifier, NumberRegressor
 from scdiffuse.nn import draw_tensors
 
@@ -122,8 +122,7 @@ class ClassifierTask:
         Mean loss in nats; for a part, its summand of the mean.
         """
         rng, n_draws = generator(self.seed, "validation of a classifier"), self.classifier.config.validation_draws
-        n = len(self.validation)
-        cells = np.tile(self.validation, max(1, math.ceil(n_draws / n)))
+        cells = validation_rows(self.validation, n_draws, rng)
         uniforms = torch.from_numpy((rng.permutation(cells.size) + 0.5) / cells.size).float()
         total = 0.0
         for at in part.of(-(-cells.size // _AT_ONCE)):

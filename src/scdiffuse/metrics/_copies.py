@@ -16,6 +16,7 @@ from scdiffuse.metrics._neighbours import nearest
 __all__ = ["CopyScore", "Fingerprints", "exact_copies", "fingerprints", "near_copies"]
 
 _CHANCE = 1e-6
+_FEWEST_TRAINED = 3
 _N_CANDIDATES = 10
 _BLOCK_ROWS = 256
 
@@ -159,11 +160,14 @@ def near_copies(
     Raises
     ------
     SettingError
-        If there are fewer than two cells of a sample.
+        If there are fewer than two cells of a sample, or three different ones to train on.
     """
     paired(train[0], held_out[0])
     paired(train[0], generated[0])
     once = np.sort(np.unique(row_hashes(train[1]), return_index=True)[1])
+    if len(once) < _FEWEST_TRAINED:
+        msg = f"{len(once)} of the {len(train[1])} training cells differ; expected at least {_FEWEST_TRAINED}"
+        raise SettingError(msg + " different ones. Give more training cells.")
     pcs, genes = train[0][once], train[1][once]
     asked, null, own = (
         subsample(size, max_cells, seed=seed, stream=name)

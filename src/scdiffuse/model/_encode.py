@@ -58,7 +58,7 @@ def encode(
     networks
         The networks of the model.
     blocks
-        Where each block stands, and its counts, shape ``(B, G)``.
+        Where each block stands, and its counts, shape ``(B, G)``, of 1 to `ENCODED_AT_ONCE` cells.
     n_cells
         Number of cells ``N``; rows of blocks that are not visited stay 0.
     advance
@@ -68,10 +68,13 @@ def encode(
     means, stds = torch.zeros(n_cells, width), torch.zeros(n_cells, width)
     library_sizes = torch.zeros(n_cells, dtype=torch.float64)
     for where, counts in blocks:
-        posterior = networks.autoencoder.encode(counts)
-        means[where], stds[where] = posterior.mean.cpu(), posterior.std.cpu()
+        n = counts.shape[0]
+        # Always as many rows, the last one repeated: the last bits of a product depend on its size.
+        whole = counts if n == ENCODED_AT_ONCE else counts[np.arange(ENCODED_AT_ONCE).clip(max=n - 1)]
+        posterior = networks.autoencoder.encode(whole)
+        means[where], stds[where] = posterior.mean[:n].cpu(), posterior.std[:n].cpu()
         library_sizes[where] = torch.from_numpy(np.asarray(counts.sum(axis=1), dtype=np.float64).ravel())
-        advance(counts.shape[0])
+        advance(n)
     return EncodedCells(means, stds, library_sizes)
 
 

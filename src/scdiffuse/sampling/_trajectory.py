@@ -18,6 +18,7 @@ from torch import Tensor
 from scdiffuse._core.compiled import COMPILES
 from scdiffuse._core.errors import ScdiffuseWarning, SettingError
 from scdiffuse._core.progress import Progress
+from scdiffuse.autoencoder import GeneFactors
 from scdiffuse.cells import ConditionPlan, ConditionTable
 from scdiffuse.diffusion import add_noise, scales
 from scdiffuse.guidance import GradientInterpolation, pair_conditions
@@ -228,9 +229,15 @@ def _states(
                 cells,
                 library_sizes=library_sizes.of(cells),
                 stream=f"counts of step {at}",
-                gene_factors=transport.gene_factors(state.shared) if plan.method == "inversion" else None,
+                gene_factors=_gene_factors(transport, state, start.table) if plan.method == "inversion" else None,
             )
             yield z, counts
+
+
+def _gene_factors(transport: Transport, state: State, given: ConditionTable) -> GeneFactors | None:
+    """Find the gene factors of cells on their way: those of `predict` at both ends, and between them in between."""
+    ends = [transport.gene_factors(end, given=given) for end in (state.start, state.target)]
+    return GeneFactors.between(*ends, state.weight)
 
 
 def _states_of(branch: Branch, own: ConditionTable, plan: TrajectoryPlan) -> Iterator[State]:

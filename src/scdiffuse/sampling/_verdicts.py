@@ -67,9 +67,9 @@ class Verdicts:
         expected = self.model.networks.expected
         if expected is None:
             return [None] * len(table)
-        places, first, which = np.unique(
-            np.rint(expected.grid.positions(table)), axis=0, return_index=True, return_inverse=True
-        )
+        # A number that is missing is no demand, one out of range is; neither has a position.
+        asked = np.concatenate([np.rint(expected.grid.positions(table)), np.isnan(table.values)], axis=1)
+        places, first, which = np.unique(asked, axis=0, return_index=True, return_inverse=True)
         for place, row in zip(places, first, strict=True):
             if place.tobytes() not in self._errors:
                 self._errors[place.tobytes()] = expect_error(expected, table.take(slice(row, row + 1)))
