@@ -10,6 +10,7 @@ from torch import Tensor, nn
 __all__ = ["LibrarySizeScore"]
 
 _RISE = 1e-6  # of the log at each score, so that sizes which many cells have still rise
+_APART = 1e-5  # of the log: more than sizes that many cells have rise, less than two sizes differ
 
 
 class LibrarySizeScore(nn.Module):
@@ -62,14 +63,19 @@ class LibrarySizeScore(nn.Module):
     def of(self, library_sizes: NDArray[np.number]) -> NDArray[np.float64]:
         """Find the scores of library sizes; beyond those of training, scores go on as those of a log-normal.
 
+        A size that many cells have is the middle of its quantiles.
+
         Parameters
         ----------
         library_sizes
             Library sizes, shape ``(B,)``, at least 1.
         """
+        from scipy.special import ndtr, ndtri
+
         logs = np.log(np.asarray(library_sizes, dtype=np.float64))
-        knots, scores = self.knots.cpu().numpy(), self.scores
-        inside = np.interp(logs, knots, scores.cpu().numpy())
+        knots, scores = self.knots.cpu().numpy(), self.scores.cpu().numpy()
+        first, last = (ndtr(np.interp(logs + apart, knots, scores)) for apart in (-_APART, _APART))
+        inside = ndtri((first + last) / 2)
         beyond = (logs - np.clip(logs, knots[0], knots[-1])) / float(self.spread)
         found: NDArray[np.float64] = inside + beyond
         return found

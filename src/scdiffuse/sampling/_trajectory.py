@@ -236,8 +236,8 @@ def _states(
 
 def _gene_factors(transport: Transport, state: State, given: ConditionTable) -> GeneFactors | None:
     """Find the gene factors of cells on their way: those of `predict` at both ends, and between them in between."""
-    ends = [transport.gene_factors(end, given=given) for end in (state.start, state.target)]
-    return GeneFactors.between(*ends, state.weight)
+    here, there = (transport.gene_factors(end, given=given) for end in (state.start, state.target))
+    return GeneFactors.between(here, there, state.weight)
 
 
 def _states_of(branch: Branch, own: ConditionTable, plan: TrajectoryPlan) -> Iterator[State]:
