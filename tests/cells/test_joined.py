@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import zarr
 
 from scdiffuse._core.errors import CountsError, DataFileError, GenesError, SettingError
 from scdiffuse.cells import check_counts, open_source
+from scdiffuse.cells._joined import join_obs
 
 
 @pytest.fixture
@@ -64,6 +67,34 @@ def test_counts_of_every_file_are_checked(adata: ad.AnnData, tmp_path: Path) -> 
     other.X = other.X * 0.5
     with pytest.raises(CountsError, match="looks"):
         check_counts([adata, other])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (["u", "v"], [np.nan, np.nan], ["u", "v", None, None]),
+        ([np.nan, np.nan], pd.Categorical([2, 1]), [None, None, 2, 1]),
+        (pd.Categorical(["u", "v"]), pd.Categorical([None, None]), ["u", "v", None, None]),
+        (pd.Categorical([1, 2]), pd.Categorical(["u", "v"]), ["1", "2", "u", "v"]),
+        (pd.Categorical([1, 2]), pd.Categorical([0.5, 1.0]), [1.0, 2.0, 0.5, 1.0]),
+        ([1.0, np.nan], ["u", "1"], ["1", None, "u", "1"]),
+        ([1, 2], ["u", "v"], ["1", "2", "u", "v"]),
+        ([True, False], ["u", "v"], ["True", "False", "u", "v"]),
+        ([True, False], [np.nan, np.nan], [True, False, None, None]),
+        ([1, 2], [np.nan, np.nan], [1.0, 2.0, None, None]),
+        ([True, False], [2, 0], [1, 0, 2, 0]),
+        (pd.array([1, 2], dtype="Int64"), [0.5, 1.0], [1.0, 2.0, 0.5, 1.0]),
+    ],
+)
+def test_columns_of_other_kinds_are_joined_so_that_a_file_can_hold_them(
+    tmp_path: Path, *, one: Any, other: Any, expected: list[object]
+) -> None:
+    joined = join_obs([pd.DataFrame({"kind": values}, index=["a", "b"]) for values in (one, other)], ["one", "other"])
+    values = [None if pd.isna(value) else value for value in joined["kind"]]
+    assert values == expected
+    assert [type(value) for value in values] == [type(value) for value in expected]
+    ad.AnnData(obs=joined).write_h5ad(tmp_path / "joined.h5ad")
+    pd.testing.assert_series_equal(ad.read_h5ad(tmp_path / "joined.h5ad").obs["kind"].isna(), joined["kind"].isna())
 
 
 def test_no_file_is_refused() -> None:

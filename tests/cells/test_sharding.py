@@ -14,6 +14,7 @@ from scdiffuse._core.errors import (
     DataFileError,
     GenesError,
     OutputExistsError,
+    ScdiffuseWarning,
     SettingError,
     UnknownNameError,
 )
@@ -125,6 +126,23 @@ def test_cells_with_names_of_their_own_keep_them(file: Path, adata: ad.AnnData, 
     adata.write_h5ad(tmp_path / "more.h5ad")
     shard([file, tmp_path / "more.h5ad"], tmp_path / "shards", progress=False)
     assert {"cell-3", "more-3"} <= set(open_source(tmp_path / "shards").obs.index)
+
+
+def test_shards_hold_columns_that_are_text_in_one_file_and_something_else_in_another(
+    file: Path, adata: ad.AnnData, tmp_path: Path
+) -> None:
+    adata.obs["donor"] = [f"d{at % 4}" for at in range(60)]
+    adata.obs["note"] = np.nan
+    adata.obs_names = [f"more-{at}" for at in range(60)]
+    adata.write_h5ad(tmp_path / "more.h5ad")
+    mixed = pd.DataFrame({"mixed": [1, "u", None] * 20}, index=adata.obs_names)
+    with pytest.warns(ScdiffuseWarning, match="60 of 120 cells have no row"):
+        shard([file, tmp_path / "more.h5ad"], tmp_path / "shards", labels=mixed, cells_per_shard=50, progress=False)
+    obs = open_source(tmp_path / "shards").obs
+    assert set(obs["donor"]) == {"10", "11", "12", "13", "d0", "d1", "d2", "d3"}
+    assert obs.loc[["cell-1", "more-1"], "note"].isna().tolist() == [False, True]
+    assert obs.loc[["more-0", "more-1"], "mixed"].tolist() == ["1", "u"]
+    assert obs["mixed"].isna().sum() == 80
 
 
 def test_shards_can_be_made_of_shards(file: Path, adata: ad.AnnData, tmp_path: Path) -> None:

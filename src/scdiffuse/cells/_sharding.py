@@ -29,7 +29,7 @@ from scdiffuse.cells._checks import check_names, require_counts
 from scdiffuse.cells._find import find_counts
 from scdiffuse.cells._genes import MIN_CELLS
 from scdiffuse.cells._h5ad import label
-from scdiffuse.cells._joined import GeneChoice, join_obs, join_var, name_places
+from scdiffuse.cells._joined import GeneChoice, join_obs, join_var, name_places, plain_column
 from scdiffuse.cells._kernels import scatter_rows
 from scdiffuse.cells._origin import read_origin, uns_of
 from scdiffuse.cells._read import label_obs
@@ -271,7 +271,8 @@ def _check(places: Sequence[str | Path], *, genes: str, cells_per_shard: int) ->
 
 def _as_categories(labels: pd.DataFrame) -> pd.DataFrame:
     """Make text, and yes and no, categorical, so that it can be written where some cells have none."""
-    return labels.astype(dict.fromkeys(labels.select_dtypes(["object", "string", "bool"]), "category"))
+    plain = labels.apply(plain_column)
+    return plain.astype(dict.fromkeys(plain.select_dtypes(["object", "string", "bool"]), "category"))
 
 
 def _move(block: sp.csr_matrix, columns: NDArray[np.intp], width: int) -> sp.csr_matrix:
