@@ -145,6 +145,18 @@ def test_shards_hold_columns_that_are_text_in_one_file_and_something_else_in_ano
     assert obs["mixed"].isna().sum() == 80
 
 
+def test_categories_of_single_cells_are_held_once_and_keep_their_order(adata: ad.AnnData, tmp_path: Path) -> None:
+    names = [f"barcode-{at}" for at in range(30)]
+    adata.obs["barcode"] = pd.Categorical([names[at // 2] for at in range(60)], categories=names[::-1])
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    shard(tmp_path / "cells.h5ad", tmp_path / "shards", cells_per_shard=6, progress=False)
+    held = [ad.read_h5ad(path).obs for path in sorted((tmp_path / "shards").glob("*.h5ad"))]
+    assert [len(obs["barcode"].cat.categories) for obs in held[1:]] == [obs["barcode"].nunique() for obs in held[1:]]
+    assert {len(obs["cell_type"].cat.categories) for obs in held} == {4}
+    whole, found = open_source(tmp_path / "cells.h5ad").obs, open_source(tmp_path / "shards").obs
+    pd.testing.assert_frame_equal(found.loc[whole.index], whole)
+
+
 def test_shards_can_be_made_of_shards(file: Path, adata: ad.AnnData, tmp_path: Path) -> None:
     shard(file, tmp_path / "one", progress=False)
     shard(tmp_path / "one", tmp_path / "two", seed=3, cells_per_shard=20, progress=False)
