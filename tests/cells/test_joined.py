@@ -118,6 +118,25 @@ def test_a_zarr_store_is_read_as_a_file_is(adata: ad.AnnData, tmp_path: Path, *,
     assert check_counts(tmp_path / "cells.zarr").obs["donor"].iloc[5] == 11
 
 
+@pytest.mark.parametrize("kind", ["csr", "dense"])
+def test_a_zarr_store_that_was_replaced_after_it_was_opened_is_refused(
+    adata: ad.AnnData, tmp_path: Path, *, kind: str
+) -> None:
+    adata.X = adata.X if kind == "csr" else adata.X.toarray()
+    other = adata[::-1].copy()
+    path = tmp_path / "cells.zarr"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # which layout of zarr is the newest
+        adata.write_zarr(path)
+        source, again = open_source(path), open_source(path)
+        assert again.rows(np.arange(60)).shape == (60, 30)
+        other.write_zarr(path)
+    with pytest.raises(DataFileError, match=r"changed since they were opened; .* Make the CellGenerator again"):
+        source.rows(np.arange(3))
+    with pytest.raises(DataFileError, match="changed since they were opened"):
+        next(iter(source.blocks()))
+
+
 def test_a_folder_of_something_else_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataFileError, match="is a folder of something else; expected cells"):
         open_source(tmp_path)

@@ -267,3 +267,15 @@ def test_a_shard_that_was_compressed_later_is_reported(file: Path, tmp_path: Pat
     (tmp_path / "shards" / "shards.json").write_text(json.dumps(index))
     with pytest.raises(DataFileError, match="was written again by another program"):
         open_source(tmp_path / "shards")
+
+
+def test_shards_that_were_made_again_are_refused_where_others_were_opened(file: Path, tmp_path: Path) -> None:
+    shard(file, tmp_path / "shards", progress=False)
+    source = open_source(tmp_path / "shards")
+    shard(file, tmp_path / "shards", overwrite=True, progress=False)
+    assert source.rows(np.arange(60)).shape == (60, 30)
+    shard(file, tmp_path / "shards", seed=1, overwrite=True, progress=False)
+    with pytest.raises(DataFileError, match=r"changed since they were opened; .* Make the CellGenerator again"):
+        source.rows(np.arange(3))
+    with pytest.raises(DataFileError, match="changed since they were opened"):
+        next(source.blocks())
