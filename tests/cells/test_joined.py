@@ -137,6 +137,13 @@ def test_a_zarr_store_that_was_replaced_after_it_was_opened_is_refused(
         next(iter(source.blocks()))
 
 
+def test_a_damaged_zarr_store_is_reported(tmp_path: Path) -> None:
+    zarr.open_group(str(tmp_path / "cells.zarr"), mode="w", zarr_format=3)
+    (tmp_path / "cells.zarr" / "zarr.json").write_text("{")
+    with pytest.raises(DataFileError, match=r"cells.zarr' cannot be read .*; expected a whole file of cells"):
+        open_source(tmp_path / "cells.zarr")
+
+
 def test_a_folder_of_something_else_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataFileError, match="is a folder of something else; expected cells"):
         open_source(tmp_path)
