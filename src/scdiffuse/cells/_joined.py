@@ -12,11 +12,13 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scdiffuse._core.errors import GenesError
+from scdiffuse._core.errors import GenesError, UnknownNameError
 from scdiffuse._core.scalars import plain_scalar
 from scdiffuse.cells._rows import NamedSource, Source
 
 __all__ = ["GeneChoice", "JoinedSource", "join_obs", "join_var", "name_places", "plain_column"]
+
+_SHOWN = 3  # files in a message
 
 GeneChoice = Literal["intersection", "union"]
 """Genes of several files: those that all files have, or those that any file has."""
@@ -36,12 +38,33 @@ class JoinedSource(NamedSource):
     def __init__(self, parts: Sequence[Source], names: Sequence[str]) -> None:
         super().__init__(join_obs([part.obs for part in parts], names), parts[0].var, None)
         self._parts = parts
+        self._names = names
         self._ends = np.cumsum([part.n_cells for part in parts])
 
     @property
     def report(self) -> str:
         """Describe how many genes the files share."""
         return f"{len(self._parts)} files share {self.n_genes:,} genes."
+
+    def require_columns(self, columns: Sequence[str]) -> None:
+        """Check that columns of `obs` that some sources have are in all of them.
+
+        Parameters
+        ----------
+        columns
+            Their names; those that no source has are skipped.
+
+        Raises
+        ------
+        UnknownNameError
+            A source lacks one.
+        """
+        for column in columns:
+            lacking = [name for name, part in zip(self._names, self._parts, strict=True) if column not in part.obs]
+            if lacking and len(lacking) < len(self._parts):
+                shown = ", ".join(map(repr, lacking[:_SHOWN])) + (", ..." if len(lacking) > _SHOWN else "")
+                msg = f"{column!r} is not a column of `obs` in {len(lacking)} of {len(self._parts)} files ({shown});"
+                raise UnknownNameError(msg + " expected it in all. Add the column there, or leave those files out.")
 
     def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
         """Return the counts of some cells in the order given."""
