@@ -267,3 +267,12 @@ def test_labels_of_several_types_are_categories_that_a_file_holds() -> None:
 def test_a_label_is_written_as_the_vocabulary_does() -> None:
     known = Conditions.from_obs(pd.DataFrame({"day": [1.0, 3.0] * 2}), ["day"])
     assert [known.written("day", label) for label in ("3", 3, 3.5, "x")] == [3.0, 3.0, 3.5, "x"]
+
+
+@pytest.mark.parametrize("label", ["B\0cell", "\ud800"], ids=["nul", "half"])
+def test_labels_that_no_file_can_hold_are_refused(label: str) -> None:
+    with pytest.raises(ConditionError, match=r"in 'cell_type' cannot be written: no `.h5ad` file .* Rename the label"):
+        Conditions.from_obs(pd.DataFrame({"cell_type": ["T", "T", label, label]}), ["cell_type"])
+    obs = pd.DataFrame({"cell_type": ["T", "T"]})
+    with pytest.raises(ConditionError, match="cannot be written"):
+        Conditions.from_obs(obs, ["cell_type"], described={"cell_type": ["T", label]})

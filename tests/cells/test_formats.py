@@ -159,6 +159,24 @@ def test_labels_are_read_by_the_names_of_cells(tmp_path: Path) -> None:
         read_labels(tmp_path / "absent.csv")
 
 
+@pytest.mark.parametrize("text", ["cell,donor\n005,a\nNA,b\n", ",donor\n005,a\nNA,b\n", "donor\n005,a\nNA,b\n"])
+def test_labels_keep_the_names_of_cells_as_they_were_written(tmp_path: Path, text: str) -> None:
+    (tmp_path / "labels.csv").write_text(text)
+    labels = read_labels(tmp_path / "labels.csv")
+    assert labels.index.tolist() == ["005", "NA"]
+    assert labels["donor"].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("corner", ["cell", "gene"])
+def test_names_in_tables_of_counts_are_kept_as_they_were_written(tmp_path: Path, corner: str) -> None:
+    rows = [f"{at:03d},{at},1" for at in range(600)]
+    (tmp_path / "counts.csv").write_text("\n".join([f"{corner},one,two", *rows, "NA,3,4", "NaN,5,6"]))
+    source = open_source(tmp_path / "counts.csv")
+    names = source.obs.index if corner == "cell" else source.var.index
+    assert names.tolist() == [*(f"{at:03d}" for at in range(600)), "NA", "NaN"]
+    assert source.rows(np.arange(source.n_cells)).sum() == 600 * 599 / 2 + 600 + 18
+
+
 def test_several_files_of_other_tools_are_joined(dense: np.ndarray, tmp_path: Path) -> None:
     places = [_folder(tmp_path / name, dense) for name in ("a", "b")]
     source = open_source(places)

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import zarr
 
 from scdiffuse._core.errors import CountsError, DataFileError, GenesError, SettingError
 from scdiffuse.cells import check_counts, open_source
+from scdiffuse.cells._joined import join_obs
 
 
 @pytest.fixture
@@ -66,6 +69,34 @@ def test_counts_of_every_file_are_checked(adata: ad.AnnData, tmp_path: Path) -> 
         check_counts([adata, other])
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (["u", "v"], [np.nan, np.nan], ["u", "v", None, None]),
+        ([np.nan, np.nan], pd.Categorical([2, 1]), [None, None, 2, 1]),
+        (pd.Categorical(["u", "v"]), pd.Categorical([None, None]), ["u", "v", None, None]),
+        (pd.Categorical([1, 2]), pd.Categorical(["u", "v"]), ["1", "2", "u", "v"]),
+        (pd.Categorical([1, 2]), pd.Categorical([0.5, 1.0]), [1.0, 2.0, 0.5, 1.0]),
+        ([1.0, np.nan], ["u", "1"], ["1", None, "u", "1"]),
+        ([1, 2], ["u", "v"], ["1", "2", "u", "v"]),
+        ([True, False], ["u", "v"], ["True", "False", "u", "v"]),
+        ([True, False], [np.nan, np.nan], [True, False, None, None]),
+        ([1, 2], [np.nan, np.nan], [1.0, 2.0, None, None]),
+        ([True, False], [2, 0], [1, 0, 2, 0]),
+        (pd.array([1, 2], dtype="Int64"), [0.5, 1.0], [1.0, 2.0, 0.5, 1.0]),
+    ],
+)
+def test_columns_of_other_kinds_are_joined_so_that_a_file_can_hold_them(
+    tmp_path: Path, *, one: Any, other: Any, expected: list[object]
+) -> None:
+    joined = join_obs([pd.DataFrame({"kind": values}, index=["a", "b"]) for values in (one, other)], ["one", "other"])
+    values = [None if pd.isna(value) else value for value in joined["kind"]]
+    assert values == expected
+    assert [type(value) for value in values] == [type(value) for value in expected]
+    ad.AnnData(obs=joined).write_h5ad(tmp_path / "joined.h5ad")
+    pd.testing.assert_series_equal(ad.read_h5ad(tmp_path / "joined.h5ad").obs["kind"].isna(), joined["kind"].isna())
+
+
 def test_no_file_is_refused() -> None:
     with pytest.raises(SettingError, match="list of cells is empty; expected at least one"):
         open_source([])
@@ -85,6 +116,32 @@ def test_a_zarr_store_is_read_as_a_file_is(adata: ad.AnnData, tmp_path: Path, *,
         expected = factor * sp.csr_matrix(held)[wanted].toarray()
         assert np.array_equal(source.rows(wanted).toarray(), expected)
     assert check_counts(tmp_path / "cells.zarr").obs["donor"].iloc[5] == 11
+
+
+@pytest.mark.parametrize("kind", ["csr", "dense"])
+def test_a_zarr_store_that_was_replaced_after_it_was_opened_is_refused(
+    adata: ad.AnnData, tmp_path: Path, *, kind: str
+) -> None:
+    adata.X = adata.X if kind == "csr" else adata.X.toarray()
+    other = adata[::-1].copy()
+    path = tmp_path / "cells.zarr"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # which layout of zarr is the newest
+        adata.write_zarr(path)
+        source, again = open_source(path), open_source(path)
+        assert again.rows(np.arange(60)).shape == (60, 30)
+        other.write_zarr(path)
+    with pytest.raises(DataFileError, match=r"changed since they were opened; .* Make the CellGenerator again"):
+        source.rows(np.arange(3))
+    with pytest.raises(DataFileError, match="changed since they were opened"):
+        next(iter(source.blocks()))
+
+
+def test_a_damaged_zarr_store_is_reported(tmp_path: Path) -> None:
+    zarr.open_group(str(tmp_path / "cells.zarr"), mode="w", zarr_format=3)
+    (tmp_path / "cells.zarr" / "zarr.json").write_text("{")
+    with pytest.raises(DataFileError, match=r"cells.zarr' cannot be read .*; expected a whole file of cells"):
+        open_source(tmp_path / "cells.zarr")
 
 
 def test_a_folder_of_something_else_is_reported(tmp_path: Path) -> None:

@@ -171,3 +171,11 @@ def test_cell_numbers_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(SettingError, match=words):
         plan_conditions(conditions, training, n_cells=n_cells, where=where)
+
+
+@pytest.mark.parametrize("where", ["B", ["B", "T"], pd.Series({"cell_type": "B"}), 3])
+def test_what_is_neither_mapping_nor_table_is_refused(
+    conditions: Conditions, training: ConditionTable, where: Any
+) -> None:
+    with pytest.raises(SettingError, match=r"`where` is of type .*; expected a mapping .* `row.to_dict\(\)`"):
+        plan_conditions(conditions, training, n_cells=3, where=where)

@@ -14,6 +14,7 @@ from scdiffuse._core.errors import (
     DataFileError,
     GenesError,
     OutputExistsError,
+    ScdiffuseWarning,
     SettingError,
     UnknownNameError,
 )
@@ -127,6 +128,35 @@ def test_cells_with_names_of_their_own_keep_them(file: Path, adata: ad.AnnData, 
     assert {"cell-3", "more-3"} <= set(open_source(tmp_path / "shards").obs.index)
 
 
+def test_shards_hold_columns_that_are_text_in_one_file_and_something_else_in_another(
+    file: Path, adata: ad.AnnData, tmp_path: Path
+) -> None:
+    adata.obs["donor"] = [f"d{at % 4}" for at in range(60)]
+    adata.obs["note"] = np.nan
+    adata.obs_names = [f"more-{at}" for at in range(60)]
+    adata.write_h5ad(tmp_path / "more.h5ad")
+    mixed = pd.DataFrame({"mixed": [1, "u", None] * 20}, index=adata.obs_names)
+    with pytest.warns(ScdiffuseWarning, match="60 of 120 cells have no row"):
+        shard([file, tmp_path / "more.h5ad"], tmp_path / "shards", labels=mixed, cells_per_shard=50, progress=False)
+    obs = open_source(tmp_path / "shards").obs
+    assert set(obs["donor"]) == {"10", "11", "12", "13", "d0", "d1", "d2", "d3"}
+    assert obs.loc[["cell-1", "more-1"], "note"].isna().tolist() == [False, True]
+    assert obs.loc[["more-0", "more-1"], "mixed"].tolist() == ["1", "u"]
+    assert obs["mixed"].isna().sum() == 80
+
+
+def test_categories_of_single_cells_are_held_once_and_keep_their_order(adata: ad.AnnData, tmp_path: Path) -> None:
+    names = [f"barcode-{at}" for at in range(30)]
+    adata.obs["barcode"] = pd.Categorical([names[at // 2] for at in range(60)], categories=names[::-1])
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    shard(tmp_path / "cells.h5ad", tmp_path / "shards", cells_per_shard=6, progress=False)
+    held = [ad.read_h5ad(path).obs for path in sorted((tmp_path / "shards").glob("*.h5ad"))]
+    assert [len(obs["barcode"].cat.categories) for obs in held[1:]] == [obs["barcode"].nunique() for obs in held[1:]]
+    assert {len(obs["cell_type"].cat.categories) for obs in held} == {4}
+    whole, found = open_source(tmp_path / "cells.h5ad").obs, open_source(tmp_path / "shards").obs
+    pd.testing.assert_frame_equal(found.loc[whole.index], whole)
+
+
 def test_shards_can_be_made_of_shards(file: Path, adata: ad.AnnData, tmp_path: Path) -> None:
     shard(file, tmp_path / "one", progress=False)
     shard(tmp_path / "one", tmp_path / "two", seed=3, cells_per_shard=20, progress=False)
@@ -237,3 +267,15 @@ def test_a_shard_that_was_compressed_later_is_reported(file: Path, tmp_path: Pat
     (tmp_path / "shards" / "shards.json").write_text(json.dumps(index))
     with pytest.raises(DataFileError, match="was written again by another program"):
         open_source(tmp_path / "shards")
+
+
+def test_shards_that_were_made_again_are_refused_where_others_were_opened(file: Path, tmp_path: Path) -> None:
+    shard(file, tmp_path / "shards", progress=False)
+    source = open_source(tmp_path / "shards")
+    shard(file, tmp_path / "shards", overwrite=True, progress=False)
+    assert source.rows(np.arange(60)).shape == (60, 30)
+    shard(file, tmp_path / "shards", seed=1, overwrite=True, progress=False)
+    with pytest.raises(DataFileError, match=r"changed since they were opened; .* Make the CellGenerator again"):
+        source.rows(np.arange(3))
+    with pytest.raises(DataFileError, match="changed since they were opened"):
+        next(source.blocks())

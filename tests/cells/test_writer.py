@@ -73,6 +73,19 @@ def test_a_file_takes_latents_and_those_of_other_files(
     assert (counts != held.X).nnz == 0
 
 
+def test_a_file_takes_columns_whose_name_has_a_slash_from_other_files(
+    counts: sp.csr_matrix, labels: pd.DataFrame, tmp_path: Path
+) -> None:
+    named = labels.rename(columns={"cell_type": "tissue/type", "day": "time/day"})
+    with H5adWriter(tmp_path / "b.h5ad", VAR) as writer:
+        writer.append(counts[40:], named.iloc[40:])
+    with H5adWriter(tmp_path / "a.h5ad", VAR) as writer:
+        writer.append(counts[:40], named.iloc[:40])
+        writer.take(tmp_path / "b.h5ad")
+    found = ad.read_h5ad(tmp_path / "a.h5ad").obs
+    pd.testing.assert_frame_equal(found[list(named)], named)
+
+
 def test_scipy_changes_what_a_file_held_in_place(counts: sp.csr_matrix, labels: pd.DataFrame, tmp_path: Path) -> None:
     held = write(tmp_path / "x.h5ad", counts, labels, n_rows=25).X
     assert held.indices.dtype == held.indptr.dtype == np.int32

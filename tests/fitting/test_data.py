@@ -10,7 +10,8 @@ import pytest
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scdiffuse.cells import Source, open_source
+from scdiffuse._core.errors import UnknownNameError
+from scdiffuse.cells import CellData, Source, open_source
 from scdiffuse.cells._rows import WrappedSource
 from scdiffuse.fitting import TrainingData, _data, _fit
 from scdiffuse.fitting import read_data as read
@@ -54,7 +55,7 @@ def _emptied(adata: ad.AnnData, n: int) -> ad.AnnData:
     return cells
 
 
-def _read(adata: ad.AnnData, **changed: object) -> TrainingData:
+def _read(adata: CellData, **changed: object) -> TrainingData:
     asked = {"conditions": ["cell_type", "treated"], "continuous": ["day"], "layer": None, "min_cells": 10}
     return read(adata, calibration=CalibrationConfig(), progress=False, **{**asked, **changed})  # type: ignore[arg-type]
 
@@ -123,3 +124,12 @@ def test_counts_are_those_of_dense_arrays(simulated: ad.AnnData, names: list[str
     np.testing.assert_allclose(pseudobulk.detected, (dense > 0).mean(axis=0))
     assert found.summary()["n_counts"] == dense.sum()
     assert pseudobulk.counts.shape[0] == (6 if names else 0)
+
+
+def test_files_that_lack_a_condition_are_named(simulated: ad.AnnData) -> None:
+    without = simulated.copy()
+    del without.obs["day"]
+    with pytest.raises(UnknownNameError, match=r"'day' is not a column of `obs` in 2 of 3 files .'cells 2', "):
+        _read([simulated, without, without], conditions=["cell_type"], continuous=["day"])
+    with pytest.raises(UnknownNameError, match=r"'hour' is not a column of `adata.obs`; expected one of"):
+        _read([simulated, without], conditions=["cell_type"], continuous=["hour"])

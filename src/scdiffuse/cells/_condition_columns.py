@@ -24,6 +24,7 @@ __all__ = [
     "new_labels",
     "number_range",
     "read_numbers",
+    "require_writable",
     "standardised",
     "unseen_labels",
 ]
@@ -69,9 +70,19 @@ def label_vocabulary(column: pd.Series[Any], name: str) -> tuple[Label, ...]:
             f"The labels in {name!r} are of type {' and '.join(kinds)}; expected text, numbers or booleans of one type."
         )
         raise ConditionError(msg + f" Run `adata.obs[{name!r}] = adata.obs[{name!r}].astype(str)`.")
+    require_writable(labels, name)
     if isinstance(column.dtype, pd.CategoricalDtype):
         return tuple(plain_scalar(label) for label in column.cat.categories if label in counts.index)
     return tuple(sorted(labels))
+
+
+def require_writable(labels: Sequence[Label], name: str) -> None:
+    """Refuse labels that no file can hold: with a NUL character, or with half of one that takes two."""
+    for label in labels:
+        text = str(label)
+        if "\0" in text or text.encode(errors="replace").decode() != text:
+            msg = f"The label {label!r} in {name!r} cannot be written: no `.h5ad` file can hold it; expected text"
+            raise ConditionError(msg + " without such characters. Rename the label.")
 
 
 def new_labels(column: pd.Series[Any], name: str, *, known: tuple[Label, ...]) -> tuple[Label, ...]:

@@ -23,6 +23,7 @@ from scdiffuse.cells._condition_columns import (
     new_labels,
     number_range,
     read_numbers,
+    require_writable,
     standardised,
     unseen_labels,
 )
@@ -136,6 +137,8 @@ class Conditions:
             _require_column(name, obs)
         trained = {name: label_vocabulary(obs[name], name) for name in categorical}
         unseen = {name: unseen_labels(labels, trained[name]) for name, labels in (described or {}).items()}
+        for name, labels in unseen.items():
+            require_writable(labels, name)
         return cls(
             categorical={name: (*labels, *unseen.get(name, ())) for name, labels in trained.items()},
             continuous={name: number_range(obs[name], name) for name in continuous},

@@ -12,10 +12,13 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scdiffuse._core.errors import GenesError
+from scdiffuse._core.errors import GenesError, UnknownNameError
+from scdiffuse._core.scalars import plain_scalar
 from scdiffuse.cells._rows import NamedSource, Source
 
-__all__ = ["GeneChoice", "JoinedSource", "join_obs", "join_var", "name_places"]
+__all__ = ["GeneChoice", "JoinedSource", "join_obs", "join_var", "name_places", "plain_column"]
+
+_SHOWN = 3  # files in a message
 
 GeneChoice = Literal["intersection", "union"]
 """Genes of several files: those that all files have, or those that any file has."""
@@ -35,12 +38,33 @@ class JoinedSource(NamedSource):
     def __init__(self, parts: Sequence[Source], names: Sequence[str]) -> None:
         super().__init__(join_obs([part.obs for part in parts], names), parts[0].var, None)
         self._parts = parts
+        self._names = names
         self._ends = np.cumsum([part.n_cells for part in parts])
 
     @property
     def report(self) -> str:
         """Describe how many genes the files share."""
         return f"{len(self._parts)} files share {self.n_genes:,} genes."
+
+    def require_columns(self, columns: Sequence[str]) -> None:
+        """Check that columns of `obs` that some sources have are in all of them.
+
+        Parameters
+        ----------
+        columns
+            Their names; those that no source has are skipped.
+
+        Raises
+        ------
+        UnknownNameError
+            A source lacks one.
+        """
+        for column in columns:
+            lacking = [name for name, part in zip(self._names, self._parts, strict=True) if column not in part.obs]
+            if lacking and len(lacking) < len(self._parts):
+                shown = ", ".join(map(repr, lacking[:_SHOWN])) + (", ..." if len(lacking) > _SHOWN else "")
+                msg = f"{column!r} is not a column of `obs` in {len(lacking)} of {len(self._parts)} files ({shown});"
+                raise UnknownNameError(msg + " expected it in all. Add the column there, or leave those files out.")
 
     def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:
         """Return the counts of some cells in the order given."""
@@ -89,7 +113,8 @@ def join_obs(frames: Sequence[pd.DataFrame], names: Sequence[str]) -> pd.DataFra
 
     Returns
     -------
-    Columns that all tables have, in the order of the first; categories are the union.
+    Columns that all tables have, in the order of the first; categories are the union, and what is text in one table and
+    numbers in another is text.
     """
     if len(frames) == 1:
         return frames[0]
@@ -137,9 +162,52 @@ def join_var(frames: Sequence[pd.DataFrame], choice: GeneChoice) -> pd.DataFrame
     return whole[~whole.index.duplicated()]
 
 
+def plain_column(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column that a file can hold.
+
+    Parameters
+    ----------
+    column
+        Labels or numbers of cells.
+
+    Returns
+    -------
+    Values of mixed kinds, such as text and numbers, as text; text, and yes and no, with gaps as categories; other
+    columns as they are.
+    """
+    is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
+    kind = pd.api.types.infer_dtype(column.cat.categories if is_categorical else column, skipna=True)
+    if kind in {"mixed", "mixed-integer"}:
+        return column.astype(object).map(_as_text, na_action="ignore").astype("category")
+    if pd.api.types.is_extension_array_dtype(column.dtype) and pd.api.types.is_float_dtype(column.dtype):
+        return column.astype(np.float64)
+    return column.astype("category") if column.dtype == object and column.hasnans else column
+
+
 def _join_column(columns: Sequence[pd.Series[Any]]) -> pd.Series[Any]:
-    """Concatenate columns; categories stay categories."""
-    if all(isinstance(column.dtype, pd.CategoricalDtype) for column in columns):
-        joined = pd.api.types.union_categoricals(list(columns), ignore_order=True)
-        return pd.Series(joined)
-    return pd.concat(list(columns), ignore_index=True)
+    """Concatenate columns; categories stay categories, and a part without any value has no kind."""
+    held, has_values = list(columns), np.ones(len(columns), dtype=bool)
+    if not _have_like_categories(held):
+        has_values = np.array([bool(column.notna().any()) for column in columns])
+        held = [column for column, has_any in zip(columns, has_values, strict=True) if has_any] or held
+    if _have_like_categories(held):
+        joined = pd.Series(pd.api.types.union_categoricals(held, ignore_order=True))
+    else:
+        joined = plain_column(pd.concat(held, ignore_index=True).infer_objects())
+    if len(held) == len(columns):
+        return joined
+    is_held = np.repeat(has_values, [len(column) for column in columns])
+    return plain_column(joined.set_axis(np.flatnonzero(is_held)).reindex(range(is_held.size)))
+
+
+def _have_like_categories(columns: Sequence[pd.Series[Any]]) -> bool:
+    """Whether all columns are categorical, with categories of one type."""
+    if not all(isinstance(column.dtype, pd.CategoricalDtype) for column in columns):
+        return False
+    return len({column.cat.categories.dtype for column in columns}) == 1
+
+
+def _as_text(value: Any) -> str:  # noqa: ANN401 - any label or number
+    """Write a value as text; a whole number that gaps made decimal is whole."""
+    value = plain_scalar(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -121,7 +121,8 @@ def plan_conditions(
     ConditionError
         Text is given for a number, or several labels for one name.
     SettingError
-        The number of cells is missing, not positive, or contradicts the table.
+        `where` is neither a mapping nor a table, or the number of cells is missing, not positive, or contradicts the
+        table.
     """
     training = training.distinct()
     frame = _frame(where, conditions, argument=argument)
@@ -151,13 +152,16 @@ def plan_conditions(
     )
 
 
-def _frame(where: Mapping[str, Any] | pd.DataFrame | None, conditions: Conditions, *, argument: str) -> pd.DataFrame:
+def _frame(where: object, conditions: Conditions, *, argument: str) -> pd.DataFrame:
     """Turn a request into a table; a mapping is a table of one row."""
     if isinstance(where, pd.DataFrame):
         if where.empty:
             msg = f"The table `where` has {len(where)} rows and {where.shape[1]} columns; expected at least one each."
             raise SettingError(msg + " Leave `where` out to follow the training proportions.")
         return where.reset_index(drop=True)
+    if where is not None and not isinstance(where, Mapping):
+        msg = f"`{argument}` is of type {type(where).__name__}; expected a mapping such as {{'cell_type': 'B'}}, or a"
+        raise SettingError(msg + " table. Pass one of these; of a row of a table, `row.to_dict()`.")
     columns: dict[str, list[Any]] = {}
     for name, value in (where or {}).items():
         conditions.require(name)

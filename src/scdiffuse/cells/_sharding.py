@@ -29,7 +29,7 @@ from scdiffuse.cells._checks import check_names, require_counts
 from scdiffuse.cells._find import find_counts
 from scdiffuse.cells._genes import MIN_CELLS
 from scdiffuse.cells._h5ad import label
-from scdiffuse.cells._joined import GeneChoice, join_obs, join_var, name_places
+from scdiffuse.cells._joined import GeneChoice, join_obs, join_var, name_places, plain_column
 from scdiffuse.cells._kernels import scatter_rows
 from scdiffuse.cells._origin import read_origin, uns_of
 from scdiffuse.cells._read import label_obs
@@ -142,7 +142,8 @@ def shard(  # noqa: PLR0913 - what is read, what is written, and how
             for at in range(unsorted.n_shards):
                 rows = unsorted.gather(at)
                 path = folder / f"shard-{at:05d}.h5ad"
-                _write(path, rows, obs=obs.iloc[unsorted.cells(at)], var=var, uns=uns)
+                held = obs.iloc[unsorted.cells(at)]
+                _write(path, rows, obs=_without_unused(held) if at else held, var=var, uns=uns)
                 described.append(_describe_shard(path, rows))
                 _add_up(totals, rows, begin=at * cells_per_shard)
                 bar.advance(rows.shape[0])
@@ -271,7 +272,15 @@ def _check(places: Sequence[str | Path], *, genes: str, cells_per_shard: int) ->
 
 def _as_categories(labels: pd.DataFrame) -> pd.DataFrame:
     """Make text, and yes and no, categorical, so that it can be written where some cells have none."""
-    return labels.astype(dict.fromkeys(labels.select_dtypes(["object", "string", "bool"]), "category"))
+    plain = labels.apply(plain_column)
+    return plain.astype(dict.fromkeys(plain.select_dtypes(["object", "string", "bool"]), "category"))
+
+
+def _without_unused(obs: pd.DataFrame) -> pd.DataFrame:
+    """Leave out unused categories where they are more than the cells; the first shard keeps all, in their order."""
+    categorical = obs.select_dtypes("category")
+    many = [name for name, column in categorical.items() if len(column.cat.categories) > len(column)]
+    return obs.assign(**{str(name): obs[name].cat.remove_unused_categories() for name in many})
 
 
 def _move(block: sp.csr_matrix, columns: NDArray[np.intp], width: int) -> sp.csr_matrix:

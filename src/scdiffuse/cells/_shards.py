@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -20,6 +21,7 @@ from scdiffuse._core.folders import current
 from scdiffuse._core.slots import SHARDS_FILE
 from scdiffuse.cells._h5ad import open_h5ad, read_frame
 from scdiffuse.cells._joined import join_obs
+from scdiffuse.cells._opened import Opened
 from scdiffuse.cells._shard_statistics import ShardStatistics
 from scdiffuse.cells._stored import SparseRows
 from scdiffuse.cells._structure import reading, require_matrix
@@ -53,6 +55,8 @@ class ShardSource(SparseRows):
         The shards.
     types, obs, var, starts, genes
         As in `SparseRows`.
+    opened
+        The list of shards when they were opened.
     statistics
         File with the statistics of all cells and genes, and its SHA-256; `None` where there is none.
     """
@@ -68,9 +72,11 @@ class ShardSource(SparseRows):
         *,
         starts: NDArray[np.int64],
         genes: Sequence[str] | None,
+        opened: Opened,
         statistics: tuple[Path, str] | None = None,
     ) -> None:
         super().__init__(types, obs, var, starts=starts, genes=genes)
+        self._opened = opened
         self._parts = parts
         self._ends = np.array([part.end for part in parts])
         self._statistics = statistics
@@ -85,6 +91,7 @@ class ShardSource(SparseRows):
         """
         if self._statistics is None or self.columns is not None:
             return None
+        self._require_unchanged()
         path, digest = self._statistics
         try:
             return ShardStatistics.read(path, digest=digest, n_cells=self.n_cells, n_genes=self.n_genes)
@@ -192,6 +199,7 @@ def open_shards(folder: Path, *, layer: str | None = None, genes: Sequence[str] 
         var,
         starts=np.concatenate(starts),
         genes=genes,
+        opened=Opened(str(folder), partial(_read_index, folder), seen=index),
         statistics=_find_statistics(folder, index),
     )
 

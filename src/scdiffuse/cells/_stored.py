@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scdiffuse.cells._kernels import scatter_rows
+from scdiffuse.cells._opened import Opened, opened_store
 from scdiffuse.cells._rows import NamedSource, Stored, slices, sparse_rows
 from scdiffuse.cells._structure import reading, require_columns, value_type, where_of
 
@@ -105,6 +106,7 @@ class StoredSource(NamedSource, ABC):
 
     _is_canonical = False  # whether columns ascend in each row
     _name = "The matrix"  # in messages
+    _opened: Opened | None = None  # of cells that can be replaced while they are open
 
     def __init__(
         self,
@@ -158,6 +160,10 @@ class StoredSource(NamedSource, ABC):
             require_columns(columns, self._width, name=self._name)
             yield where, self._finish(data, columns, starts)
 
+    def _require_unchanged(self) -> None:
+        if self._opened is not None:
+            self._opened.require_unchanged()
+
     def _spans(self, rows: NDArray[np.int64]) -> list[slice]:
         """Find spans to read for ascending rows, with gaps that are faster to read than to skip."""
         gaps = self._starts[rows[1:]] - self._starts[rows[:-1] + 1]
@@ -203,9 +209,11 @@ class DenseSource(StoredSource):
         starts = np.arange(len(obs) + 1, dtype=np.int64) * len(var)
         super().__init__(obs, var, starts=starts, value_bytes=8, genes=genes)
         self._element = element
+        self._opened = opened_store([], [element])
 
     def load(self, rows: NDArray[np.int64], buffer: ReadBuffer) -> LoadedRows:
         """Read rows into memory, neighbours together."""
+        self._require_unchanged()
         ascending = np.sort(rows)
         spans = self._spans(ascending)
         mine = np.split(ascending, np.searchsorted(ascending, [span.stop for span in spans[:-1]]))
@@ -214,6 +222,7 @@ class DenseSource(StoredSource):
         return LoadedRows(rows, found.data, found.indices, found.indptr, self._finish)
 
     def _read(self, span: slice) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]]:
+        self._require_unchanged()
         found = sparse_rows(self._element[span])
         return found.data, found.indices, found.indptr
 
@@ -243,6 +252,7 @@ class SparseRows(StoredSource, ABC):
 
     def load(self, rows: NDArray[np.int64], buffer: ReadBuffer) -> LoadedRows:
         """Read rows into memory, neighbours together, and scatter them to their places."""
+        self._require_unchanged()
         lengths = self._starts[rows + 1] - self._starts[rows]
         places = np.concatenate([[0], np.cumsum(lengths)])
         order = np.argsort(rows)
@@ -265,6 +275,7 @@ class SparseRows(StoredSource, ABC):
         return LoadedRows(rows, whole[0], whole[1], places, self._finish)
 
     def _read(self, span: slice) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.integer]]:
+        self._require_unchanged()
         data, columns = (np.empty(self._n_values(span), dtype=one) for one in self._types)
         starts = self._starts[span.start : span.stop + 1]
         self._fill(int(starts[0]), data, columns)
@@ -297,6 +308,7 @@ class SparseSource(SparseRows):
         super().__init__(types, obs, var, starts=element["indptr"][:].astype(np.int64), genes=genes)
         self._data, self._indices = element["data"], element["indices"]
         self._name = f"`{element.name.lstrip('/')}` of {where_of(element)!r}"
+        self._opened = opened_store([element["indptr"]], [self._indices, self._data])
 
     def _fill(self, begin: int, data: NDArray[np.generic], indices: NDArray[np.generic]) -> None:
         data[:] = self._data[begin : begin + data.size]

@@ -48,7 +48,8 @@ def read_table(path: Path) -> ad.AnnData:
     DataFileError
         It is no table of numbers, or neither rows nor columns have names of genes.
     """
-    parts = list(pd.read_csv(path, sep=_separator(path), index_col=0, chunksize=_ROWS_AT_ONCE, low_memory=False))
+    read = pd.read_csv(path, sep=_separator(path), converters={0: str}, chunksize=_ROWS_AT_ONCE, low_memory=False)
+    parts = [_named(part) for part in read]
     if not parts or not parts[0].shape[1]:
         msg = f"{str(path)!r} holds no table; expected names in the first row and column, and counts."
         raise DataFileError(msg + " Check the file.")
@@ -58,7 +59,6 @@ def read_table(path: Path) -> ad.AnnData:
         [sp.csr_matrix(part[numbers].to_numpy(dtype=np.float32, na_value=np.nan)) for part in parts], format="csr"
     )
     beside = pd.concat([part[text] for part in parts])
-    beside.index = beside.index.astype(str)
     across = pd.DataFrame(index=pd.Index([str(name) for name in numbers]))
     if _rows_are_genes(list(beside.index), list(across.index), corner=str(parts[0].index.name or ""), path=path):
         return ad.AnnData(sp.csr_matrix(matrix.T), obs=across, var=beside)
@@ -80,12 +80,18 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     try:
-        table = pd.read_csv(path, sep=_separator(path), index_col=0)
+        return _named(pd.read_csv(path, sep=_separator(path), converters={0: str}))
     except (OSError, ValueError) as error:
         msg = f"{str(path)!r} cannot be read ({error}); expected a table with the names of cells, or of labels, in its"
         raise DataFileError(msg + " first column. Check the path and the file.") from error
-    table.index = table.index.astype(str)
-    return table
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    """Index a table by its first column, which is text as it was written: `005` and `NA` are names too."""
+    if isinstance(table.index, pd.RangeIndex):  # otherwise the first column has no header, as R writes it
+        first = str(table.columns[0])
+        table = table.set_index(table.columns[0]).rename_axis(None if first.startswith("Unnamed: 0") else first)
+    return table.set_axis(table.index.astype(str))
 
 
 def _separator(path: Path) -> str:

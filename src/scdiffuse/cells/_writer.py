@@ -167,9 +167,10 @@ class H5adWriter:
         """
         with h5py.File(path) as file:
             x, obs = file["X"], file["obs"]
-            stored = {name: obs[name]["codes"] if isinstance(obs[name], h5py.Group) else obs[name] for name in obs}
+            known = [name for name in self._columns if name in obs]  # a name such as "tissue/type" is a path
+            stored = {name: obs[name]["codes"] if isinstance(obs[name], h5py.Group) else obs[name] for name in known}
             pairs = [(self._data, x["data"]), (self._indices, x["indices"])]
-            pairs += [(column, stored[name]) for name, column in self._columns.items() if name in stored]
+            pairs += [(self._columns[name], values) for name, values in stored.items()]
             pairs += [] if self._latents is None else [(self._latents, file["obsm"][OBSM_LATENT])]
             for target, values in pairs:
                 for begin in range(0, len(values), _VALUES_AT_ONCE):

@@ -8,6 +8,7 @@ from scdiffuse._core.errors import DataFileError, MissingExtraError
 from scdiffuse._core.folders import current
 from scdiffuse._core.slots import CONFIG_FILE
 from scdiffuse.cells._rows import Stored
+from scdiffuse.cells._structure import reading
 
 __all__ = ["list_datasets", "open_zarr"]
 
@@ -30,7 +31,7 @@ def open_zarr(path: Path) -> Stored:
     Raises
     ------
     DataFileError
-        The folder does not hold cells.
+        The folder does not hold cells, or is damaged.
     MissingExtraError
         The package that reads it is not installed.
     """
@@ -43,10 +44,11 @@ def open_zarr(path: Path) -> Stored:
     except ImportError as error:
         msg = f"{str(path)!r} is a zarr store, and the package `zarr` is not installed. Run `pip install zarr`, or save"
         raise MissingExtraError(msg + " the cells with `adata.write_h5ad`.") from error
-    group = zarr.open_group(str(path), mode="r")
-    if list_datasets(group):
-        return group
-    missing = [name for name in ("obs", "var") if name not in group]
+    with reading(f"{str(path)!r}"):
+        group = zarr.open_group(str(path), mode="r")
+        if list_datasets(group):
+            return group
+        missing = [name for name in ("obs", "var") if name not in group]
     if missing:
         msg = f"{str(path)!r} is a zarr store without `{'` and `'.join(missing)}`; expected cells."
         raise DataFileError(msg + " Save them with `adata.write_zarr`.")

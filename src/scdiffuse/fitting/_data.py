@@ -142,6 +142,8 @@ def read_data(  # noqa: PLR0913 - everything that decides what is learnt from
     described = {name: list(table.index) for name, table in features.items()}
     adata, layer, found = find_counts(adata, layer=layer)
     whole = open_source(adata, layer=layer, round_counts=round_counts)
+    if isinstance(whole, JoinedSource):
+        whole.require_columns([*names[0], *names[1]])
     genes = latent.choose_genes(whole.var) if latent else None
     obs, messages = mask_labels(whole.obs, names[0])
     for message in (found, *messages) if found else messages:
