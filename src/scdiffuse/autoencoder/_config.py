@@ -54,7 +54,7 @@ class AutoencoderConfig:
     """Weight of the KL divergence from the prior. With 1, the evidence lower bound, latents leave out what many genes
     share weakly; the diffusion knows how latents are distributed, so that they may say more."""
     shrinkage: float = 20.0
-    """Half of the precision of the Gaussian prior on linear loadings: a loading costs its square times this, in nats."""
+    """Half of the precision of the Gaussian prior on linear loadings: a loading costs its square so often, in nats."""
     nonlinear_shrinkage: float = 60.0
     """The same of the nonlinear loadings; the larger, the better do condition effects add up."""
     conditional_prior: bool = True

@@ -30,6 +30,8 @@ class Detection(NamedTuple):
     """How many times the cells a side would be needed; 1 or less where there are enough."""
 
 
+_HALVES = 2.0  # times the cells have halves as large as the cells at hand
+
 UNKNOWN = Detection(None, "", 1.0)
 """What a comparison without standard errors would have told."""
 
@@ -58,8 +60,10 @@ def detect(metric: Metric, model: Estimate, reference: Estimate, *, trivial: flo
     What would have been told. A metric with a test of its own says itself what it cannot tell.
     """
     errors = [one.error for one in (model, reference) if math.isfinite(one.error)]
-    if model.p is not None or model.doubt or not errors:
+    if model.p is not None or model.doubt:
         return Detection(None, model.doubt, 1.0)
+    if not errors:
+        return Detection(None, f"too few cells: halves of {n_cells:,} a side have no value", _HALVES)
     told = (FLAG_ERRORS + _POWER_ERRORS) * (math.hypot(*errors) if len(errors) > 1 else math.sqrt(2) * errors[0])
     loss = metric.loss(reference.value) + told
     value = metric.target + loss if metric.better == "lower" else metric.target - loss

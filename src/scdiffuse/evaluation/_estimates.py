@@ -97,7 +97,8 @@ def average(estimates: Sequence[Estimate], *, drawn: float = 1.0) -> Estimate:
     .. math:: f \sigma^2 + \max(s^2, (1 - f) \sigma^2) / K.
 
     The first term is what all draws share, because they come from the same cells. The second is what averages out:
-    other cells, other folds, another classifier.
+    other cells, other folds, another classifier. Where single draws have no standard error, :math:`\sigma^2` is
+    :math:`s^2 / (1 - f)`, and unknown where all draws take all cells.
 
     Parameters
     ----------
@@ -108,17 +109,17 @@ def average(estimates: Sequence[Estimate], *, drawn: float = 1.0) -> Estimate:
 
     Returns
     -------
-    The mean. Where single draws have no standard error, that of the mean is their whole spread. A metric's own test
-    has twice the median p, which is valid whatever the draws share, and a doubt where half of the draws have one.
+    The mean. A metric's own test has twice the median p, which is valid whatever the draws share, and a doubt where
+    half of the draws have one.
     """
     if len(estimates) == 1:
         return estimates[0]
     values = np.array([one.value for one in estimates])
     middle, spread, first = float(values.mean()), float(values.std(ddof=1)), estimates[0]
     within = float(np.mean([one.error**2 for one in estimates]))
-    error = spread
-    if math.isfinite(within):
-        error = math.sqrt(drawn * within + max(spread**2, (1 - drawn) * within) / len(values))
+    if not math.isfinite(within) and drawn < 1:
+        within = spread**2 / (1 - drawn)
+    error = math.sqrt(drawn * within + max(spread**2, (1 - drawn) * within) / len(values))
     p_values = [one.p for one in estimates if one.p is not None]
     p = min(2 * float(np.median(p_values)), 1.0) if p_values else None
     bounds = middle - INTERVAL * error, middle + INTERVAL * error

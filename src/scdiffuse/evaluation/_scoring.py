@@ -28,7 +28,6 @@ __all__ = ["VALIDITY", "Comparison", "Estimate", "ReferenceScores", "ScoredMetri
 VALIDITY = "invalid_values"
 """The metric with a group of its own, because all other metrics assume that it passes."""
 _FLAG_FRACTION = 0.05  # of the distance from the reference to the best trivial baseline: less is irrelevant
-_FLAG_UNKNOWN_FRACTION = 0.15  # the same fraction where no interval is known
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -291,13 +290,9 @@ def _is_flagged(metric: Metric, model: Estimate, reference: Estimate, *, normali
     excess = metric.loss(model.value) - metric.loss(reference.value)
     if excess <= 0:
         return False
-    off = _errors_off(metric, model, reference)
-    least = _FLAG_UNKNOWN_FRACTION if math.isnan(off) else _FLAG_FRACTION
-    if normalised is not None and 1 - normalised < least:
+    if normalised is not None and 1 - normalised < _FLAG_FRACTION:
         return False
-    if not math.isnan(off):
-        return off > FLAG_ERRORS
-    return normalised is not None or excess > _FLAG_UNKNOWN_FRACTION * max(metric.loss(reference.value), 1e-12)
+    return _errors_off(metric, model, reference) > FLAG_ERRORS  # unknown is not
 
 
 def _errors_off(metric: Metric, model: Estimate, reference: Estimate) -> float:
