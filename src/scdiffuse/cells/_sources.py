@@ -85,10 +85,11 @@ def open_source(
     UserWarning
         Genes that only some of several files have are left out; the message counts them.
     """
-    if round_counts:
-        return RoundedSource(open_source(data, layer=layer, genes=genes, obsm_key=obsm_key))
     if obsm_key is not None:
-        return SourceWithEmbedding(open_source(data, layer=layer, genes=genes), read_obsm(data, obsm_key))
+        counts = open_source(data, layer=layer, genes=genes, round_counts=round_counts)
+        return SourceWithEmbedding(counts, read_obsm(data, obsm_key))
+    if round_counts:
+        return RoundedSource(open_source(data, layer=layer, genes=genes))
     if not isinstance(data, Place):
         return _join(data, layer=layer, genes=genes)
     if isinstance(data, ad.AnnData):
