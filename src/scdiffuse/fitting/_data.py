@@ -140,7 +140,7 @@ def read_data(  # noqa: PLR0913 - everything that decides what is learnt from
     names = [_listed(conditions), _listed(continuous)]
     features = check_features(condition_features, names[0])
     described = {name: list(table.index) for name, table in features.items()}
-    adata, layer, found = find_counts(adata, layer=layer)
+    adata, layer, found = find_counts(adata, layer=layer, round_counts=round_counts)
     whole = open_source(adata, layer=layer, round_counts=round_counts)
     genes = latent.choose_genes(whole.var) if latent else None
     obs, messages = mask_labels(whole.obs, names[0])

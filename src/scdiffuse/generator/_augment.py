@@ -98,7 +98,7 @@ class AugmentMixin(GeneratorBase):
         with explain_memory("Pass fewer cells at a time."):
             source = open_given(adata, model.metadata, layer=layer)
             numbers = plan_numbers(source.obs, by=by, n_per_label=n_per_label, conditions=model.conditions)
-            place = find_counts(adata, layer=layer)
+            place = find_counts(adata, layer=layer, round_counts=model.metadata.data.get("round_counts", False))
             n_left_out = open_source(place.data, layer=place.layer).n_genes - source.n_genes
             made: ad.AnnData | Path | None = None
             if len(numbers):
