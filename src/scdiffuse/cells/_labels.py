@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from scdiffuse._core.errors import ConditionError
@@ -74,7 +75,9 @@ def mask_labels(obs: pd.DataFrame, names: Sequence[str]) -> MaskedLabels:
             shown = ", ".join(repr(_plain(label)) for label in rare[:_SHOWN]) + (", ..." if len(rare) > _SHOWN else "")
             messages.append(_sentence(len(rare), f"a label of {name!r} of their own ({shown})"))
         if blank or rare:
-            changed[name] = column.where(~column.isin([*blank, *rare]))
+            kept = ~column.isin([*blank, *rare])
+            is_whole = isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu"
+            changed[name] = (column.astype(object) if is_whole else column).where(kept)  # not as fractions
     return MaskedLabels(obs.assign(**changed) if changed else obs, tuple(messages))
 
 
