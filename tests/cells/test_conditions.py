@@ -97,6 +97,19 @@ def test_numbers_of_every_kind_come_back(numbers: pd.Series[Any]) -> None:
     assert [None if np.isnan(one) else one for one in back] == expected
 
 
+@pytest.mark.parametrize("number", [0.1, 1 / 3, 1e-9, 12345.678])
+def test_equal_numbers_have_a_standard_deviation_of_one(number: float) -> None:
+    assert Conditions.from_obs(pd.DataFrame({"day": [number] * 300}), [], ["day"]).continuous["day"].std == 1.0
+
+
+@pytest.mark.parametrize("dtype", ["object", "category"])
+def test_empty_text_is_no_label(dtype: str) -> None:
+    obs = pd.DataFrame({"type": pd.Series(["b", "", "a", " "] * 2, dtype=dtype)})
+    conditions = Conditions.from_obs(obs, ["type"])
+    assert conditions.categorical["type"] == ("a", "b")
+    assert conditions.encode(obs).codes.ravel().tolist() == [1, -1, 0, -1] * 2
+
+
 def test_json_is_a_round_trip(conditions: Conditions) -> None:
     assert Conditions.from_json(conditions.to_json()) == conditions
 
