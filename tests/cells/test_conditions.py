@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameError
-from scdiffuse.cells import Conditions, ConditionTable
+from scdiffuse.cells import Conditions, ConditionTable, mask_labels
 
 
 @pytest.fixture
@@ -108,6 +108,22 @@ def test_empty_text_is_no_label(dtype: str) -> None:
     conditions = Conditions.from_obs(obs, ["type"])
     assert conditions.categorical["type"] == ("a", "b")
     assert conditions.encode(obs).codes.ravel().tolist() == [1, -1, 0, -1] * 2
+
+
+def test_columns_of_one_name_are_refused(conditions: Conditions, obs: pd.DataFrame) -> None:
+    for name, again in (("donor", "cell_type"), ("day", "note")):
+        twice = obs.rename(columns={again: name})
+        with pytest.raises(ConditionError, match=rf"has 2 columns '{name}'; expected one. Rename or drop"):
+            Conditions.from_obs(twice, ["donor"], ["day"])
+        with pytest.raises(ConditionError, match=rf"has 2 columns '{name}'"):
+            conditions.encode(twice, partial=True)
+    with pytest.raises(ConditionError, match="has 2 columns 'donor'"):
+        mask_labels(obs.rename(columns={"cell_type": "donor"}), ["donor"])
+
+
+def test_a_column_whose_name_is_no_text_is_refused() -> None:
+    with pytest.raises(ConditionError, match=r"column 0 of `adata.obs` has a name of type int; expected text. Run"):
+        Conditions.from_obs(pd.DataFrame({0: ["a", "b"] * 3}), [0])  # type: ignore[list-item]
 
 
 def test_json_is_a_round_trip(conditions: Conditions) -> None:

@@ -196,6 +196,15 @@ def test_loadings_of_genes_that_are_expressed_together_are_alike(dosed: ad.AnnDa
         gene_loadings(dosed, np.array(["x", "y"]), n_components=2)  # type: ignore[arg-type]
 
 
+def test_loadings_of_genes_of_one_name_are_rows_of_one_name(dosed: ad.AnnData) -> None:
+    expected = gene_loadings(dosed, n_components=2)
+    twins = dosed.copy()
+    twins.var_names = ["g1", *dosed.var_names[1:]]
+    found = gene_loadings(twins, ["g1", "g5"], n_components=2)
+    assert found.index.tolist() == ["g1", "g1", "g5"]
+    np.testing.assert_array_equal(found, expected.loc[["g0", "g1", "g5"]])
+
+
 def test_loadings_of_other_values_than_counts_are_refused(dosed: ad.AnnData) -> None:
     logs = dosed.copy()
     logs.X = logs.X.log1p()

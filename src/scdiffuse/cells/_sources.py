@@ -173,8 +173,7 @@ def _join(data: Sequence[Place], *, layer: str | None, genes: Sequence[str] | No
 def _matrix_of(adata: ad.AnnData, layer: str | None) -> tuple[Matrix, pd.DataFrame]:
     """Find the matrix of an AnnData and its genes; rows of a backed object stay in its file."""
     if layer == RAW and layer not in adata.layers and adata.raw is not None:
-        matrix = adata.raw.X
-        return matrix.to_memory() if hasattr(matrix, "to_memory") else matrix, adata.raw.var
+        return adata.raw.X, adata.raw.var
     if layer is not None:
         if layer not in adata.layers:
             known = sorted(adata.layers)

@@ -76,7 +76,7 @@ def read_labelled(source: Source, key: str, *, name: str, kind: Kind | None) -> 
         The column has one label or number only, too few cells, or a label with a single cell.
     """
     if kind is None:
-        dtype = source.obs[key].dtype if key in source.obs else None
+        dtype = getattr(source.obs.get(key), "dtype", None)
         kind = "continuous" if isinstance(dtype, np.dtype) and dtype.kind == "f" else "categorical"
     columns: tuple[Sequence[str], Sequence[str]] = ([key], []) if kind == "categorical" else ([], [key])
     known = Conditions.from_obs(source.obs, *columns)
