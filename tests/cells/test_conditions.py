@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameError
-from scdiffuse.cells import Conditions, ConditionTable
+from scdiffuse.cells import Conditions, ConditionTable, mask_labels
 
 
 @pytest.fixture
@@ -95,6 +95,35 @@ def test_numbers_of_every_kind_come_back(numbers: pd.Series[Any]) -> None:
     back = conditions.decode(conditions.encode(obs))["day"]
     expected = [float(one) if pd.notna(one) else None for one in numbers]
     assert [None if np.isnan(one) else one for one in back] == expected
+
+
+@pytest.mark.parametrize("number", [0.1, 1 / 3, 1e-9, 12345.678])
+def test_equal_numbers_have_a_standard_deviation_of_one(number: float) -> None:
+    assert Conditions.from_obs(pd.DataFrame({"day": [number] * 300}), [], ["day"]).continuous["day"].std == 1.0
+
+
+@pytest.mark.parametrize("dtype", ["object", "category"])
+def test_empty_text_is_no_label(dtype: str) -> None:
+    obs = pd.DataFrame({"type": pd.Series(["b", "", "a", " "] * 2, dtype=dtype)})
+    conditions = Conditions.from_obs(obs, ["type"])
+    assert conditions.categorical["type"] == ("a", "b")
+    assert conditions.encode(obs).codes.ravel().tolist() == [1, -1, 0, -1] * 2
+
+
+def test_columns_of_one_name_are_refused(conditions: Conditions, obs: pd.DataFrame) -> None:
+    for name, again in (("donor", "cell_type"), ("day", "note")):
+        twice = obs.rename(columns={again: name})
+        with pytest.raises(ConditionError, match=rf"has 2 columns '{name}'; expected one. Rename or drop"):
+            Conditions.from_obs(twice, ["donor"], ["day"])
+        with pytest.raises(ConditionError, match=rf"has 2 columns '{name}'"):
+            conditions.encode(twice, partial=True)
+    with pytest.raises(ConditionError, match="has 2 columns 'donor'"):
+        mask_labels(obs.rename(columns={"cell_type": "donor"}), ["donor"])
+
+
+def test_a_column_whose_name_is_no_text_is_refused() -> None:
+    with pytest.raises(ConditionError, match=r"column 0 of `adata.obs` has a name of type int; expected text. Run"):
+        Conditions.from_obs(pd.DataFrame({0: ["a", "b"] * 3}), [0])  # type: ignore[list-item]
 
 
 def test_json_is_a_round_trip(conditions: Conditions) -> None:

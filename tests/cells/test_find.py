@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 from scdiffuse._core.errors import CountsError
-from scdiffuse.cells import RAW, find_counts, list_counts, open_source
+from scdiffuse.cells import RAW, find_counts, list_counts, open_source, read_cells
 
 
 def _held(adata: ad.AnnData, *places: str) -> ad.AnnData:
@@ -97,6 +97,29 @@ def test_decimals_are_rounded(adata: ad.AnnData) -> None:
     expected = np.rint(noisy.X.toarray())
     assert np.array_equal(source.rows(np.arange(60)).toarray(), expected)
     assert np.array_equal(next(iter(source.blocks()))[1].toarray(), expected)
+
+
+def test_decimals_in_x_are_what_is_rounded_even_where_a_layer_holds_counts(adata: ad.AnnData, tmp_path: Path) -> None:
+    soup = adata.copy()
+    soup.layers["counts"] = adata.X.copy()
+    soup.X = adata.X * np.float32(0.7) + adata.X.power(2)
+    soup.write_h5ad(tmp_path / "cells.h5ad")
+    expected = np.rint(soup.X.toarray())
+    assert find_counts(soup).layer == "counts"
+    for data in (soup, tmp_path / "cells.h5ad", [soup]):
+        found = find_counts(data, round_counts=True)
+        assert found[1:] == (None, "")
+        assert np.array_equal(read_cells(data, round_counts=True).X.toarray(), expected)
+
+
+@pytest.mark.parametrize("wrong", ["logs", "normalised", "negative"])
+def test_what_cannot_be_rounded_is_not_taken_for_decimals(adata: ad.AnnData, wrong: str) -> None:
+    held = _held(adata, "counts")
+    if wrong == "normalised":
+        held.X = sp.csr_matrix(adata.X.toarray() / adata.X.toarray().sum(axis=1, keepdims=True) * 1e4)
+    if wrong == "negative":
+        held.X = adata.X * np.float32(-9.5)
+    assert find_counts(held, round_counts=True).layer == "counts"
 
 
 @pytest.mark.parametrize("log", [True, False])

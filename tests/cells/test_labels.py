@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from scdiffuse._core.errors import ConditionError
-from scdiffuse.cells import mask_labels
+from scdiffuse.cells import Conditions, mask_labels
 
 
 def test_good_labels_stay_the_same_table(obs: pd.DataFrame) -> None:
@@ -27,6 +27,21 @@ def test_numbers_of_one_cell_become_missing_too() -> None:
     masked = mask_labels(pd.DataFrame({"x": [1, 1, 2, 3, 3]}), ["x"])
     assert masked.obs["x"].dropna().tolist() == [1, 1, 3, 3]
     assert masked.messages == ("1 cell has a label of 'x' of its own (2); its label counts as missing.",)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int8", "uint64", "Int64", "object"])
+def test_whole_numbers_stay_whole_beside_missing_ones(dtype: str) -> None:
+    masked = mask_labels(pd.DataFrame({"x": pd.Series([1, 1, 2, 3, 3], dtype=dtype)}), ["x"])
+    assert Conditions.from_obs(masked.obs, ["x"]).categorical["x"] == (1, 3)
+    assert {type(label) for label in Conditions.from_obs(masked.obs, ["x"]).categorical["x"]} == {int}
+
+
+def test_large_numbers_stay_apart() -> None:
+    labels = np.repeat(2**53 + np.arange(4), [2, 2, 2, 1])
+    obs = mask_labels(pd.DataFrame({"x": labels}), ["x"]).obs
+    conditions = Conditions.from_obs(obs, ["x"])
+    assert conditions.categorical["x"] == (2**53, 2**53 + 1, 2**53 + 2)
+    assert conditions.encode(obs).codes.ravel().tolist() == [0, 0, 1, 1, 2, 2, -1]
 
 
 def test_empty_text_becomes_missing() -> None:

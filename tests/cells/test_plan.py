@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameError
+from scdiffuse._core.random import cell_uniforms
 from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, plan_conditions
 
 CELLS = np.arange(2000)
@@ -72,6 +74,48 @@ def test_a_given_number_is_kept_and_the_rest_is_drawn_near_it(conditions: Condit
     cells = frame(conditions, plan_conditions(conditions, conditions.encode(obs), n_cells=50, where={"day": 8.0}))
     assert (cells["day"] == 8.0).all()
     assert (cells["cell_type"] == "late").all()
+
+
+def matching(training: ConditionTable, codes: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Find the training rows of one request by looking at all of them."""
+    rows = np.flatnonzero(((codes < 0) | (training.codes == codes)).all(axis=1))
+    asked = ~np.isnan(values)
+    if not rows.size or not asked.any():
+        return rows if rows.size else np.arange(len(training))
+    far = np.abs(training.values[rows][:, asked] - values[asked]).max(axis=1)
+    near: NDArray[np.intp] = rows[np.isnan(far).all() | (far <= max(0.1, np.nanmin([*far, np.inf]) + 1e-6))]
+    return near
+
+
+@pytest.mark.parametrize("given", [["u"], ["v"], ["u", "v"], ["type", "u"], ["type", "batch", "v"]], ids="-".join)
+def test_rows_are_drawn_as_if_all_of_them_were_looked_at(given: list[str]) -> None:
+    draw = np.random.default_rng(0)
+    obs = pd.DataFrame({"type": np.array(["a", "b", "c"])[draw.integers(0, 3, 300)], "batch": draw.integers(0, 2, 300)})
+    obs["u"] = np.where(draw.random(300) < 0.1, np.nan, draw.normal(size=300).round(2))
+    obs["v"] = np.where(draw.random(300) < 0.1, np.nan, draw.exponential(size=300))
+    conditions = Conditions.from_obs(obs, ["type", "batch"], ["u", "v"])
+    asked = obs.sample(150, random_state=0)[given].reset_index(drop=True)
+    for name in {"u", "v"} & {*given}:
+        asked[name] += np.where(draw.random(150) < 0.5, draw.normal(size=150) * 2, 0.0)  # some far from all
+    plan = plan_conditions(conditions, conditions.encode(obs), where=asked, seed=5)
+    requests, training = conditions.encode(asked, partial=True), conditions.encode(obs).distinct()
+    found = plan.table(np.arange(150))
+    for cell, uniform in enumerate(cell_uniforms(5, "conditions", np.arange(150))):
+        rows = matching(training, requests.codes[cell], requests.values[cell])
+        ends = np.cumsum(training.counts[rows])
+        row = rows[np.searchsorted(ends, uniform * ends[-1], side="right")]
+        expected = [
+            *np.where(plan.drawn_codes, training.codes[row], requests.codes[cell]),
+            *np.where(plan.drawn_values, training.values[row], requests.values[cell]),
+        ]
+        np.testing.assert_array_equal([*found.codes[cell], *found.values[cell]], expected)
+
+
+def test_numbers_of_many_cells_share_the_rows_of_their_labels() -> None:
+    obs = pd.DataFrame({"type": ["a", "b"] * 150, "u": np.random.default_rng(0).normal(size=300)})
+    conditions = Conditions.from_obs(obs, ["type"], ["u"])
+    plan = plan_conditions(conditions, conditions.encode(obs), where=obs[["u"]])
+    assert len(plan.pools) == 1
 
 
 def test_a_combination_never_seen_is_generated_all_the_same(conditions: Conditions) -> None:

@@ -110,6 +110,19 @@ def test_an_unknown_layer_is_refused_with_the_known_ones(adata: ad.AnnData, tmp_
         open_source(tmp_path / "cells.h5ad" if on_disk else adata, layer="count")
 
 
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+@pytest.mark.parametrize("layer", [None, "counts"])
+def test_sparse_matrices_of_an_open_file_are_loaded(
+    adata: ad.AnnData, tmp_path: Path, kind: str, layer: str | None
+) -> None:
+    with h5py.File(tmp_path / "counts.h5", "w") as file:
+        ad.io.write_elem(file, "X", adata.X.tocsc() if kind == "csc" else adata.X)
+        stored = ad.io.sparse_dataset(file["X"])
+        held = ad.AnnData(None if layer else stored, adata.obs, adata.var, layers={layer: stored} if layer else None)
+        rows = open_source(held, layer=layer).rows(np.array([7, 2]))
+    assert np.array_equal(rows.toarray(), adata.X.toarray()[[7, 2]])
+
+
 def test_an_empty_x_is_refused(adata: ad.AnnData, tmp_path: Path) -> None:
     empty = ad.AnnData(obs=adata.obs, var=adata.var, layers={"counts": adata.X})
     with pytest.raises(CountsError, match=r"`adata.X` is empty; .* layers \['counts'\]"):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scdiffuse._core.errors import SettingError, UnknownNameError
+from scdiffuse._core.errors import ConditionError, SettingError, UnknownNameError
 from scdiffuse.cells import split
 
 
@@ -86,6 +86,14 @@ def test_every_part_has_a_donor_however_uneven_they_are() -> None:
         assert (
             min(part.n_obs for part in split(ad.AnnData(X=np.ones((100, 1)), obs=obs), donor="donor", seed=seed)) >= 5
         )
+
+
+def test_a_path_and_columns_of_one_name_are_refused(adata: ad.AnnData) -> None:
+    with pytest.raises(SettingError, match=r"`adata` is of type str; expected an AnnData. Read a file first"):
+        split("cells.h5ad")
+    adata.obs.columns = ["donor", "donor", *adata.obs.columns[2:]]
+    with pytest.raises(ConditionError, match=r"has 2 columns 'donor'; expected one. Rename or drop"):
+        split(adata, by="donor")
 
 
 def test_what_donors_cannot_do_is_refused() -> None:

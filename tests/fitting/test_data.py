@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scdiffuse._core.errors import UnknownNameError
+from scdiffuse._core.errors import ScdiffuseWarning, UnknownNameError
 from scdiffuse.cells import CellData, Source, open_source
 from scdiffuse.cells._rows import WrappedSource
 from scdiffuse.fitting import TrainingData, _data, _fit
@@ -100,6 +100,18 @@ def test_cells_left_out_cost_a_second_pass_where_their_labels_vanish(simulated: 
     alone = _read(cells[5:].copy(), conditions=["cell_type"], continuous=[])
     for one, other in zip(found.pseudobulk, alone.pseudobulk, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_labels_that_vanish_with_cells_left_out_are_named(simulated: ad.AnnData) -> None:
+    cells = _emptied(simulated, 1)
+    cells.obs["cell_type"] = ["rare", "rare"] + ["here", "there"] * 74
+    with pytest.warns(ScdiffuseWarning) as told:
+        found = _read(cells, conditions=["cell_type"], continuous=[])
+    assert found.conditions.categorical == {"cell_type": ("here", "there")}
+    assert [str(warning.message) for warning in told] == [
+        "1 of 150 cells have no count in a kept gene and are left out.",
+        "1 cell has a label of 'cell_type' of its own ('rare'); its label counts as missing.",
+    ]
 
 
 @pytest.mark.filterwarnings(DROPPED)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anndata as ad
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
+from numpy.typing import NDArray
 from tests.fitted_model import networks_of
 
 from scdiffuse.calibration import CalibrationConfig
-from scdiffuse.fitting import read_data
+from scdiffuse.cells import Blocks
+from scdiffuse.cells._rows import MemorySource
+from scdiffuse.fitting import _stages, read_data
 from scdiffuse.fitting._log import FitLog
-from scdiffuse.fitting._stages import FitContext, set_latent_scale
+from scdiffuse.fitting._stages import FitContext, fit_autoencoder, set_latent_scale
 from scdiffuse.generator import CellGenerator
 from scdiffuse.model import EncodedCells, ModelConfig, ModelMetadata, Networks
 
@@ -61,6 +67,25 @@ def test_training_and_validation_cells_are_apart(fit: FitContext) -> None:
     training, held = fit.split()
     assert sorted([*training, *held]) == list(range(150))
     assert len(held) == 15
+
+
+def test_buffers_that_were_announced_are_not_read_after_the_training(
+    fit: FitContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_read, rows = [0], MemorySource.rows
+
+    def counted(self: MemorySource, indices: NDArray[np.integer]) -> sp.csr_matrix:
+        n_read[0] += len(indices)
+        return rows(self, indices)
+
+    monkeypatch.setattr(MemorySource, "rows", counted)
+    monkeypatch.setattr(_stages, "_train", lambda *_, **__: False)  # it stops early
+    fit_autoencoder(replace(fit, blocks=Blocks(5, 2), max_epochs=100), None)
+    n_training, n_held = map(len, fit.split())
+    config = fit.config.autoencoder
+    assert min(config.n_mean_cells, config.dispersion.n_cells) > n_training
+    n_ahead = 3 * 32  # two buffers in memory and one that is being read, of a step at most
+    assert n_read[0] <= n_held + 2 * n_training + n_ahead
 
 
 def test_fewer_bits_learn_nearly_the_same(simulated: ad.AnnData, small: ModelConfig) -> None:

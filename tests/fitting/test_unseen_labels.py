@@ -166,6 +166,25 @@ def test_tables_that_cannot_be_used_are_refused(
         CellGenerator(dosed, conditions=["drug", "batch"], condition_features=given, progress=False)
 
 
+@pytest.mark.parametrize("gap", ["a rare label", "a missing one"])
+def test_features_of_whole_numbers_are_found_beside_gaps(
+    dosed: ad.AnnData, small: ModelConfig, gap: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    cells = dosed.copy()
+    cells.obs["dose"] = np.arange(cells.n_obs) % 3
+    cells.obs["dose"] = cells.obs["dose"].where(np.arange(cells.n_obs) > 0, 7 if gap == "a rare label" else np.nan)
+    table = pd.DataFrame({"strength": [0.0, 1.0, 2.0, 3.0]}, index=[0, 1, 2, 5])
+    model = CellGenerator(cells, conditions=["dose"], condition_features={"dose": table}, config=small, progress=False)
+    kind = int if gap == "a rare label" else float
+    assert model.conditions.categorical["dose"] == (0, 1, 2, 5)
+    assert {type(label) for label in model.conditions.categorical["dose"]} == {kind}
+    assert len(recwarn) == (gap == "a rare label")
+    twice = pd.DataFrame({"strength": [0.0, 1.0, 2.0, 3.0, 3.0]}, index=["0", "1", "2", "5", "5.0"])
+    if kind is float:
+        with pytest.raises(ConditionError, match=r"has '5.0' more than once"):
+            CellGenerator(cells, conditions=["dose"], condition_features={"dose": twice}, progress=False)
+
+
 def test_loadings_of_genes_that_are_expressed_together_are_alike(dosed: ad.AnnData) -> None:
     table = gene_loadings(dosed, n_components=2)
     assert table.shape == (20, 2)
@@ -175,6 +194,15 @@ def test_loadings_of_genes_that_are_expressed_together_are_alike(dosed: ad.AnnDa
     pd.testing.assert_frame_equal(gene_loadings(dosed, ["g3", "none"], n_components=2), table.loc[["g3"]])
     with pytest.raises(UnknownNameError, match="None of the 2 names in `genes`, such as 'x'"):
         gene_loadings(dosed, np.array(["x", "y"]), n_components=2)  # type: ignore[arg-type]
+
+
+def test_loadings_of_genes_of_one_name_are_rows_of_one_name(dosed: ad.AnnData) -> None:
+    expected = gene_loadings(dosed, n_components=2)
+    twins = dosed.copy()
+    twins.var_names = ["g1", *dosed.var_names[1:]]
+    found = gene_loadings(twins, ["g1", "g5"], n_components=2)
+    assert found.index.tolist() == ["g1", "g1", "g5"]
+    np.testing.assert_array_equal(found, expected.loc[["g0", "g1", "g5"]])
 
 
 def test_loadings_of_other_values_than_counts_are_refused(dosed: ad.AnnData) -> None:

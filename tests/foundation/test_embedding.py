@@ -37,6 +37,16 @@ def test_rows_and_blocks_carry_the_codes_of_their_cells(embedded: ad.AnnData, tm
         assert (source.n_cells, source.n_genes, list(source.genes)) == (60, 2, ["gene-3", "gene-1"])
 
 
+def test_rounded_counts_carry_the_codes_of_their_cells(embedded: ad.AnnData) -> None:
+    expected = embedded.X.toarray()
+    embedded.X = (embedded.X * 1.02).astype(np.float32)
+    source = open_source(embedded, obsm_key="X_pca", round_counts=True)
+    for rows in (source.rows(np.arange(60)), next(iter(source.blocks()))[1]):
+        np.testing.assert_array_equal(rows.toarray(), np.rint(expected * np.float32(1.02)))
+        np.testing.assert_array_equal(rows.embedding, embedded.obsm["X_pca"])
+    assert Embedding("X_pca").describe(source)["width"] == 3
+
+
 def test_counts_made_anew_carry_no_codes(embedded: ad.AnnData) -> None:
     rows = open_source(embedded, obsm_key="X_pca").rows(np.arange(4))
     assert rows[:, :3].embedding is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -14,7 +15,7 @@ from torch import nn
 
 from scdiffuse import Guidance
 from scdiffuse._core.errors import GenesError, ModelFolderError, ScdiffuseWarning, SettingError, UnknownNameError
-from scdiffuse.foundation import Embedding, Foundation, SCimilarity
+from scdiffuse.foundation import DecodedLatent, Embedding, Foundation, SCimilarity
 from scdiffuse.generator import CellGenerator, load
 from scdiffuse.model import ModelConfig
 from scdiffuse.model._markdown import as_markdown
@@ -124,6 +125,23 @@ def test_a_fit_that_was_stopped_goes_on(
     other = CellGenerator(embedded, conditions=["cell_type"], config=small)
     with pytest.raises(ModelFolderError, match="was begun with other settings"):
         other.fit(tmp_path / "run", resume=True)
+
+
+def test_cells_on_disk_keep_their_codes_in_every_step(
+    embedded: ad.AnnData, small: ModelConfig, latent: Foundation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded.write_h5ad(tmp_path / "cells.h5ad")
+    widths, infer = set(), DecodedLatent.infer
+
+    def noted(self: DecodedLatent, counts: Any, *given: Any, **named: Any) -> Any:
+        codes = getattr(counts, "embedding", None)
+        widths.add(0 if codes is None else codes.shape[1])
+        return infer(self, counts, *given, **named)
+
+    monkeypatch.setattr(DecodedLatent, "infer", noted)
+    model = CellGenerator(tmp_path / "cells.h5ad", config=small, latent=latent, progress=False)
+    model.fit(max_epochs=1, progress=False)
+    assert widths == {WIDTH}
 
 
 def test_the_card_names_what_latents_come_from(model: CellGenerator, tmp_path: Path) -> None:

@@ -108,9 +108,11 @@ def test_a_model_that_rounded_its_cells_rounds_others(simulated: ad.AnnData, sma
     whole = cells.copy()
     whole.X = cells.X.copy()
     whole.X.data = np.rint(whole.X.data)
+    cells.layers["counts"] = whole.X * 2  # as they were measured
     made, expected = (model.predict(one, {"cell_type": "B"}, progress=False) for one in (cells, whole))
     assert (made.X != expected.X).nnz == 0
     assert model.augment(cells, by="cell_type", progress=False).n_obs >= cells.n_obs
     plain = CellGenerator(whole, conditions=["cell_type"], config=small).fit(max_epochs=1, progress=False)
+    del cells.layers["counts"]
     with pytest.raises(CountsError, match="pass `round_counts=True` to fit a model"):
         plain.predict(cells, {"cell_type": "B"}, progress=False)

@@ -51,6 +51,18 @@ def test_labels_get_as_many_cells_as_asked_for(
     assert _counts(fitted.augment(uneven, by="cell_type", n_per_label=n_per_label, progress=False)) == expected
 
 
+@pytest.mark.parametrize("by", ["n_cells", "treated"])
+def test_a_condition_may_be_called_like_the_number_of_cells(simulated: ad.AnnData, small: ModelConfig, by: str) -> None:
+    cells = simulated.copy()
+    cells.obs["n_cells"] = ["few", "many", "many"] * 50
+    cells.obs["treated"] = cells.obs["n_cells"] == "few"
+    model = CellGenerator(cells, conditions=["n_cells", "treated"], config=small).fit(max_epochs=1, progress=False)
+    both = model.augment(cells, by=by, progress=False)
+    assert both.obs[by].value_counts().tolist() == [100, 100]
+    one = model.augment(cells, by=by, n_per_label={both.obs[by].iloc[0]: 51}, progress=False)
+    assert one.n_obs == 151
+
+
 def test_real_cells_are_not_touched(fitted: CellGenerator, uneven: ad.AnnData) -> None:
     both = fitted.augment(uneven, by="cell_type", progress=False)
     real = both[both.obs["source"] == "real"]

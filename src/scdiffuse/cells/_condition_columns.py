@@ -50,9 +50,10 @@ class ConditionRange:
 
 
 def label_vocabulary(column: pd.Series[Any], name: str) -> tuple[Label, ...]:
-    """Collect the labels that cells have."""
+    """Collect the labels that cells have; empty text is none."""
     counts = column.value_counts()
     counts = counts[counts > 0]
+    counts = counts.drop([label for label in counts.index if is_blank(label)])
     if counts.empty:
         msg = f"The column {name!r} is missing for all {len(column)} cells; expected labels. Leave it out or fill it."
         raise ConditionError(msg)
@@ -118,10 +119,9 @@ def number_range(column: pd.Series[Any], name: str) -> ConditionRange:
     if not numbers.size:
         msg = f"The column {name!r} is missing for all {len(column)} cells; expected numbers. Leave it out or fill it."
         raise ConditionError(msg)
-    spread = float(numbers.std())
-    return ConditionRange(
-        float(numbers.min()), float(numbers.max()), float(numbers.mean()), spread if spread > 0 else 1.0
-    )
+    low, high = float(numbers.min()), float(numbers.max())
+    spread = float(numbers.std()) if high > low else 0.0  # rounding gives equal numbers a little
+    return ConditionRange(low, high, float(numbers.mean()), spread if spread > 0 else 1.0)
 
 
 def read_numbers(column: pd.Series[Any] | ArrayLike, name: str) -> NDArray[np.float64]:

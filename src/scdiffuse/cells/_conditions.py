@@ -28,6 +28,7 @@ from scdiffuse.cells._condition_columns import (
     unseen_labels,
 )
 from scdiffuse.cells._condition_table import ConditionTable
+from scdiffuse.cells._labels import require_single
 
 __all__ = ["ConditionRange", "Conditions", "Label", "require_column_name"]
 
@@ -124,7 +125,8 @@ class Conditions:
         UnknownNameError
             A column does not exist.
         ConditionError
-            A label has one cell only, a continuous column holds text or infinite numbers, or a column is empty.
+            A label has one cell only, a continuous column holds text or infinite numbers, or a column is empty, exists
+            twice or has a name that is no text.
         SettingError
             A column is named twice.
         """
@@ -164,12 +166,14 @@ class Conditions:
         UnknownNameError
             A column does not exist, or a label was not seen in training.
         ConditionError
-            A continuous column holds text or infinite numbers.
+            A continuous column holds text or infinite numbers, or a column exists twice.
         """
         codes = np.full((len(obs), len(self.categorical)), -1, dtype=np.int64)
         values = np.full((len(obs), len(self.continuous)), np.nan, dtype=np.float32)
         if not partial:
             self.require_columns(obs)
+        for name in self.names:
+            require_single(obs, name)
         for at, (name, labels) in enumerate(self.categorical.items()):
             if name in obs:
                 codes[:, at] = label_codes(obs[name], labels, name)
@@ -298,11 +302,15 @@ class Conditions:
         )
 
 
-def _require_column(name: str, obs: pd.DataFrame) -> None:
+def _require_column(name: object, obs: pd.DataFrame) -> None:
     if name not in obs:
         known = [str(column) for column in obs.columns]
         msg = f"{name!r} is not a column of `adata.obs`; expected one of {known}."
         raise UnknownNameError(msg + did_you_mean(name, known))
+    require_single(obs, name)
+    if not isinstance(name, str):
+        msg = f"The column {name!r} of `adata.obs` has a name of type {type(name).__name__}; expected text."
+        raise ConditionError(msg + " Run `adata.obs.columns = adata.obs.columns.astype(str)`.")
     if name in {OBS_SOURCE, OBS_SUPPORT, OBS_UNSEEN}:
         msg = f"The column {name!r} marks generated cells; expected another name. Rename the column."
         raise ConditionError(msg)

@@ -50,6 +50,7 @@ class SourceWithEmbedding(WrappedSource):
 
     def __init__(self, source: Source, embedding: NDArray[np.float32]) -> None:
         super().__init__(source)
+        self.counts = source
         self.embedding = embedding
 
     def rows(self, indices: NDArray[np.integer]) -> sp.csr_matrix:

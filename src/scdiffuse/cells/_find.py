@@ -16,7 +16,7 @@ from scdiffuse.cells._h5ad import list_layers, open_h5ad
 from scdiffuse.cells._rows import Source
 from scdiffuse.cells._shards import is_shards
 from scdiffuse.cells._sources import RAW, CellData, open_source
-from scdiffuse.cells._values import is_normalised, trouble
+from scdiffuse.cells._values import are_logs, is_decimal, trouble
 
 __all__ = ["CountsPlace", "find_counts", "list_counts"]
 
@@ -34,7 +34,7 @@ class CountsPlace(NamedTuple):
     """Why this place was chosen, where none was named and it is not `X`."""
 
 
-def find_counts(data: CellData, *, layer: str | None = None) -> CountsPlace:
+def find_counts(data: CellData, *, layer: str | None = None, round_counts: bool = False) -> CountsPlace:
     """Find where counts are, if none is named and exactly one place has them.
 
     The first rows of `X`, of each layer and of `raw` are looked at. Places with the same counts are one place.
@@ -45,6 +45,8 @@ def find_counts(data: CellData, *, layer: str | None = None) -> CountsPlace:
         Cells as for `open_source`.
     layer
         The layer that the user names; it is taken without a look.
+    round_counts
+        Take `X` if it can be rounded to counts, whatever other places hold.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def find_counts(data: CellData, *, layer: str | None = None) -> CountsPlace:
     if not isinstance(data, ad.AnnData | str | Path) and len(data) == 1:
         data = data[0]
     if not isinstance(data, ad.AnnData | str | Path):
-        places = [find_counts(one, layer=layer) for one in data]
+        places = [find_counts(one, layer=layer, round_counts=round_counts) for one in data]
         opened = [place.data for place in places]
         if len({place.layer for place in places}) > 1:
             return CountsPlace(opened, layer)
@@ -63,7 +65,7 @@ def find_counts(data: CellData, *, layer: str | None = None) -> CountsPlace:
         data = data if read is None else read
     if layer is not None or not _has_choice(data):
         return CountsPlace(data, layer)
-    why = _why_not(data, None)
+    why = _why_not(data, round_counts=round_counts)
     if not why:
         return CountsPlace(data, None)
     good = list_counts(data)
@@ -102,12 +104,13 @@ def list_counts(data: ad.AnnData | str | Path) -> list[str | None]:
     return good
 
 
-def _why_not(data: ad.AnnData | str | Path, layer: str | None) -> str:
-    """Describe why a place does not hold counts; empty where it does."""
+def _why_not(data: ad.AnnData | str | Path, *, round_counts: bool) -> str:
+    """Describe why `X` does not hold counts, or decimals to round if asked; empty where it does."""
     try:
-        why = trouble(_head(open_source(data, layer=layer)))
+        head = _head(open_source(data))
     except CountsError as error:
         return str(error).partition(";")[0]
+    why = "" if round_counts and is_decimal(head) and not are_logs(head) else trouble(head)
     return f"`X` {why}" if why else ""
 
 
@@ -166,8 +169,6 @@ def _rounding(data: Source | CellData) -> str:
     """Suggest rounding for counts with decimals: values that are not normalised."""
     if not isinstance(data, ad.AnnData | str | Path):
         return ""
-    head = _head(open_source(data))
-    is_decimal = bool(np.isfinite(head.data).all() and head.data.min(initial=0) >= 0) and not is_normalised(head)
-    if not is_decimal:
+    if not is_decimal(_head(open_source(data))):
         return ""
     return " If they are counts with decimals, as of SoupX, pass `round_counts=True` to fit a model, which keeps to it."

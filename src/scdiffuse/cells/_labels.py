@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from scdiffuse._core.errors import ConditionError
 
-__all__ = ["MaskedLabels", "is_blank", "mask_labels"]
+__all__ = ["MaskedLabels", "is_blank", "mask_labels", "require_single"]
 
 _SHOWN = 3
 
@@ -26,6 +27,27 @@ class MaskedLabels(NamedTuple):
 def is_blank(label: object) -> bool:
     """Return whether a label is text without a visible character."""
     return isinstance(label, str) and not label.strip()
+
+
+def require_single(obs: pd.DataFrame, name: object) -> None:
+    """Check that no other column has the same name.
+
+    Parameters
+    ----------
+    obs
+        Columns of the cells.
+    name
+        A column that there is.
+
+    Raises
+    ------
+    ConditionError
+        There are several columns of that name.
+    """
+    n = int((obs.columns == name).sum())
+    if n > 1:
+        msg = f"`adata.obs` has {n} columns {name!r}; expected one. Rename or drop the others."
+        raise ConditionError(msg)
 
 
 def mask_labels(obs: pd.DataFrame, names: Sequence[str]) -> MaskedLabels:
@@ -45,7 +67,8 @@ def mask_labels(obs: pd.DataFrame, names: Sequence[str]) -> MaskedLabels:
     Raises
     ------
     ConditionError
-        Most labelled cells would lose their label: the column names cells, or its labels have to be merged first.
+        Most labelled cells would lose their label: the column names cells, or its labels have to be merged first. Or
+        there are several columns of one name.
 
     Examples
     --------
@@ -58,6 +81,7 @@ def mask_labels(obs: pd.DataFrame, names: Sequence[str]) -> MaskedLabels:
     for name in names:
         if name not in obs:
             continue
+        require_single(obs, name)
         column = obs[name]
         counts = column.value_counts()
         counts = counts[counts > 0]
@@ -74,7 +98,9 @@ def mask_labels(obs: pd.DataFrame, names: Sequence[str]) -> MaskedLabels:
             shown = ", ".join(repr(_plain(label)) for label in rare[:_SHOWN]) + (", ..." if len(rare) > _SHOWN else "")
             messages.append(_sentence(len(rare), f"a label of {name!r} of their own ({shown})"))
         if blank or rare:
-            changed[name] = column.where(~column.isin([*blank, *rare]))
+            kept = ~column.isin([*blank, *rare])
+            is_whole = isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu"
+            changed[name] = (column.astype(object) if is_whole else column).where(kept)  # not as fractions
     return MaskedLabels(obs.assign(**changed) if changed else obs, tuple(messages))
 
 

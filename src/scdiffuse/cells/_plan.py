@@ -21,6 +21,54 @@ _MOST_CELLS = 1_000_000_000  # of one call, some terabytes of counts
 _NEAR = 0.1  # training standard deviations within which a training cell matches a requested number
 
 
+class _Pool:
+    """Training rows that match the labels of a request, ready to be searched for its numbers.
+
+    Parameters
+    ----------
+    training
+        Distinct rows of the training cells.
+    codes
+        The labels; an open or hidden one matches all. Labels that no row has together match all rows.
+    columns
+        The continuous conditions that requests give numbers of.
+    """
+
+    def __init__(self, training: ConditionTable, codes: NDArray[np.int64], columns: NDArray[np.intp]) -> None:
+        rows = np.flatnonzero(((codes < 0) | (training.codes == codes)).all(axis=1))
+        self._is_seen = bool(rows.size)
+        self.rows = rows if self._is_seen else np.arange(len(training))
+        self._values = training.values
+        self._orders = {int(at): np.argsort(training.values[self.rows, at]) for at in columns}
+        self._ascending = {
+            at: training.values[self.rows[order], at].astype(np.float64) for at, order in self._orders.items()
+        }
+
+    def near(self, values: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Find the rows that are near the numbers of a request, or nearest; an open or hidden number matches all."""
+        requested = np.flatnonzero(~np.isnan(values))
+        if not requested.size or not self._is_seen:
+            return self.rows
+        at = int(requested[0])
+        ends = float(values[at]) + 1.1 * _NEAR * np.array([-1.0, 1.0])  # a little more, as differences are rounded
+        begin, end = np.searchsorted(self._ascending[at], ends)
+        rows = np.sort(self.rows[self._orders[at][begin:end]])
+        far = self._distances(rows, values, requested)
+        if not (far <= _NEAR).any():
+            rows = self.rows
+            far = self._distances(rows, values, requested)
+        if np.isnan(far).all():
+            return rows
+        near: NDArray[np.intp] = rows[far <= max(_NEAR, float(np.nanmin(far)) + 1e-6)]
+        return near
+
+    def _distances(
+        self, rows: NDArray[np.intp], values: NDArray[np.float32], requested: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        distances: NDArray[np.float32] = np.abs(self._values[rows][:, requested] - values[requested]).max(axis=1)
+        return distances
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ConditionPlan:
     """Conditions of cells to generate, computed for any subset of the cells."""
@@ -36,10 +84,12 @@ class ConditionPlan:
     """Continuous conditions that the request leaves open, shape ``(C_continuous,)``."""
     training: ConditionTable
     """Distinct rows of the training cells, from which open conditions are drawn."""
-    pools: tuple[NDArray[np.intp], ...]
-    """Rows of `training` that match a request."""
+    pools: tuple[_Pool, ...]
+    """Rows of `training` that match the labels of a request."""
     pool_of_request: NDArray[np.intp]
     """Position in `pools` for each request."""
+    same_as: NDArray[np.intp]
+    """The first request with the same conditions, for each request."""
 
     def table(self, cells: NDArray[np.integer]) -> ConditionTable:
         """Return the conditions of some cells.
@@ -57,7 +107,7 @@ class ConditionPlan:
         table = self.requests.take(request)
         if not (self.drawn_codes.any() or self.drawn_values.any()):
             return ConditionTable(table.codes, table.values)
-        drawn = self.training.take(self._draw(np.asarray(cells), self.pool_of_request[request]))
+        drawn = self.training.take(self._draw(np.asarray(cells), self.same_as[request]))
         return ConditionTable(
             np.where(self.drawn_codes, drawn.codes, table.codes),
             np.where(self.drawn_values, drawn.values, table.values),
@@ -67,12 +117,14 @@ class ConditionPlan:
         """Return the request that each cell belongs to, shape ``(B,)``."""
         return np.searchsorted(np.cumsum(self.requests.counts), cells, side="right")
 
-    def _draw(self, cells: NDArray[np.integer], pool_of_cell: NDArray[np.intp]) -> NDArray[np.intp]:
+    def _draw(self, cells: NDArray[np.integer], request_of_cell: NDArray[np.intp]) -> NDArray[np.intp]:
         """Draw a training row for each cell, with the frequencies of the training cells."""
         uniforms = cell_uniforms(self.seed, "conditions", cells)
         rows = np.empty(len(cells), dtype=np.intp)
-        for at in np.unique(pool_of_cell):
-            mine, pool = pool_of_cell == at, self.pools[at]
+        order = np.argsort(request_of_cell, kind="stable")
+        requests, begins = np.unique(request_of_cell[order], return_index=True)
+        for request, mine in zip(requests, np.split(order, begins[1:]), strict=False):
+            pool = self.pools[self.pool_of_request[request]].near(self.requests.values[request])
             ends = np.cumsum(self.training.counts[pool])
             rows[mine] = pool[np.searchsorted(ends, uniforms[mine] * ends[-1], side="right")]
         return rows
@@ -133,13 +185,15 @@ def plan_conditions(
     encoded = conditions.encode(frame[given], partial=True)
     drawn_codes = np.array([name not in given for name in conditions.categorical], dtype=bool)
     drawn_values = np.array([name not in given for name in conditions.continuous], dtype=bool)
-    pools: list[NDArray[np.intp]] = []
-    pool_of_request = np.zeros(len(frame), dtype=np.intp)
+    pools: tuple[_Pool, ...] = ()
+    pool_of_request = same_as = np.zeros(len(frame), dtype=np.intp)
     if drawn_codes.any() or drawn_values.any():
         keys = np.concatenate([encoded.codes, np.nan_to_num(encoded.values, nan=np.inf)], axis=1)
-        _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-        pool_of_request = inverse.ravel().astype(np.intp)
-        pools = [_pool(training, encoded.codes[row], encoded.values[row]) for row in first]
+        _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        same_as = first[which.ravel()]
+        labels, which = np.unique(encoded.codes, axis=0, return_inverse=True)
+        pool_of_request = which.ravel()
+        pools = tuple(_Pool(training, codes, np.flatnonzero(~drawn_values)) for codes in labels)
     return ConditionPlan(
         n_cells=int(counts.sum()),
         seed=seed,
@@ -147,8 +201,9 @@ def plan_conditions(
         drawn_codes=drawn_codes,
         drawn_values=drawn_values,
         training=training,
-        pools=tuple(pools),
+        pools=pools,
         pool_of_request=pool_of_request,
+        same_as=same_as,
     )
 
 
@@ -208,18 +263,3 @@ def _require_bounded(n: float) -> None:
     if n > _MOST_CELLS:
         msg = f"{n:.10g} cells are asked for; expected at most {_MOST_CELLS:,} in one call. Lower `n_cells`, or call"
         raise SettingError(msg + " several times with other seeds.")
-
-
-def _pool(training: ConditionTable, codes: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Find the training rows that match one request; an open or hidden condition matches all."""
-    pool = np.flatnonzero(((codes < 0) | (training.codes == codes)).all(axis=1))
-    if not pool.size:
-        return np.arange(len(training))
-    requested = ~np.isnan(values)
-    if not requested.any():
-        return pool
-    far = np.abs(training.values[pool][:, requested] - values[requested]).max(axis=1)
-    if np.isnan(far).all():
-        return pool
-    near: NDArray[np.intp] = pool[far <= max(_NEAR, float(np.nanmin(far)) + 1e-6)]
-    return near

@@ -23,7 +23,7 @@ def read_cells(data: CellData, *, layer: str | None = None, round_counts: bool =
     Parameters
     ----------
     data, layer, round_counts
-        As for `open_source`; counts are found where they are if no layer is named.
+        As for `open_source`; counts are found where they are if no layer is named, as by `find_counts`.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def read_cells(data: CellData, *, layer: str | None = None, round_counts: bool =
     """
     if not isinstance(data, ad.AnnData | str | Path) and len(data) == 1:
         data = data[0]
-    place = find_counts(data, layer=layer)
+    place = find_counts(data, layer=layer, round_counts=round_counts)
     if place.message:
         warnings.warn(place.message, ScdiffuseWarning, stacklevel=3)
     source = open_source(place.data, layer=place.layer, round_counts=round_counts)

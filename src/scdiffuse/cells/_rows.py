@@ -154,6 +154,8 @@ class MemorySource(NamedSource):
 
     def __init__(self, matrix: Matrix, obs: pd.DataFrame, var: pd.DataFrame, *, genes: Sequence[str] | None) -> None:
         super().__init__(obs, var, genes)
+        if hasattr(matrix, "to_memory"):  # sparse rows or columns of an open file, as AnnData holds them
+            matrix = matrix.to_memory()
         if sp.issparse(matrix):
             require_whole(matrix, name="The matrix")
         self._counts = self.select(sparse_rows(matrix))

@@ -85,10 +85,11 @@ def open_source(
     UserWarning
         Genes that only some of several files have are left out; the message counts them.
     """
-    if round_counts:
-        return RoundedSource(open_source(data, layer=layer, genes=genes, obsm_key=obsm_key))
     if obsm_key is not None:
-        return SourceWithEmbedding(open_source(data, layer=layer, genes=genes), read_obsm(data, obsm_key))
+        counts = open_source(data, layer=layer, genes=genes, round_counts=round_counts)
+        return SourceWithEmbedding(counts, read_obsm(data, obsm_key))
+    if round_counts:
+        return RoundedSource(open_source(data, layer=layer, genes=genes))
     if not isinstance(data, Place):
         return _join(data, layer=layer, genes=genes)
     if isinstance(data, ad.AnnData):
@@ -172,8 +173,7 @@ def _join(data: Sequence[Place], *, layer: str | None, genes: Sequence[str] | No
 def _matrix_of(adata: ad.AnnData, layer: str | None) -> tuple[Matrix, pd.DataFrame]:
     """Find the matrix of an AnnData and its genes; rows of a backed object stay in its file."""
     if layer == RAW and layer not in adata.layers and adata.raw is not None:
-        matrix = adata.raw.X
-        return matrix.to_memory() if hasattr(matrix, "to_memory") else matrix, adata.raw.var
+        return adata.raw.X, adata.raw.var
     if layer is not None:
         if layer not in adata.layers:
             known = sorted(adata.layers)

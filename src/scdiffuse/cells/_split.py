@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scdiffuse._core.errors import SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.html import html_card
 from scdiffuse._core.random import generator
+from scdiffuse.cells._labels import require_single
 
 __all__ = ["Split", "split"]
 
@@ -70,11 +71,17 @@ def split(
     UnknownNameError
         `by` or `donor` is not a column of `obs`.
     SettingError
-        `fractions` are negative or do not sum to 1, `by` and `donor` are both given, or there are too few donors.
+        `fractions` are negative or do not sum to 1, `by` and `donor` are both given, there are too few donors, or
+        `adata` is a path.
+    ConditionError
+        Several columns have the name of `by` or `donor`.
     """
     if len(fractions) != 3 or min(fractions) < 0 or not np.isclose(sum(fractions), 1):
         msg = f"`fractions` must be three fractions that sum to 1, got {fractions}."
         raise SettingError(msg)
+    if not isinstance(adata, ad.AnnData):
+        msg = f"`adata` is of type {type(adata).__name__}; expected an AnnData. Read a file first, as with"
+        raise SettingError(msg + " `anndata.read_h5ad(path)`.")
     columns = [] if by is None else [by] if isinstance(by, str) else list(by)
     if donor is not None and columns:
         msg = f"`by` is {columns} and `donor` {donor!r}; expected one of them. Leave `by` out: donors stay whole."
@@ -98,6 +105,7 @@ def _require_column(adata: ad.AnnData, column: str, name: str) -> None:
         known = [str(one) for one in adata.obs.columns]
         msg = f"`{name}` {column!r} is not a column of `adata.obs`; expected one of {known}."
         raise UnknownNameError(msg + did_you_mean(column, known))
+    require_single(adata.obs, column)
 
 
 def _strata(adata: ad.AnnData, columns: Sequence[str]) -> NDArray[np.int64]:

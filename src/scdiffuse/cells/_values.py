@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["MAX_CELL_COUNTS", "MAX_COUNT", "excess", "is_normalised", "trouble"]
+__all__ = ["MAX_CELL_COUNTS", "MAX_COUNT", "are_logs", "excess", "is_decimal", "is_normalised", "trouble"]
 
 MAX_COUNT = (1 << 24) - 1
 """Largest count of a gene in a cell; ``float32``, in which counts are read, holds all whole numbers up to it."""
 MAX_CELL_COUNTS = 100_000_000
 """Most counts of a cell; the deepest cells have some million."""
+_MOST_LOG = 30  # logarithms of values are smaller
 _SAME = 1e-3  # relative spread of sums that were made equal
 
 
@@ -34,7 +35,7 @@ def trouble(block: sp.csr_matrix) -> str:
         return f"holds negative values such as {values.min():.4g}, as scaled data do"
     fractions = values[values != np.rint(values)]
     if fractions.size:
-        kind = "log-normalised" if values.max() < 30 else "normalised"
+        kind = "log-normalised" if are_logs(block) else "normalised"
         return f"looks {kind}: it holds fractions such as {fractions[0]:.4g}"
     return ""
 
@@ -69,9 +70,31 @@ def is_normalised(block: sp.csr_matrix) -> bool:
     block
         Rows of finite values that are not negative.
     """
-    for values in (block, block.expm1() if block.data.max(initial=0) < 30 else block):
+    for values in (block, block.expm1() if are_logs(block) else block):
         sums = np.asarray(values.sum(axis=1, dtype=np.float64)).ravel()
         sums = sums[sums > 0]
         if sums.size > 1 and sums.std() < _SAME * sums.mean():
             return True
     return False
+
+
+def is_decimal(block: sp.csr_matrix) -> bool:
+    """Tell whether values can be counts with decimals, as of SoupX: finite, not negative and not normalised.
+
+    Parameters
+    ----------
+    block
+        Rows of values.
+    """
+    return bool(np.isfinite(block.data).all() and block.data.min(initial=0) >= 0) and not is_normalised(block)
+
+
+def are_logs(block: sp.csr_matrix) -> bool:
+    """Tell whether all values are as small as logarithms.
+
+    Parameters
+    ----------
+    block
+        Rows of finite values.
+    """
+    return bool(block.data.max(initial=0) < _MOST_LOG)

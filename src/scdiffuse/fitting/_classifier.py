@@ -76,11 +76,11 @@ def read_labelled(source: Source, key: str, *, name: str, kind: Kind | None) -> 
         The column has one label or number only, too few cells, or a label with a single cell.
     """
     if kind is None:
-        dtype = source.obs[key].dtype if key in source.obs else None
+        dtype = getattr(source.obs.get(key), "dtype", None)
         kind = "continuous" if isinstance(dtype, np.dtype) and dtype.kind == "f" else "categorical"
     columns: tuple[Sequence[str], Sequence[str]] = ([key], []) if kind == "categorical" else ([], [key])
     known = Conditions.from_obs(source.obs, *columns)
-    has_label = source.obs[key].notna().to_numpy()
+    has_label = ~np.isnan(known.encode(source.obs).numbers[:, 0])
     rows = np.flatnonzero(has_label & _has_counts(source, has_label)).astype(np.int64)
     if len(rows) < has_label.sum():
         known = Conditions.from_obs(source.obs.iloc[rows], *columns)

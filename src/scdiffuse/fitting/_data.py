@@ -140,7 +140,7 @@ def read_data(  # noqa: PLR0913 - everything that decides what is learnt from
     names = [_listed(conditions), _listed(continuous)]
     features = check_features(condition_features, names[0])
     described = {name: list(table.index) for name, table in features.items()}
-    adata, layer, found = find_counts(adata, layer=layer)
+    adata, layer, found = find_counts(adata, layer=layer, round_counts=round_counts)
     whole = open_source(adata, layer=layer, round_counts=round_counts)
     if isinstance(whole, JoinedSource):
         whole.require_columns([*names[0], *names[1]])
@@ -162,13 +162,18 @@ def read_data(  # noqa: PLR0913 - everything that decides what is learnt from
     cells = np.flatnonzero(selection.cells_keep).astype(np.int64)
     if len(cells) < whole.n_cells:
         _require_cells(len(cells))
-        obs, before = mask_labels(obs.iloc[cells], names[0]).obs, grid
+        before = grid
+        obs, messages = mask_labels(obs.iloc[cells], names[0])
+        for message in messages:
+            warnings.warn(message, ScdiffuseWarning, stacklevel=4)
         known = Conditions.from_obs(obs, *names, described=described)
         grid, kept = _grid(known, obs, calibration)
         if grid is not None and not _have_same_groups(grid, before):
             groups = np.full(whole.n_cells, len(grid.pooled), dtype=np.int64)
             groups[cells], n_groups = grid.groups(kept)
-            statistics = read((groups, n_groups))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ScdiffuseWarning)  # the first pass has told
+                statistics = read((groups, n_groups))
     source = open_source(
         adata,
         layer=layer,

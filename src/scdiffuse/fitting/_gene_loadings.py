@@ -67,8 +67,8 @@ def gene_loadings(
         raise SettingError(msg + f" {source.n_genes:,} genes.")
     names = pd.Index(source.genes.astype(str))
     asked = [] if genes is None else [str(gene) for gene in genes]
-    wanted = names if genes is None else names[names.isin(asked)]
-    if not len(wanted):
+    wanted = np.ones(len(names), dtype=bool) if genes is None else names.isin(asked)
+    if not wanted.any():
         first = next(iter(asked), "")
         msg = f"None of the {len(asked)} names in `genes`, such as {first!r}, is a gene of the cells; expected"
         raise UnknownNameError(msg + f" names such as {names[0]!r}." + did_you_mean(first, list(names)))
@@ -81,7 +81,7 @@ def gene_loadings(
     pca = PCA(n_components, svd_solver="arpack", random_state=seed).fit(scaled)
     loadings = pca.components_.T * np.sqrt(pca.explained_variance_)
     columns = [f"component {at + 1}" for at in range(n_components)]
-    return pd.DataFrame(loadings, index=names, columns=columns).reindex(wanted)
+    return pd.DataFrame(loadings[wanted], index=names[wanted], columns=columns)
 
 
 def sum_features(table: pd.DataFrame, labels: Sequence[str], *, separator: str = "+") -> pd.DataFrame:

@@ -44,10 +44,9 @@ def check_features(features: Mapping[str, pd.DataFrame] | None, conditions: Sequ
             msg = f"`condition_features` names {name!r}; expected a condition with labels, one of {list(conditions)}."
             raise UnknownNameError(msg + did_you_mean(name, conditions))
         named = table.set_axis(table.index.astype(str), axis=0)
-        if not named.shape[1] or named.index.has_duplicates:
-            twice = sorted(set(named.index[named.index.duplicated()]))
-            what = f"has {twice[0]!r} more than once" if twice else "has no columns"
-            msg = f"`condition_features[{name!r}]` {what}; expected one row for each label and columns of numbers."
+        _require_once(name, named)
+        if not named.shape[1]:
+            msg = f"`condition_features[{name!r}]` has no columns; expected one of numbers at least."
             raise ConditionError(msg)
         numbers = named.apply(pd.to_numeric, errors="coerce").astype(np.float64)
         bad = ~np.isfinite(numbers.to_numpy())
@@ -64,6 +63,13 @@ def _require_table(name: str, table: object) -> None:
     if not isinstance(table, pd.DataFrame):
         msg = f"`condition_features[{name!r}]` is a {type(table).__name__}; expected a pandas DataFrame with a row"
         raise ConditionError(msg + " for each label.")
+
+
+def _require_once(name: str, table: pd.DataFrame) -> None:
+    twice = sorted(set(table.index[table.index.duplicated()]))
+    if twice:
+        msg = f"`condition_features[{name!r}]` has {twice[0]!r} more than once; expected one row for each label."
+        raise ConditionError(msg + " Drop the others.")
 
 
 def align_features(features: Mapping[str, pd.DataFrame], conditions: Conditions) -> dict[str, NDArray[np.float64]]:
@@ -83,11 +89,13 @@ def align_features(features: Mapping[str, pd.DataFrame], conditions: Conditions)
     Raises
     ------
     ConditionError
-        Fewer than three trained labels have features.
+        Fewer than three trained labels have features, or one has two rows, such as 1 and 1.0.
     """
     found = {}
     for name in conditions.unseen:
-        table = features[name]
+        written = [str(conditions.written(name, label)) for label in features[name].index]
+        table = features[name].set_axis(written, axis=0)
+        _require_once(name, table)
         shared = [label for label in conditions.trained(name) if str(label) in table.index]
         if len(shared) < _FEWEST_TRAINED:
             msg = f"`condition_features[{name!r}]` has {_listed(table.index)}, of which {len(shared)} are labels of"

@@ -75,9 +75,9 @@ def fit_autoencoder(fit: FitContext, checkpoint: Checkpoint | None) -> bool:
         if task is None:
             return False
         stopped = _train(fit, "autoencoder", task=task, checkpoint=checkpoint)
-        if not stopped:
-            task.fit_means(fit.processes)
-            task.fit_dispersions(fit.processes, progress=fit.progress)
+    if not stopped:  # what was announced for the steps is no longer read
+        task.fit_means(fit.processes)
+        task.fit_dispersions(fit.processes, progress=fit.progress)
     return stopped
 
 
@@ -208,7 +208,10 @@ def _counts_task(fit: FitContext, checkpoint: Checkpoint | None, reading: ExitSt
     latent, data = fit.networks.autoencoder, fit.data
     training, held = (data.cells[rows] for rows in fit.split())
     if isinstance(latent, DecodedLatent):
-        source = reading.enter_context(_prefetched(fit, _with_codes(fit, latent), rows=training, checkpoint=checkpoint))
+        codes = _codes(fit, latent)
+        counts = data.source.counts if isinstance(data.source, SourceWithEmbedding) else data.source
+        source = reading.enter_context(_prefetched(fit, counts, rows=training, checkpoint=checkpoint))
+        source = source if codes is None else SourceWithEmbedding(source, codes)
         return DecoderTask(latent, source, training=training, validation=held, seed=fit.seed)
     if not isinstance(latent, CountAutoencoder):
         return None
@@ -247,13 +250,13 @@ def _prefetched(
     return Prefetch(source, (rows[cells.ravel()] for cells in steps))
 
 
-def _with_codes(fit: FitContext, latent: DecodedLatent) -> Source:
-    """Find the scale of pretrained codes, and keep those of a frozen encoder beside the counts."""
+def _codes(fit: FitContext, latent: DecodedLatent) -> NDArray[np.float32] | None:
+    """Find the scale of pretrained codes; returns those of a frozen encoder, a row for each cell of the source."""
     cells = encode_cells(fit)
     set_latent_scale(fit.networks, cells)
     latent.standardise(cells.means)
     if not latent.is_frozen:
-        return fit.data.source
+        return None
     codes = np.zeros((fit.data.source.n_cells, cells.means.shape[1]), np.float32)
     codes[fit.data.cells] = cells.means.numpy()
-    return SourceWithEmbedding(fit.data.source, codes)
+    return codes

@@ -98,12 +98,17 @@ class AugmentMixin(GeneratorBase):
         with explain_memory("Pass fewer cells at a time."):
             source = open_given(adata, model.metadata, layer=layer)
             numbers = plan_numbers(source.obs, by=by, n_per_label=n_per_label, conditions=model.conditions)
-            place = find_counts(adata, layer=layer)
+            place = find_counts(adata, layer=layer, round_counts=model.metadata.data.get("round_counts", False))
             n_left_out = open_source(place.data, layer=place.layer).n_genes - source.n_genes
             made: ad.AnnData | Path | None = None
             if len(numbers):
-                where = pd.DataFrame({by: pd.Series(list(numbers.index), dtype=object), "n_cells": numbers.to_numpy()})
-                made = self.generate(where=where, guidance=guidance, seed=seed, progress=progress)
+                where = pd.DataFrame({by: pd.Series(list(numbers.index), dtype=object)})
+                if "n_cells" in model.conditions.names:  # no column of numbers then: a row for each cell
+                    where = where.loc[where.index.repeat(numbers.to_list())]
+                else:
+                    where["n_cells"] = numbers.to_numpy()
+                n_cells = int(numbers.sum())
+                made = self.generate(n_cells, where=where, guidance=guidance, seed=seed, progress=progress)
             settings = {
                 "augment": by,
                 "n_per_label": n_per_label,

@@ -62,7 +62,8 @@ class CellGenerator(
         the fingerprint of a drug. Labels in the table that no cell has can be generated too, as *unseen labels*: the
         model predicts their effects from those of trained labels with similar features.
     round_counts
-        Round counts with decimals, as SoupX makes them, to whole ones.
+        Round counts with decimals, as SoupX makes them, to whole ones. If `layer` is not given, those of ``X`` are
+        rounded even where another place holds whole counts.
     progress
         Show a bar while counts are read.
 

@@ -98,7 +98,7 @@ def inspect_cells(
         The path holds no readable cells, or the table no row of any of them.
     """
     table = None if labels is None else read_labels(labels)
-    place = find_counts(path, layer=layer)
+    place = find_counts(path, layer=layer, round_counts=round_counts)
     data = place.data if not isinstance(place.data, list) else path
     found: dict[str, Any] = {"kind": "data", "n_cells": 0, "n_genes": 0, "counts": []}
     problems: list[str] = []

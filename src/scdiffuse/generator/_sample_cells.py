@@ -71,7 +71,7 @@ def sample_cells(
     DataFileError
         The path holds no readable cells.
     """
-    place = find_counts(path, layer=layer)
+    place = find_counts(path, layer=layer, round_counts=round_counts)
     source = open_source(place.data, layer=place.layer, round_counts=round_counts)
     obs = rename_labels(source.obs, renamed or {})
     rows = np.arange(source.n_cells)

@@ -147,10 +147,10 @@ def open_given(adata: ad.AnnData | str | Path, metadata: ModelMetadata, *, layer
         There is no such layer, or no such entry of `obsm` where the latents of the model are one.
     """
     genes = [str(gene) for gene in metadata.var.index]
-    adata, layer, message = find_counts(adata, layer=layer)
+    rounds = metadata.data.get("round_counts", False)
+    adata, layer, message = find_counts(adata, layer=layer, round_counts=rounds)
     if message:
         warnings.warn(message, ScdiffuseWarning, stacklevel=4)
-    rounds = metadata.data.get("round_counts", False)
     source = open_source(adata, layer=layer, genes=genes, obsm_key=metadata.config.obsm_key, round_counts=rounds)
     check_counts(source if rounds else adata, layer=layer)
     return source
