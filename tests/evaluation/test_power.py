@@ -38,13 +38,35 @@ def test_draws_of_all_cells_average_only_what_differs_between_them() -> None:
     assert found.error == pytest.approx(np.sqrt(0.04**2 + np.var([0.67, 0.50, 0.48], ddof=1) / 3))
 
 
-def test_the_error_of_a_mean_of_draws_is_that_of_many_repeats() -> None:
+@pytest.mark.parametrize("is_known", [True, False])
+def test_the_error_of_a_mean_of_draws_is_that_of_many_repeats(*, is_known: bool) -> None:
     """The mean of `n` of `N` cells, `K` times without replacement; the variance of a draw is 1 / n."""
     stream, (n, pool, k) = np.random.default_rng(0), (50, 200, 3)
     cells = stream.normal(size=(2000, pool))
     means = np.stack([stream.permuted(cells, axis=1)[:, :n].mean(axis=1) for _ in range(k)], axis=1)
-    errors = [average([drawn(value, n**-0.5) for value in row], drawn=n / pool).error for row in means]
+    own = n**-0.5 if is_known else np.nan
+    errors = [average([drawn(value, own) for value in row], drawn=n / pool).error for row in means]
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(means.mean(axis=1).std(), rel=0.15)
+
+
+def test_draws_of_all_cells_that_agree_are_not_certain() -> None:
+    """Halves of few cells have no value, and a metric without chance is the same in every draw."""
+    fold_change, same = get_metric("fold_change_r"), [drawn(0.5, np.nan)] * 3
+    found = average(same)
+    assert np.isnan(found.error)
+    doubt = detect(fold_change, found, found, trivial=0.1, n_cells=100).doubt
+    assert doubt == "too few cells: halves of 100 a side have no value"
+
+
+def test_few_real_cells_are_not_told_from_other_real_cells_by_changes_between_labels(tissue: Any) -> None:
+    metrics = ("fold_change_r", "fold_change_slope", "fold_change_overlap", "marker_recovery")
+    for seed in range(3):
+        real, reference, perfect = (tissue.draw(60, 10 * seed + at) for at in range(3))
+        report = evaluate(
+            real, perfect, reference=reference, by="cell_type", metrics=metrics, seed=seed, progress=False
+        )
+        verdict = report.verdicts["biology"]
+        assert verdict.level == "too_few", verdict.text
 
 
 def test_what_would_have_been_told_is_four_standard_errors_from_the_reference() -> None:
