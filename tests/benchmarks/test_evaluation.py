@@ -6,6 +6,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.planter import FAULTS, Planter
 from benchmarks.studies import evaluation
 from scipy import sparse
 from tests.benchmarks.conftest import record
@@ -22,24 +23,24 @@ def cells(seed: int) -> anndata.AnnData:
 
 
 @pytest.fixture
-def planter() -> evaluation.Planter:
-    return evaluation.Planter(cells(0), cells(1), by="type")
+def planter() -> Planter:
+    return Planter(cells(0), cells(1), by="type")
 
 
-def planted(planter: evaluation.Planter, fault: str) -> tuple[np.ndarray, np.ndarray]:
+def planted(planter: Planter, fault: str) -> tuple[np.ndarray, np.ndarray]:
     made = planter.plant(fault)
     return made.X.toarray(), made.obs["type"].to_numpy(dtype=str)
 
 
-@pytest.mark.parametrize("fault", [name for name in evaluation.FAULTS if name != "none"])
-def test_every_fault_changes_the_cells_or_their_types(planter: evaluation.Planter, fault: str) -> None:
+@pytest.mark.parametrize("fault", [name for name in FAULTS if name != "none"])
+def test_every_fault_changes_the_cells_or_their_types(planter: Planter, fault: str) -> None:
     before, types = planted(planter, "none")
     after, named = planted(planter, fault)
     assert np.array_equal(before, cells(0).X.toarray())
     assert before.shape != after.shape or (before != after).any() or (types != named).any()
 
 
-def test_half_of_the_second_largest_type_is_copied_from_training(planter: evaluation.Planter) -> None:
+def test_half_of_the_second_largest_type_is_copied_from_training(planter: Planter) -> None:
     known = {row.tobytes() for row in cells(1).X.toarray()}
     made, types = planted(planter, "half of a type copied")
     copied = np.array([row.tobytes() in known for row in made])
@@ -47,7 +48,7 @@ def test_half_of_the_second_largest_type_is_copied_from_training(planter: evalua
     assert not copied[types != "middle"].any()
 
 
-def test_halved_contrasts_are_half_on_the_log_scale(planter: evaluation.Planter) -> None:
+def test_halved_contrasts_are_half_on_the_log_scale(planter: Planter) -> None:
     made, types = planted(planter, "halved log-fold changes")
     before = cells(0).X.toarray()
 
@@ -58,7 +59,7 @@ def test_halved_contrasts_are_half_on_the_log_scale(planter: evaluation.Planter)
     assert change(made) == pytest.approx(change(before) / 2, abs=0.1)
 
 
-def test_the_rarest_type_is_missing(planter: evaluation.Planter) -> None:
+def test_the_rarest_type_is_missing(planter: Planter) -> None:
     assert set(planted(planter, "missing type")[1]) == {"large", "middle"}
 
 
@@ -69,6 +70,15 @@ def test_the_page_names_what_each_group_caught() -> None:
     ]
     text = "\n".join(evaluation.lines([record("evaluation", rows, part="faults", data_set="toy")]))
     assert "| none |  |\n| wrong library size | fails: zero_error |" in text
+
+
+def test_the_page_counts_false_alarms() -> None:
+    rows = [
+        {"draw": draw, "group": "biology", "level": level, "caught_by": "fold_change_r" if level == "fails" else ""}
+        for draw, level in enumerate(("passes", "too_few", "too_few", "fails"))
+    ]
+    text = evaluation.lines([record("evaluation", rows, part="alarms", data_set="toy", cells_a_side=100)])
+    assert "| 100 | 4 | 1 | 2 | 1 | biology (fold_change_r) |" in text[-1]
 
 
 def test_the_page_states_costs_beside_their_goals() -> None:
