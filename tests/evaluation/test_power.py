@@ -55,7 +55,7 @@ def test_draws_of_all_cells_that_agree_are_not_certain() -> None:
     found = average(same)
     assert np.isnan(found.error)
     doubt = detect(fold_change, found, found, trivial=0.1, n_cells=100).doubt
-    assert doubt == "too few cells: halves of 100 a side have no value"
+    assert doubt == "too few cells: not all halves of 100 a side have a value"
 
 
 def test_few_real_cells_are_not_told_from_other_real_cells_by_changes_between_labels(tissue: Any) -> None:

@@ -63,7 +63,7 @@ def detect(metric: Metric, model: Estimate, reference: Estimate, *, trivial: flo
     if model.p is not None or model.doubt:
         return Detection(None, model.doubt, 1.0)
     if not errors:
-        return Detection(None, f"too few cells: halves of {n_cells:,} a side have no value", _HALVES)
+        return Detection(None, f"too few cells: not all halves of {n_cells:,} a side have a value", _HALVES)
     told = (FLAG_ERRORS + _POWER_ERRORS) * (math.hypot(*errors) if len(errors) > 1 else math.sqrt(2) * errors[0])
     loss = metric.loss(reference.value) + told
     value = metric.target + loss if metric.better == "lower" else metric.target - loss

@@ -129,6 +129,7 @@ def average(estimates: Sequence[Estimate], *, drawn: float = 1.0) -> Estimate:
 
 
 def _half_sample_error(metric: Metric, pair: SamplePair, *, n: int, seed: int) -> float:
+    """Estimate the standard error; unknown where a half has no value, as it lacks the cells of what is measured."""
     stream = generator(seed, "half samples")
     values: list[float] = []
     for number in range(n):
@@ -139,6 +140,5 @@ def _half_sample_error(metric: Metric, pair: SamplePair, *, n: int, seed: int) -
         try:
             values.append(compute_quietly(metric, half).value)
         except UserError:
-            continue
-    finite = [value for value in values if math.isfinite(value)]
-    return float(np.std(finite, ddof=1)) if len(finite) > 2 else math.nan
+            return math.nan
+    return float(np.std(values, ddof=1)) if n else math.nan
