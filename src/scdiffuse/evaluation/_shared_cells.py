@@ -59,14 +59,13 @@ def refuse_training_cells(held_out: Fingerprints, train: Fingerprints) -> list[s
     n, n_cells = shared_cells(held_out, train), len(held_out.hashes)
     if n > _MOST_SHARED * n_cells:
         msg = f"{n:,} of {n_cells:,} `held_out` cells are training cells, count for count; expected other cells."
-        raise SettingError(
-            msg + " Pass cells that were held out of the fit, such as held_out.h5ad of `scdiffuse split`."
-        )
+        raise SettingError(msg + " Pass cells held out of the fit, such as held_out.h5ad of `scdiffuse split`.")
     return [_warn(n, n_cells, ("held_out", "train"))] if n else []
 
 
 def _warn(n: int, n_cells: int, roles: tuple[str, str]) -> str:
-    text = f"{n:,} of {n_cells:,} `{roles[0]}` cells are `{roles[1]}` cells too, count for count; expected different cells."
+    one, other = roles
+    text = f"{n:,} of {n_cells:,} `{one}` cells are `{other}` cells too, count for count; expected different cells."
     text += " The results look better than they are. Leave these cells out of one of them."
     warnings.warn(text, ScdiffuseWarning, stacklevel=4)
     return text
