@@ -52,6 +52,10 @@ def test_a_mend_is_what_inspection_then_sees(client: Client, odd: str) -> None:
     dropped = client.ready("cells", dropped["id"], key="inspected", value=True)
     labels = {one["label"] for one in dropped["inspect"]["conditions"]["cell_type"]}
     assert labels == {"NK", "B", "other"}
+    mends = {one["id"]: one for one in dropped["inspect"]["mends"]}
+    fewer = client.post("cells", {"from": dropped["id"], **mends["drop:cell_type"]["body"]}, status=202)
+    fewer = client.ready("cells", fewer["id"], key="inspected", value=True)
+    assert {one["label"] for one in fewer["inspect"]["conditions"]["cell_type"]} == {"NK", "B"}
 
 
 def test_counts_with_decimals_are_offered_to_be_rounded(client: Client, data: Path, simulated: ad.AnnData) -> None:
