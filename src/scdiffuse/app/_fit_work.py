@@ -54,7 +54,7 @@ def check_fit(session: Session, body: read.Body) -> str:
         What was sent.
     """
     cells = session.get_cells(read.text(body, "cells"))
-    known = [one["name"] for one in cells.obs]
+    known = list(map(str, session.adata(cells.id).obs.columns))
     for name in [*read.texts(body, "conditions"), *read.texts(body, "continuous")]:
         if name not in known:
             raise RefusedError(422, f"{name!r} is not a column of {cells.name}; expected one of {known}.")
@@ -146,6 +146,7 @@ def fit(session: Session, job: Job, follow: Follow) -> None:
     """
     folder = job.folder
     runner: subprocess.Popen[bytes] | None = None
+    begin = 0
     if not (folder / EXIT).is_file() and not is_running(folder):
         commands = _commands(session, job)
         if not job.lines.python:
@@ -154,6 +155,7 @@ def fit(session: Session, job: Job, follow: Follow) -> None:
             commands = commands[-1:]
         write_json(folder / COMMANDS, commands)
         job.save()
+        begin = (folder / LOG).stat().st_size if (folder / LOG).is_file() else 0
         runner = subprocess.Popen(
             [sys.executable, "-m", "scdiffuse.app._runner", str(folder)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -177,8 +179,15 @@ def fit(session: Session, job: Job, follow: Follow) -> None:
     if code == _STOPPED or (code and job.cancel.is_set()):
         raise CancelledError
     if code:
-        said = (folder / LOG).read_text(encoding="utf-8", errors="replace").rpartition("Error: ")[2].strip()
-        raise UserError(said[-2_000:] or f"The fit ended with exit code {code}.")
+        raise UserError(_why(code, (folder / LOG).read_bytes()[begin:].decode("utf-8", errors="replace")))
+
+
+def _why(code: int, log: str) -> str:
+    """Say why a fit ended, by its exit code and what it has printed."""
+    if code < 0:
+        return "The system ended the fit, mostly as memory ran out. Resume it: what it has saved is kept."
+    _, found, said = log.rpartition("Error: ")
+    return said.strip()[-2_000:] if found else f"The fit ended with exit code {code}."
 
 
 class _Tail:
