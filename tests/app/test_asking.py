@@ -148,6 +148,47 @@ def test_the_command_makes_the_same_cells(
     assert list(again.obs_names) == list(made.obs_names)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "predict", "cells": {"cells": "c1", "indices": [0, 1, 2]}, "to": {"cell_type": "B"}},
+        {"kind": "trajectory", "cells": {"cells": "c1", "indices": [4]}, "to": {"cell_type": "B"}, "n_states": 2},
+    ],
+    ids=lambda body: str(body["kind"]),
+)
+def test_some_cells_of_a_file_have_no_command(client: Client, names: dict[str, Any], body: dict[str, Any]) -> None:
+    job = client.do(model="m2", **body)
+    assert job["command"] == ""
+    _assert_python_makes(job, _made(client, job), names)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "predict", "to": {"cell_type": "B"}},
+        {"kind": "trajectory", "to": {"cell_type": "B"}, "n_cells": 2, "n_states": 2},
+        {"kind": "augment", "by": "cell_type", "n_per_label": 49},
+    ],
+    ids=lambda body: str(body["kind"]),
+)
+@pytest.mark.parametrize("layer", ["counts", "raw.X"])
+def test_the_command_names_the_layer_of_the_cells(
+    client: Client, data: Path, simulated: ad.AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    body: dict[str, Any], layer: str,
+) -> None:  # fmt: skip
+    cells = simulated.copy()
+    cells.layers["counts"], cells.raw = cells.X.copy(), simulated
+    cells.X = cells.X * 2
+    cells.write_h5ad(data / "places.h5ad")
+    name = client.open("data/places.h5ad", layer=layer)["id"]
+    job = client.do(model="m2", cells=name if body["kind"] == "augment" else {"cells": name}, **body)
+    made = _made(client, job)
+    monkeypatch.chdir(tmp_path)
+    assert run([*shlex.split(job["command"])[1:], "--no-progress"]) == 0
+    again = ad.read_h5ad(tmp_path / f"{job['result']['cells']}.h5ad")
+    assert (again.X != made.X).nnz == 0
+
+
 def test_a_trajectory_has_a_cell_for_each_state_and_start(client: Client, names: dict[str, Any]) -> None:
     body: dict[str, Any] = {
         "model": "m2",

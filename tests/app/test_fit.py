@@ -57,7 +57,8 @@ def test_a_fit_is_stopped_resumed_and_followed_by_the_next_server_to_its_verdict
     assert found["losses"]["autoencoder"]  # what it does now may be the next task already
     assert found["progress"].keys() == {"task", "done", "total", "text"}
     assert found["command"].splitlines()[0].startswith("scdiffuse split")
-    assert "--condition cell_type --max-epochs 300 --seed 1" in found["command"]
+    assert f"-o {job}_cells --by cell_type" in found["command"]
+    assert f"{job}_cells/fit.h5ad -o {job}.scd --condition cell_type --max-epochs 300 --seed 1" in found["command"]
     assert "--log" not in found["command"]
     opened.post(f"jobs/{job}/cancel")
     assert opened.over(job)["state"] == "cancelled"
@@ -87,7 +88,15 @@ def test_a_fit_is_stopped_resumed_and_followed_by_the_next_server_to_its_verdict
         report = http.get(f"/{verdict['result']['report']}")
         assert report.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
         assert "<html" in report.text
-        assert "scd.CellGenerator(parts.fit, conditions=['cell_type'])" in client.get("script")["python"]
+        assert verdict["command"] == ""  # no command generates under the labels of other cells
+        script = client.get("script")["python"]
+        for line in (
+            f"scd.CellGenerator(parts_{job}.fit, conditions=['cell_type']).fit('{job}.scd'",
+            f"{result['model']} = scd.load('{job}.scd')",
+            f"{result['held_out']} = parts_{job}.held_out",
+            f"train=parts_{job}.fit",
+        ):
+            assert line in script
 
 
 def test_a_command_that_fails_says_why(opened: Client, work: Path) -> None:

@@ -22,7 +22,7 @@ from scdiffuse.app._runner import COMMANDS, EXIT, LOG, is_running
 from scdiffuse.app._saved import read_json, write_json
 from scdiffuse.app._session import Session
 
-__all__ = ["FIT_CELLS", "HELD_OUT", "Follow", "check_fit", "finish_fit", "fit"]
+__all__ = ["FIT_CELLS", "HELD_OUT", "Follow", "check_fit", "finish_fit", "fit", "fit_code"]
 
 MODEL, PARTS, LABELS, PROGRESS = "model.scd", "cells", "labels.csv", "progress.jsonl"
 FIT_CELLS, HELD_OUT = f"{PARTS}/fit.h5ad", f"{PARTS}/held_out.h5ad"
@@ -117,19 +117,41 @@ def _lines(session: Session, job: Job, commands: list[list[str]]) -> Lines:
         if "--log" in kept:
             at = kept.index("--log")
             kept = kept[:at] + kept[at + 2 :]
-        typed.append(
-            shlex.join(["scdiffuse", *(shown_path(Path(one)) if one.startswith("/") else one for one in kept)])
-        )
+        typed.append(shlex.join(["scdiffuse", *(_shown(one, folder) if one.startswith("/") else one for one in kept)]))
     share, seed = body.get("hold_out") or 0.0, body.get("seed") or 0
     conditions, continuous = body.get("conditions") or [], body.get("continuous") or None
     given, python = f"={cells.id}", []
     if share:
         fractions = (round(1 - share, 6), 0.0, share)
-        python.append(call("parts", "scd.split", given, by=conditions or None, fractions=fractions, seed=seed))
-        given = "=parts.fit"
+        python.append(call(_parts(folder), "scd.split", given, by=conditions or None, fractions=fractions, seed=seed))
+        given = f"={_parts(folder)}.fit"
     made = call("", "scd.CellGenerator", given, conditions=conditions, continuous=continuous)
-    python.append(call("model", f"{made}.fit", shown_path(folder / MODEL), max_epochs=_max_epochs(body), seed=seed))
+    python.append(call("model", f"{made}.fit", _shown(folder / MODEL, folder), max_epochs=_max_epochs(body), seed=seed))
     return Lines("\n".join(python), "\n".join(typed))
+
+
+def _shown(path: str | Path, folder: Path) -> str:
+    """Write a path as a user would type it; what a fit writes is shown in the current folder, by the id of its job."""
+    for own, name in ((folder / MODEL, f"{folder.name}.scd"), (folder / PARTS, f"{folder.name}_{PARTS}")):
+        if Path(path).is_relative_to(own):
+            return str(Path(name) / Path(path).relative_to(own))
+    return shown_path(Path(path))
+
+
+def _parts(folder: Path) -> str:
+    """Name the cells that the fit of a folder splits, in Python."""
+    return f"parts_{folder.name}"
+
+
+def fit_code(path: Path) -> str:
+    """Name the cells of a fit in Python.
+
+    Parameters
+    ----------
+    path
+        Their file in the folder of the job, `FIT_CELLS`.
+    """
+    return f"{_parts(path.parents[1])}.fit"
 
 
 def fit(session: Session, job: Job, follow: Follow) -> None:
@@ -237,13 +259,12 @@ def finish_fit(session: Session, job: Job) -> dict[str, Any]:
     model = session.new_id("m")
     if (job.folder / HELD_OUT).is_file():
         path = job.folder / HELD_OUT
-        lines = Lines(call("@", "ad.read_h5ad", shown_path(path)), "")
         id_ = session.new_id("h")
-        lines = Lines(lines.python.replace("@", id_), "")
+        lines = Lines(f"{id_} = {_parts(job.folder)}.held_out")
         kept = CellSet(id=id_, kind="real", name=f"{title}, held out", path=path, lines=lines)
         kept.origin = {"model": model, "job": job.id, "where": None}
         held_out = session.add_cells(kept).id
-    lines = Lines(call(model, "scd.load", shown_path(job.folder / MODEL)), "")
+    lines = Lines(call(model, "scd.load", _shown(job.folder / MODEL, job.folder)))
     session.record(job.title, job.lines)
     session.record(f"Open the model {title}", lines)
     if held_out is not None:
