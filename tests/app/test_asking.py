@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.app.conftest import Client
 
+from scdiffuse import evaluation
 from scdiffuse.cli import run
 from scdiffuse.generator import CellGenerator, load
 
@@ -222,6 +223,18 @@ def test_augmentation_fills_up_labels_and_measures_what_a_classifier_gains(
     assert 0 <= rows["B"]["recall_augmented"] <= 1
     assert "which the model may have been fitted to" in result["gain"]["text"]
     _assert_python_makes(job, made, names)
+
+
+def test_an_evaluation_with_some_of_the_real_cells_has_no_command(
+    client: Client, simulated: ad.AnnData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = evaluation.evaluate(simulated, simulated, metrics=["energy"], n_seeds=1, progress=False)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: report)
+    for where, options in ({"cell_type": "T"}, None), ({}, "--real"):
+        made = client.do(kind="generate", model="m2", n_cells=20, where=where)["result"]["cells"]
+        job = client.do(kind="evaluate", real="c1", generated=made)
+        assert (options in job["command"]) if options else not job["command"]
+        assert f"report.save('{job['id']}.html')" in job["python"]
 
 
 def test_the_notebook_of_a_session_runs(client: Client, names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
