@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.app.conftest import Client
 
+from scdiffuse import evaluation
 from scdiffuse.cli import run
 from scdiffuse.generator import CellGenerator, load
 
@@ -148,6 +149,47 @@ def test_the_command_makes_the_same_cells(
     assert list(again.obs_names) == list(made.obs_names)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "predict", "cells": {"cells": "c1", "indices": [0, 1, 2]}, "to": {"cell_type": "B"}},
+        {"kind": "trajectory", "cells": {"cells": "c1", "indices": [4]}, "to": {"cell_type": "B"}, "n_states": 2},
+    ],
+    ids=lambda body: str(body["kind"]),
+)
+def test_some_cells_of_a_file_have_no_command(client: Client, names: dict[str, Any], body: dict[str, Any]) -> None:
+    job = client.do(model="m2", **body)
+    assert job["command"] == ""
+    _assert_python_makes(job, _made(client, job), names)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "predict", "to": {"cell_type": "B"}},
+        {"kind": "trajectory", "to": {"cell_type": "B"}, "n_cells": 2, "n_states": 2},
+        {"kind": "augment", "by": "cell_type", "n_per_label": 49},
+    ],
+    ids=lambda body: str(body["kind"]),
+)
+@pytest.mark.parametrize("layer", ["counts", "raw.X"])
+def test_the_command_names_the_layer_of_the_cells(
+    client: Client, data: Path, simulated: ad.AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    body: dict[str, Any], layer: str,
+) -> None:  # fmt: skip
+    cells = simulated.copy()
+    cells.layers["counts"], cells.raw = cells.X.copy(), simulated
+    cells.X = cells.X * 2
+    cells.write_h5ad(data / "places.h5ad")
+    name = client.open("data/places.h5ad", layer=layer)["id"]
+    job = client.do(model="m2", cells=name if body["kind"] == "augment" else {"cells": name}, **body)
+    made = _made(client, job)
+    monkeypatch.chdir(tmp_path)
+    assert run([*shlex.split(job["command"])[1:], "--no-progress"]) == 0
+    again = ad.read_h5ad(tmp_path / f"{job['result']['cells']}.h5ad")
+    assert (again.X != made.X).nnz == 0
+
+
 def test_a_trajectory_has_a_cell_for_each_state_and_start(client: Client, names: dict[str, Any]) -> None:
     body: dict[str, Any] = {
         "model": "m2",
@@ -181,6 +223,18 @@ def test_augmentation_fills_up_labels_and_measures_what_a_classifier_gains(
     assert 0 <= rows["B"]["recall_augmented"] <= 1
     assert "which the model may have been fitted to" in result["gain"]["text"]
     _assert_python_makes(job, made, names)
+
+
+def test_an_evaluation_with_some_of_the_real_cells_has_no_command(
+    client: Client, simulated: ad.AnnData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = evaluation.evaluate(simulated, simulated, metrics=["energy"], n_seeds=1, progress=False)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: report)
+    for where, options in ({"cell_type": "T"}, None), ({}, "--real"):
+        made = client.do(kind="generate", model="m2", n_cells=20, where=where)["result"]["cells"]
+        job = client.do(kind="evaluate", real="c1", generated=made)
+        assert (options in job["command"]) if options else not job["command"]
+        assert f"report.save('{job['id']}.html')" in job["python"]
 
 
 def test_the_notebook_of_a_session_runs(client: Client, names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

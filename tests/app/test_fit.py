@@ -11,12 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import pytest
 from tests.app.conftest import Client, connect
 
 from scdiffuse import evaluation
 from scdiffuse._core.errors import UserError
-from scdiffuse.app._fit_work import Follow, fit
+from scdiffuse.app._errors import RefusedError
+from scdiffuse.app._fit_work import Follow, check_fit, fit
 from scdiffuse.app._job import Job
 from scdiffuse.app._jobs import JobQueue, Work
 from scdiffuse.app._runner import COMMANDS, EXIT, LOG, STOP, is_running, run_commands
@@ -55,7 +57,8 @@ def test_a_fit_is_stopped_resumed_and_followed_by_the_next_server_to_its_verdict
     assert found["losses"]["autoencoder"]  # what it does now may be the next task already
     assert found["progress"].keys() == {"task", "done", "total", "text"}
     assert found["command"].splitlines()[0].startswith("scdiffuse split")
-    assert "--condition cell_type --max-epochs 300 --seed 1" in found["command"]
+    assert f"-o {job}_cells --by cell_type" in found["command"]
+    assert f"{job}_cells/fit.h5ad -o {job}.scd --condition cell_type --max-epochs 300 --seed 1" in found["command"]
     assert "--log" not in found["command"]
     opened.post(f"jobs/{job}/cancel")
     assert opened.over(job)["state"] == "cancelled"
@@ -85,7 +88,15 @@ def test_a_fit_is_stopped_resumed_and_followed_by_the_next_server_to_its_verdict
         report = http.get(f"/{verdict['result']['report']}")
         assert report.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
         assert "<html" in report.text
-        assert "scd.CellGenerator(parts.fit, conditions=['cell_type'])" in client.get("script")["python"]
+        assert verdict["command"] == ""  # no command generates under the labels of other cells
+        script = client.get("script")["python"]
+        for line in (
+            f"scd.CellGenerator(parts_{job}.fit, conditions=['cell_type']).fit('{job}.scd'",
+            f"{result['model']} = scd.load('{job}.scd')",
+            f"{result['held_out']} = parts_{job}.held_out",
+            f"train=parts_{job}.fit",
+        ):
+            assert line in script
 
 
 def test_a_command_that_fails_says_why(opened: Client, work: Path) -> None:
@@ -97,6 +108,30 @@ def test_a_command_that_fails_says_why(opened: Client, work: Path) -> None:
     with pytest.raises(UserError, match=r"^There is no such column. Name another.$"):
         fit(opened.app.session, job, Follow(lambda _: None, lambda: False))
     assert job.log[-1].startswith("Error: There is no such column")
+
+
+def test_a_fit_that_the_system_kills_says_so_and_not_what_the_log_held_before(opened: Client, work: Path) -> None:
+    folder = work / "jobs" / "j8"
+    folder.mkdir(parents=True)
+    job = Job(id="j8", kind="fit", title="Fit", folder=folder, body={"cells": "c1"}, state="running")
+    (folder / LOG).write_text("Error: Of an earlier run.\nReading cells\n")
+    (folder / EXIT).write_text(json.dumps({"code": -9}))
+    with pytest.raises(UserError, match=r"^The system ended the fit, mostly as memory ran out. Resume it"):
+        fit(opened.app.session, job, Follow(lambda _: None, lambda: False))
+    (folder / LOG).write_text("Reading cells\n")
+    (folder / EXIT).write_text(json.dumps({"code": 1}))
+    with pytest.raises(UserError, match=r"^The fit ended with exit code 1.$"):
+        fit(opened.app.session, job, Follow(lambda _: None, lambda: False))
+
+
+def test_a_column_with_too_many_labels_to_draw_can_be_fitted(opened: Client, data: Path, simulated: ad.AnnData) -> None:
+    cells = simulated.copy()
+    cells.obs["clone"] = [f"k{at % 130}" for at in range(cells.n_obs)]
+    cells.write_h5ad(data / "clones.h5ad")
+    name = opened.open("data/clones.h5ad")["id"]
+    assert check_fit(opened.app.session, {"cells": name, "conditions": ["clone"]}) == "Fit clones.h5ad"
+    with pytest.raises(RefusedError, match="'clones' is not a column"):
+        check_fit(opened.app.session, {"cells": name, "conditions": ["clones"]})
 
 
 def test_a_process_that_is_killed_leaves_a_job_that_can_be_resumed(opened: Client, work: Path) -> None:

@@ -52,6 +52,22 @@ def test_a_mend_is_what_inspection_then_sees(client: Client, odd: str) -> None:
     dropped = client.ready("cells", dropped["id"], key="inspected", value=True)
     labels = {one["label"] for one in dropped["inspect"]["conditions"]["cell_type"]}
     assert labels == {"NK", "B", "other"}
+    mends = {one["id"]: one for one in dropped["inspect"]["mends"]}
+    fewer = client.post("cells", {"from": dropped["id"], **mends["drop:cell_type"]["body"]}, status=202)
+    fewer = client.ready("cells", fewer["id"], key="inspected", value=True)
+    assert {one["label"] for one in fewer["inspect"]["conditions"]["cell_type"]} == {"NK", "B"}
+
+
+def test_numbers_that_are_labels_are_renamed_by_the_line_of_python(
+    client: Client, data: Path, simulated: ad.AnnData
+) -> None:
+    cells = simulated.copy()
+    cells.obs["batch"] = np.arange(cells.n_obs) % 3
+    cells.write_h5ad(data / "numbers.h5ad")
+    found = client.open("data/numbers.h5ad", labels={"batch": {"merge": ["1", "2"]}})
+    counted = {one["label"]: one["n"] for one in found["inspect"]["conditions"]["batch"]}
+    exec(found["python"], held := {"ad": ad})
+    assert held[found["id"]].obs["batch"].value_counts().to_dict() == counted == {"0": 50, "other": 100}
 
 
 def test_counts_with_decimals_are_offered_to_be_rounded(client: Client, data: Path, simulated: ad.AnnData) -> None:

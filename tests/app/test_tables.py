@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 import anndata as ad
@@ -37,8 +38,23 @@ def test_the_line_of_python_makes_the_table(client: Client, simulated: ad.AnnDat
     found = client.post("differential", {"a": [A, picked], "b": B})
     assert found["n_a"] == 78
     alone = client.post("differential", {"a": picked, "b": B})
-    exec(alone["python"], held := {"c1": simulated})
-    np.testing.assert_array_equal(held[alone["table"]].table["p"], [row[3] for row in alone["rows"]])
+    for one in (found, alone):
+        exec(one["python"], held := {"c1": simulated, "ad": ad})
+        np.testing.assert_array_equal(held[one["table"]].table["p"], [row[3] for row in one["rows"]])
+
+
+def test_the_line_of_python_takes_the_cells_that_are_shown_of_too_many(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = client.app.session
+    monkeypatch.setattr(session, "limits", replace(session.limits, max_shown=60))
+    name = client.open("data/cells.h5ad")["id"]
+    sides = [{"cells": name, "indices": list(rows)} for rows in (range(30), range(30, 60))]
+    found = client.post("differential", {"a": sides[0], "b": sides[1]})
+    lines = [action.lines.python for action in session.actions if action.lines.python.find(f"{name}_shown = ") > 0]
+    exec("\n".join([*lines, found["python"]]), held := {"ad": ad})
+    np.testing.assert_array_equal(held[found["table"]].table["p"], [row[3] for row in found["rows"]])
+    client.http.delete(f"/api/cells/{name}")
 
 
 def test_generated_cells_are_compared_with_real_ones(client: Client) -> None:

@@ -171,6 +171,25 @@ def test_fit_never_overwrites_anything_but_a_model(
     assert "fit" not in calls
 
 
+@pytest.mark.parametrize("name", ["a.h5ad", "notes.txt", "m/config.json"])
+def test_fit_adds_no_log_to_what_is_none(
+    name: str, calls: Calls, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text('{"finished": true, "files": {}}')
+    assert run(["fit", str(tmp_path / "a.h5ad"), "-o", str(tmp_path / "n"), "--log", str(file)]) == 2
+    assert "Choose another path." in capsys.readouterr().err
+    assert file.read_text() == '{"finished": true, "files": {}}'
+    assert "fit" not in calls
+
+
+def test_fit_adds_to_its_own_log(calls: Calls, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text('{"task": "autoencoder", "done": 1, "total": 2, "note": ""}\n')
+    assert run(["fit", "a.h5ad", "-o", str(tmp_path / "m"), "--log", str(tmp_path / "log"), "--resume"]) == 0
+    assert calls["fit"]["resume"]
+
+
 def test_generate_passes_every_option(calls: Calls, tmp_path: Path) -> None:
     options = ["-n", "9", "--where", "cell_type=B", "--where", "day=2", "--guidance", "1.5", "--library-size", "900"]
     more = ["--solver-steps", "8", "--solver", "heun", "--batch-size", "3", "--seed", "4", "--no-progress"]

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import scdiffuse as scd
+from scdiffuse._core.errors import UserError
 from scdiffuse._core.slots import TRAINING_FILE
 from scdiffuse.cli import run
 
@@ -115,6 +116,43 @@ def test_evaluate_writes_a_page_and_the_same_numbers_as_json(
     assert set(found["metrics"]) == {"mmd", "mean_error"}
     assert {"value", "reference", "baselines", "normalised", "better"} <= set(found["metrics"]["mmd"])
     assert (tmp_path / "report.html").read_text().lstrip().lower().startswith("<!doctype html>")
+
+
+def test_a_mistyped_model_is_told_before_the_evaluation(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scdiffuse.evaluation.evaluate", None)
+    pair = ["--real", str(folder / "held_out.h5ad"), "--generated", str(folder / "cells.h5ad")]
+    assert run(["evaluate", *pair, "--model", str(tmp_path / "modle")]) == 2
+    assert "modle" in capsys.readouterr().err
+
+
+def test_a_report_is_written_even_if_the_model_cannot_be(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("scdiffuse.generator.CellGenerator.save", fail)
+    pair = ["--real", str(folder / "held_out.h5ad"), "--generated", str(folder / "cells.h5ad")]
+    words = ["--metric", "mean_error", "-o", str(tmp_path / "report.html"), "--no-progress"]
+    assert run(["evaluate", *pair, *words, "--model", str(folder / "model")]) == 2
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_the_demo_can_replace_its_model(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin() -> None:
+        msg = "The demo has begun."
+        raise UserError(msg)
+
+    monkeypatch.setattr(scd.datasets, "pbmc68k", begin)
+    shutil.copytree(folder / "model", tmp_path / "pbmc68k.scd")
+    assert run(["demo", "-o", str(tmp_path)]) == 2
+    assert "already exists" in capsys.readouterr().err
+    assert run(["demo", "-o", str(tmp_path), "--overwrite"]) == 2
+    assert "The demo has begun." in capsys.readouterr().err
 
 
 def test_inspect_shows_the_conditions_of_a_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

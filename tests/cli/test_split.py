@@ -39,6 +39,31 @@ def test_donors_and_labels_come_from_a_table(cells: Path, tmp_path: Path) -> Non
     assert ad.read_h5ad(tmp_path / "parts" / "held_out.h5ad").obs["donor"].nunique() == 1
 
 
+def test_a_part_that_has_no_cells_any_more_leaves_no_file_of_an_earlier_split(cells: Path, tmp_path: Path) -> None:
+    words = ["split", str(cells), "-o", str(tmp_path / "parts")]
+    assert run(words) == 0
+    assert run([*words, "--fractions", "0.8", "0", "0.2", "--overwrite"]) == 0
+    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == ["fit.h5ad", "held_out.h5ad"]
+
+
+def test_a_split_that_fails_leaves_the_files_of_an_earlier_one(
+    cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["split", str(cells), "-o", str(tmp_path / "parts")]
+    assert run(words) == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "parts").iterdir()}
+    write = ad.AnnData.write_h5ad
+
+    def fail(self: ad.AnnData, path: Path) -> None:
+        write(self, path)
+        if path.name == "held_out.h5ad":
+            raise PermissionError
+
+    monkeypatch.setattr(ad.AnnData, "write_h5ad", fail)
+    assert run([*words, "--seed", "1", "--overwrite"]) == 2
+    assert {path.name: path.read_bytes() for path in (tmp_path / "parts").iterdir()} == before
+
+
 def test_one_command_fits_and_evaluates_on_cells_held_out(
     cells: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,3 +62,15 @@ def test_labels_that_may_be_one_or_missing_are_noted(simulated: ad.AnnData, tmp_
     notes = [note for note in inspect_cells(tmp_path / "dirty.h5ad")["notes"] if "'dirty'" in note]
     assert any("differ in spaces or capitals alone, such as" in note for note in notes)
     assert any("if it stands for missing, leave it empty" in note for note in notes)
+
+
+def test_a_column_with_too_many_labels_to_list_is_named(simulated: ad.AnnData, tmp_path: Path) -> None:
+    cells = ad.concat([simulated, simulated], index_unique="-")
+    cells.obs["clone"] = [f"k{at % 130}" for at in range(cells.n_obs)]
+    cells.obs["barcode"] = cells.obs_names
+    cells.write_h5ad(tmp_path / "clones.h5ad")
+    found = inspect_cells(tmp_path / "clones.h5ad")
+    assert "clone" not in found["conditions"]
+    assert [note for note in found["notes"] if "clone" in note or "barcode" in note] == [
+        "Column 'clone' holds 130 labels and is not listed; --condition takes it nonetheless."
+    ]

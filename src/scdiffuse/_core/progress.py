@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Listener", "Progress", "ProgressEvent", "listening", "logging_progress"]
+__all__ = ["Listener", "Progress", "ProgressEvent", "is_progress_log", "listening", "logging_progress"]
 
 _NO_VALUES: Mapping[str, float] = MappingProxyType({})
 _SHOW_AFTER_SECONDS = 2.0
@@ -95,6 +95,13 @@ def logging_progress(path: Path | None) -> Iterator[None]:
 
         with listening(write):
             yield
+
+
+def is_progress_log(path: Path) -> bool:
+    """Return whether a file is empty or begins as those that `logging_progress` writes."""
+    begin = b'{"task": '
+    with path.open("rb") as file:
+        return file.read(len(begin)) in {b"", begin}
 
 
 class Progress:

@@ -13,9 +13,10 @@ import numpy as np
 from scdiffuse.app import _bodies as read
 from scdiffuse.app._cell_sets import CellSet
 from scdiffuse.app._errors import RefusedError
-from scdiffuse.app._fit_work import FIT_CELLS
+from scdiffuse.app._fit_work import FIT_CELLS, fit_code
 from scdiffuse.app._job import CancelledError, Job
 from scdiffuse.app._lines import Lines, call, shown_path, words
+from scdiffuse.app._selections import code_of, is_file
 from scdiffuse.app._session import Session
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def evaluate_cells(session: Session, job: Job) -> dict[str, Any]:
     body, seed = job.body, read.whole(job.body, "seed", default=0)
     real, made = _wait(job, lambda: session.get_cells(body["real"])), read.optional_text(body, "generated")
     remarks: list[str] = []
-    cells, code = session.adata(real.id), real.id
+    cells = session.adata(real.id)
+    code = name = code_of(session, real)
     model = body.get("model") or (session.get_cells(made).origin or {}).get("model") if made else body.get("model")
     by = read.optional_text(body, "by")
     if model in session.models:
@@ -75,20 +77,22 @@ def evaluate_cells(session: Session, job: Job) -> dict[str, Any]:
         by = by or next(iter(session.generator(model).conditions.categorical), None)
     train = _train_path(session, model, real=real, remarks=remarks)
     if made is None:
-        generated, written = _generate(session, str(model), cells=cells, name=real.id, seed=seed)
+        generated, written = _generate(session, str(model), cells=cells, name=name, seed=seed)
     else:
-        generated, written = session.adata(made), f"={made}"
-        cells, code = _of_same_labels(cells, session.get_cells(made), real=real, remarks=remarks)
+        generated, written = session.adata(made), f"={code_of(session, session.get_cells(made))}"
+        cells, code = _of_same_labels(cells, session.get_cells(made), name=name, remarks=remarks)
     by = by if by in cells.obs and by in generated.obs else None
     report = evaluate(cells, generated, train=train, by=by, seed=seed, progress=False)
     report.save(job.folder / REPORT, overwrite=True, umap=False)
-    shown = None if train is None else shown_path(Path(train))
+    page = f"{job.id}.html"
+    shown = None if train is None else f"={fit_code(Path(train))}"
     python = call("report", "scd.evaluate", f"={code}", written, train=shown, by=by, seed=seed)
     command = words(
-        "evaluate", real=shown_path(real.path), generated="generated.h5ad" if made is None else f"{made}.h5ad",
-        train=shown, by=by, seed=seed, output=REPORT,
+        "evaluate", real=shown_path(real.path), generated=f"{made}.h5ad", layer=real.layer,
+        train=None if train is None else shown_path(Path(train)), by=by, seed=seed, output=page,
     )  # fmt: skip
-    job.lines = Lines(f"{python}\nreport.save('{REPORT}')\nreport", command)
+    is_typed = code == real.id and is_file(real) and made is not None and is_file(session.get_cells(made))
+    job.lines = Lines(f"{python}\nreport.save('{page}')\nreport", command if is_typed else "")
     session.record(job.title, job.lines)
     return _plain(report, remarks) | {"real": real.id, "generated": made, "report": f"api/jobs/{job.id}/report"}
 
@@ -131,24 +135,24 @@ def _generate(session: Session, model: str, *, cells: ad.AnnData, name: str, see
     return made, f"={code}"
 
 
-def _of_same_labels(cells: ad.AnnData, made: CellSet, *, real: CellSet, remarks: list[str]) -> tuple[ad.AnnData, str]:
+def _of_same_labels(cells: ad.AnnData, made: CellSet, *, name: str, remarks: list[str]) -> tuple[ad.AnnData, str]:
     """Keep the real cells that have the labels that the generated ones were asked for."""
     where = {
-        name: str(label)
-        for name, label in ((made.origin or {}).get("where") or {}).items()
-        if label is not None and name in cells.obs and not isinstance(label, float)
+        column: str(label)
+        for column, label in ((made.origin or {}).get("where") or {}).items()
+        if label is not None and column in cells.obs and not isinstance(label, float)
     }
     if not where:
-        return cells, real.id
+        return cells, name
     mask, parts = np.ones(cells.n_obs, dtype=bool), []
-    for name, label in where.items():
-        mask &= (cells.obs[name].astype(str) == label).to_numpy()
-        parts.append(f"({real.id}.obs[{name!r}].astype(str) == {label!r})")
-    named = ", ".join(f"{name} {label}" for name, label in where.items())
+    for column, label in where.items():
+        mask &= (cells.obs[column].astype(str) == label).to_numpy()
+        parts.append(f"({name}.obs[{column!r}].astype(str) == {label!r})")
+    named = ", ".join(f"{column} {label}" for column, label in where.items())
     if not mask.any():
         raise RefusedError(422, f"No real cell has {named}; there is nothing to compare with.")
     remarks.append(f"Compared with the {int(mask.sum()):,} real cells of {named}.")
-    return cells[mask].copy(), f"{real.id}[{' & '.join(parts)}]"
+    return cells[mask].copy(), f"{name}[{' & '.join(parts)}]"
 
 
 def _plain(report: Report, remarks: list[str]) -> dict[str, Any]:

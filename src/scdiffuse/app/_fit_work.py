@@ -22,7 +22,7 @@ from scdiffuse.app._runner import COMMANDS, EXIT, LOG, is_running
 from scdiffuse.app._saved import read_json, write_json
 from scdiffuse.app._session import Session
 
-__all__ = ["FIT_CELLS", "HELD_OUT", "Follow", "check_fit", "finish_fit", "fit"]
+__all__ = ["FIT_CELLS", "HELD_OUT", "Follow", "check_fit", "finish_fit", "fit", "fit_code"]
 
 MODEL, PARTS, LABELS, PROGRESS = "model.scd", "cells", "labels.csv", "progress.jsonl"
 FIT_CELLS, HELD_OUT = f"{PARTS}/fit.h5ad", f"{PARTS}/held_out.h5ad"
@@ -54,7 +54,7 @@ def check_fit(session: Session, body: read.Body) -> str:
         What was sent.
     """
     cells = session.get_cells(read.text(body, "cells"))
-    known = [one["name"] for one in cells.obs]
+    known = list(map(str, session.adata(cells.id).obs.columns))
     for name in [*read.texts(body, "conditions"), *read.texts(body, "continuous")]:
         if name not in known:
             raise RefusedError(422, f"{name!r} is not a column of {cells.name}; expected one of {known}.")
@@ -117,19 +117,41 @@ def _lines(session: Session, job: Job, commands: list[list[str]]) -> Lines:
         if "--log" in kept:
             at = kept.index("--log")
             kept = kept[:at] + kept[at + 2 :]
-        typed.append(
-            shlex.join(["scdiffuse", *(shown_path(Path(one)) if one.startswith("/") else one for one in kept)])
-        )
+        typed.append(shlex.join(["scdiffuse", *(_shown(one, folder) if one.startswith("/") else one for one in kept)]))
     share, seed = body.get("hold_out") or 0.0, body.get("seed") or 0
     conditions, continuous = body.get("conditions") or [], body.get("continuous") or None
     given, python = f"={cells.id}", []
     if share:
         fractions = (round(1 - share, 6), 0.0, share)
-        python.append(call("parts", "scd.split", given, by=conditions or None, fractions=fractions, seed=seed))
-        given = "=parts.fit"
+        python.append(call(_parts(folder), "scd.split", given, by=conditions or None, fractions=fractions, seed=seed))
+        given = f"={_parts(folder)}.fit"
     made = call("", "scd.CellGenerator", given, conditions=conditions, continuous=continuous)
-    python.append(call("model", f"{made}.fit", shown_path(folder / MODEL), max_epochs=_max_epochs(body), seed=seed))
+    python.append(call("model", f"{made}.fit", _shown(folder / MODEL, folder), max_epochs=_max_epochs(body), seed=seed))
     return Lines("\n".join(python), "\n".join(typed))
+
+
+def _shown(path: str | Path, folder: Path) -> str:
+    """Write a path as a user would type it; what a fit writes is shown in the current folder, by the id of its job."""
+    for own, name in ((folder / MODEL, f"{folder.name}.scd"), (folder / PARTS, f"{folder.name}_{PARTS}")):
+        if Path(path).is_relative_to(own):
+            return str(Path(name) / Path(path).relative_to(own))
+    return shown_path(Path(path))
+
+
+def _parts(folder: Path) -> str:
+    """Name the cells that the fit of a folder splits, in Python."""
+    return f"parts_{folder.name}"
+
+
+def fit_code(path: Path) -> str:
+    """Name the cells of a fit in Python.
+
+    Parameters
+    ----------
+    path
+        Their file in the folder of the job, `FIT_CELLS`.
+    """
+    return f"{_parts(path.parents[1])}.fit"
 
 
 def fit(session: Session, job: Job, follow: Follow) -> None:
@@ -146,6 +168,7 @@ def fit(session: Session, job: Job, follow: Follow) -> None:
     """
     folder = job.folder
     runner: subprocess.Popen[bytes] | None = None
+    begin = 0
     if not (folder / EXIT).is_file() and not is_running(folder):
         commands = _commands(session, job)
         if not job.lines.python:
@@ -154,6 +177,7 @@ def fit(session: Session, job: Job, follow: Follow) -> None:
             commands = commands[-1:]
         write_json(folder / COMMANDS, commands)
         job.save()
+        begin = (folder / LOG).stat().st_size if (folder / LOG).is_file() else 0
         runner = subprocess.Popen(
             [sys.executable, "-m", "scdiffuse.app._runner", str(folder)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -177,8 +201,15 @@ def fit(session: Session, job: Job, follow: Follow) -> None:
     if code == _STOPPED or (code and job.cancel.is_set()):
         raise CancelledError
     if code:
-        said = (folder / LOG).read_text(encoding="utf-8", errors="replace").rpartition("Error: ")[2].strip()
-        raise UserError(said[-2_000:] or f"The fit ended with exit code {code}.")
+        raise UserError(_why(code, (folder / LOG).read_bytes()[begin:].decode("utf-8", errors="replace")))
+
+
+def _why(code: int, log: str) -> str:
+    """Say why a fit ended, by its exit code and what it has printed."""
+    if code < 0:
+        return "The system ended the fit, mostly as memory ran out. Resume it: what it has saved is kept."
+    _, found, said = log.rpartition("Error: ")
+    return said.strip()[-2_000:] if found else f"The fit ended with exit code {code}."
 
 
 class _Tail:
@@ -228,13 +259,12 @@ def finish_fit(session: Session, job: Job) -> dict[str, Any]:
     model = session.new_id("m")
     if (job.folder / HELD_OUT).is_file():
         path = job.folder / HELD_OUT
-        lines = Lines(call("@", "ad.read_h5ad", shown_path(path)), "")
         id_ = session.new_id("h")
-        lines = Lines(lines.python.replace("@", id_), "")
+        lines = Lines(f"{id_} = {_parts(job.folder)}.held_out")
         kept = CellSet(id=id_, kind="real", name=f"{title}, held out", path=path, lines=lines)
         kept.origin = {"model": model, "job": job.id, "where": None}
         held_out = session.add_cells(kept).id
-    lines = Lines(call(model, "scd.load", shown_path(job.folder / MODEL)), "")
+    lines = Lines(call(model, "scd.load", _shown(job.folder / MODEL, job.folder)))
     session.record(job.title, job.lines)
     session.record(f"Open the model {title}", lines)
     if held_out is not None:

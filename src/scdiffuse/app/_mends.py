@@ -111,17 +111,19 @@ def read_renamed(labels: Mapping[str, Any], before: Mapping[str, Mapping[str, st
     --------
     >>> read_renamed({"type": {"merge": ["a", "b"], "into": "c"}}, {"type": {"x": None}})
     {'type': {'x': None, 'a': 'c', 'b': 'c'}}
+    >>> read_renamed({"type": {"drop": ["c"]}}, {"type": {"a": "c", "b": "c"}})
+    {'type': {'a': None, 'b': None, 'c': None}}
     """
     renamed: dict[str, dict[str, str | None]] = {name: dict(one) for name, one in before.items()}
     for name, change in labels.items():
         if not isinstance(change, Mapping):
             raise RefusedError(422, f"`labels` of {name!r} is {change!r}; expected what to merge, drop or rename.")
-        new = renamed.setdefault(str(name), {})
         into = str(change.get("into", _OTHER))
-        for label in change.get("merge", []):
-            new[str(label)] = into
-        for label in change.get("drop", []):
-            new[str(label)] = None
-        for label, other in change.get("rename", {}).items():
-            new[str(label)] = other if other is None else str(other)
+        wanted: dict[str, str | None] = {str(label): into for label in change.get("merge", [])}
+        wanted |= {str(label): None for label in change.get("drop", [])}
+        renamed_to = change.get("rename", {}).items()
+        wanted |= {str(label): other if other is None else str(other) for label, other in renamed_to}
+        new = renamed.setdefault(str(name), {})
+        new |= {label: wanted[now] for label, now in new.items() if now in wanted}
+        new |= wanted
     return renamed

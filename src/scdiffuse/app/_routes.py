@@ -154,7 +154,8 @@ def open_path(
         named = {"layer": layer, "round_counts": round_counts or None}
         python = "from scdiffuse.cells import read_cells\n" + call(id_, "read_cells", shown, **named)
     for name, labels in (renamed or {}).items():
-        python += f"\n{id_}.obs[{name!r}] = {id_}.obs[{name!r}].astype(object).replace({labels!r})"
+        text = f"{id_}.obs[{name!r}].astype(object).map(str, na_action='ignore')"
+        python += f"\n{id_}.obs[{name!r}] = {text}.replace({labels!r})"
     cells = CellSet(id=id_, kind="real", name=path.name, path=path, file=file, layer=layer, round_counts=round_counts)
     cells.renamed = renamed or {}
     cells.lines = Lines(python, words("inspect", shown))

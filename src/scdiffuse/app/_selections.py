@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scdiffuse.app._bodies import Body, numbers, optional_text, texts
+from scdiffuse.app._cell_sets import CellSet
 from scdiffuse.app._errors import RefusedError
-from scdiffuse.app._lines import Lines, call
+from scdiffuse.app._lines import Lines, call, shown_path
 from scdiffuse.app._session import Session
 
 if TYPE_CHECKING:
     from scdiffuse.evaluation import Differential
 
-__all__ = ["Selected", "differential", "dot_plot", "search_genes", "select", "table_json"]
+__all__ = ["Selected", "code_of", "differential", "dot_plot", "is_file", "search_genes", "select", "table_json"]
 
 _MOST_PARTS = 20
 _MOST_GENES = 60
@@ -39,6 +40,8 @@ class Selected(NamedTuple):
     is_real: bool
     python: str
     """The selection in Python."""
+    is_file: bool
+    """Whether it is all cells of the file, as a command reads them."""
 
 
 def select(session: Session, asked: object) -> Selected:
@@ -60,17 +63,45 @@ def select(session: Session, asked: object) -> Selected:
         raise RefusedError(422, f"A selection is {type(asked).__name__}; expected an object with `cells`.")
     held = session.get_cells(asked.get("cells"))
     adata = session.adata(held.id)
-    python, rows = held.id, np.arange(adata.n_obs)
+    name = code_of(session, held)
+    python, rows = name, np.arange(adata.n_obs)
     if asked.get("indices") is not None:
         rows = np.array(numbers(asked, "indices", below=adata.n_obs), dtype=np.int64)
-        python = f"{held.id}[{_short(rows)}]"
+        python = f"{name}[{_short(rows)}]"
     elif asked.get("where"):
-        mask, python = _where(adata, asked["where"], held.id)
+        mask, python = _where(adata, asked["where"], name)
         rows = np.flatnonzero(mask)
     if not len(rows):
         raise RefusedError(422, f"No cell of {held.id} is selected. Select some on the map, or by another label.")
     chosen = adata if len(rows) == adata.n_obs and (np.diff(rows) > 0).all() else adata[rows]
-    return Selected(held.id, rows, chosen, held.kind == "real", python)
+    return Selected(held.id, rows, chosen, held.kind == "real", python, chosen is adata and is_file(held))
+
+
+def is_file(held: CellSet) -> bool:
+    """Return whether the cells of a set are those of its file, as a command reads them."""
+    return held.n_shown >= held.n_cells and not held.renamed and not held.round_counts
+
+
+def code_of(session: Session, held: CellSet) -> str:
+    """Name the cells of a set that are shown in Python; a line that draws them is recorded where they are not all.
+
+    Parameters
+    ----------
+    session
+        Holds the cells.
+    held
+        The set, which has been read.
+    """
+    if held.n_shown >= held.n_cells:
+        return held.id
+    name = f"{held.id}_shown"
+    python = "from scdiffuse.generator import sample_cells\n" + call(
+        name, "sample_cells", shown_path(held.path), n_cells=held.n_shown, layer=held.layer,
+        round_counts=held.round_counts or None, renamed=held.renamed or None,
+    ) + ".adata"  # fmt: skip
+    if not any(action.lines.python == python for action in session.actions):
+        session.record(f"Draw the cells of {held.name} that are shown", Lines(python))
+    return name
 
 
 def _where(adata: ad.AnnData, where: object, name: str) -> tuple[NDArray[np.bool_], str]:
@@ -112,6 +143,10 @@ def _joined(parts: Sequence[Selected]) -> ad.AnnData:
     return ad.AnnData(sparse.vstack(blocks, format="csr"), var=pd.DataFrame(index=genes))
 
 
+def _joined_code(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"ad.concat([{', '.join(parts)}])"
+
+
 def differential(session: Session, body: Body) -> dict[str, Any]:
     """Compare two selections gene by gene, beside two halves of real cells.
 
@@ -133,7 +168,7 @@ def differential(session: Session, body: Body) -> dict[str, Any]:
         halves = [real[rows] for rows in split_in_halves(real.n_obs)]
         reference = compare_groups(*halves)
         what = "two random halves of the real cells that are selected"
-    texts = [" + ".join(part.python for part in side) for side in sides]
+    texts = [_joined_code([part.python for part in side]) for side in sides]
     python = "from scdiffuse.evaluation import compare_groups\n" + call(
         "d", "compare_groups", *(f"={one}" for one in texts)
     )
@@ -235,10 +270,11 @@ def dot_plot(session: Session, body: Body) -> dict[str, Any]:
         ]
     ).set_index("gene")
     first = groups[0]
+    shown = [code_of(session, session.get_cells(one["cells"])) for one in groups]
     python = "import scanpy as sc\n" + "\n".join(
-        f"sc.pl.dotplot(sc.pp.log1p(sc.pp.normalize_total({one['cells']}, target_sum=1e4, copy=True), copy=True), "
+        f"sc.pl.dotplot(sc.pp.log1p(sc.pp.normalize_total({name}, target_sum=1e4, copy=True), copy=True), "
         f"{genes!r}, groupby={one.get('by', first.get('by'))!r})"
-        for one in groups
+        for name, one in zip(shown, groups, strict=True)
     )
     return {"table": session.add_table(flat), "genes": genes, "rows": rows, "python": python, "command": ""}
 

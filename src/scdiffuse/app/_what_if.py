@@ -13,7 +13,7 @@ from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._job import Job
 from scdiffuse.app._lines import Lines, call, option_pairs, shown_path, words
 from scdiffuse.app._model_entry import as_labels
-from scdiffuse.app._selections import Selected, select, table_json
+from scdiffuse.app._selections import Selected, code_of, is_file, select, table_json
 from scdiffuse.app._session import Session
 
 __all__ = ["augment", "predict", "trajectory"]
@@ -39,9 +39,10 @@ def predict(session: Session, job: Job) -> dict[str, Any]:
     after = model.predict(_plain(given), to, guidance=guidance, seed=seed, batch_size=BATCH, progress=False)
     python = call("@", f"{entry.id}.predict", f"={given.python}", to, guidance=guidance_code(guidance), seed=seed)
     command = words(
-        "predict", shown_path(entry.path), _file_of(session, given), to=option_pairs(to), **guidance_options(guidance),
-        seed=seed, path="@.h5ad",
+        "predict", shown_path(entry.path), _file_of(session, given), layer=session.get_cells(given.cells).layer,
+        to=option_pairs(to), **guidance_options(guidance), seed=seed, path="@.h5ad",
     )  # fmt: skip
+    command = command if given.is_file else ""
     name = f"{given.adata.n_obs:,} of {given.cells} as {', '.join(option_pairs(to))}"
     cells = add_made(session, job, after, kind="predicted", letter="p", name=name, lines=Lines(python, command))
     change = paired_changes(given.adata, after) if given.adata.n_obs >= 3 else None
@@ -79,7 +80,7 @@ def _require_few(session: Session, given: Selected) -> None:
 
 
 def _file_of(session: Session, given: Selected) -> str:
-    """Name the file of a selection on the command line: all cells of the set, of which some may have been selected."""
+    """Name the file of a selection on the command line."""
     return shown_path(session.get_cells(given.cells).path)
 
 
@@ -102,12 +103,14 @@ def trajectory(session: Session, job: Job) -> dict[str, Any]:
     n_cells = read.whole(body, "n_cells", default=min(50, most), low=1, high=most)
     guidance = read_guidance(model, body)
     options: dict[str, Any] = {"n_states": n_states, "keep": keep, "seed": seed}
+    is_typed = True
     if body.get("cells") is not None:
         given = select(session, body["cells"])
         n_cells = min(n_cells, given.adata.n_obs)
         start: ad.AnnData | dict[str, Any] = _plain(given)
         first, own = f"={given.python}", _own(given, model.conditions.categorical)
-        typed = {"start": _file_of(session, given)}
+        typed = {"start": _file_of(session, given), "layer": session.get_cells(given.cells).layer}
+        is_typed = given.is_file
     else:
         start = own = as_labels(model, read.mapping(body, "from"))
         first, typed = f"={own!r}", {"from": option_pairs(own)}  # type: ignore[dict-item]
@@ -118,6 +121,7 @@ def trajectory(session: Session, job: Job) -> dict[str, Any]:
         "trajectory", shown_path(entry.path), **typed, to=option_pairs(to), n_cells=n_cells,
         **guidance_options(guidance), **options, path="@.h5ad",
     )  # fmt: skip
+    command = command if is_typed else ""
     name = f"{n_cells:,} cells on the way to {', '.join(option_pairs(to))}"
     cells = add_made(session, job, made, kind="trajectory", letter="t", name=name, lines=Lines(python, command))
     prefix = "trajectory_" if "weight" in model.conditions.names else ""
@@ -153,13 +157,22 @@ def augment(session: Session, job: Job) -> dict[str, Any]:
     guidance = read_guidance(model, body)
     made = model.augment(real, by=by, n_per_label=n_per_label, guidance=guidance, seed=seed, progress=False)
     guided = guidance_code(guidance)
-    python = call("@", f"{entry.id}.augment", f"={held.id}", by=by, n_per_label=n_per_label, guidance=guided, seed=seed)
+    python = call(
+        "@",
+        f"{entry.id}.augment",
+        f"={code_of(session, held)}",
+        by=by,
+        n_per_label=n_per_label,
+        guidance=guided,
+        seed=seed,
+    )
     typed = option_pairs(n_per_label) if isinstance(n_per_label, dict) else n_per_label
     options = guidance_options(guidance)
     command = words(
-        "augment", shown_path(entry.path), shown_path(held.path), by=by, n_per_label=typed,
+        "augment", shown_path(entry.path), shown_path(held.path), by=by, n_per_label=typed, layer=held.layer,
         guidance=options["guidance"], seed=seed, path="@.h5ad",
     )  # fmt: skip
+    command = command if is_file(held) and not (guidance.toward or guidance.away) else ""
     cells = add_made(
         session, job, made, kind="augmented", letter="a", name=f"{held.name}, augmented by {by}",
         lines=Lines(python, command),

@@ -32,7 +32,8 @@ def demo(
     """Fit, generate and evaluate on bundled example data: 700 real blood cells."""
     import anndata as ad
 
-    from scdiffuse._core.outputs import require_output
+    from scdiffuse._core.folders import MODEL
+    from scdiffuse._core.outputs import require_folder, require_output
     from scdiffuse.cells import datasets, split
     from scdiffuse.cli._demo_figure import draw
     from scdiffuse.cli._report import show_report
@@ -41,7 +42,10 @@ def demo(
 
     files = {name: output / name for name in _FILES}
     for path in files.values():
-        require_output(path, overwrite=overwrite)
+        if path.suffix == ".scd":
+            require_folder(path, kind=MODEL, overwrite=overwrite)
+        else:
+            require_output(path, overwrite=overwrite)
     output.mkdir(parents=True, exist_ok=True)
     adata = datasets.pbmc68k()
     parts = split(adata, by="cell_type", seed=seed)

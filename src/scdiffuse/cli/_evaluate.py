@@ -89,6 +89,10 @@ def evaluate(
             },
         )
         return
+    if model is not None:
+        from scdiffuse.generator import load
+
+        load(model)  # a mistake is told before the work
     report = evaluation.evaluate(
         cells["real"],
         generated,
@@ -107,12 +111,10 @@ def evaluate(
         max_cells=shared.max_cells,
         progress=not shared.no_progress,
     )
-    if model is not None:
-        from scdiffuse.generator import load
-
-        fitted = load(model)
-        fitted.record_scores(report.to_json())
-        fitted.save(model, overwrite=True)
     for title, why in report.settings["not_scored"].items() if metric else ():
         show_warning(f"{title}: not scored, {why}")
     show_report(report, shared.output, as_json=shared.as_json, overwrite=shared.overwrite)
+    if model is not None:
+        fitted = load(model)  # again, as it may have changed meanwhile
+        fitted.record_scores(report.to_json())
+        fitted.save(model, overwrite=True)

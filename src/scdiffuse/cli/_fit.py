@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scdiffuse._core.endings import PAGES, require_ending
-from scdiffuse._core.errors import SettingError
+from scdiffuse._core.errors import OutputExistsError, SettingError
 from scdiffuse.cli._cells import choose_cells, evaluate_held_out, layer_named
 from scdiffuse.cli._errors import STOPPED
 from scdiffuse.cli._launch import spread
@@ -56,6 +57,19 @@ def _held_out(share: float | None, report: Path | None, devices: int) -> float:
             msg + " Run `scdiffuse split`, `scdiffuse fit` and `scdiffuse evaluate` one after the other."
         )
     return share
+
+
+def _require_log(log: Path | None, inputs: Sequence[Path | None]) -> None:
+    """Refuse to add lines to a file that is no log; a device or a pipe takes them as well."""
+    from scdiffuse._core.outputs import require_output
+    from scdiffuse._core.progress import is_progress_log
+
+    if log is None or (log.exists() and not log.is_file() and not log.is_dir()):
+        return
+    require_output(log, overwrite=True, inputs=inputs)
+    if log.is_file() and not is_progress_log(log):
+        msg = f"`--log` {str(log)!r} holds something other than the log of a fit; expected a new file, or such a log."
+        raise OutputExistsError(msg + " Choose another path.")
 
 
 def _features(words: list[str], conditions: list[str]) -> dict[str, pd.DataFrame]:
@@ -155,6 +169,7 @@ def fit(
     layer, share = layer_named(layer, use_raw=use_raw), _held_out(hold_out, report, devices)
     if report is not None:
         require_output(report, overwrite=overwrite, inputs=[*cells, labels])
+    _require_log(log, [*cells, labels])
     spread(context, devices)
     with joined(device), logging_progress(log):
         given = choose_cells(

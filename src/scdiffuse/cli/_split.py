@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,10 @@ def split(
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Split cells into fit.h5ad, reference.h5ad and held_out.h5ad, to fit and to evaluate on different cells."""
+    """Split cells into fit.h5ad, reference.h5ad and held_out.h5ad, to fit and to evaluate on different cells.
+
+    With --overwrite the files of an earlier split are replaced, and removed where a part has no cells now.
+    """
     from scdiffuse._core.outputs import atomic_file, require_output
     from scdiffuse.cells import split as split_cells
 
@@ -54,8 +58,13 @@ def split(
         require_output(file, overwrite=overwrite, inputs=[*cells, labels])
     adata = load_cells(cells, layer=layer_named(layer, use_raw=use_raw), round_counts=as_whole, labels=labels)
     parts = split_cells(adata, by=by or None, donor=donor, fractions=fractions, seed=seed)
+    with ExitStack() as written:  # the files take their places when all are complete
+        for file, part in zip(files, parts, strict=True):
+            if part.n_obs:
+                part.write_h5ad(written.enter_context(atomic_file(file, overwrite=overwrite)))
     for file, part in zip(files, parts, strict=True):
         if part.n_obs:
-            with atomic_file(file, overwrite=overwrite) as partial:
-                part.write_h5ad(partial)
             show(f"{part.n_obs:,} cells: {file}")
+        elif file.is_file():  # of an earlier split, whose cells are in the other files now
+            file.unlink()
+            show(f"No cells: {file} of an earlier split is removed.")

@@ -13,6 +13,7 @@ from scdiffuse.evaluation._plan import Plan, check_settings
 from scdiffuse.evaluation._report import Report
 from scdiffuse.evaluation._report_types import MetricRecord, ReportSettings
 from scdiffuse.evaluation._scoring import Estimate, ScoredMetric
+from scdiffuse.evaluation._shared_cells import refuse_training_cells
 from scdiffuse.evaluation._untrained_groups import find_untrained_groups
 from scdiffuse.evaluation._verdicts import write_verdicts
 from scdiffuse.evaluation.baselines import MEMORISING_BASELINE
@@ -87,7 +88,7 @@ def audit(  # noqa: PLR0913 - one flat call is what users write
     UnknownNameError
         A column or layer is unknown.
     SettingError
-        ``max_cells`` is out of range.
+        ``max_cells`` is out of range, or most held-out cells are training cells.
     """
     check_settings("full", 1, max_cells, seed=seed)
     given = {"real": held_out, "train": train, "generated": generated}
@@ -106,6 +107,7 @@ def audit(  # noqa: PLR0913 - one flat call is what users write
     plan = find_untrained_groups(tables, asked)
     prepared = prepare_audit(tables, plan)
     found, sources, prints = find_copies(tables, plan)
+    shared = refuse_training_cells(prints["real"], prints["train"])
     copies = copy_score(found, features=sources)
     scored, not_scored = _score(prepared, plan)
     metrics = {_COPIES: _scored(get_metric(_COPIES), copies, memorised=1.0, n_cells=found.n_generated)} | scored
@@ -122,6 +124,7 @@ def audit(  # noqa: PLR0913 - one flat call is what users write
             what=evaluated(tables["real"], tables["generated"]),
             sizes=sizes,
             not_scored=not_scored,
+            shared=shared,
         ),
     )
 
@@ -204,7 +207,13 @@ def _score_labels(prepared: AuditCells) -> dict[str, dict[str, MetricRecord]]:
 
 
 def _settings(
-    prepared: AuditCells, plan: Plan, *, what: Evaluated, sizes: dict[str, int], not_scored: dict[str, str]
+    prepared: AuditCells,
+    plan: Plan,
+    *,
+    what: Evaluated,
+    sizes: dict[str, int],
+    not_scored: dict[str, str],
+    shared: list[str],
 ) -> ReportSettings:
     """Record how the audit was done."""
     from scdiffuse._core.version import __version__
@@ -242,6 +251,6 @@ def _settings(
         "n_half_samples_when_slow": 0,
         "n_components": int(pair.real.pcs.shape[1]),
         "labels": {},
-        "notes": list(prepared.notes),
+        "notes": [*shared, *prepared.notes],
         "not_scored": not_scored,
     }

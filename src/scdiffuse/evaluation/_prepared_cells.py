@@ -18,6 +18,7 @@ from scdiffuse.evaluation._feature_space import FeatureSpace, fit_space
 from scdiffuse.evaluation._invalid_values import InvalidValues, clip_invalid_values, count_invalid_values
 from scdiffuse.evaluation._reading import Sample
 from scdiffuse.evaluation._scoring import Comparison
+from scdiffuse.evaluation._shared_cells import note_shared_cells
 from scdiffuse.evaluation._stratified import stratified_order
 from scdiffuse.evaluation.baselines import BASELINES, MEMORISING_BASELINE
 from scdiffuse.metrics import CellFeatures, SamplePair
@@ -205,6 +206,7 @@ def prepare(
         Too few cells are left on a side.
     """
     notes = [note for role, sample in samples.items() if role != "generated" for note in sample.notes]
+    notes += note_shared_cells(samples)
     real, generated, train = samples["real"], samples["generated"], samples.get("train")
     if "reference" in samples:
         reference = samples["reference"]

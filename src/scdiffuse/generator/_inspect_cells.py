@@ -197,8 +197,11 @@ def _sort_column(
         seen = Conditions.from_obs(obs, (), [name]).continuous[name]
         numbers[name] = (seen.min, seen.max)
         return
-    if n_labels <= 1 or n_labels > max(_MOST_LABELS, len(obs) // 10):
+    if n_labels <= 1 or n_labels > max(_MOST_LABELS, len(obs) // 2):
         return  # one label for all cells, or a name for each cell
+    if n_labels > max(_MOST_LABELS, len(obs) // 10):
+        notes.append(f"Column {name!r} holds {n_labels:,} labels and is not listed; --condition takes it nonetheless.")
+        return
     masked = mask_labels(obs, [name])
     notes += [f"Column {name!r}: {message}" for message in masked.messages]
     if masked.obs[name].nunique() == 1:

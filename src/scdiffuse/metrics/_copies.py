@@ -13,7 +13,7 @@ from scdiffuse.metrics._feature_matrices import Array, Counts, as_csr, paired, s
 from scdiffuse.metrics._grouped_folds import count_hashes, row_hashes
 from scdiffuse.metrics._neighbours import nearest
 
-__all__ = ["CopyScore", "Fingerprints", "exact_copies", "fingerprints", "near_copies"]
+__all__ = ["CopyScore", "Fingerprints", "exact_copies", "fingerprints", "near_copies", "shared_cells"]
 
 _CHANCE = 1e-6
 _FEWEST_TRAINED = 3
@@ -101,7 +101,7 @@ def exact_copies(train: Fingerprints, held_out: Fingerprints, generated: Fingerp
         msg = f"Got {n_generated} generated and {n_held_out} held-out cells; expected at least one of each."
         raise SettingError(msg + " Pass cells to compare.")
     places, null_places = (_find(cells.hashes, train.hashes) for cells in (generated, held_out))
-    deepest = np.log(_CHANCE) - np.log(n_generated) - np.log(max(len(train.hashes), 1))
+    deepest = _deepest(generated, train)
     tests = []
     for needed, cells in ((np.inf, "all"), (deepest, "deep")):
         hits, null_hits = (
@@ -116,6 +116,23 @@ def exact_copies(train: Fingerprints, held_out: Fingerprints, generated: Fingerp
         n_copies / n_generated, n_null / n_held_out, low, high, n_copies, n_generated, n_null, n_held_out,
         min(*tests, 1.0), places[places >= 0],
     )  # fmt: skip
+
+
+def shared_cells(cells: Fingerprints, others: Fingerprints) -> int:
+    """Count the cells that are among others too, gene by gene, with too many counts for chance.
+
+    Parameters
+    ----------
+    cells, others
+        Fingerprints of two samples, on the same genes.
+    """
+    places = _find(cells.hashes, others.hashes)
+    return int(((places >= 0) & (cells.log_chance <= _deepest(cells, others))).sum())
+
+
+def _deepest(cells: Fingerprints, others: Fingerprints) -> float:
+    """Return the log-probability of a cell below which no match of two samples is chance."""
+    return float(np.log(_CHANCE) - np.log(max(len(cells.hashes), 1)) - np.log(max(len(others.hashes), 1)))
 
 
 def _find(wanted: NDArray[np.uint64], among: NDArray[np.uint64]) -> NDArray[np.int64]:
