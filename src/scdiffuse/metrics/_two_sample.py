@@ -144,8 +144,8 @@ def two_sample_auc(  # noqa: PLR0913 - one flat call is what users write
     -------
     Area under the curve of all held-out probabilities, DeLong interval, and at most 10 features: by impurity decrease
     for the forest, by size of the coefficient for the regression, by loss of held-out area when shuffled (among the 30
-    features that separate best one by one) for the others. The interval is for the classifiers at hand: over other cells
-    to learn from, areas spread more widely, which the intervals of `scdiffuse.evaluate` include.
+    features that separate best one by one) for the others. The interval is for the classifiers at hand; over other
+    cells to learn from, areas spread more widely, which the intervals of `scdiffuse.evaluate` include.
 
     Raises
     ------
