@@ -13,7 +13,7 @@ from scdiffuse.app import _bodies as read
 from scdiffuse.app._cell_sets import CellSet, Kind
 from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._job import Job
-from scdiffuse.app._lines import Lines, call, option_pairs, shown_path, words
+from scdiffuse.app._lines import Code, Lines, call, option_pairs, shown_path, words
 from scdiffuse.app._model_entry import as_labels
 from scdiffuse.app._selections import select
 from scdiffuse.app._session import Session
@@ -131,7 +131,8 @@ def guidance_code(asked: Guidance) -> object:
     """Write guidance as an argument in Python; `None` for the model as learnt."""
     if asked.toward or asked.away:
         scale = asked.scale if asked.scale != 1.0 else None
-        return "=" + call("", "scd.Guidance", *([] if scale is None else [scale]), toward=asked.toward, away=asked.away)
+        given = [] if scale is None else [scale]
+        return Code(call("", "scd.Guidance", *given, toward=asked.toward, away=asked.away))
     return None if asked.scale == 1.0 else asked.scale
 
 

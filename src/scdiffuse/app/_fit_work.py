@@ -16,7 +16,7 @@ from scdiffuse.app import _bodies as read
 from scdiffuse.app._cell_sets import CellSet
 from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._job import CancelledError, Job
-from scdiffuse.app._lines import Lines, call, shown_path
+from scdiffuse.app._lines import Code, Lines, call, shown_path
 from scdiffuse.app._model_entry import ModelEntry
 from scdiffuse.app._runner import COMMANDS, EXIT, LOG, is_running
 from scdiffuse.app._saved import read_json, write_json
@@ -122,11 +122,11 @@ def _lines(session: Session, job: Job, commands: list[list[str]]) -> Lines:
         )
     share, seed = body.get("hold_out") or 0.0, body.get("seed") or 0
     conditions, continuous = body.get("conditions") or [], body.get("continuous") or None
-    given, python = f"={cells.id}", []
+    given, python = Code(cells.id), []
     if share:
         fractions = (round(1 - share, 6), 0.0, share)
         python.append(call("parts", "scd.split", given, by=conditions or None, fractions=fractions, seed=seed))
-        given = "=parts.fit"
+        given = Code("parts.fit")
     made = call("", "scd.CellGenerator", given, conditions=conditions, continuous=continuous)
     python.append(call("model", f"{made}.fit", shown_path(folder / MODEL), max_epochs=_max_epochs(body), seed=seed))
     return Lines("\n".join(python), "\n".join(typed))

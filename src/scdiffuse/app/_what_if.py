@@ -11,7 +11,7 @@ from scdiffuse.app import _bodies as read
 from scdiffuse.app._asking import BATCH, add_made, coverage_of, guidance_code, guidance_options, read_guidance
 from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._job import Job
-from scdiffuse.app._lines import Lines, call, option_pairs, shown_path, words
+from scdiffuse.app._lines import Code, Lines, call, option_pairs, shown_path, words
 from scdiffuse.app._model_entry import as_labels
 from scdiffuse.app._selections import Selected, select, table_json
 from scdiffuse.app._session import Session
@@ -37,7 +37,7 @@ def predict(session: Session, job: Job) -> dict[str, Any]:
     _require_few(session, given)
     guidance = read_guidance(model, body)
     after = model.predict(_plain(given), to, guidance=guidance, seed=seed, batch_size=BATCH, progress=False)
-    python = call("@", f"{entry.id}.predict", f"={given.python}", to, guidance=guidance_code(guidance), seed=seed)
+    python = call("@", f"{entry.id}.predict", Code(given.python), to, guidance=guidance_code(guidance), seed=seed)
     command = words(
         "predict", shown_path(entry.path), _file_of(session, given), to=option_pairs(to), **guidance_options(guidance),
         seed=seed, path="@.h5ad",
@@ -106,11 +106,11 @@ def trajectory(session: Session, job: Job) -> dict[str, Any]:
         given = select(session, body["cells"])
         n_cells = min(n_cells, given.adata.n_obs)
         start: ad.AnnData | dict[str, Any] = _plain(given)
-        first, own = f"={given.python}", _own(given, model.conditions.categorical)
+        first, own = Code(given.python), _own(given, model.conditions.categorical)
         typed = {"start": _file_of(session, given)}
     else:
         start = own = as_labels(model, read.mapping(body, "from"))
-        first, typed = f"={own!r}", {"from": option_pairs(own)}  # type: ignore[dict-item]
+        first, typed = Code(repr(own)), {"from": option_pairs(own)}  # type: ignore[dict-item]
     made = model.trajectory(start, to, n_cells=n_cells, guidance=guidance, batch_size=BATCH, progress=False, **options)
     guided = guidance_code(guidance)
     python = call("@", f"{entry.id}.trajectory", first, to, n_cells=n_cells, guidance=guided, **options)
@@ -153,7 +153,7 @@ def augment(session: Session, job: Job) -> dict[str, Any]:
     guidance = read_guidance(model, body)
     made = model.augment(real, by=by, n_per_label=n_per_label, guidance=guidance, seed=seed, progress=False)
     guided = guidance_code(guidance)
-    python = call("@", f"{entry.id}.augment", f"={held.id}", by=by, n_per_label=n_per_label, guidance=guided, seed=seed)
+    python = call("@", f"{entry.id}.augment", Code(held.id), by=by, n_per_label=n_per_label, guidance=guided, seed=seed)
     typed = option_pairs(n_per_label) if isinstance(n_per_label, dict) else n_per_label
     options = guidance_options(guidance)
     command = words(
