@@ -49,6 +49,12 @@ class CellSet:
     lines: Lines = field(default_factory=Lines)
     inspect: dict[str, Any] | None = None
 
+    @property
+    def source(self) -> dict[str, Any]:
+        """What is read, and how: sets of the same source hold the same cells."""
+        names = ("layer", "round_counts", "renamed")
+        return {"path": str(self.path)} | {name: getattr(self, name) for name in names}
+
     def to_json(self) -> dict[str, Any]:
         """Return what the page sees."""
         n, shown = self.n_cells, self.n_shown

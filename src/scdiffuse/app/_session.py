@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import traceback
 from collections import OrderedDict
@@ -23,7 +22,7 @@ from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._folders import UPLOADS, Folders, refuse_links
 from scdiffuse.app._lines import Action, Lines
 from scdiffuse.app._model_entry import ModelEntry
-from scdiffuse.app._saved import read_json, write_json
+from scdiffuse.app._saved import largest_number, read_json, write_json
 
 if TYPE_CHECKING:
     from scdiffuse.generator import CellGenerator
@@ -79,9 +78,8 @@ class Session:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="open")
         self._patient_pool = ThreadPoolExecutor(1, thread_name_prefix="patient")
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._last_number = largest_number([self.folder / _FILE, *self.folder.glob("jobs/*/job.json")])
         self._restore()
-        largest = max((int(name[1:]) for name in [*self.cells, *self.models]), default=0)
-        self._numbers = itertools.count(largest + 1)
 
     # --- names and tables ---
 
@@ -89,7 +87,9 @@ class Session:
         """Return an id that nothing has had."""
         if len(self.cells) + len(self.models) >= _MOST_THINGS:
             raise RefusedError(429, f"{_MOST_THINGS} sets of cells and models are open. Remove some first.")
-        return f"{letter}{next(self._numbers)}"
+        with self._lock:
+            self._last_number += 1
+            return f"{letter}{self._last_number}"
 
     def add_table(self, table: pd.DataFrame) -> str:
         """Keep a table to be downloaded; the last fifty are kept."""
@@ -280,6 +280,7 @@ class Session:
         """Keep what is needed to open everything again."""
         with self._lock:
             tree = {
+                "last_number": self._last_number,
                 "cells": [one.to_saved() for one in self.cells.values()],
                 "models": [one.to_saved() for one in self.models.values()],
                 "actions": [{"title": one.title, "lines": one.lines.to_json()} for one in self.actions],
@@ -291,6 +292,7 @@ class Session:
         tree: Mapping[str, Any] = {}
         with suppress(OSError, ValueError):
             tree = read_json(self.folder / _FILE)
+            self._last_number = max(self._last_number, tree.get("last_number", 0))
         for saved in tree.get("cells", []):
             cells = CellSet.from_saved(saved)
             if cells.path.exists() and self._may_open(cells.path):
