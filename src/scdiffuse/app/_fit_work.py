@@ -80,7 +80,7 @@ def _started_on(session: Session, body: read.Body) -> CellSet | None:
     source = body.get("source")
     if source is None:
         return session.cells.get(body["cells"])
-    held = sorted(list(session.cells.values()), key=lambda one: one.id != body["cells"])
+    held = sorted(session.cells.copy().values(), key=lambda one: one.id != body["cells"])
     return next((one for one in held if one.source == source), None)
 
 

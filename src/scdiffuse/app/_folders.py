@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,12 +14,15 @@ from scdiffuse._core.folders import current
 from scdiffuse._core.slots import CONFIG_FILE, SHARDS_FILE
 from scdiffuse.app._errors import RefusedError
 
-__all__ = ["UPLOADS", "Folders", "Root", "refuse_links", "safe_name"]
+__all__ = ["UPLOADS", "Folders", "Root", "free_path", "refuse_links", "safe_name"]
 
 UPLOADS = "uploads"
 _CELL_ENDINGS = (".h5ad", ".h5", ".loom", ".zarr")
 _TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".mtx")
 _MOST_ENTRIES = 2_000
+_LONGEST_NAME = 120
+_MOST_BYTES = 200
+"""Of a name; file systems take 255."""
 
 
 class Root(NamedTuple):
@@ -145,7 +151,7 @@ def refuse_links(path: Path) -> None:
 
 
 def safe_name(name: str) -> str:
-    """Reduce a name given by a browser to one that is safe in a folder.
+    """Reduce a name given by a browser to one that is safe in a folder: letters of any language, numbers and ``._+-``.
 
     Parameters
     ----------
@@ -162,11 +168,39 @@ def safe_name(name: str) -> str:
     >>> safe_name("../../etc/pass wd.h5ad")
     'pass_wd.h5ad'
     """
-    last = re.split(r"[/\\]", name)[-1]
-    safe = re.sub(r"[^A-Za-z0-9._+-]", "_", last).lstrip(".")[:120]
-    if not safe:
+    last = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])
+    stem, ending = _split_ending(
+        "".join(one if one in "._+-" or unicodedata.category(one)[0] in "LMN" else "_" for one in last).lstrip(".")
+    )
+    if not stem:
         raise RefusedError(422, f"{name!r} is no name of a file; expected one such as 'cells.h5ad'.")
-    return safe
+    stem = stem[: _LONGEST_NAME - len(ending)]
+    while len((stem + ending).encode()) > _MOST_BYTES:
+        stem = stem[:-1]
+    return stem + ending
+
+
+def free_path(path: Path, *, inside: str = "") -> Path:
+    """Return a path, or the same with the first number that is free, so that nothing is replaced.
+
+    Parameters
+    ----------
+    path
+        Where a file would go; or a folder for files.
+    inside
+        Name of the file in that folder.
+    """
+    stem, ending = _split_ending(path.name)
+    numbered = (path.with_name(f"{stem}-{at}{ending}") for at in itertools.count(2))
+    return next(
+        one for one in itertools.chain([path], numbered) if not os.path.lexists(one / inside) and not one.is_file()
+    )
+
+
+def _split_ending(name: str) -> tuple[str, str]:
+    """Take the ending from a name, such as ``.h5ad`` or ``.mtx.gz``."""
+    ending = re.search(r"(?<=.)(\.[^.]{1,10}){1,2}$", name)
+    return (name[: ending.start()], ending.group()) if ending else (name, "")
 
 
 def _entry(path: Path, *, name: str, file: str) -> Mapping[str, Any]:
