@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anndata as ad
+import h5py
 import pytest
+from tests.app.conftest import Client
 
 from scdiffuse._core.errors import UserError
+from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._fit_work import Follow, finish_fit, fit
+from scdiffuse.app._folders import Folders
 from scdiffuse.app._job import Job
 from scdiffuse.app._lines import Code, call
-from scdiffuse.app._routes import open_path
+from scdiffuse.app._routes import open_model_path, open_path
 from scdiffuse.app._session import Session
 from scdiffuse.app._works import App
 
@@ -37,6 +41,72 @@ def test_names_of_files_and_layers_never_become_code(app: App, simulated: ad.Ann
         names = {one.func.id for one in ast.walk(ast.parse(lines.python)) if isinstance(one, ast.Call)
                  and isinstance(one.func, ast.Name)}  # fmt: skip
         assert names <= {"read_cells"}
+
+
+@pytest.fixture
+def folders(simulated: ad.AnnData, tmp_path: Path) -> Folders:
+    """A folder with cells and a model that are whole, and one with the same as links to files outside."""
+    for name in ("named", "outside"):
+        place = tmp_path / name
+        (place / "set.zarr" / "X").mkdir(parents=True)
+        (place / "model.scd").mkdir()
+        (place / "tenx").mkdir()
+        for file in ("set.zarr/X/0", "model.scd/config.json", "tenx/matrix.mtx", "tenx/genes.tsv"):
+            (place / file).touch()
+    simulated[:5].write_h5ad(tmp_path / "outside" / "shard-00000.h5ad")
+    return Folders([tmp_path / "named"], uploads=tmp_path / "uploads")
+
+
+@pytest.mark.parametrize("file", ["set.zarr/X", "set.zarr/X/0", "model.scd/config.json", "tenx/genes.tsv"])
+def test_a_folder_whose_files_are_links_to_outside_is_refused(folders: Folders, file: str, tmp_path: Path) -> None:
+    named, link = tmp_path / "named", tmp_path / "named" / file
+    top = named / Path(file).parts[0]
+    folders.require_inside(top)
+    link.rename(named / "moved")
+    link.symlink_to(named / "moved")
+    (named / "moved-too").symlink_to(named)  # a circle
+    folders.require_inside(top)
+    link.unlink()
+    link.symlink_to(tmp_path / "outside" / file)
+    for path in (top, top / "matrix.mtx") if top.name == "tenx" else (top, named):
+        with pytest.raises(RefusedError, match="leads outside of the folders named at the start"):
+            folders.require_inside(path)
+
+
+def test_a_shard_that_reads_another_file_is_refused(folders: Folders, tmp_path: Path) -> None:
+    place = tmp_path / "named" / "shards"
+    place.mkdir()
+    (place / "shards.json").touch()
+    (tmp_path / "outside" / "shard-00000.h5ad").rename(place / "shard-00000.h5ad")
+    folders.require_inside(place)
+    with h5py.File(place / "shard-00000.h5ad", "r+") as file:
+        del file["obs/cell_type"]
+        file["obs/cell_type"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "x")
+    with pytest.raises(RefusedError, match=r"'obs/cell_type' of 'shard-00000\.h5ad' lies in another file"):
+        folders.require_inside(place)
+
+
+def test_a_session_opens_no_cells_and_no_model_through_a_link(app: App, folders: Folders, tmp_path: Path) -> None:
+    app.session.folders = folders
+    for name, file in {"set.zarr": "X/0", "model.scd": "config.json"}.items():
+        link = tmp_path / "named" / name / file
+        link.unlink()
+        link.symlink_to(tmp_path / "outside" / name / file)
+    cells = open_path(app, tmp_path / "named" / "set.zarr", file="named/set.zarr")
+    model = open_model_path(app, tmp_path / "named" / "model.scd", file="named/model.scd")
+    for held in (cells, model):
+        Client.until(lambda held=held: held.state, lambda state: state != "reading")
+        assert "leads outside" in str(held.error)
+
+
+def test_links_in_a_circle_and_endless_names_are_not_found(folders: Folders, tmp_path: Path) -> None:
+    (tmp_path / "named" / "loop").symlink_to(tmp_path / "named" / "loop")
+    names = [one["name"] for one in folders.list("named")["entries"]]
+    assert names == ["model.scd", "set.zarr", "tenx"]
+    for file in ("named/loop", "named/" + "x" * 300):
+        with pytest.raises(RefusedError) as caught:
+            folders.find(file)
+        assert caught.value.status == 404
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from scdiffuse._core.folders import current
 from scdiffuse._core.slots import CONFIG_FILE, SHARDS_FILE
 from scdiffuse.app._errors import RefusedError
 
-__all__ = ["UPLOADS", "Folders", "Root", "free_path", "refuse_links", "safe_name"]
+__all__ = ["UPLOADS", "Folders", "Root", "free_path", "safe_name"]
 
 UPLOADS = "uploads"
 _CELL_ENDINGS = (".h5ad", ".h5", ".loom", ".zarr")
@@ -58,7 +58,7 @@ class Folders:
 
     def name_of(self, path: Path) -> str | None:
         """Return how requests name a path, or `None` if it lies outside."""
-        whole = path.resolve()
+        whole = _real(path)
         for name, root in [*self._roots.items(), (UPLOADS, self.uploads)]:
             if whole == root or whole.is_relative_to(root):
                 return "/".join([name, *whole.relative_to(root).parts])
@@ -84,10 +84,10 @@ class Folders:
         parts = [part for part in rest.split("/") if part]
         if root is None or ".." in parts or "." in parts:
             raise RefusedError(403, f"{file!r} lies outside of the folders named at the start.")
-        path = root.joinpath(*parts).resolve()
+        path = _real(root.joinpath(*parts))
         if path != root and not path.is_relative_to(root):
             raise RefusedError(403, f"{file!r} leads outside of the folders named at the start.")
-        if not path.exists():
+        if not _exists(path):
             raise RefusedError(404, f"{file!r} does not exist. Look at the list of files again.")
         return path
 
@@ -106,17 +106,59 @@ class Folders:
                 entries.append(_entry(one, name=one.name, file=f"{folder.rstrip('/')}/{one.name}"))
         return {"folder": folder, "parent": folder.rstrip("/").rpartition("/")[0], "entries": entries}
 
+    def require_inside(self, path: Path) -> None:
+        """Refuse a file or folder through which files outside would be read, by links of folders or inside of files.
+
+        Parameters
+        ----------
+        path
+            Cells or a model.
+
+        Raises
+        ------
+        RefusedError
+            A link leads outside, or an HDF5 file reads another file.
+        """
+        home, places, seen = _real(path), [path], set[Path]()
+        if path.name.endswith((".mtx", ".mtx.gz")):
+            places += [one for one in path.parent.glob("*.tsv*") if one.is_symlink()]
+        while places:
+            place = places.pop()
+            whole = _real(place)
+            if not (whole.is_relative_to(home) or self.name_of(whole) is not None):
+                msg = f"{place.name!r} of {path.name!r} leads outside of the folders named at the start. Copy it into"
+                raise RefusedError(403, msg + " the folder, or name the folder where it lies with `--folder`.")
+            if whole in seen:
+                continue
+            seen.add(whole)
+            if not whole.is_dir():
+                refuse_links(whole)
+                continue
+            with os.scandir(whole) as found:
+                reads_hdf5 = home.suffix != ".zarr"
+                places += [Path(one.path) for one in found if reads_hdf5 or one.is_symlink() or one.is_dir()]
+
     def _is_inside(self, path: Path) -> bool:
         """Return whether links lead nowhere else."""
-        try:
-            return self.name_of(path) is not None and path.exists()
-        except OSError:
-            return False
+        return self.name_of(path) is not None and _exists(path)
 
     def _free_name(self, name: str) -> str:
         """Return a name that no other root has."""
         taken = {*self._roots, UPLOADS}
         return next(one for one in [name, *(f"{name}-{at}" for at in range(2, 1000))] if one not in taken)
+
+
+def _real(path: Path) -> Path:
+    """Follow all links; unlike `Path.resolve`, links that lead in a circle are no error."""
+    return Path(os.path.realpath(path))
+
+
+def _exists(path: Path) -> bool:
+    """Return whether something is there; a name that is too long is that of nothing."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def refuse_links(path: Path) -> None:

@@ -19,7 +19,7 @@ from scdiffuse._core.errors import UserError
 from scdiffuse.app._cell_sets import CellSet, CellStore, describe_columns
 from scdiffuse.app._changes import Changes
 from scdiffuse.app._errors import RefusedError
-from scdiffuse.app._folders import UPLOADS, Folders, refuse_links
+from scdiffuse.app._folders import UPLOADS, Folders
 from scdiffuse.app._lines import Action, Lines
 from scdiffuse.app._model_entry import ModelEntry
 from scdiffuse.app._saved import largest_number, read_json, write_json
@@ -188,7 +188,7 @@ class Session:
     def _read(self, cells: CellSet) -> ad.AnnData:
         from scdiffuse.generator import sample_cells
 
-        refuse_links(cells.path)
+        self.folders.require_inside(cells.path)
         found = sample_cells(
             cells.path,
             n_cells=self.limits.max_shown,
@@ -251,6 +251,7 @@ class Session:
 
         with self._lock:
             if entry.id not in self._loaded:
+                self.folders.require_inside(entry.path)
                 self._loaded[entry.id] = load(entry.path)
             self._loaded.move_to_end(entry.id)
             while len(self._loaded) > _MOST_LOADED:
