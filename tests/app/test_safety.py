@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +12,16 @@ import h5py
 import pytest
 from tests.app.conftest import Client
 
-from scdiffuse._core.errors import UserError
+from scdiffuse._core.errors import ScdiffuseWarning, UserError
+from scdiffuse.app._cell_sets import CellSet
 from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._fit_work import Follow, finish_fit, fit
 from scdiffuse.app._folders import Folders
+from scdiffuse.app._http import finite
 from scdiffuse.app._job import Job
+from scdiffuse.app._jobs import JobQueue, Work
 from scdiffuse.app._lines import Code, call
+from scdiffuse.app._model_entry import ModelEntry
 from scdiffuse.app._routes import open_model_path, open_path
 from scdiffuse.app._session import Session
 from scdiffuse.app._works import App
@@ -152,3 +157,51 @@ def test_a_fit_goes_on_with_the_cells_that_it_was_started_on_and_no_others(
     again, job.result = open_path(app, two[0], file=None), None
     model = finish_fit(app.session, job)["model"]
     assert app.session.models[model].cells == again.id
+
+
+def _kept(tmp_path: Path, tree: object) -> Session:
+    (tmp_path / "work").mkdir(exist_ok=True)
+    (tmp_path / "work" / "session.json").write_text(tree if isinstance(tree, str) else json.dumps(tree))
+    return Session(tmp_path / "work", [tmp_path])
+
+
+def test_what_another_version_has_kept_is_read_as_far_as_it_is_known(two: list[Path], tmp_path: Path) -> None:
+    cells = CellSet(id="c1", kind="real", name="a", path=two[0]).to_saved()
+    model = ModelEntry(id="m2", name="m", path=two[1]).to_saved()
+    action = {"title": "Open", "lines": {"python": "c7 = f()"}, "new": 1}
+    tree = {"cells": [cells | {"new": 1}, {"id": "c3"}], "models": [model | {"new": 1}, None], "actions": [action, 7]}
+    with pytest.warns(
+        ScdiffuseWarning, match=r"One of the (cells|models|actions) of the session cannot be read"
+    ) as said:
+        session = _kept(tmp_path, tree | {"new": 1})
+    assert len(said) == 3
+    assert (list(session.cells), list(session.models)) == (["c1"], ["m2"])
+    assert [one.title for one in session.actions] == ["Open"]
+    assert session.new_id("c") == "c8"
+    session.close()
+
+
+@pytest.mark.parametrize("text", ['{"cells": [{"id": "c5", ', "[]", "\x00"])
+def test_a_damaged_session_is_kept_beside(tmp_path: Path, text: str) -> None:
+    for name in ("session.json.damaged", "session-2.json.damaged"):
+        with pytest.warns(ScdiffuseWarning, match=f"is damaged; .* kept as '{name}'"):
+            session = _kept(tmp_path, text)
+        assert (tmp_path / "work" / name).read_text() == text
+        assert not session.cells
+        session.close()
+
+
+def test_the_folder_of_a_job_that_cannot_be_read_gets_no_other_job(tmp_path: Path) -> None:
+    (tmp_path / "j4").mkdir()
+    (tmp_path / "j4" / "job.json").write_text("{")
+    (tmp_path / "notes").mkdir()
+    queue = JobQueue(tmp_path, {"x": Work("light", lambda _: {})}, changed=lambda _: None)
+    assert queue.add("x", title="X", body={}).id == "j5"
+
+
+def test_half_a_character_is_refused_and_ends_no_answer(client: Client) -> None:
+    for sent in (b'{"cells": "c1", "name": "\\ud800"}', b'{"cells": "c1", "name": "\xed\xa0\x80"}'):
+        answer = client.http.post("/api/jobs", content=sent, headers={"content-type": "application/json"})
+        assert answer.status_code == 422
+        assert "can't encode" in answer.json()["error"]
+    assert finite({"a\udcff": ["b\udcff"]}) == {"a?": ["b?"]}

@@ -17,6 +17,7 @@ from scipy import sparse
 
 from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._lines import Lines
+from scdiffuse.app._saved import known_fields
 
 __all__ = ["CellSet", "CellStore", "Kind", "describe_columns", "gene_values", "read_column"]
 
@@ -89,7 +90,7 @@ class CellSet:
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> CellSet:
         """Read what `to_saved` wrote."""
-        plain = dict(saved)
+        plain = known_fields(cls, saved)
         return cls(path=Path(plain.pop("path")), lines=Lines.from_json(plain.pop("lines")), **plain)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anndata as ad
 import pandas as pd
@@ -22,7 +21,7 @@ from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._folders import UPLOADS, Folders
 from scdiffuse.app._lines import Action, Lines
 from scdiffuse.app._model_entry import ModelEntry
-from scdiffuse.app._saved import largest_number, read_json, write_json
+from scdiffuse.app._saved import largest_number, read_list, read_tree, write_json
 
 if TYPE_CHECKING:
     from scdiffuse.generator import CellGenerator
@@ -281,7 +280,7 @@ class Session:
         """Keep what is needed to open everything again."""
         with self._lock:
             tree = {
-                "last_number": self._last_number,
+                "last_id": f"c{self._last_number}",
                 "cells": [one.to_saved() for one in self.cells.values()],
                 "models": [one.to_saved() for one in self.models.values()],
                 "actions": [{"title": one.title, "lines": one.lines.to_json()} for one in self.actions],
@@ -290,19 +289,14 @@ class Session:
 
     def _restore(self) -> None:
         """Open again what a server that ended had open, as far as it is still there."""
-        tree: Mapping[str, Any] = {}
-        with suppress(OSError, ValueError):
-            tree = read_json(self.folder / _FILE)
-            self._last_number = max(self._last_number, tree.get("last_number", 0))
-        for saved in tree.get("cells", []):
-            cells = CellSet.from_saved(saved)
+        tree = read_tree(self.folder / _FILE)
+        for cells in read_list(tree, "cells", CellSet.from_saved):
             if cells.path.exists() and self._may_open(cells.path):
                 self.cells[cells.id] = cells
-        for saved in tree.get("models", []):
-            entry = ModelEntry.from_saved(saved)
+        for entry in read_list(tree, "models", ModelEntry.from_saved):
             if entry.path.exists() and self._may_open(entry.path):
                 self.models[entry.id] = entry
-        self.actions = [Action(one["title"], Lines.from_json(one["lines"])) for one in tree.get("actions", [])]
+        self.actions = read_list(tree, "actions", lambda one: Action(one["title"], Lines.from_json(one["lines"])))
         for cells in self.cells.values():
             self.in_background(lambda cells=cells: self._open_cells(cells))  # type: ignore[misc]
         for entry in self.models.values():
