@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +107,8 @@ def read_guidance(model: CellGenerator, body: read.Body) -> Guidance:
     targets = {}
     for name in ("toward", "away"):
         asked = read.mapping(body, name)
+        if any(isinstance(one, list) and len(one) != 2 for one in asked.values()):
+            raise RefusedError(422, f"`{name}` is {asked!r}; expected a label for each condition, or label and scale.")
         found = {key: tuple(one) if isinstance(one, list) else one for key, one in asked.items()}
         plain = as_labels(model, {key: one[0] if isinstance(one, tuple) else one for key, one in found.items()})
         targets[name] = {
@@ -238,6 +241,6 @@ def _library_size(body: read.Body) -> int | tuple[float, float] | None:
     if size is None:
         return None
     pair: list[Any] = size if isinstance(size, list) else [size]
-    if not 1 <= len(pair) <= 2 or not all(isinstance(one, int | float) and one > 0 for one in pair):
+    if not 1 <= len(pair) <= 2 or not all(isinstance(one, int | float) and 0 < one < math.inf for one in pair):
         raise RefusedError(422, f"`library_size` is {size!r}; expected a number above 0, or mean and deviation.")
     return (float(pair[0]), float(pair[1])) if len(pair) == 2 else round(pair[0])

@@ -87,7 +87,7 @@ async def _receive(app: App, request: Request) -> str:
     most = min(session.limits.max_upload, _MOST_UPLOADS * session.limits.max_upload - held)
     declared = request.headers.get("content-length", "0")
     partial = place / f".{secrets.token_hex(8)}.partial"
-    size = int(declared) if declared.isdigit() else 0
+    size = int(declared) if declared.isdecimal() else 0
     try:
         with partial.open("wb") as file:
             if size <= most:

@@ -84,11 +84,14 @@ class Session:
 
     def new_id(self, letter: str) -> str:
         """Return an id that nothing has had."""
-        if len(self.cells) + len(self.models) >= _MOST_THINGS:
-            raise RefusedError(429, f"{_MOST_THINGS} sets of cells and models are open. Remove some first.")
         with self._lock:
             self._last_number += 1
             return f"{letter}{self._last_number}"
+
+    def require_room(self) -> None:
+        """Refuse what would open more than a session may hold; what a job has made is always opened."""
+        if len(self.cells) + len(self.models) >= _MOST_THINGS:
+            raise RefusedError(429, f"{_MOST_THINGS} sets of cells and models are open. Remove some first.")
 
     def add_table(self, table: pd.DataFrame) -> str:
         """Keep a table to be downloaded; the last fifty are kept."""

@@ -141,6 +141,8 @@ def augment(session: Session, job: Job) -> dict[str, Any]:
     job
         What is asked for.
     """
+    from scdiffuse.sampling import plan_numbers
+
     body = job.body
     entry, model = session.get_model(body["model"]), session.generator(body["model"])
     held, by, seed = session.get_cells(body["cells"]), read.text(body, "by"), read.whole(body, "seed", default=0)
@@ -151,6 +153,10 @@ def augment(session: Session, job: Job) -> dict[str, Any]:
     elif not isinstance(n_per_label, str):
         n_per_label = read.whole(body, "n_per_label", low=1, high=session.limits.max_generate)
     guidance = read_guidance(model, body)
+    n_new = int(plan_numbers(real.obs, by=by, n_per_label=n_per_label, conditions=model.conditions).sum())
+    if n_new > session.limits.max_generate:
+        msg = f"`n_per_label` asks for {n_new:,} cells; expected at most {session.limits.max_generate:,} in all."
+        raise RefusedError(422, msg + " Ask for fewer, or use the command line.")
     made = model.augment(real, by=by, n_per_label=n_per_label, guidance=guidance, seed=seed, progress=False)
     guided = guidance_code(guidance)
     python = call("@", f"{entry.id}.augment", Code(held.id), by=by, n_per_label=n_per_label, guidance=guided, seed=seed)

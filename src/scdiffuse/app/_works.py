@@ -61,6 +61,8 @@ class App:
             ``kind``, and what a job of this kind needs.
         """
         kind, asked = read.text(body, "kind"), dict(body)
+        if kind != "evaluate":
+            self.session.require_room()
         if kind == "fit":
             title = check_fit(self.session, body)
             asked["source"] = self.session.get_cells(body["cells"]).source
