@@ -14,7 +14,7 @@ from scdiffuse._core.folders import current
 from scdiffuse._core.slots import CONFIG_FILE, SHARDS_FILE
 from scdiffuse.app._errors import RefusedError
 
-__all__ = ["UPLOADS", "Folders", "Root", "free_path", "safe_name"]
+__all__ = ["UPLOADS", "Folders", "Root", "free_path", "kind_of", "safe_name"]
 
 UPLOADS = "uploads"
 _CELL_ENDINGS = (".h5ad", ".h5", ".loom", ".zarr")
@@ -246,12 +246,18 @@ def _split_ending(name: str) -> tuple[str, str]:
 
 
 def _entry(path: Path, *, name: str, file: str) -> Mapping[str, Any]:
-    kind = _kind(path)
+    kind = kind_of(path)
     return {"name": name, "file": file, "kind": kind, "bytes": path.stat().st_size if path.is_file() else None}
 
 
-def _kind(path: Path) -> str:
-    """Tell cells from models from other things, by name and without reading."""
+def kind_of(path: Path) -> str:
+    """Tell cells from models, plain folders and other things, by name and without reading.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    """
     if not path.is_dir():
         return "cells" if _has_ending(path, (*_CELL_ENDINGS, *_TEXT_ENDINGS)) else "other"
     if current(path, CONFIG_FILE).is_file() and path.suffix != ".zarr":
