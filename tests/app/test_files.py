@@ -94,6 +94,10 @@ def test_two_folders_of_one_name_get_two_names(tmp_path: Path) -> None:
         ("a\\b c.csv", "b_c.csv"),
         (".hidden", "hidden"),
         ("x" * 500, "x" * 120),
+        ("x" * 500 + ".mtx.gz", "x" * 113 + ".mtx.gz"),
+        ("клетки.h5ad", "клетки.h5ad"),
+        ("細" * 100 + ".h5ad", "細" * 65 + ".h5ad"),
+        ("हिन्दी\u202e\x07\ud800.h5ad", "हिन्दी___.h5ad"),
     ],
 )
 def test_names_of_uploads_are_made_safe(name: str, safe: str) -> None:
@@ -122,6 +126,34 @@ def test_several_uploads_make_a_folder(client: Client) -> None:
         assert answer.json() == {"file": f"uploads/tenx/{name}"}
     kinds = {one["name"]: one["kind"] for one in client.get("files", folder="uploads")["entries"]}
     assert kinds["tenx"] == "cells"
+
+
+def test_no_upload_replaces_another(client: Client) -> None:
+    def send(name: str, content: bytes, **query: str) -> str:
+        answer = client.http.post("/api/upload", params={"name": name, **query}, content=content)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["file"])
+
+    place = client.app.session.folders.uploads
+    assert [send("клетки.csv.gz", b"1"), send("данные.csv.gz", b"2"), send("клетки.csv.gz", b"3")] == [
+        "uploads/клетки.csv.gz", "uploads/данные.csv.gz", "uploads/клетки-2.csv.gz",
+    ]  # fmt: skip
+    assert (place / "клетки.csv.gz").read_bytes() == b"1"
+    first = [send(name, b"1", folder="set") for name in ("genes.tsv", "matrix.mtx")]
+    assert first == ["uploads/set/genes.tsv", "uploads/set/matrix.mtx"]
+    assert send("genes.tsv", b"2", folder="set") == "uploads/set-2/genes.tsv"
+    assert send("matrix.mtx", b"2", folder="set-2") == "uploads/set-2/matrix.mtx"
+    assert send("genes.tsv", b"3", folder="клетки.csv.gz") == "uploads/клетки-3.csv.gz/genes.tsv"
+
+
+def test_an_upload_that_the_disk_refuses_is_told(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", fail)
+    answer = client.http.post("/api/upload?name=a.h5ad&folder=new", content=b"x")
+    assert answer.status_code == 422
+    assert "cannot be kept: No space left on device" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("told", ["told", "not told"])

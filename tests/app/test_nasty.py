@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import math
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import pytest
 from tests.app.conftest import Client
 
-VALUES: list[Any] = [None, True, -1, 1e300, "x" * 5_000, "\0", [None], {"a": {"b": []}}]
+from scdiffuse.app import _session
+
+VALUES: list[Any] = [None, True, -1, 1e300, "x" * 5_000, "\0", [None], {"a": {"b": []}}, math.nan, math.inf, []]
 GOOD: dict[str, dict[str, Any]] = {
     "generate": {"model": "m2", "n_cells": 3, "where": {"cell_type": "B"}, "guidance": 1.0, "seed": 0, "away": {},
                  "solver_steps": 2, "toward": {}, "library_size": 50},
@@ -28,7 +36,8 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 
 def _ask(client: Client, path: str, body: dict[str, Any]) -> None:
-    answer = client.http.post(f"/api/{path}", json=body)
+    sent = json.dumps(body)  # with `NaN` and `Infinity`, which httpx does not send by itself
+    answer = client.http.post(f"/api/{path}", content=sent, headers={"content-type": "application/json"})
     assert answer.status_code < 500, (path, body, answer.text)
     if answer.status_code >= 400:
         assert answer.json()["error"], (path, body)
@@ -76,7 +85,46 @@ def test_no_value_of_another_request_is_a_fault(client: Client, path: str) -> No
 )  # fmt: skip
 def test_no_value_of_an_address_is_a_fault(client: Client, path: str) -> None:
     for name in ("name", "cells", "q", "frame", "method", "rows", "columns", "folder", "since", "scale"):
-        for value in ("", "../../etc", "\0", "x" * 3_000):
+        for value in ("", "../../etc", "\0", "x" * 3_000, "²", "9" * 5_000, "data/" + "x" * 300):
             base = {"frame": "c1", "cells": "c1", "name": "gene-1", "rows": "cell_type"}
             answer = client.http.get(f"/api/{path}", params=base | {name: value})
             assert answer.status_code < 500, (path, name, value, answer.text)
+
+
+def test_a_target_without_a_label_is_refused(client: Client) -> None:
+    body = {"kind": "generate", "model": "m2", "away": {"cell_type": []}}
+    assert "expected a label for each condition" in client.post("jobs", body, status=422)["error"]
+    body = {"kind": "generate", "model": "m2", "toward": {"cell_type": ["B", 2.0, 3.0]}}
+    client.post("jobs", body, status=422)
+
+
+def test_augmentation_makes_no_more_cells_than_a_request_may(client: Client) -> None:
+    found = client.do("failed", kind="augment", model="m2", cells="c1", by="cell_type", n_per_label={"B": 25_000})
+    assert found["error"].startswith("`n_per_label` asks for 24,952 cells; expected at most 20,000 in all.")
+
+
+def test_downloads_at_once_are_all_whole(client: Client, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        for path, n in (("cells/c1", 150), ("models/m2", 0)):
+            answers = list(pool.map(lambda _, path=path: client.http.get(f"/api/{path}/download"), range(6)))
+            assert [one.status_code for one in answers] == [200] * 6
+            for at, one in enumerate(answers):
+                (kept := tmp_path / str(at)).write_bytes(one.content)
+                if n:
+                    assert ad.read_h5ad(kept).n_obs == n
+                else:
+                    assert zipfile.ZipFile(kept).testzip() is None
+
+
+def test_where_no_more_can_be_opened_no_job_begins_and_what_is_made_still_opens(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_session, "_MOST_THINGS", 2)
+    bodies: dict[str, dict[str, object]] = {
+        "cells": {"file": "data/cells.h5ad"},
+        "models": {"file": "data/model.scd"},
+        "jobs": {"kind": "fit", "cells": "c1", "conditions": ["cell_type"]},
+    }
+    for path, body in bodies.items():
+        assert "Remove some first" in client.post(path, body, status=429)["error"]
+    assert client.app.session.new_id("m").startswith("m")

@@ -163,6 +163,16 @@ def test_the_command_line_binds_this_machine_and_shows_the_address(
     assert again.group(1) != token.group(1)
 
 
+def test_a_plain_folder_on_the_command_line_is_one_to_choose_from(
+    started: list[Any], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _app(str(data), "--work", str(tmp_path / "work")) == 0
+    assert started
+    assert str(data) in capsys.readouterr().err
+    kept = tmp_path / "work" / "session.json"
+    assert not kept.is_file() or json.loads(kept.read_text())["models"] == []
+
+
 def test_the_command_line_refuses_what_is_not_safe(
     started: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

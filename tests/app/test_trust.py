@@ -55,12 +55,14 @@ def _ask(method: str, path: str, headers: dict[str, str], *, hosts: tuple[str, .
         ("POST", "/api/x", COOKIE | {"origin": "http://127.0.0.1:9999"}, 403),
         ("POST", "/api/x", HEADER | {"origin": "https://evil.example"}, 403),
         ("POST", "/api/x", HEADER | {"origin": "null"}, 403),
+        ("POST", "/api/x", HEADER | {"origin": "http://["}, 403),
         ("GET", "/api/x", COOKIE | {"sec-fetch-site": "same-site"}, 403),
         ("GET", "/api/x", COOKIE | {"sec-fetch-site": "cross-site"}, 403),
         ("GET", "/", COOKIE | {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, 200),
         ("GET", "/api/x", HEADER | {"host": "evil.example"}, 403),  # DNS rebinding
         ("GET", "/api/x", HEADER | {"host": "127.0.0.1.evil.example:8765"}, 403),
         ("GET", "/api/x", HEADER | {"host": ""}, 403),
+        ("GET", "/api/x", HEADER | {"host": ":8000"}, 403),
         ("GET", "/api/x", HEADER | {"host": "localhost:1234"}, 200),  # an SSH tunnel from another port
         ("GET", "/api/x", HEADER | {"host": "[::1]:8765"}, 200),
         ("PUT", "/api/x", HEADER, 403),
@@ -92,6 +94,21 @@ def test_a_proxy_is_let_through_under_its_name_only() -> None:
     assert _ask("POST", "/api/x", other, hosts=("hub.example.org",)).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("named", "host"),
+    [
+        ("Hub.Example.org", "hub.example.org"),
+        ("hub.example.org:8000", "HUB.example.org:8000"),
+        ("fe80::1", "[fe80::1]:8765"),
+        ("[FE80::1]:8765", "[fe80::1]"),
+    ],
+)
+def test_a_name_is_known_however_it_is_written(named: str, host: str) -> None:
+    asked = COOKIE | {"host": host, "origin": f"https://{host}"}
+    assert _ask("POST", "/api/x", asked, hosts=(named,)).status_code == 200
+    assert _ask("POST", "/api/x", asked, hosts=(":8000", "example.org")).status_code == 403
+
+
 @pytest.mark.parametrize(("path", "headers"), [("/api/x", {}), ("/api/x", HEADER), ("/", {"host": "evil.example"})])
 def test_every_answer_forbids_foreign_scripts_frames_and_guesses(path: str, headers: dict[str, str]) -> None:
     found = _ask("GET", path, headers).headers
@@ -111,6 +128,9 @@ def test_a_host_that_others_reach_needs_a_token_and_a_name() -> None:
         Address(host="0.0.0.0").checked()
     with pytest.raises(SettingError, match="`token` has 6 characters"):
         Address(token="secret").checked()
+    for token in ("ключ" * 5, "a secret\nof two lines"):
+        with pytest.raises(SettingError, match="characters that browsers cannot send back"):
+            Address(token=token).checked()
     with pytest.raises(SettingError, match="expected `allow_host`"):
         Address(host="0.0.0.0", token=TOKEN).checked()
     assert Address(host="10.0.0.7", token=TOKEN).checked().allow_hosts == ("10.0.0.7",)

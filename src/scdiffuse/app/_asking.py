@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from scdiffuse.app import _bodies as read
 from scdiffuse.app._cell_sets import CellSet, Kind
 from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._job import Job
-from scdiffuse.app._lines import Lines, call, option_pairs, shown_path, words
+from scdiffuse.app._lines import Code, Lines, call, option_pairs, shown_path, words
 from scdiffuse.app._model_entry import as_labels
 from scdiffuse.app._selections import select
 from scdiffuse.app._session import Session
@@ -106,6 +107,8 @@ def read_guidance(model: CellGenerator, body: read.Body) -> Guidance:
     targets = {}
     for name in ("toward", "away"):
         asked = read.mapping(body, name)
+        if any(isinstance(one, list) and len(one) != 2 for one in asked.values()):
+            raise RefusedError(422, f"`{name}` is {asked!r}; expected a label for each condition, or label and scale.")
         found = {key: tuple(one) if isinstance(one, list) else one for key, one in asked.items()}
         plain = as_labels(model, {key: one[0] if isinstance(one, tuple) else one for key, one in found.items()})
         targets[name] = {
@@ -131,7 +134,8 @@ def guidance_code(asked: Guidance) -> object:
     """Write guidance as an argument in Python; `None` for the model as learnt."""
     if asked.toward or asked.away:
         scale = asked.scale if asked.scale != 1.0 else None
-        return "=" + call("", "scd.Guidance", *([] if scale is None else [scale]), toward=asked.toward, away=asked.away)
+        given = [] if scale is None else [scale]
+        return Code(call("", "scd.Guidance", *given, toward=asked.toward, away=asked.away))
     return None if asked.scale == 1.0 else asked.scale
 
 
@@ -237,6 +241,6 @@ def _library_size(body: read.Body) -> int | tuple[float, float] | None:
     if size is None:
         return None
     pair: list[Any] = size if isinstance(size, list) else [size]
-    if not 1 <= len(pair) <= 2 or not all(isinstance(one, int | float) and one > 0 for one in pair):
+    if not 1 <= len(pair) <= 2 or not all(isinstance(one, int | float) and 0 < one < math.inf for one in pair):
         raise RefusedError(422, f"`library_size` is {size!r}; expected a number above 0, or mean and deviation.")
     return (float(pair[0]), float(pair[1])) if len(pair) == 2 else round(pair[0])

@@ -53,7 +53,8 @@ def whole(body: Body, name: str, *, default: int | None = None, low: int = 0, hi
     value = body.get(name, default)
     if value is None:
         value = default
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or not low <= value <= high:
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not is_whole or not low <= value <= high:
         raise _wrong(name, value, f"a whole number from {low:,} to {high:,}")
     return int(value)
 

@@ -17,6 +17,7 @@ from scipy import sparse
 
 from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._lines import Lines
+from scdiffuse.app._saved import known_fields
 
 __all__ = ["CellSet", "CellStore", "Kind", "describe_columns", "gene_values", "read_column"]
 
@@ -48,6 +49,12 @@ class CellSet:
     origin: dict[str, Any] | None = None
     lines: Lines = field(default_factory=Lines)
     inspect: dict[str, Any] | None = None
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """What is read, and how: sets of the same source hold the same cells."""
+        names = ("layer", "round_counts", "renamed")
+        return {"path": str(self.path)} | {name: getattr(self, name) for name in names}
 
     def to_json(self) -> dict[str, Any]:
         """Return what the page sees."""
@@ -83,7 +90,7 @@ class CellSet:
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> CellSet:
         """Read what `to_saved` wrote."""
-        plain = dict(saved)
+        plain = known_fields(cls, saved)
         return cls(path=Path(plain.pop("path")), lines=Lines.from_json(plain.pop("lines")), **plain)
 
 

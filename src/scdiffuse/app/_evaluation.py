@@ -15,7 +15,7 @@ from scdiffuse.app._cell_sets import CellSet
 from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._fit_work import FIT_CELLS, fit_code
 from scdiffuse.app._job import CancelledError, Job
-from scdiffuse.app._lines import Lines, call, shown_path, words
+from scdiffuse.app._lines import Code, Lines, call, shown_path, words
 from scdiffuse.app._selections import code_of, is_file
 from scdiffuse.app._session import Session
 
@@ -79,14 +79,14 @@ def evaluate_cells(session: Session, job: Job) -> dict[str, Any]:
     if made is None:
         generated, written = _generate(session, str(model), cells=cells, name=name, seed=seed)
     else:
-        generated, written = session.adata(made), f"={code_of(session, session.get_cells(made))}"
+        generated, written = session.adata(made), Code(code_of(session, session.get_cells(made)))
         cells, code = _of_same_labels(cells, session.get_cells(made), name=name, remarks=remarks)
     by = by if by in cells.obs and by in generated.obs else None
     report = evaluate(cells, generated, train=train, by=by, seed=seed, progress=False)
     report.save(job.folder / REPORT, overwrite=True, umap=False)
     page = f"{job.id}.html"
-    shown = None if train is None else f"={fit_code(Path(train))}"
-    python = call("report", "scd.evaluate", f"={code}", written, train=shown, by=by, seed=seed)
+    shown = None if train is None else Code(fit_code(Path(train)))
+    python = call("report", "scd.evaluate", Code(code), written, train=shown, by=by, seed=seed)
     command = words(
         "evaluate", real=shown_path(real.path), generated=f"{made}.h5ad", layer=real.layer,
         train=None if train is None else shown_path(Path(train)), by=by, seed=seed, output=page,
@@ -121,7 +121,7 @@ def _train_path(session: Session, model: str | None, *, real: CellSet, remarks: 
     return None
 
 
-def _generate(session: Session, model: str, *, cells: ad.AnnData, name: str, seed: int) -> tuple[ad.AnnData, str]:
+def _generate(session: Session, model: str, *, cells: ad.AnnData, name: str, seed: int) -> tuple[ad.AnnData, Code]:
     """Generate as many cells as there are real ones, under their conditions."""
     held = session.generator(model)
     names = list(held.conditions.names)
@@ -130,9 +130,9 @@ def _generate(session: Session, model: str, *, cells: ad.AnnData, name: str, see
         code = call("", f"{model}.generate", cells.n_obs, seed=seed)
     else:
         made = held.generate(where=cells.obs[names], seed=seed, progress=False)
-        code = call("", f"{model}.generate", where=f"={name}.obs[{names!r}]", seed=seed)
+        code = call("", f"{model}.generate", where=Code(f"{name}.obs[{names!r}]"), seed=seed)
     assert isinstance(made, ad.AnnData)
-    return made, f"={code}"
+    return made, Code(code)
 
 
 def _of_same_labels(cells: ad.AnnData, made: CellSet, *, name: str, remarks: list[str]) -> tuple[ad.AnnData, str]:

@@ -16,7 +16,7 @@ from scdiffuse.app import _bodies as read
 from scdiffuse.app._cell_sets import CellSet
 from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._job import CancelledError, Job
-from scdiffuse.app._lines import Lines, call, shown_path
+from scdiffuse.app._lines import Code, Lines, call, shown_path
 from scdiffuse.app._model_entry import ModelEntry
 from scdiffuse.app._runner import COMMANDS, EXIT, LOG, is_running
 from scdiffuse.app._saved import read_json, write_json
@@ -75,10 +75,28 @@ def _max_epochs(body: read.Body) -> int | None:
     return _QUICK_EPOCHS if read.flag(body, "quick") else None
 
 
+def _started_on(session: Session, body: read.Body) -> CellSet | None:
+    """Find the cells that a fit was started on: those of its id, or else those of the same source."""
+    source = body.get("source")
+    if source is None:
+        return session.cells.get(body["cells"])
+    held = sorted(session.cells.copy().values(), key=lambda one: one.id != body["cells"])
+    return next((one for one in held if one.source == source), None)
+
+
+def _cells_of(session: Session, body: read.Body) -> CellSet:
+    """Return the cells that a fit was started on, and refuse all others."""
+    found, source = _started_on(session, body), body.get("source")
+    if found is None and source is not None:
+        msg = f"The fit was started on {source['path']!r}, which is not open as it was then; expected the same file."
+        raise UserError(msg + " Open it, mended in the same way, and resume the fit; or start a new fit.")
+    return session.get_cells(body["cells"] if found is None else found.id)
+
+
 def _commands(session: Session, job: Job) -> list[list[str]]:
     """Write the commands of a fit: first the split, if cells are held out, then the fit, which resumes itself."""
     body, folder = job.body, job.folder
-    cells = session.get_cells(body["cells"])
+    cells = _cells_of(session, body)
     share, seed = (
         read.number(body, "hold_out", default=0.0, low=0.0, high=0.9),
         str(read.whole(body, "seed", default=0)),
@@ -109,7 +127,7 @@ def _commands(session: Session, job: Job) -> list[list[str]]:
 def _lines(session: Session, job: Job, commands: list[list[str]]) -> Lines:
     """Write a fit for a person, without what the app needs to follow it."""
     body, folder = job.body, job.folder
-    cells = session.get_cells(body["cells"])
+    cells = _cells_of(session, body)
     hidden = {"--no-progress", "--resume", "--overwrite"}
     typed = []
     for command in commands:
@@ -120,11 +138,11 @@ def _lines(session: Session, job: Job, commands: list[list[str]]) -> Lines:
         typed.append(shlex.join(["scdiffuse", *(_shown(one, folder) if one.startswith("/") else one for one in kept)]))
     share, seed = body.get("hold_out") or 0.0, body.get("seed") or 0
     conditions, continuous = body.get("conditions") or [], body.get("continuous") or None
-    given, python = f"={cells.id}", []
+    given, python = Code(cells.id), []
     if share:
         fractions = (round(1 - share, 6), 0.0, share)
         python.append(call(_parts(folder), "scd.split", given, by=conditions or None, fractions=fractions, seed=seed))
-        given = f"={_parts(folder)}.fit"
+        given = Code(f"{_parts(folder)}.fit")
     made = call("", "scd.CellGenerator", given, conditions=conditions, continuous=continuous)
     python.append(call("model", f"{made}.fit", _shown(folder / MODEL, folder), max_epochs=_max_epochs(body), seed=seed))
     return Lines("\n".join(python), "\n".join(typed))
@@ -253,9 +271,7 @@ def finish_fit(session: Session, job: Job) -> dict[str, Any]:
     """
     if job.result is not None:
         return job.result
-    name, cells = read.optional_text(job.body, "name"), session.cells.get(job.body["cells"])
-    title = name or (cells.name if cells else job.id)
-    held_out = None
+    title, held_out = job.title.removeprefix("Fit "), None
     model = session.new_id("m")
     if (job.folder / HELD_OUT).is_file():
         path = job.folder / HELD_OUT
@@ -270,6 +286,7 @@ def finish_fit(session: Session, job: Job) -> dict[str, Any]:
     if held_out is not None:
         session.record(f"Open the cells held out of {title}", session.cells[held_out].lines)
     entry = ModelEntry(id=model, name=title, path=job.folder / MODEL, lines=lines)
+    cells = _started_on(session, job.body)
     entry.cells, entry.held_out = (cells.id if cells else None), held_out
     session.add_model(entry)
     return {"model": model, "held_out": held_out}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,12 +14,15 @@ from scdiffuse._core.folders import current
 from scdiffuse._core.slots import CONFIG_FILE, SHARDS_FILE
 from scdiffuse.app._errors import RefusedError
 
-__all__ = ["UPLOADS", "Folders", "Root", "refuse_links", "safe_name"]
+__all__ = ["UPLOADS", "Folders", "Root", "free_path", "kind_of", "safe_name"]
 
 UPLOADS = "uploads"
 _CELL_ENDINGS = (".h5ad", ".h5", ".loom", ".zarr")
 _TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".mtx")
 _MOST_ENTRIES = 2_000
+_LONGEST_NAME = 120
+_MOST_BYTES = 200
+"""Of a name; file systems take 255."""
 
 
 class Root(NamedTuple):
@@ -52,7 +58,7 @@ class Folders:
 
     def name_of(self, path: Path) -> str | None:
         """Return how requests name a path, or `None` if it lies outside."""
-        whole = path.resolve()
+        whole = _real(path)
         for name, root in [*self._roots.items(), (UPLOADS, self.uploads)]:
             if whole == root or whole.is_relative_to(root):
                 return "/".join([name, *whole.relative_to(root).parts])
@@ -78,10 +84,10 @@ class Folders:
         parts = [part for part in rest.split("/") if part]
         if root is None or ".." in parts or "." in parts:
             raise RefusedError(403, f"{file!r} lies outside of the folders named at the start.")
-        path = root.joinpath(*parts).resolve()
+        path = _real(root.joinpath(*parts))
         if path != root and not path.is_relative_to(root):
             raise RefusedError(403, f"{file!r} leads outside of the folders named at the start.")
-        if not path.exists():
+        if not _exists(path):
             raise RefusedError(404, f"{file!r} does not exist. Look at the list of files again.")
         return path
 
@@ -100,17 +106,59 @@ class Folders:
                 entries.append(_entry(one, name=one.name, file=f"{folder.rstrip('/')}/{one.name}"))
         return {"folder": folder, "parent": folder.rstrip("/").rpartition("/")[0], "entries": entries}
 
+    def require_inside(self, path: Path) -> None:
+        """Refuse a file or folder through which files outside would be read, by links of folders or inside of files.
+
+        Parameters
+        ----------
+        path
+            Cells or a model.
+
+        Raises
+        ------
+        RefusedError
+            A link leads outside, or an HDF5 file reads another file.
+        """
+        home, places, seen = _real(path), [path], set[Path]()
+        if path.name.endswith((".mtx", ".mtx.gz")):
+            places += [one for one in path.parent.glob("*.tsv*") if one.is_symlink()]
+        while places:
+            place = places.pop()
+            whole = _real(place)
+            if not (whole.is_relative_to(home) or self.name_of(whole) is not None):
+                msg = f"{place.name!r} of {path.name!r} leads outside of the folders named at the start. Copy it into"
+                raise RefusedError(403, msg + " the folder, or name the folder where it lies with `--folder`.")
+            if whole in seen:
+                continue
+            seen.add(whole)
+            if not whole.is_dir():
+                refuse_links(whole)
+                continue
+            with os.scandir(whole) as found:
+                reads_hdf5 = home.suffix != ".zarr"
+                places += [Path(one.path) for one in found if reads_hdf5 or one.is_symlink() or one.is_dir()]
+
     def _is_inside(self, path: Path) -> bool:
         """Return whether links lead nowhere else."""
-        try:
-            return self.name_of(path) is not None and path.exists()
-        except OSError:
-            return False
+        return self.name_of(path) is not None and _exists(path)
 
     def _free_name(self, name: str) -> str:
         """Return a name that no other root has."""
         taken = {*self._roots, UPLOADS}
         return next(one for one in [name, *(f"{name}-{at}" for at in range(2, 1000))] if one not in taken)
+
+
+def _real(path: Path) -> Path:
+    """Follow all links; unlike `Path.resolve`, links that lead in a circle are no error."""
+    return Path(os.path.realpath(path))
+
+
+def _exists(path: Path) -> bool:
+    """Return whether something is there; a name that is too long is that of nothing."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def refuse_links(path: Path) -> None:
@@ -145,7 +193,7 @@ def refuse_links(path: Path) -> None:
 
 
 def safe_name(name: str) -> str:
-    """Reduce a name given by a browser to one that is safe in a folder.
+    """Reduce a name given by a browser to one that is safe in a folder: letters of any language, numbers and ``._+-``.
 
     Parameters
     ----------
@@ -162,20 +210,54 @@ def safe_name(name: str) -> str:
     >>> safe_name("../../etc/pass wd.h5ad")
     'pass_wd.h5ad'
     """
-    last = re.split(r"[/\\]", name)[-1]
-    safe = re.sub(r"[^A-Za-z0-9._+-]", "_", last).lstrip(".")[:120]
-    if not safe:
+    last = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])
+    stem, ending = _split_ending(
+        "".join(one if one in "._+-" or unicodedata.category(one)[0] in "LMN" else "_" for one in last).lstrip(".")
+    )
+    if not stem:
         raise RefusedError(422, f"{name!r} is no name of a file; expected one such as 'cells.h5ad'.")
-    return safe
+    stem = stem[: _LONGEST_NAME - len(ending)]
+    while len((stem + ending).encode()) > _MOST_BYTES:
+        stem = stem[:-1]
+    return stem + ending
+
+
+def free_path(path: Path, *, inside: str = "") -> Path:
+    """Return a path, or the same with the first number that is free, so that nothing is replaced.
+
+    Parameters
+    ----------
+    path
+        Where a file would go; or a folder for files.
+    inside
+        Name of the file in that folder.
+    """
+    stem, ending = _split_ending(path.name)
+    numbered = (path.with_name(f"{stem}-{at}{ending}") for at in itertools.count(2))
+    return next(
+        one for one in itertools.chain([path], numbered) if not os.path.lexists(one / inside) and not one.is_file()
+    )
+
+
+def _split_ending(name: str) -> tuple[str, str]:
+    """Take the ending from a name, such as ``.h5ad`` or ``.mtx.gz``."""
+    ending = re.search(r"(?<=.)(\.[^.]{1,10}){1,2}$", name)
+    return (name[: ending.start()], ending.group()) if ending else (name, "")
 
 
 def _entry(path: Path, *, name: str, file: str) -> Mapping[str, Any]:
-    kind = _kind(path)
+    kind = kind_of(path)
     return {"name": name, "file": file, "kind": kind, "bytes": path.stat().st_size if path.is_file() else None}
 
 
-def _kind(path: Path) -> str:
-    """Tell cells from models from other things, by name and without reading."""
+def kind_of(path: Path) -> str:
+    """Tell cells from models, plain folders and other things, by name and without reading.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    """
     if not path.is_dir():
         return "cells" if _has_ending(path, (*_CELL_ENDINGS, *_TEXT_ENDINGS)) else "other"
     if current(path, CONFIG_FILE).is_file() and path.suffix != ".zarr":

@@ -92,6 +92,7 @@ async def _read_json(request: Request) -> Mapping[str, Any]:
         raise RefusedError(415, "The request is not of the type application/json.")
     try:
         body = json.loads(b"".join(parts))
+        json.dumps(body, ensure_ascii=False).encode()  # refuses halves of characters, which no answer could hold
     except (ValueError, RecursionError) as error:
         raise RefusedError(422, f"The request is no JSON: {error}") from error
     if not isinstance(body, dict):
@@ -106,11 +107,11 @@ def _refusal(error: BaseException) -> Response:
 
 
 def _failure(status: int, text: str, kind: str) -> Response:
-    return JSONResponse({"error": text, "kind": kind}, status)
+    return JSONResponse(finite({"error": text, "kind": kind}), status)
 
 
 def finite(value: object) -> object:
-    """Write what JSON can hold: numbers that are not finite become `None`, those of numpy plain ones.
+    """Write what JSON can hold: `None` for numbers that are not finite, a question mark for half a character.
 
     Parameters
     ----------
@@ -118,11 +119,13 @@ def finite(value: object) -> object:
         Any nesting of lists, mappings, text and numbers.
     """
     if isinstance(value, Mapping):
-        return {str(name): finite(one) for name, one in value.items()}
+        return {str(finite(str(name))): finite(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
         return [finite(one) for one in value]
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 import time
 import traceback
@@ -56,7 +57,8 @@ class JobQueue:
         folder.mkdir(parents=True, exist_ok=True)
         self._closed = False
         self._take_over()
-        self._numbers = itertools.count(1 + max((int(name[1:]) for name in self.jobs), default=0))
+        used = [int(one.name[1:]) for one in folder.iterdir() if re.fullmatch(r"j\d+", one.name)]  # readable or not
+        self._numbers = itertools.count(1 + max(used, default=0))
 
     def start(self) -> None:
         """Begin to work."""

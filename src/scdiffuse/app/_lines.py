@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Action", "Lines", "call", "notebook", "option_pairs", "shown_path", "words"]
+__all__ = ["Action", "Code", "Lines", "call", "notebook", "option_pairs", "shown_path", "words"]
 
 IMPORTS = "import anndata as ad\nimport scdiffuse as scd"
+
+
+class Code(str):
+    """Text that is code, such as the name of a variable; all other text is a value."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,13 @@ def call(target: str, function: str, *given: Any, **named: Any) -> str:  # noqa:
     function
         What is called.
     given, named
-        Arguments; text that begins with ``=`` is code, such as a variable.
+        Arguments; only `Code` is written as it is.
 
     Examples
     --------
     >>> call("g1", "m1.generate", 500, where={"cell_type": "B"}, guidance=None)
     "g1 = m1.generate(500, where={'cell_type': 'B'})"
-    >>> call("", "scd.evaluate", "=h1", "=g1")
+    >>> call("", "scd.evaluate", Code("h1"), Code("g1"))
     'scd.evaluate(h1, g1)'
     """
     parts = [_code(one) for one in given]
@@ -65,7 +69,7 @@ def call(target: str, function: str, *given: Any, **named: Any) -> str:  # noqa:
 
 
 def _code(value: Any) -> str:  # noqa: ANN401 - any argument of a call
-    return value[1:] if isinstance(value, str) and value.startswith("=") else repr(value)
+    return value if isinstance(value, Code) else repr(value)
 
 
 def words(*given: object, **options: object) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scdiffuse.app._lines import Lines
+from scdiffuse.app._saved import known_fields
 
 if TYPE_CHECKING:
     from scdiffuse.generator import CellGenerator
@@ -46,7 +47,7 @@ class ModelEntry:
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> ModelEntry:
         """Read what `to_saved` wrote."""
-        plain = dict(saved)
+        plain = known_fields(cls, saved)
         return cls(path=Path(plain.pop("path")), lines=Lines.from_json(plain.pop("lines")), **plain)
 
 

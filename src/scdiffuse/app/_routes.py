@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from scdiffuse import __version__
+from scdiffuse._core.files import replaced_file
 from scdiffuse.app import _bodies as read
 from scdiffuse.app._asking import coverage_of
 from scdiffuse.app._cell_sets import CellSet, gene_values, read_column
@@ -25,6 +27,9 @@ from scdiffuse.app._works import App
 __all__ = ["api_routes"]
 
 BUNDLED = "pbmc68k"
+_MOST_DIGITS = 18
+_WRITING = threading.Lock()
+"""Of files to download: one is written at a time."""
 _REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
 
 
@@ -106,7 +111,7 @@ def describe_session(app: App) -> dict[str, Any]:
 def changes_since(app: App, asked: Asked) -> dict[str, Any]:
     """Return what has changed since a number."""
     text = asked.query.get("since", "0")
-    if not text.isdigit():
+    if not text.isdecimal() or len(text) > _MOST_DIGITS:
         raise RefusedError(422, f"`since` is {text!r}; expected a number that this address returned.")
     now, found = app.session.changes.now, app.session.changes.since(int(text))
     answer: dict[str, Any] = {"now": now, "jobs": [], "cells": [], "models": [], "maps": []}
@@ -147,6 +152,7 @@ def open_path(
 ) -> CellSet:
     """Add the cells of a path to the session."""
     session = app.session
+    session.require_room()
     id_ = session.new_id("c")
     shown = shown_path(path)
     python = call(id_, "ad.read_h5ad", shown)
@@ -185,6 +191,7 @@ def open_model(app: App, asked: Asked) -> dict[str, Any]:
 def open_model_path(app: App, path: Path, *, file: str | None) -> ModelEntry:
     """Add the model of a folder to the session."""
     session = app.session
+    session.require_room()
     id_ = session.new_id("m")
     lines = Lines(call(id_, "scd.load", shown_path(path)), words("inspect", shown_path(path)))
     session.record(f"Open the model {path.name}", lines)
@@ -247,8 +254,8 @@ def _download_cells(app: App, asked: Asked) -> Response:
     path = cells.path
     if cells.file is not None:
         path = app.session.folder / "shown" / f"{cells.id}.h5ad"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        app.session.adata(cells.id).write_h5ad(path)
+        with _WRITING, replaced_file(path) as partial:
+            app.session.adata(cells.id).write_h5ad(partial)
     return FileResponse(path, filename=f"{cells.id}.h5ad", media_type="application/octet-stream")
 
 
@@ -258,8 +265,7 @@ def _download_model(app: App, asked: Asked) -> Response:
 
     entry = app.session.get_model(asked.path["id"])
     path = app.session.folder / "shown" / f"{entry.id}.zip"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+    with _WRITING, replaced_file(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(MODEL.files(entry.path) or ()):
             if (file := current(entry.path, name)).is_file():
                 archive.write(file, f"{entry.id}.scd/{name}")

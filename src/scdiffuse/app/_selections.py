@@ -15,7 +15,7 @@ from scipy import sparse
 from scdiffuse.app._bodies import Body, numbers, optional_text, texts
 from scdiffuse.app._cell_sets import CellSet
 from scdiffuse.app._errors import RefusedError
-from scdiffuse.app._lines import Lines, call, shown_path
+from scdiffuse.app._lines import Code, Lines, call, shown_path
 from scdiffuse.app._session import Session
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def differential(session: Session, body: Body) -> dict[str, Any]:
         what = "two random halves of the real cells that are selected"
     texts = [_joined_code([part.python for part in side]) for side in sides]
     python = "from scdiffuse.evaluation import compare_groups\n" + call(
-        "d", "compare_groups", *(f"={one}" for one in texts)
+        "d", "compare_groups", *(Code(one) for one in texts)
     )
     table = found.table.copy()
     table.insert(0, "symbol", _symbols(sides[0][0].adata, table.index))

@@ -42,7 +42,7 @@ class Address:
         Raises
         ------
         SettingError
-            The host is not this machine, and no token is given; or the token is short.
+            The host is not this machine, and no token is given; or the token is short, or not of ASCII.
         """
         if self.host not in _LOOPBACK and self.token is None:
             msg = f"`host` is {self.host!r}, which others can reach, and no `token` is given; expected a secret of"
@@ -51,6 +51,9 @@ class Address:
         if self.token is not None and len(self.token) < _SHORTEST_TOKEN:
             msg = f"`token` has {len(self.token)} characters; expected at least {_SHORTEST_TOKEN}, as"
             raise SettingError(msg + ' `python -c "import secrets; print(secrets.token_urlsafe(24))"` makes them.')
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            msg = "`token` has characters that browsers cannot send back; expected letters, digits and signs of ASCII."
+            raise SettingError(msg + ' Make one with `python -c "import secrets; print(secrets.token_urlsafe(24))"`.')
         if self.host in _ALL and not self.allow_hosts:
             msg = (
                 f"`host` is {self.host!r}; expected `allow_host` with the name under which browsers reach this machine."
@@ -75,7 +78,7 @@ def serve(
     Parameters
     ----------
     paths
-        Cells and models to open at once; they may be read.
+        Cells and models to open at once, which may be read; other folders may only be read.
     folders
         Further folders that may be read.
     work
@@ -142,7 +145,8 @@ def serve(
 
 
 def _open_named(app: object, paths: Sequence[Path]) -> None:
-    """Open the cells and models that were named."""
+    """Open the cells and models that were named; a plain folder is one to choose from."""
+    from scdiffuse.app._folders import kind_of
     from scdiffuse.app._routes import open_model_path, open_path
     from scdiffuse.app._works import App
     from scdiffuse.generator import holds_cells
@@ -151,6 +155,8 @@ def _open_named(app: object, paths: Sequence[Path]) -> None:
     session = app.session
     for path in paths:
         whole = path.resolve()
+        if kind_of(whole) == "folder" and whole.suffix != ".scd":
+            continue
         is_cells = holds_cells(whole)
         held = session.cells.values() if is_cells else session.models.values()
         known = next((one.id for one in held if one.path == whole), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from scdiffuse.app._errors import RefusedError
-from scdiffuse.app._folders import UPLOADS, safe_name
+from scdiffuse.app._folders import UPLOADS, free_path, safe_name
 from scdiffuse.app._http import finite
 from scdiffuse.app._routes import api_routes
 from scdiffuse.app._trust import Trust
@@ -57,6 +58,9 @@ def build(app: App, *, token: str, hosts: Collection[str] = ()) -> Starlette:
             return JSONResponse({"file": await _receive(app, request)})
         except RefusedError as error:
             return JSONResponse({"error": str(error), "kind": "Refused"}, error.status)
+        except OSError as error:
+            text = f"The upload cannot be kept: {error.strerror}. Choose another name, or free space on the disk."
+            return JSONResponse({"error": text, "kind": "Refused"}, 422)
 
     async def events(request: Request) -> Response:
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -72,17 +76,18 @@ def build(app: App, *, token: str, hosts: Collection[str] = ()) -> Starlette:
 
 
 async def _receive(app: App, request: Request) -> str:
-    """Write an upload to the folder of the session, bounded in size, under a safe name."""
+    """Write an upload to the folder of the session, bounded in size, under a safe name that nothing has."""
     session = app.session
     name, folder = safe_name(request.query_params.get("name", "")), request.query_params.get("folder")
-    place = session.folders.uploads / (safe_name(folder) if folder else "")
+    place = session.folders.uploads
+    if folder:
+        place = free_path(place / safe_name(folder), inside=name)
     await run_in_threadpool(place.mkdir, parents=True, exist_ok=True)
     held = sum(one.stat().st_size for one in session.folders.uploads.rglob("*") if one.is_file())
     most = min(session.limits.max_upload, _MOST_UPLOADS * session.limits.max_upload - held)
     declared = request.headers.get("content-length", "0")
-    target = place / name
-    partial = target.with_name(f".{name}.partial")
-    size = int(declared) if declared.isdigit() else 0
+    partial = place / f".{secrets.token_hex(8)}.partial"
+    size = int(declared) if declared.isdecimal() else 0
     try:
         with partial.open("wb") as file:
             if size <= most:
@@ -95,8 +100,7 @@ async def _receive(app: App, request: Request) -> str:
         if size > most:
             msg = f"The file is larger than {max(most, 0) / 1024**2:,.0f} MiB, which uploads may have."
             raise RefusedError(413, msg + " Put it into a folder that is named when the app starts.")
-        if target.is_dir():
-            raise RefusedError(422, f"{name!r} is the name of a folder of uploads. Choose another.")
+        target = free_path(place / name)
         partial.replace(target)
     except ClientDisconnect as error:
         raise RefusedError(422, "The upload was broken off.") from error

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anndata as ad
 import pandas as pd
@@ -20,10 +18,10 @@ from scdiffuse._core.errors import UserError
 from scdiffuse.app._cell_sets import CellSet, CellStore, describe_columns
 from scdiffuse.app._changes import Changes
 from scdiffuse.app._errors import RefusedError
-from scdiffuse.app._folders import UPLOADS, Folders, refuse_links
+from scdiffuse.app._folders import UPLOADS, Folders
 from scdiffuse.app._lines import Action, Lines
 from scdiffuse.app._model_entry import ModelEntry
-from scdiffuse.app._saved import read_json, write_json
+from scdiffuse.app._saved import largest_number, read_list, read_tree, write_json
 
 if TYPE_CHECKING:
     from scdiffuse.generator import CellGenerator
@@ -79,17 +77,21 @@ class Session:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="open")
         self._patient_pool = ThreadPoolExecutor(1, thread_name_prefix="patient")
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._last_number = largest_number([self.folder / _FILE, *self.folder.glob("jobs/*/job.json")])
         self._restore()
-        largest = max((int(name[1:]) for name in [*self.cells, *self.models]), default=0)
-        self._numbers = itertools.count(largest + 1)
 
     # --- names and tables ---
 
     def new_id(self, letter: str) -> str:
         """Return an id that nothing has had."""
+        with self._lock:
+            self._last_number += 1
+            return f"{letter}{self._last_number}"
+
+    def require_room(self) -> None:
+        """Refuse what would open more than a session may hold; what a job has made is always opened."""
         if len(self.cells) + len(self.models) >= _MOST_THINGS:
             raise RefusedError(429, f"{_MOST_THINGS} sets of cells and models are open. Remove some first.")
-        return f"{letter}{next(self._numbers)}"
 
     def add_table(self, table: pd.DataFrame) -> str:
         """Keep a table to be downloaded; the last fifty are kept."""
@@ -188,7 +190,7 @@ class Session:
     def _read(self, cells: CellSet) -> ad.AnnData:
         from scdiffuse.generator import sample_cells
 
-        refuse_links(cells.path)
+        self.folders.require_inside(cells.path)
         found = sample_cells(
             cells.path,
             n_cells=self.limits.max_shown,
@@ -251,6 +253,7 @@ class Session:
 
         with self._lock:
             if entry.id not in self._loaded:
+                self.folders.require_inside(entry.path)
                 self._loaded[entry.id] = load(entry.path)
             self._loaded.move_to_end(entry.id)
             while len(self._loaded) > _MOST_LOADED:
@@ -280,6 +283,7 @@ class Session:
         """Keep what is needed to open everything again."""
         with self._lock:
             tree = {
+                "last_id": f"c{self._last_number}",
                 "cells": [one.to_saved() for one in self.cells.values()],
                 "models": [one.to_saved() for one in self.models.values()],
                 "actions": [{"title": one.title, "lines": one.lines.to_json()} for one in self.actions],
@@ -288,18 +292,14 @@ class Session:
 
     def _restore(self) -> None:
         """Open again what a server that ended had open, as far as it is still there."""
-        tree: Mapping[str, Any] = {}
-        with suppress(OSError, ValueError):
-            tree = read_json(self.folder / _FILE)
-        for saved in tree.get("cells", []):
-            cells = CellSet.from_saved(saved)
+        tree = read_tree(self.folder / _FILE)
+        for cells in read_list(tree, "cells", CellSet.from_saved):
             if cells.path.exists() and self._may_open(cells.path):
                 self.cells[cells.id] = cells
-        for saved in tree.get("models", []):
-            entry = ModelEntry.from_saved(saved)
+        for entry in read_list(tree, "models", ModelEntry.from_saved):
             if entry.path.exists() and self._may_open(entry.path):
                 self.models[entry.id] = entry
-        self.actions = [Action(one["title"], Lines.from_json(one["lines"])) for one in tree.get("actions", [])]
+        self.actions = read_list(tree, "actions", lambda one: Action(one["title"], Lines.from_json(one["lines"])))
         for cells in self.cells.values():
             self.in_background(lambda cells=cells: self._open_cells(cells))  # type: ignore[misc]
         for entry in self.models.values():

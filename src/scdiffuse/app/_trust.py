@@ -65,7 +65,7 @@ class Trust:
         self._app = app
         self._token = token
         self._cookie = cookie_name(token)
-        self._hosts = frozenset(hosts)
+        self._hosts = frozenset(map(_name_of, hosts)) - {""}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -131,15 +131,19 @@ class Trust:
 
     def _is_same(self, origin: str, host: str) -> bool:
         """Return whether an origin is this host, or one that stands before it as a proxy."""
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
         return parts.scheme in {"http", "https"} and (parts.netloc == host or _name_of(parts.netloc) in self._hosts)
 
 
 def _name_of(host: str) -> str:
-    """Take the port from a host."""
-    if host.startswith("["):
-        return host.partition("]")[0].lower() + "]"
-    return host.partition(":")[0].lower()
+    """Write a host as all are compared: small letters, no port, and brackets around an address of IPv6."""
+    name = host.strip().lower()
+    if name.startswith("["):
+        return name.partition("]")[0] + "]"
+    return f"[{name}]" if name.count(":") > 1 else name.partition(":")[0]
 
 
 def _read_cookie(text: str, name: str) -> str:

@@ -11,7 +11,7 @@ from scdiffuse.app import _bodies as read
 from scdiffuse.app._asking import BATCH, add_made, coverage_of, guidance_code, guidance_options, read_guidance
 from scdiffuse.app._errors import RefusedError
 from scdiffuse.app._job import Job
-from scdiffuse.app._lines import Lines, call, option_pairs, shown_path, words
+from scdiffuse.app._lines import Code, Lines, call, option_pairs, shown_path, words
 from scdiffuse.app._model_entry import as_labels
 from scdiffuse.app._selections import Selected, code_of, is_file, select, table_json
 from scdiffuse.app._session import Session
@@ -37,7 +37,7 @@ def predict(session: Session, job: Job) -> dict[str, Any]:
     _require_few(session, given)
     guidance = read_guidance(model, body)
     after = model.predict(_plain(given), to, guidance=guidance, seed=seed, batch_size=BATCH, progress=False)
-    python = call("@", f"{entry.id}.predict", f"={given.python}", to, guidance=guidance_code(guidance), seed=seed)
+    python = call("@", f"{entry.id}.predict", Code(given.python), to, guidance=guidance_code(guidance), seed=seed)
     command = words(
         "predict", shown_path(entry.path), _file_of(session, given), layer=session.get_cells(given.cells).layer,
         to=option_pairs(to), **guidance_options(guidance), seed=seed, path="@.h5ad",
@@ -108,12 +108,12 @@ def trajectory(session: Session, job: Job) -> dict[str, Any]:
         given = select(session, body["cells"])
         n_cells = min(n_cells, given.adata.n_obs)
         start: ad.AnnData | dict[str, Any] = _plain(given)
-        first, own = f"={given.python}", _own(given, model.conditions.categorical)
+        first, own = Code(given.python), _own(given, model.conditions.categorical)
         typed = {"start": _file_of(session, given), "layer": session.get_cells(given.cells).layer}
         is_typed = given.is_file
     else:
         start = own = as_labels(model, read.mapping(body, "from"))
-        first, typed = f"={own!r}", {"from": option_pairs(own)}  # type: ignore[dict-item]
+        first, typed = Code(repr(own)), {"from": option_pairs(own)}  # type: ignore[dict-item]
     made = model.trajectory(start, to, n_cells=n_cells, guidance=guidance, batch_size=BATCH, progress=False, **options)
     guided = guidance_code(guidance)
     python = call("@", f"{entry.id}.trajectory", first, to, n_cells=n_cells, guidance=guided, **options)
@@ -145,6 +145,8 @@ def augment(session: Session, job: Job) -> dict[str, Any]:
     job
         What is asked for.
     """
+    from scdiffuse.sampling import plan_numbers
+
     body = job.body
     entry, model = session.get_model(body["model"]), session.generator(body["model"])
     held, by, seed = session.get_cells(body["cells"]), read.text(body, "by"), read.whole(body, "seed", default=0)
@@ -155,17 +157,14 @@ def augment(session: Session, job: Job) -> dict[str, Any]:
     elif not isinstance(n_per_label, str):
         n_per_label = read.whole(body, "n_per_label", low=1, high=session.limits.max_generate)
     guidance = read_guidance(model, body)
+    n_new = int(plan_numbers(real.obs, by=by, n_per_label=n_per_label, conditions=model.conditions).sum())
+    if n_new > session.limits.max_generate:
+        msg = f"`n_per_label` asks for {n_new:,} cells; expected at most {session.limits.max_generate:,} in all."
+        raise RefusedError(422, msg + " Ask for fewer, or use the command line.")
     made = model.augment(real, by=by, n_per_label=n_per_label, guidance=guidance, seed=seed, progress=False)
     guided = guidance_code(guidance)
-    python = call(
-        "@",
-        f"{entry.id}.augment",
-        f"={code_of(session, held)}",
-        by=by,
-        n_per_label=n_per_label,
-        guidance=guided,
-        seed=seed,
-    )
+    code = Code(code_of(session, held))
+    python = call("@", f"{entry.id}.augment", code, by=by, n_per_label=n_per_label, guidance=guided, seed=seed)
     typed = option_pairs(n_per_label) if isinstance(n_per_label, dict) else n_per_label
     options = guidance_options(guidance)
     command = words(

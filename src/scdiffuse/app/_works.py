@@ -60,9 +60,12 @@ class App:
         body
             ``kind``, and what a job of this kind needs.
         """
-        kind = read.text(body, "kind")
+        kind, asked = read.text(body, "kind"), dict(body)
+        if kind != "evaluate":
+            self.session.require_room()
         if kind == "fit":
             title = check_fit(self.session, body)
+            asked["source"] = self.session.get_cells(body["cells"]).source
         elif kind == "evaluate":
             title = check_evaluation(self.session, body)
         elif kind in {"generate", "predict", "trajectory", "augment"}:
@@ -71,7 +74,7 @@ class App:
             raise RefusedError(
                 422, f"`kind` is {kind!r}; expected fit, evaluate, generate, predict, trajectory or augment."
             )
-        return self.queue.add(kind, title=title, body=dict(body))
+        return self.queue.add(kind, title=title, body=asked)
 
     def describe(self, kind: str, name: str) -> dict[str, Any] | None:
         """Return what a page sees of a thing that has changed; `None` where it is gone."""

@@ -29,9 +29,12 @@ function writeSource() {
     if (!files.length) return;
     progress.hidden = false;
     try {
-      const folder = files.length > 1 ? files[0].name.replace(/\.[^.]*(\.gz)?$/, "") : undefined;
+      let folder = files.length > 1 ? files[0].name.replace(/\.[^.]*(\.gz)?$/, "") : undefined;
       let last;
-      for (const file of files) last = (await upload(file, { folder, progress: (share) => (progress.value = share) })).file;
+      for (const file of files) {
+        last = (await upload(file, { folder, progress: (share) => (progress.value = share) })).file;
+        if (folder) folder = last.split("/").at(-2); // the name that was free
+      }
       await openFile(folder ? last.slice(0, last.lastIndexOf("/")) : last);
     } finally {
       progress.hidden = true;
