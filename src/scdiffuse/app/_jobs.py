@@ -134,10 +134,11 @@ class JobQueue:
 
     def resume(self, name: str) -> Job:
         """Queue a fit again; it goes on from what it has saved."""
-        job = self.get(name)
-        if not job.is_resumable:
-            raise RefusedError(422, f"Job {name!r} is {job.state}; expected a fit that was stopped. Start a new one.")
-        with self._lock:
+        with self._lock:  # two requests at once queue it once
+            job = self.get(name)
+            if not job.is_resumable:
+                msg = f"Job {name!r} is {job.state}; expected a fit that was stopped. Start a new one."
+                raise RefusedError(422, msg)
             for left in (STOP, EXIT):
                 (job.folder / left).unlink(missing_ok=True)
             job.cancel.clear()
