@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import anndata as ad
@@ -23,6 +24,7 @@ from scdiffuse.evaluation import (
 )
 from scdiffuse.evaluation._detection import cells_to_tell, detect
 from scdiffuse.evaluation._estimates import Estimate, average
+from scdiffuse.evaluation._prepared_cells import _contrasted
 from scdiffuse.evaluation._report_curve import describe_curve
 from scdiffuse.evaluation._stratified import stratified_order
 from scdiffuse.metrics import get_metric
@@ -56,6 +58,17 @@ def test_draws_of_all_cells_that_agree_are_not_certain() -> None:
     assert np.isnan(found.error)
     doubt = detect(fold_change, found, found, trivial=0.1, n_cells=100).doubt
     assert doubt == "too few cells: not all halves of 100 a side have a value"
+
+
+def test_changes_are_between_the_same_labels_in_every_pair_of_real_cells(tissue: Any) -> None:
+    """A rare type that has ten cells in one sample and nine in another is in none of them."""
+    real, other = (tissue.draw(200, seed).obs["cell_type"].to_numpy(dtype=str) for seed in (1, 2))
+    sizes = [dict(zip(*np.unique(labels, return_counts=True), strict=True)) for labels in (real, other)]
+    expected = {label for label, n in sizes[0].items() if min(n, sizes[1].get(label, 0)) >= 20}
+    assert 2 <= len(expected) < len(sizes[0])
+    sides = [SimpleNamespace(labels=labels) for labels in (real, other)]
+    assert set(_contrasted(*sides) or ()) == expected  # type: ignore[arg-type]
+    assert _contrasted(*(SimpleNamespace(labels=labels[:30]) for labels in (real, other))) is None  # type: ignore[arg-type]
 
 
 def test_few_real_cells_are_not_told_from_other_real_cells_by_changes_between_labels(tissue: Any) -> None:

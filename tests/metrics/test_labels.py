@@ -30,6 +30,15 @@ def typed_cells(n: int, *, seed: int, strength: float = 1.0, library_size: float
     return LabelledCells(counts.astype(np.float32), np.array(["A", "B", "C"])[types])
 
 
+def test_labels_that_are_not_given_are_left_out() -> None:
+    cells, other = typed_cells(600, seed=1), typed_cells(600, seed=2)
+    kept = [LabelledCells(one.values[one.labels != "C"], one.labels[one.labels != "C"]) for one in (cells, other)]
+    assert log_fold_changes(cells, other, labels=["A", "B", "D"]) == log_fold_changes(*kept)
+    assert marker_recovery(cells, other, labels=["A", "B"]).by_label.keys() == {"A", "B"}
+    with pytest.raises(ConditionError, match="a change needs two labels"):
+        log_fold_changes(cells, other, labels=["A"])
+
+
 def test_faithful_cells_keep_the_changes() -> None:
     result = log_fold_changes(typed_cells(600, seed=1), typed_cells(600, seed=2), top_k=N_MARKERS)
     assert result.r > 0.98

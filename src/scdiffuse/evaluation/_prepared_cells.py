@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypedDict
 
 import anndata as ad
@@ -22,6 +23,7 @@ from scdiffuse.evaluation._shared_cells import note_shared_cells
 from scdiffuse.evaluation._stratified import stratified_order
 from scdiffuse.evaluation.baselines import BASELINES, MEMORISING_BASELINE
 from scdiffuse.metrics import CellFeatures, SamplePair
+from scdiffuse.metrics._labelled_cells import FEWEST_CONTRASTED, frequent_labels
 
 __all__ = ["PreparedCells", "n_threads", "prepare"]
 
@@ -70,7 +72,14 @@ class PreparedCells:
     bootstrap: tuple[CellFeatures, CellFeatures] | None
     """Cells of the fitted model, and cells of a model that was refitted to its cells."""
 
-    def pair(self, generated: CellFeatures, *, real: CellFeatures | None = None, seed: int = 0) -> SamplePair:
+    def pair(
+        self,
+        generated: CellFeatures,
+        *,
+        real: CellFeatures | None = None,
+        seed: int = 0,
+        contrasted: tuple[str, ...] | None = None,
+    ) -> SamplePair:
         """Pair some cells with the held-out real cells."""
         return SamplePair(
             real=self.real if real is None else real,
@@ -84,6 +93,7 @@ class PreparedCells:
             folds=self.folds,
             n_trees=self.n_trees,
             n_jobs=n_threads(),
+            contrasted=contrasted,
         )
 
     def with_generated(self, generated: Sample, *, seed: int) -> PreparedCells:
@@ -115,13 +125,11 @@ class PreparedCells:
         generated = _draw(self.generated, n_cells, stream=_STREAMS["generated"], seed=seed)
         if earlier is not None:
             return replace(earlier, model=earlier.model.with_generated(generated))
+        pair = partial(self.pair, real=real, seed=seed, contrasted=_contrasted(real, reference))
         return Comparison(
-            model=self.pair(generated, real=real, seed=seed),
-            reference=self.pair(reference, real=real, seed=seed),
-            baselines={
-                name: self.pair(self.baseline(name, n_cells=n_cells, seed=seed), real=real, seed=seed)
-                for name in baselines
-            },
+            model=pair(generated),
+            reference=pair(reference),
+            baselines={name: pair(self.baseline(name, n_cells=n_cells, seed=seed)) for name in baselines},
             bootstrap=self._draw_bootstrap(n_cells, seed=seed),
             pools=pools,
         )
@@ -168,6 +176,15 @@ class PreparedCells:
         drawn = BASELINES[name](cells, by=by, n_cells=n_cells, seed=seed)
         labels = None if by is None else np.asarray(drawn.obs[by], dtype=str)
         return self.space.features(Sample(counts=drawn.X.astype(np.float32), labels=labels))
+
+
+def _contrasted(real: CellFeatures, other: CellFeatures) -> tuple[str, ...] | None:
+    """List the labels that both samples of real cells have cells enough of, in halves of them too; none if too few."""
+    if real.labels is None or other.labels is None:
+        return None
+    frequent = [frequent_labels(labels, min_cells=2 * FEWEST_CONTRASTED) for labels in (real.labels, other.labels)]
+    shared = tuple(label for label in frequent[0] if label in frequent[1])
+    return shared if len(shared) > 1 else None
 
 
 def prepare(

@@ -48,7 +48,8 @@ def _fold(statistic: str, pair: SamplePair) -> Score:
 
 def _fold_changes(pair: SamplePair) -> FoldChanges:
     """Compare log-fold changes between labels."""
-    return _labels.log_fold_changes(labelled_cells(pair.real, "counts"), labelled_cells(pair.generated, "counts"))
+    sides = labelled_cells(pair.real, "counts"), labelled_cells(pair.generated, "counts")
+    return _labels.log_fold_changes(*sides, labels=pair.contrasted)
 
 
 def _qc_distance(column: str, pair: SamplePair) -> Score:
@@ -60,7 +61,8 @@ def _qc_distance(column: str, pair: SamplePair) -> Score:
 
 def _markers(pair: SamplePair) -> Score:
     """Measure marker recovery, and name the labels that lose most markers."""
-    scores = _labels.marker_recovery(labelled_cells(pair.real, "counts"), labelled_cells(pair.generated, "counts"))
+    sides = labelled_cells(pair.real, "counts"), labelled_cells(pair.generated, "counts")
+    scores = _labels.marker_recovery(*sides, labels=pair.contrasted)
     worst = sorted(scores.by_label.items(), key=lambda item: item[1])[:3]
     return Score(scores.mean, features=tuple((label, 1 - fraction) for label, fraction in worst))
 

@@ -10,7 +10,10 @@ import numpy as np
 from scdiffuse._core.errors import ConditionError, SettingError
 from scdiffuse.metrics._feature_matrices import Array
 
-__all__ = ["LabelScores", "LabelledCells", "check_labelled", "frequent_labels", "shared_labels"]
+__all__ = ["FEWEST_CONTRASTED", "LabelScores", "LabelledCells", "check_labelled", "frequent_labels", "shared_labels"]
+
+FEWEST_CONTRASTED = 10
+"""Fewest cells of a label on either side for its changes and its marker genes."""
 
 
 class LabelledCells(NamedTuple):

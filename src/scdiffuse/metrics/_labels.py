@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,14 @@ from numpy.typing import NDArray
 from scdiffuse._core.errors import ConditionError, SettingError
 from scdiffuse.metrics._feature_matrices import Array, paired
 from scdiffuse.metrics._genes import log_normalise
-from scdiffuse.metrics._labelled_cells import LabelledCells, LabelScores, check_labelled, frequent_labels, shared_labels
+from scdiffuse.metrics._labelled_cells import (
+    FEWEST_CONTRASTED,
+    LabelledCells,
+    LabelScores,
+    check_labelled,
+    frequent_labels,
+    shared_labels,
+)
 from scdiffuse.metrics._line_fit import fit_line
 
 __all__ = ["FoldChanges", "cluster_recovery_ari", "composition_distance", "log_fold_changes", "marker_recovery"]
@@ -31,7 +39,13 @@ class FoldChanges(NamedTuple):
 
 
 def log_fold_changes(
-    real: LabelledCells, generated: LabelledCells, *, top_k: int = 50, min_cells: int = 10, min_expression: float = 0.5
+    real: LabelledCells,
+    generated: LabelledCells,
+    *,
+    top_k: int = 50,
+    min_cells: int = FEWEST_CONTRASTED,
+    min_expression: float = 0.5,
+    labels: Sequence[str] | None = None,
 ) -> FoldChanges:
     r"""Compare the changes of expression from each label to the rest.
 
@@ -52,6 +66,8 @@ def log_fold_changes(
     min_expression
         Genes whose highest label mean, averaged over both samples, stays below this (counts per 10,000) are left out:
         their changes are noise.
+    labels
+        Compare no others; all if not given.
 
     Returns
     -------
@@ -63,7 +79,7 @@ def log_fold_changes(
         If fewer than two labels have enough cells on both sides.
     """
     real, generated = check_labelled(real), check_labelled(generated)
-    labels = _two_labels(real, generated, min_cells)
+    labels = _two_labels(real, generated, min_cells, among=labels)
     means = [_label_means(cells, labels) for cells in (real, generated)]
     kept = (means[0] + means[1]).max(axis=0) / 2 >= min_expression
     if kept.sum() < 2:
@@ -80,15 +96,17 @@ def log_fold_changes(
     return FoldChanges(line.r, line.slope, float(np.mean(fractions)))
 
 
-def _two_labels(real: LabelledCells, generated: LabelledCells, min_cells: int) -> list[str]:
+def _two_labels(
+    real: LabelledCells, generated: LabelledCells, min_cells: int, *, among: Sequence[str] | None
+) -> list[str]:
     """List the shared labels; a contrast needs two."""
-    labels = shared_labels(real, generated, min_cells=min_cells)
+    shared = shared_labels(real, generated, min_cells=min_cells)
+    labels = shared if among is None else [label for label in shared if label in among]
     if len(labels) < 2:
         msg = (
-            f"Only label {labels[0]!r} has at least {min_cells} cells in both samples; a change needs two labels. "
-            "Compare cells of more labels, or generate more of them."
+            f"{len(labels)} labels {labels} have at least {min_cells} cells in both samples; a change needs two labels."
         )
-        raise ConditionError(msg)
+        raise ConditionError(msg + " Compare cells of more labels, or generate more of them.")
     return labels
 
 
@@ -106,7 +124,12 @@ def _changes(means: Array) -> Array:
 
 
 def marker_recovery(
-    real: LabelledCells, generated: LabelledCells, *, top: int = 20, min_cells: int = 10
+    real: LabelledCells,
+    generated: LabelledCells,
+    *,
+    top: int = 20,
+    min_cells: int = FEWEST_CONTRASTED,
+    labels: Sequence[str] | None = None,
 ) -> LabelScores:
     """Measure the fraction of marker genes that generated cells recover, label by label.
 
@@ -121,6 +144,8 @@ def marker_recovery(
         Number of markers a label.
     min_cells
         Labels with fewer cells on either side are left out.
+    labels
+        As in `log_fold_changes`.
 
     Returns
     -------
@@ -132,7 +157,7 @@ def marker_recovery(
         If fewer than two labels have enough cells on both sides.
     """
     real, generated = check_labelled(real), check_labelled(generated)
-    labels = _two_labels(real, generated, min_cells)
+    labels = _two_labels(real, generated, min_cells, among=labels)
     k = min(top, real.values.shape[1])
     tables = [np.argsort(-_welch(cells, labels), axis=1, kind="stable")[:, :k].tolist() for cells in (real, generated)]
     by_label = {label: len(set(a) & set(b)) / k for label, a, b in zip(labels, *tables, strict=True)}

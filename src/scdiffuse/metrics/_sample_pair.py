@@ -157,6 +157,8 @@ class SamplePair:
     """Cross-validation folds of a classifier two-sample test; each costs one fit."""
     n_trees: int = 100
     """Trees of a forest."""
+    contrasted: tuple[str, ...] | None = None
+    """Labels to find changes between, so that all pairs compare the same; all with cells enough if not given."""
     _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def cached(self, key: str, build: Callable[[], T]) -> T:
