@@ -9,7 +9,6 @@ import pytest
 from benchmarks.cost import Meter, by_stage, clocked, run_process, thread_environment
 from benchmarks.studies.cost_law import Size, simulate
 
-from benchmarks import cost
 from scdiffuse import CellGenerator
 from scdiffuse.model import ModelConfig, TrainConfig
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 def test_the_peak_of_a_phase_excludes_the_phase_before(monkeypatch: pytest.MonkeyPatch) -> None:
     no_child = SimpleNamespace(ru_maxrss=0, ru_utime=0.0, ru_stime=0.0)  # those of other tests count for ever
-    monkeypatch.setattr(cost.resource, "getrusage", lambda _: no_child)
+    monkeypatch.setattr("benchmarks.cost.resource.getrusage", lambda _: no_child)
     with Meter() as heavy:
         block = bytearray(200 * 2**20)
         block[::4096] = b"x" * len(block[::4096])
