@@ -145,7 +145,7 @@ def augment(session: Session, job: Job) -> dict[str, Any]:
     job
         What is asked for.
     """
-    from scdiffuse.sampling import plan_numbers
+    from scdiffuse.generator import plan_numbers
 
     body = job.body
     entry, model = session.get_model(body["model"]), session.generator(body["model"])

@@ -1,7 +1,7 @@
 """The object that users hold: `CellGenerator`, and `load`, which reads one from its folder.
 
-`inspect_cells` and `sample_cells` look at cells before a fit, and `Guidance` is what is asked of generated ones: with
-these, command line and app need no lower layer.
+`inspect_cells` and `sample_cells` look at cells before a fit, `Guidance` is what is asked of generated ones, and
+`plan_numbers` says how many an augmentation makes: with these, command line and app need no lower layer.
 """
 
 from scdiffuse.generator._compile_drawing import compile_drawing as compile_drawing
@@ -18,3 +18,4 @@ from scdiffuse.generator._sample_cells import SampledCells as SampledCells
 from scdiffuse.generator._sample_cells import rename_labels as rename_labels
 from scdiffuse.generator._sample_cells import sample_cells as sample_cells
 from scdiffuse.sampling import Guidance as Guidance
+from scdiffuse.sampling import plan_numbers as plan_numbers
