@@ -10,6 +10,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_float_dtype
 from scipy import sparse
 
 from scdiffuse._core.errors import (
@@ -30,6 +31,7 @@ __all__ = [
     "check_labels",
     "first_columns",
     "label_of",
+    "labels_of",
     "read_rows",
     "read_sample",
     "shared_genes",
@@ -272,7 +274,15 @@ def _column(
         if role != "generated" or not optional:
             notes.append(f"{role}: no column {key!r} in `obs`, so metrics that need it are not scored.")
         return None
-    return np.array([label_of(value) for value in table.obs[key].iloc[rows].astype(object)], dtype=str)
+    return labels_of(table.obs[key].iloc[rows]).astype(str)
+
+
+def labels_of(column: pd.Series) -> NDArray[np.object_]:
+    """Write the label of each cell, as `label_of` does, shape ``(N,)``; numbers in the precision that holds them."""
+    codes, values = pd.factorize(column)
+    kept = values.categories.take(values.codes) if isinstance(values, pd.CategoricalIndex) else pd.Index(values)
+    names = [label_of(value) for value in (kept.to_numpy() if is_float_dtype(kept.dtype) else kept.astype(object))]
+    return np.array([*names, ""], dtype=object)[codes]
 
 
 def label_of(value: object) -> str:
