@@ -10,7 +10,6 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_float_dtype
 from scipy import sparse
 
 from scdiffuse._core.errors import (
@@ -31,7 +30,6 @@ __all__ = [
     "check_labels",
     "first_columns",
     "label_of",
-    "labels_of",
     "read_rows",
     "read_sample",
     "shared_genes",
@@ -39,6 +37,7 @@ __all__ = [
 
 _MIN_SHARED_GENES = 10
 _MIN_SHARED_FRACTION = 0.5
+_LARGEST_SINGLE = 1e30  # a number in single precision, such as 0.1, is written as it was meant
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -274,22 +273,18 @@ def _column(
         if role != "generated" or not optional:
             notes.append(f"{role}: no column {key!r} in `obs`, so metrics that need it are not scored.")
         return None
-    return labels_of(table.obs[key].iloc[rows]).astype(str)
-
-
-def labels_of(column: pd.Series) -> NDArray[np.object_]:
-    """Write the label of each cell, as `label_of` does, shape ``(N,)``; numbers in the precision that holds them."""
-    codes, values = pd.factorize(column)
-    kept = values.categories.take(values.codes) if isinstance(values, pd.CategoricalIndex) else pd.Index(values)
-    names = [label_of(value) for value in (kept.to_numpy() if is_float_dtype(kept.dtype) else kept.astype(object))]
-    return np.array([*names, ""], dtype=object)[codes]
+    return np.array([label_of(value) for value in table.obs[key].iloc[rows].astype(object)], dtype=str)
 
 
 def label_of(value: object) -> str:
     """Write a label; numbers without needless digits, so that 3 and 3.0 are one; empty text where missing."""
     if pd.isna(value):  # type: ignore[call-overload]
         return ""
-    return np.format_float_positional(value, trim="-") if isinstance(value, float | np.floating) else str(value)
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    number = float(value)
+    is_single = not number.is_integer() and abs(number) < _LARGEST_SINGLE and float(np.float32(number)) == number
+    return np.format_float_positional(np.float32(number) if is_single else number, trim="-")
 
 
 def check_labels(real: NDArray[np.str_] | None, generated: NDArray[np.str_] | None, *, by: str | None) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scdiffuse._core.errors import ConditionError, CountsError, SettingError, UnknownNameError, did_you_mean
-from scdiffuse.evaluation._reading import label_of, labels_of, read_rows
+from scdiffuse.evaluation._reading import label_of, read_rows
 from scdiffuse.metrics import count_hashes, log_normalise
 from scdiffuse.metrics._feature_matrices import Array
 
@@ -77,10 +77,8 @@ class Keys:
             known = list(table.obs.columns)
             msg = f"`{argument}` {key!r} is not a column of the `obs` of `{role}`; expected one of {known}."
             raise UnknownNameError(msg + did_you_mean(key, known))
-        labels = labels_of(table.obs[key])
-        if key in self.numeric and not holds_numbers(table.obs[key]):
-            return np.array([as_number(label) for label in labels], dtype=object)
-        return labels
+        codes, values = pd.factorize(table.obs[key])  # missing is -1, the last one
+        return np.array([*(self.label(value, key) for value in values), ""], dtype=object)[codes]
 
 
 def holds_numbers(column: object) -> bool:
@@ -290,9 +288,8 @@ def read_means(table: pd.DataFrame, *, keys: Keys, genes: Array) -> dict[Conditi
         values = named.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
-        msg = (
-            f"`predicted` holds {named.iat[row, column]!r} in row {table.index[row]!r} for gene {str(genes[column])!r};"
-        )
+        where = f"in row {table.index[row]!r} for gene {str(genes[column])!r}"
+        msg = f"`predicted` holds {str(named.iat[row, column])!r} {where};"
         raise CountsError(msg + " expected finite numbers, mean expression. Fill or drop what is not.")
     means: dict[Condition, Array] = {}
     for index, row in zip(table.index, values, strict=True):
