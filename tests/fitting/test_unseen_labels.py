@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
 from tests.fitted_model import networks_of
 
 from scdiffuse._core.errors import ConditionError, CountsError, ModelFolderError, UnknownNameError
 from scdiffuse.fitting import gene_loadings, sum_features
 from scdiffuse.generator import CellGenerator, load
 from scdiffuse.model import ModelConfig
+from scdiffuse.nn import UnseenLabels
 
 LABELS = ["control", *(f"drug {at}" for at in range(6))]
 NEW = "drug 9"
@@ -91,6 +93,16 @@ def test_expected_expression_of_an_unseen_label_is_the_weighted_mean(model: Cell
     fractions = networks.expected.fractions(weights @ trained)
     np.testing.assert_allclose(networks.expected.fractions(found), fractions / fractions.sum(), rtol=1e-6)
     assert networks.expected.variance(np.array([[len(LABELS), 1]])).shape == (1, networks.n_genes)
+
+
+def test_what_features_do_not_tell_is_in_the_standard_error(
+    model: CellGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = []
+    for missed in (0.0, 1.0):
+        monkeypatch.setattr(UnseenLabels, "expected_error", lambda _self, _at, missed=missed: torch.tensor([missed]))
+        errors.append(model.expected_expression({"drug": NEW, "batch": "b"})["standard_error"])
+    assert (errors[1] > errors[0]).all()
 
 
 def test_given_cells_are_predicted_under_an_unseen_label(model: CellGenerator, dosed: ad.AnnData) -> None:
