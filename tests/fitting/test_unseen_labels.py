@@ -168,6 +168,7 @@ def test_features_without_new_labels_change_nothing(
         ({"drug": pd.DataFrame({"a": [1.0, 2.0]}, index=["x", "x"])}, ConditionError, "'x' more than once"),
         ({"drug": pd.DataFrame({"a": [1.0, np.nan]}, index=["x", "y"])}, ConditionError, "row 'y', column 'a'"),
         ({"drug": pd.DataFrame({"a": ["much"]}, index=["x"])}, ConditionError, "holds 'much'"),
+        ({"drug": pd.DataFrame({"a": [1.0, 2.0]}, index=["x", None])}, ConditionError, "has a row without a label"),
         ({"drug": pd.DataFrame({"a": [1.0, 2.0]}, index=["drug 1", "x"])}, ConditionError, "expected at least 3"),
     ],
 )
@@ -195,6 +196,17 @@ def test_features_of_whole_numbers_are_found_beside_gaps(
     if kind is float:
         with pytest.raises(ConditionError, match=r"has '5.0' more than once"):
             CellGenerator(cells, conditions=["dose"], condition_features={"dose": twice}, progress=False)
+
+
+@pytest.mark.parametrize("kind", [int, float, str])
+def test_features_of_fractions_that_are_whole_are_those_of_numbers(
+    dosed: ad.AnnData, small: ModelConfig, kind: type
+) -> None:
+    cells = dosed.copy()
+    cells.obs["dose"] = pd.Series(np.arange(cells.n_obs) % 3, index=cells.obs_names).astype(kind)
+    table = pd.DataFrame({"strength": [0.0, 1.0, 2.0, 3.0]}, index=[0.0, 1.0, 2.0, 5.0])
+    model = CellGenerator(cells, conditions=["dose"], condition_features={"dose": table}, config=small, progress=False)
+    assert model.conditions.categorical["dose"] == tuple(map(kind, (0, 1, 2, 5)))
 
 
 def test_loadings_of_genes_that_are_expressed_together_are_alike(dosed: ad.AnnData) -> None:
