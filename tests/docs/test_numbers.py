@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
+import pytest
 from benchmarks.figures.overview import auc_of_tools
 
 import scdiffuse as scd
@@ -40,3 +42,16 @@ def test_scvi_stands_beside_ours_on_all_data_sets() -> None:
     for rows, start in ((values[is_large], "random forest AUC "), (values[~is_large], "distinguished (")):
         ends = [f"{end:.2f}"[1:] for name in ("scvi-nb", "ours") for end in (rows[name].min(), rows[name].max())]
         assert f"{start}{ends[0]} to {ends[1]} for {ends[2]} to {ends[3]}" in page
+
+
+def test_what_trajectories_keep_is_that_of_the_record() -> None:
+    records = json.loads((ROOT / "benchmarks/results/start_cell.json").read_text())
+    runs = pd.DataFrame([row for record in records for row in record["values"]])
+    means = runs.groupby(["keep", "answer"])[["arrived", "ahead_of"]].mean().unstack("answer")
+    _, _, section = (ROOT / "docs/control.md").read_text().partition("| `keep` | partial noising: arrived |")
+    rows = [[float(cell) for cell in line.split("|")[1:-1]] for line in section.splitlines()[2:7]]
+    for keep, *shown in rows:
+        at = means.loc[keep]
+        methods = ("partial noising", "ODE inversion")
+        expected = [at[what, method] for method in methods for what in ("arrived", "ahead_of")]
+        assert shown == pytest.approx(expected, abs=0.0051)
