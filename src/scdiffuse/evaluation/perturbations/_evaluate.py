@@ -84,7 +84,7 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
     cell_type_key
         Column of ``obs`` with the cell type or another context; without it all cells are one.
     layer
-        Layer with the raw counts; ``X`` when not given.
+        Layer with the raw counts; ``X``, or the one place that holds counts, when not given.
     expression
         The scale of all comparisons: ``"log1p"`` of counts per 10,000 (of the genes that all samples share), or the
         ``"counts"``.
@@ -126,7 +126,7 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
     SettingError
         A number is out of range.
     DataFileError
-        A path is not a readable ``.h5ad`` file.
+        A path does not lead to readable cells.
 
     References
     ----------
