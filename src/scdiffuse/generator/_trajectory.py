@@ -134,7 +134,7 @@ class TrajectoryMixin(GeneratorBase):
         Warns
         -----
         UserWarning
-            Paths do not arrive at their target.
+            Paths do not arrive at their target, or guidance has driven cells further than any training cell lies.
 
         References
         ----------

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from scdiffuse._core.errors import ConditionError, ExtrapolationWarning, SettingError
+from scdiffuse._core.errors import ConditionError, ExtrapolationWarning, ScdiffuseWarning, SettingError
 from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, plan_conditions
 from scdiffuse.diffusion import MOST_STEPS, Solver, angle
 from scdiffuse.guidance import NegativeTarget
 from scdiffuse.model import FittedModel
 
-__all__ = ["call_times", "read_target", "require_not_away", "warn_beyond", "warn_column", "without_away"]
+__all__ = ["FarCells", "call_times", "read_target", "require_not_away", "warn_beyond", "warn_column", "without_away"]
+
+_FARTHEST = 20.0  # of N training cells, none lies further than sqrt(N - 1) in any latent, and few beyond 10
 
 
 def without_away(training: ConditionTable, away: Iterable[NegativeTarget], conditions: Conditions) -> ConditionTable:
@@ -107,6 +111,42 @@ def warn_column(conditions: Conditions, asked: ConditionTable, word: str, *, out
                 "within to see what it does."
             )
             warnings.warn(msg, ExtrapolationWarning, stacklevel=5)
+
+
+@dataclass
+class FarCells:
+    """Count the cells that guidance drives further than any training cell lies, and warn of them."""
+
+    n_cells: int = 0
+    n_far: int = 0
+    furthest: float = 0.0
+
+    def count(self, latents: NDArray[np.float32]) -> None:
+        """Look at some more cells.
+
+        Parameters
+        ----------
+        latents
+            Standardised latents, shape ``(B, D)``.
+        """
+        distances = np.abs(latents).max(axis=1, initial=0.0)
+        self.n_cells += len(distances)
+        self.n_far += int((distances > _FARTHEST).sum())
+        self.furthest = max(self.furthest, float(distances.max(initial=0.0)))
+
+    def warn(self) -> None:
+        """Warn of far cells, if there are any.
+
+        Warns
+        -----
+        ScdiffuseWarning
+            With their number, and how far they lie.
+        """
+        if self.n_far:
+            msg = f"Guidance drives {self.n_far:,} of {self.n_cells:,} cells up to {self.furthest:.3g} standard"
+            msg += f" deviations from the mean of the training cells; expected at most {_FARTHEST:g}. That far away, a"
+            msg += " few genes get nearly all counts of a cell. Lower the scale of `guidance`."
+            warnings.warn(msg, ScdiffuseWarning, stacklevel=4)
 
 
 def call_times(solver: Solver, solver_steps: int, *, start: float = 1.0) -> list[float]:

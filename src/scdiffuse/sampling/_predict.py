@@ -86,6 +86,11 @@ def predict_cells(
         A name or label that guides is unknown.
     SettingError
         A number is out of range, cells are asked to be what they keep away from, or no step lies in the interval.
+
+    Warns
+    -----
+    ScdiffuseWarning
+        Guidance has driven cells further than any training cell lies.
     """
     targets, solver = {name: override(given.table, one) for name, one in asked.items()}, Heun()
     transport = transport.for_cells(given.obs)
@@ -122,6 +127,7 @@ def predict_cells(
     obs = pd.concat([_obs(transport, given, target, asked=asked[name], ends=name) for name, target in targets.items()])
     obs = refresh_counts(obs, stacked, like=given.obs, but=transport.model.conditions.names)
     found = torch.cat([block for blocks in latents.values() for block in blocks])
+    transport.warn_far(found)
     return transport.to_anndata(stacked, obs, found, settings=settings)
 
 
