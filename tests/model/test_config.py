@@ -12,7 +12,6 @@ from scdiffuse._core.errors import SettingError
 from scdiffuse.guidance import ClassifierConfig
 from scdiffuse.model import CalibrationConfig, DiffusionConfig, ModelConfig, TrainConfig
 
-
 SIXTEEN: Any = np.int64(16)
 HALF: Any = 6.5
 ZERO: Any = 0
