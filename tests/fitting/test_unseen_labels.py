@@ -229,6 +229,12 @@ def test_loadings_of_genes_of_one_name_are_rows_of_one_name(dosed: ad.AnnData) -
     np.testing.assert_array_equal(found, expected.loc[["g0", "g1", "g5"]])
 
 
+@pytest.mark.parametrize("seed", [-1, 2**40])
+def test_loadings_take_any_seed(dosed: ad.AnnData, seed: int) -> None:
+    found, expected = (gene_loadings(dosed, n_components=2, seed=one) for one in (seed, 0))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_loadings_of_other_values_than_counts_are_refused(dosed: ad.AnnData) -> None:
     logs = dosed.copy()
     logs.X = logs.X.log1p()

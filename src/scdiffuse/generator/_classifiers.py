@@ -9,6 +9,7 @@ import anndata as ad
 
 from scdiffuse._core.errors import OutputExistsError, SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.resources import explain_memory
+from scdiffuse._core.scalars import whole_number
 from scdiffuse.fitting import Kind, learn_classifier, read_labelled
 from scdiffuse.generator._base import GeneratorBase
 from scdiffuse.model import ClassifierRecord, open_given
@@ -92,9 +93,11 @@ class ClassifierMixin(GeneratorBase):
         CountsError
             The values are not raw counts.
         SettingError
-            `kind` is neither, `max_epochs` is below 1, or `name` is empty.
+            `kind` is neither, `max_epochs` is below 1, it or `seed` is no whole number, or `name` is empty.
         """
         model = self._fitted("add_classifier")
+        seed = whole_number(seed, "seed")
+        max_epochs = None if max_epochs is None else whole_number(max_epochs, "max_epochs")
         _check(name, kind=kind, max_epochs=max_epochs)
         if name in model.classifiers and not overwrite:
             msg = f"A classifier {name!r} already exists; expected a new name. Choose another one, or pass"
