@@ -80,6 +80,30 @@ def test_latents_are_standardised(model: CellGenerator, embedded: ad.AnnData) ->
     np.testing.assert_allclose(latents.std(axis=0), 1.0, rtol=1e-3)
 
 
+def _fitted_to(embedding: np.ndarray[Any, Any], embedded: ad.AnnData, small: ModelConfig) -> CellGenerator:
+    cells = embedded.copy()
+    cells.obsm["X_pca"] = embedding
+    return CellGenerator(cells, config=small, latent=Embedding("X_pca")).fit(progress=False)
+
+
+def test_the_unit_of_an_embedding_changes_no_cell(embedded: ad.AnnData, small: ModelConfig) -> None:
+    embedding = embedded.obsm["X_pca"].astype(np.float32)
+    plain, tiny = (_fitted_to(embedding * unit, embedded, small) for unit in (1.0, 2.0**-30))
+    assert (_generated(tiny).X != _generated(plain).X).nnz == 0
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -1000.1])
+def test_errors_in_a_constant_column_stay_as_small_as_in_others(
+    embedded: ad.AnnData, small: ModelConfig, value: float
+) -> None:
+    embedding = embedded.obsm["X_pca"].copy()
+    embedding[:, 1] = value
+    networks = networks_of(_fitted_to(embedding, embedded, small))
+    assert isinstance(networks.autoencoder, DecodedLatent)
+    unit = networks.latent_std[:-1] / networks.autoencoder.decoder.code_std
+    torch.testing.assert_close(unit, torch.ones(WIDTH), rtol=1e-4, atol=0.0)
+
+
 def test_the_decoder_learns_what_latents_say_of_counts(model: CellGenerator, embedded: ad.AnnData) -> None:
     _, _, loss = model.history["autoencoder"][-1]
     assert loss < model.history["autoencoder"][0][2] - 0.5

@@ -17,6 +17,7 @@ from scdiffuse.autoencoder._config import NetworkConfig as NetworkConfig
 from scdiffuse.autoencoder._counts import SparseCounts as SparseCounts
 from scdiffuse.autoencoder._counts import read_counts as read_counts
 from scdiffuse.autoencoder._network import StandardisingDecoder as StandardisingDecoder
+from scdiffuse.autoencoder._network import code_scale as code_scale
 from scdiffuse.autoencoder._network import gene_product as gene_product
 from scdiffuse.autoencoder._task import AutoencoderTask as AutoencoderTask
 from scdiffuse.autoencoder._task import CellConditions as CellConditions

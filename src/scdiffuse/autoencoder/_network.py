@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from scdiffuse.autoencoder._config import AutoencoderConfig
 
-__all__ = ["Decoder", "Encoder", "StandardisingDecoder", "gene_product", "normalise"]
+__all__ = ["Decoder", "Encoder", "StandardisingDecoder", "code_scale", "gene_product", "normalise"]
 
 _DENSE = 0.1  # fraction of non-zeros from which on a dense product trains faster
+_LEAST_SPREAD = 1e-6  # of a code, over its mean: what is below is rounding of ``float32``
 
 
 def normalise(counts: sp.csr_matrix, target_sum: float = 1e4) -> sp.csr_matrix:
@@ -226,3 +227,20 @@ class StandardisingDecoder(Decoder):
 
     def _standardise(self, latent: Tensor) -> Tensor:
         return (latent - self.code_mean) / self.code_std
+
+
+def code_scale(mean: Tensor, std: Tensor) -> Tensor:
+    """Choose what codes are divided by: their standard deviation, and 1 for a code that is the same in all cells.
+
+    A small number instead would turn the errors with which the diffusion makes such a code into large ones.
+
+    Parameters
+    ----------
+    mean, std
+        Mean and standard deviation of each code over cells, shape ``(D,)``.
+
+    Returns
+    -------
+    Scales, shape ``(D,)``, positive.
+    """
+    return torch.where(std > _LEAST_SPREAD * mean.abs(), std, torch.ones_like(std))

@@ -15,7 +15,7 @@ from torch import nn
 from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import generator
-from scdiffuse.autoencoder import AutoencoderTask, CellConditions, CountAutoencoder
+from scdiffuse.autoencoder import AutoencoderTask, CellConditions, CountAutoencoder, code_scale
 from scdiffuse.calibration import weigh_labels
 from scdiffuse.cells import Batches, Blocks, Prefetch, Source, SourceWithEmbedding
 from scdiffuse.diffusion import LatentTask, condition_tensors
@@ -98,7 +98,7 @@ def encode_cells(fit: FitContext) -> EncodedCells:
 
 
 def set_latent_scale(networks: Networks, cells: EncodedCells) -> None:
-    """Set the scale so that latents drawn from the cells' posteriors have mean 0 and variance 1.
+    """Set the scale so that latents drawn from the cells' posteriors have mean 0 and variance 1, unless all are alike.
 
     Parameters
     ----------
@@ -108,9 +108,9 @@ def set_latent_scale(networks: Networks, cells: EncodedCells) -> None:
         The training cells.
     """
     means, stds = networks.with_library_sizes(cells.posterior, cells.library_sizes.numpy())
-    variance = means.var(dim=0, unbiased=False) + stds.square().mean(dim=0)
-    networks.latent_mean.copy_(means.mean(dim=0))
-    networks.latent_std.copy_(variance.sqrt().clamp(min=1e-3))
+    mean, std = means.mean(dim=0), (means.var(dim=0, unbiased=False) + stds.square().mean(dim=0)).sqrt()
+    networks.latent_mean.copy_(mean)
+    networks.latent_std.copy_(torch.cat([code_scale(mean[:-1], std[:-1]), std[-1:].clamp(min=1e-3)]))
 
 
 def fit_diffusion(fit: FitContext, cells: EncodedCells, checkpoint: Checkpoint | None) -> bool:

@@ -15,6 +15,7 @@ from scdiffuse.autoencoder import (
     CountAutoencoder,
     Posterior,
     StandardisingDecoder,
+    code_scale,
 )
 
 __all__ = ["DecodedLatent", "DecoderTask", "freeze"]
@@ -56,8 +57,9 @@ class DecodedLatent(CountAutoencoder):
         codes
             Latents of the training cells, shape ``(N, D)``.
         """
-        self.decoder.code_mean.copy_(codes.mean(dim=0))
-        self.decoder.code_std.copy_(codes.std(dim=0, unbiased=False).clamp(min=1e-6))
+        mean = codes.mean(dim=0)
+        self.decoder.code_mean.copy_(mean)
+        self.decoder.code_std.copy_(code_scale(mean, codes.std(dim=0, unbiased=False)))
 
     def encode(self, counts: sp.csr_matrix) -> Posterior:
         """Infer the latents of cells; their standard deviation is 0.
