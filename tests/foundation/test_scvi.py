@@ -8,8 +8,10 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from tests.fitted_model import networks_of
 from torch import Tensor
 
 from scdiffuse._core.errors import GenesError, ModelFolderError, UnknownNameError
@@ -18,6 +20,8 @@ from scdiffuse.autoencoder import AutoencoderConfig
 from scdiffuse.cells import Source, open_source
 from scdiffuse.foundation import ScviModel, build_latent
 from scdiffuse.foundation._scvi_network import ScviLatent
+from scdiffuse.generator import CellGenerator
+from scdiffuse.model import ModelConfig, mean_expression
 
 Saver = Any
 
@@ -98,6 +102,32 @@ def test_counts_have_their_library_size_and_the_mean_of_the_model(
     else:
         expected = fractions.numpy()[0]
     np.testing.assert_allclose(counts.mean(axis=0) / 60, expected, atol=0.012)
+
+
+def test_mean_fractions_are_those_after_zero_inflation(save_scvi: Saver, adata: ad.AnnData) -> None:
+    folder, network = save_scvi(("x", "y"))
+    latent, _ = _opened(ScviModel(folder, batch="y"), adata)
+    z = torch.randn(7, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        fractions, zero = network.decode(z, 1)
+    expected = fractions * (1 - zero)
+    np.testing.assert_allclose(latent.mean_fractions(z), expected / expected.sum(dim=1, keepdim=True), rtol=1e-5)
+    plain, _ = _opened(ScviModel(save_scvi(gene_likelihood="nb")[0]), adata)
+    np.testing.assert_array_equal(plain.mean_fractions(z), plain.fractions(z))
+
+
+def test_what_a_combination_decodes_to_is_compared_with_counts_after_zero_inflation(
+    save_scvi: Saver, adata: ad.AnnData, small: ModelConfig
+) -> None:
+    model = CellGenerator(adata, conditions=["cell_type"], config=small, latent=ScviModel(save_scvi()[0]))
+    networks = networks_of(model.fit(max_epochs=1, progress=False))
+    assert isinstance(networks.autoencoder, ScviLatent)
+    assert networks.autoencoder.dropout is not None
+    networks.autoencoder.dropout.bias[3] = 50.0  # a gene that is never detected
+    asked = model.conditions.encode(pd.DataFrame([{"cell_type": "B"}]))
+    mean = mean_expression(networks, asked, seed=0)
+    assert mean[3] == pytest.approx(0.0, abs=1e-9)
+    assert mean.sum() == pytest.approx(1.0, rel=1e-6)
 
 
 @pytest.mark.parametrize("likelihood", ["zinb", "nb"])

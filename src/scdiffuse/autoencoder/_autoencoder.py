@@ -80,6 +80,9 @@ class Latent(Protocol):
     def fractions(self, latent: Tensor) -> NDArray[np.float32]:
         """Compute the expression fraction of each gene, shape ``(B, G)``, for latents ``(B, D)``."""
 
+    def mean_fractions(self, latent: Tensor) -> NDArray[np.float32]:
+        """Compute the mean fraction of the counts of each gene, shape ``(B, G)``, for latents ``(B, D)``."""
+
     def decode(
         self,
         latent: Tensor,
@@ -217,6 +220,8 @@ class CountAutoencoder(nn.Module):
         Expression fractions, shape ``(B, G)``, rows summing to 1.
         """
         return in_blocks(lambda rows: torch.softmax(self.decoder(rows), dim=1), latent, width=self.n_genes)
+
+    mean_fractions = fractions
 
     def decode(
         self,

@@ -139,7 +139,7 @@ def _sums(
         rows = np.arange(source.n_cells)[where]
         posterior = networks.autoencoder.encode(block)
         noise = torch.from_numpy(cell_normals(model.seed, "mapped cells", rows, posterior.mean.shape[1]))
-        fractions = networks.autoencoder.fractions(posterior.mean + posterior.std * noise.to(posterior.mean))
+        fractions = networks.autoencoder.mean_fractions(posterior.mean + posterior.std * noise.to(posterior.mean))
         totals[rows] = np.asarray(block.sum(axis=1)).ravel()
         for label in np.unique(which[rows][which[rows] >= 0]):
             mine = which[rows] == label

@@ -137,6 +137,26 @@ class ScviLatent(nn.Module):
         """
         return self._mean_over_batches(self._fractions, latent)
 
+    @torch.no_grad()
+    def mean_fractions(self, latent: Tensor) -> NDArray[np.float32]:
+        """Compute the fraction of the counts that each gene has on average, after zero inflation.
+
+        Parameters
+        ----------
+        latent
+            Latent codes, shape ``(B, D)``.
+
+        Returns
+        -------
+        Fractions, shape ``(B, G)``, rows summing to 1.
+        """
+        fractions = self.fractions(latent)
+        if self.dropout is None:
+            return fractions
+        detected = fractions * self._mean_over_batches(self._kept, latent)
+        found: NDArray[np.float32] = detected / detected.sum(axis=1, keepdims=True)
+        return found
+
     def decode(
         self,
         latent: Tensor,

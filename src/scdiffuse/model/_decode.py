@@ -43,7 +43,7 @@ def mean_expression(networks: Networks, asked: ConditionTable, *, seed: int) -> 
     conditions = condition_tensors(asked.take(np.zeros(len(cells), dtype=np.int64)))
     latents = sample(denoiser, noise.to(device), conditions.to(device), solver_steps=denoiser.config.solver_steps)
     codes, _ = networks.split(latents)
-    fractions: NDArray[np.float64] = networks.autoencoder.fractions(codes).mean(axis=0, dtype=np.float64)
+    fractions: NDArray[np.float64] = networks.autoencoder.mean_fractions(codes).mean(axis=0, dtype=np.float64)
     return fractions
 
 
