@@ -212,7 +212,9 @@ def _counts_task(fit: FitContext, checkpoint: Checkpoint | None, reading: ExitSt
         counts = data.source.counts if isinstance(data.source, SourceWithEmbedding) else data.source
         source = reading.enter_context(_prefetched(fit, counts, rows=training, checkpoint=checkpoint))
         source = source if codes is None else SourceWithEmbedding(source, codes)
-        return DecoderTask(latent, source, training=training, validation=held, seed=fit.seed)
+        return DecoderTask(
+            latent, source, training=training, validation=held, is_warm_started=fit.is_tuned, seed=fit.seed
+        )
     if not isinstance(latent, CountAutoencoder):
         return None
     source = reading.enter_context(_prefetched(fit, data.source, rows=training, checkpoint=checkpoint))
@@ -254,7 +256,8 @@ def _codes(fit: FitContext, latent: DecodedLatent) -> NDArray[np.float32] | None
     """Find the scale of pretrained codes; returns those of a frozen encoder, a row for each cell of the source."""
     cells = encode_cells(fit)
     set_latent_scale(fit.networks, cells)
-    latent.standardise(cells.means)
+    if not fit.is_tuned:  # a decoder that has learnt from other cells reads latents in their scale
+        latent.standardise(cells.means)
     if not latent.is_frozen:
         return None
     codes = np.zeros((fit.data.source.n_cells, cells.means.shape[1]), np.float32)

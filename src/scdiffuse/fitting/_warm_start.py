@@ -24,6 +24,7 @@ _GENE_AXES = {
     "decoder.loadings": 1,
     "decoder.nonlinear_loadings": 1,
 }
+_SCALES = {"decoder.code_mean", "decoder.code_std"}  # of pretrained latents, in which the decoder reads them
 _FITTED_AT_END = {"likelihood.mean_exponent", "decoder.dispersion_loadings"}
 
 
@@ -101,7 +102,8 @@ def _inherit_counts(ours: nn.Module, theirs: nn.Module, found: NDArray[np.int64]
     """Carry encoder, decoder and likelihood over, gene by gene."""
     shared = torch.from_numpy(np.flatnonzero(found >= 0))
     at = torch.from_numpy(found[found >= 0])
-    weights, before = dict(ours.named_parameters()), dict(theirs.named_parameters())
+    weights, before = dict(ours.named_parameters()), theirs.state_dict()  # what is trained now may have been frozen
+    weights |= {name: scale for name, scale in ours.named_buffers() if name in _SCALES}
     for name, weight in weights.items():
         if name in _FITTED_AT_END:
             continue
