@@ -95,6 +95,11 @@ def test_a_missing_embedding_is_reported_with_those_that_are_there(embedded: ad.
         open_source(embedded, obsm_key="X_pac")
 
 
+def test_several_files_carry_no_embedding(embedded: ad.AnnData) -> None:
+    with pytest.raises(SettingError, match="which a list of several does not have; expected an AnnData or one"):
+        open_source([embedded, embedded], obsm_key="X_pca")
+
+
 def test_gaps_in_an_embedding_are_reported(embedded: ad.AnnData) -> None:
     embedded.obsm["X_pca"][[3, 9], 1] = [np.nan, np.inf]
     with pytest.raises(SettingError, match=r"holds NaN or infinite values in 2 of 60 cells; expected finite .* Leave"):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scdiffuse._core.errors import GenesError, ModelFolderError
+from scdiffuse._core.errors import GenesError, ModelFolderError, SettingError
 from scdiffuse.autoencoder import AutoencoderConfig
 from scdiffuse.cells import open_source
 from scdiffuse.foundation import DecodedLatent, SCimilarity, build_latent
@@ -92,6 +92,14 @@ def test_new_genes_begin_silent_and_are_learnt_when_tuned(similarity_folder: Pat
     assert weight.grad is not None
     assert (weight.grad[12:] != 0).any(dim=1).all()
     assert divergence == 0
+
+
+def test_the_rate_of_an_encoder_is_a_positive_number_that_can_be_saved(
+    similarity_folder: Path, adata: ad.AnnData
+) -> None:
+    assert _latent(similarity_folder, adata, fine_tune=True, encoder_rate=np.float32(0.5)).encoder_rate == 0.5
+    with pytest.raises(SettingError, match=r"`encoder_rate` must be positive, got -0.05; 0.05 suits .* Leave"):
+        SCimilarity(similarity_folder, fine_tune=True, encoder_rate=-0.05)
 
 
 def test_too_few_shared_genes_are_refused(similarity_folder: Path, adata: ad.AnnData) -> None:

@@ -180,6 +180,15 @@ def test_other_covariates_are_reported(save_scvi: Saver) -> None:
         ScviModel(folder)
 
 
+def test_genes_of_one_name_are_reported(save_scvi: Saver) -> None:
+    folder, _ = save_scvi()
+    held = torch.load(folder / "model.pt", weights_only=False)
+    held["var_names"][5] = held["var_names"][2]
+    torch.save(held, folder / "model.pt")
+    with pytest.raises(ModelFolderError, match="its 12 `var_names` are 11 different names; expected"):
+        ScviModel(folder)
+
+
 def test_a_batch_that_is_not_there_gets_a_guess(save_scvi: Saver) -> None:
     folder, _ = save_scvi(("donor-1", "donor-2"))
     with pytest.raises(UnknownNameError, match=r"`batch` 'donor1' is not .* one of .* Did you mean 'donor-1'"):

@@ -85,9 +85,8 @@ def read_obsm(data: object, key: str) -> NDArray[np.float32]:
         The entry does not hold finite numbers, or `data` has no `obsm`.
     """
     if not isinstance(data, ad.AnnData) and not (isinstance(data, str | Path) and Path(data).is_file()):
-        msg = (
-            f"The latents of this model are `obsm[{key!r}]`, which {str(data)!r} does not have; expected an AnnData or"
-        )
+        what = repr(str(data)) if isinstance(data, str | Path) else "a list of several"
+        msg = f"The latents of this model are `obsm[{key!r}]`, which {what} does not have; expected an AnnData or"
         raise SettingError(msg + " one `.h5ad` file. Save the cells in one file.")
     obsm = (data if isinstance(data, ad.AnnData) else ad.read_h5ad(data, backed="r")).obsm
     if key not in obsm:

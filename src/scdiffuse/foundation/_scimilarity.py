@@ -15,7 +15,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from scdiffuse._core.errors import ModelFolderError
+from scdiffuse._core.errors import ModelFolderError, SettingError
 from scdiffuse._core.files import sha256
 from scdiffuse.autoencoder import Latent, gene_product
 from scdiffuse.cells import Source, match_genes, require_shared
@@ -52,6 +52,8 @@ class SCimilarity:
     ------
     ModelFolderError
         A file is missing or damaged, or of another layout.
+    SettingError
+        `encoder_rate` is not positive.
 
     References
     ----------
@@ -63,6 +65,9 @@ class SCimilarity:
     def __init__(
         self, folder: str | Path, *, fine_tune: bool = False, encoder_rate: float = 0.05, min_shared: float = 0.5
     ) -> None:
+        if not encoder_rate > 0:
+            msg = f"`encoder_rate` must be positive, got {encoder_rate}; 0.05 suits most data."
+            raise SettingError(msg + " Leave `fine_tune` out to keep the encoder as it is.")
         place = Path(folder)
         require_files(place, _FILES, kind=_KIND)
         self._tensors = _read_tensors(place)
@@ -70,7 +75,7 @@ class SCimilarity:
         self.genes: tuple[str, ...] = _read_genes(place, n=self._stacks[0]["weight"].shape[1])
         """Symbols of the genes of the folder."""
         self._fine_tune = fine_tune
-        self._encoder_rate = encoder_rate
+        self._encoder_rate = float(encoder_rate)
         self._min_shared = min_shared
         self._name, self._hash = place.name, sha256(place / "encoder.ckpt")
 

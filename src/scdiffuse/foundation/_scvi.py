@@ -84,6 +84,8 @@ class ScviModel:
         except (KeyError, TypeError, AttributeError) as error:
             raise _other(place, f"`{_FILE}` lacks {error}") from error
         _require_readable(place, self._model, settings)
+        if len(set(self.genes)) < len(self.genes):
+            raise _other(place, f"its {len(self.genes):,} `var_names` are {len(set(self.genes)):,} different names")
         self._used = _used(batches, batch)
         self._name, self._hash, self._min_shared = place.name, sha256(place / _FILE), min_shared
         self._likelihood = settings.get("gene_likelihood", "zinb")
