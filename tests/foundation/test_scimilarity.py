@@ -146,6 +146,14 @@ def _other_keys(folder: Path) -> None:
     (folder / "layer_sizes.json").write_text("{}")
 
 
+def test_weights_that_are_no_numbers_are_reported(similarity_folder: Path) -> None:
+    held = torch.load(similarity_folder / "encoder.ckpt", weights_only=True)
+    held["state_dict"]["network.1.1.weight"][0, 0] = torch.inf
+    torch.save(held, similarity_folder / "encoder.ckpt")
+    with pytest.raises(ModelFolderError, match=r"`network.1.1.weight` of `encoder.ckpt` in .* holds NaN or infinite"):
+        SCimilarity(similarity_folder)
+
+
 def _no_state(folder: Path) -> None:
     torch.save({"weights": {}}, folder / "encoder.ckpt")
 

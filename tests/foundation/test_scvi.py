@@ -189,6 +189,15 @@ def test_genes_of_one_name_are_reported(save_scvi: Saver) -> None:
         ScviModel(folder)
 
 
+def test_weights_of_a_training_that_diverged_are_reported(save_scvi: Saver) -> None:
+    folder, _ = save_scvi()
+    held = torch.load(folder / "model.pt", weights_only=False)
+    held["model_state_dict"]["px_r"][4] = torch.nan
+    torch.save(held, folder / "model.pt")
+    with pytest.raises(ModelFolderError, match=r"`px_r` of `model.pt` in .* holds NaN or infinite values; expected"):
+        ScviModel(folder)
+
+
 def test_a_batch_that_is_not_there_gets_a_guess(save_scvi: Saver) -> None:
     folder, _ = save_scvi(("donor-1", "donor-2"))
     with pytest.raises(UnknownNameError, match=r"`batch` 'donor1' is not .* one of .* Did you mean 'donor-1'"):

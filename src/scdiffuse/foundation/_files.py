@@ -5,15 +5,16 @@ from __future__ import annotations
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from scdiffuse._core.errors import ModelFolderError
 
-__all__ = ["LICENCE", "read_checkpoint", "require_files"]
+__all__ = ["LICENCE", "read_checkpoint", "require_files", "require_finite"]
 
 _DAMAGES = (
     pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, RuntimeError, ValueError, TypeError,
@@ -85,3 +86,24 @@ def read_checkpoint(
         msg = f"`{path.name}` in {str(path.parent)!r} holds a {type(loaded).__name__}; expected the weights that {kind}"
         raise ModelFolderError(msg + " wrote. Copy it again from where it was published.")
     return loaded
+
+
+def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Check that weights are numbers, as those of a training that diverged are not.
+
+    Parameters
+    ----------
+    tensors
+        Weights by name.
+    path
+        Their file, for the message.
+
+    Raises
+    ------
+    ModelFolderError
+        A weight is NaN or infinite.
+    """
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            msg = f"`{name}` of `{path.name}` in {str(path.parent)!r} holds NaN or infinite values; expected finite"
+            raise ModelFolderError(msg + " weights. Copy the file again, or train that model anew.")

@@ -19,7 +19,7 @@ from scdiffuse._core.errors import ModelFolderError, SettingError
 from scdiffuse._core.files import sha256
 from scdiffuse.autoencoder import Latent, gene_product
 from scdiffuse.cells import Source, match_genes, require_shared
-from scdiffuse.foundation._files import LICENCE, read_checkpoint, require_files
+from scdiffuse.foundation._files import LICENCE, read_checkpoint, require_files, require_finite
 from scdiffuse.foundation._latents import DecodedLatent
 
 __all__ = ["SCimilarity", "SCimilarityEncoder"]
@@ -205,6 +205,7 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
         if key not in tensors or list(tensors[key].shape) != list(size):
             found = list(tensors[key].shape) if key in tensors else "missing"
             raise _other(folder, f"`{key}` in `encoder.ckpt` is {found} and {list(size)} in `layer_sizes.json`")
+    require_finite(tensors, folder / "encoder.ckpt")
     return {key: tensor.double() for key, tensor in tensors.items()}
 
 

@@ -16,7 +16,7 @@ from scdiffuse._core.errors import ModelFolderError, UnknownNameError, did_you_m
 from scdiffuse._core.files import sha256
 from scdiffuse.autoencoder import Latent
 from scdiffuse.cells import Source, match_genes, require_shared
-from scdiffuse.foundation._files import LICENCE, read_checkpoint, require_files
+from scdiffuse.foundation._files import LICENCE, read_checkpoint, require_files, require_finite
 from scdiffuse.foundation._scvi_network import ScviLatent, Stack
 
 __all__ = ["ScviModel"]
@@ -83,6 +83,7 @@ class ScviModel:
             }
         except (KeyError, TypeError, AttributeError) as error:
             raise _other(place, f"`{_FILE}` lacks {error}") from error
+        require_finite(self._tensors, place / _FILE)
         _require_readable(place, self._model, settings)
         if len(set(self.genes)) < len(self.genes):
             raise _other(place, f"its {len(self.genes):,} `var_names` are {len(set(self.genes)):,} different names")
