@@ -29,7 +29,7 @@ def test_a_decoder_begins_as_the_other_model_has_learnt_it(
     first = CellGenerator(cells, config=small, latent=Embedding("X_pca")).fit(max_epochs=1, progress=False)
     alike = cells[cells.obs["cell_type"] == "B"].copy()  # another mean and another spread
     second = CellGenerator(alike, config=small, latent=Embedding("X_pca"))
-    begin = []
+    begin: list[float] = []
 
     def stopped(self: DecoderTask, *given: object, **named: object) -> torch.Tensor:
         begin.extend(group["begin"] for group in self.parameter_groups())

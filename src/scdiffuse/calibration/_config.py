@@ -81,7 +81,7 @@ class CalibrationConfig:
             if not all(one > 0.0 for one in getattr(self, name)):
                 msg = f"`{name}` must be positive, got {getattr(self, name)}."
                 raise SettingError(msg)
-        if self.gene_variance < 0.0:
+        if not self.gene_variance >= 0.0:
             msg = f"`gene_variance` must not be negative, got {self.gene_variance}."
             raise SettingError(msg)
         counts = ("label_rank", "n_noise_bins", "n_evidence_genes", "n_evidence_combinations")

@@ -102,8 +102,9 @@ def _inherit_counts(ours: nn.Module, theirs: nn.Module, found: NDArray[np.int64]
     """Carry encoder, decoder and likelihood over, gene by gene."""
     shared = torch.from_numpy(np.flatnonzero(found >= 0))
     at = torch.from_numpy(found[found >= 0])
-    weights, before = dict(ours.named_parameters()), theirs.state_dict()  # what is trained now may have been frozen
-    weights |= {name: scale for name, scale in ours.named_buffers() if name in _SCALES}
+    scales = [(name, scale) for name, scale in ours.named_buffers() if name in _SCALES]
+    weights: dict[str, Tensor] = dict([*ours.named_parameters(), *scales])
+    before = theirs.state_dict()  # what is trained now may have been frozen
     for name, weight in weights.items():
         if name in _FITTED_AT_END:
             continue
