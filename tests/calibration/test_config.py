@@ -20,6 +20,7 @@ from scdiffuse.calibration import CalibrationConfig
         ({"n_noise_bins": 0}, "`n_noise_bins` must be at least 1, got 0"),
         ({"gene_prior": -1.0}, "`gene_prior` must be positive, got -1.0"),
         ({"gene_variance": -0.1}, "`gene_variance` must not be negative, got -0.1"),
+        ({"gene_variance": float("nan")}, "`gene_variance` must not be negative, got nan"),
         ({"rare_cells": 0}, "`rare_cells` must be at least 1, got 0"),
         ({"most_grid_values": 0}, "`most_grid_values` must be at least 1, got 0"),
         ({"most_combinations": 0}, "`most_combinations` must be at least 1, got 0"),
