@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from scdiffuse._core.errors import ConditionError, ExtrapolationWarning, SettingError
+from scdiffuse._core.seeds import require_whole
 from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, plan_conditions
 from scdiffuse.diffusion import MOST_STEPS, Solver, angle
 from scdiffuse.guidance import NegativeTarget
@@ -120,7 +121,13 @@ def call_times(solver: Solver, solver_steps: int, *, start: float = 1.0) -> list
         Steps; none if below 1.
     start
         Time of the first call.
+
+    Raises
+    ------
+    SettingError
+        `solver_steps` is no whole number.
     """
+    require_whole(solver_steps, "solver_steps", advice="10 suits most models.")
     n_steps = min(max(solver_steps, 0), MOST_STEPS)  # numbers out of range are refused where the path begins
     angles = solver.call_angles(angle(torch.linspace(start, 0.0, n_steps + 1, dtype=torch.float64)))
     times: list[float] = (angles.sin() / (angles.sin() + angles.cos())).float().tolist()

@@ -72,8 +72,8 @@ def _drawn(
     mean: float, std: float, *, seed: int
 ) -> Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]:
     """Draw log-normal sizes of that mean and standard deviation."""
-    if not (mean >= 1 and std >= 0):
-        msg = f"`library_size` is a mean of {mean} with a standard deviation of {std}; expected at least 1 and 0."
+    if not (all(isinstance(one, int | float | np.number) for one in (mean, std)) and mean >= 1 and std >= 0):
+        msg = f"`library_size` is a mean of {mean!r} with a standard deviation of {std!r}; expected at least 1 and 0."
         raise SettingError(msg)
     _require_bounded(mean + 10.0 * std)
     variance = np.log1p((std / mean) ** 2)
