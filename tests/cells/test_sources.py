@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from scdiffuse._core.errors import CountsError, DataFileError, GenesError, UnknownNameError
-from scdiffuse.cells import Source, open_source
+from scdiffuse._core.errors import CountsError, DataFileError, GenesError, SettingError, UnknownNameError
+from scdiffuse.cells import Source, find_counts, open_source
 
 HOLDERS = ["csr", "csc", "dense", "integers", "view", "backed csr", "path csr", "path csc", "path dense", "path layer"]
 
@@ -237,3 +237,13 @@ def test_genes_are_found_by_symbols_where_names_are_identifiers(
     assert np.array_equal(source.rows(np.array([5])).toarray()[0], adata.X.toarray()[5, [7, 2, 4]])
     with pytest.raises(GenesError, match=r"lack 2 of the 2 expected genes, such as 'S1', 'S99'"):
         open_source(adata, genes=["S1", "S99"])
+
+
+@pytest.mark.parametrize("kind", ["None", "matrix", "table", "array", "mapping", "list of arrays"])
+def test_what_is_no_cells_is_refused(adata: ad.AnnData, kind: str) -> None:
+    counts = adata.to_df()
+    given = {"matrix": adata.X, "table": counts, "array": counts.to_numpy(), "mapping": {"cell_type": "B"}}
+    given["list of arrays"] = [counts.to_numpy()]
+    for read in (open_source, find_counts):
+        with pytest.raises(SettingError, match=r"The cells are of type \w+; expected an AnnData, .* Put a matrix"):
+            read(given.get(kind))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from benchmarks.studies.user_files import _10x_folder, _10x_h5, _loom, _table, cells
 
-from scdiffuse._core.errors import CountsError, ScdiffuseWarning, UnknownNameError
+from scdiffuse._core.errors import CountsError, ScdiffuseWarning, SettingError, UnknownNameError
 from scdiffuse.cli import run
 from scdiffuse.evaluation import evaluate
 from scdiffuse.evaluation._opening import open_cells
@@ -84,3 +84,8 @@ def test_generated_cells_are_taken_as_they_are(both: tuple[ad.AnnData, ad.AnnDat
     made.layers["counts"] = made.X.copy()
     made.X = made.X * 0.5
     assert open_cells(made, "generated", round_counts=True) is made
+
+
+def test_what_is_no_cells_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"The cells are of type NoneType; expected an AnnData"):
+        open_cells(None, "generated")  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ from scdiffuse.cells._stored import DenseSource, SparseSource
 from scdiffuse.cells._structure import is_array, reading, require_columns, require_matrix
 from scdiffuse.cells._zarr import list_datasets, open_zarr
 
-__all__ = ["RAW", "CellData", "name_of", "open_source"]
+__all__ = ["RAW", "CellData", "name_of", "open_source", "require_cells"]
 
 RAW = "raw.X"
 """In place of a layer: the counts of ``adata.raw``, with its genes."""
@@ -78,13 +78,14 @@ def open_source(
     CountsError
         There is no matrix, or it does not hold numbers.
     SettingError
-        `data` is an empty list, or the entry of `obsm` does not hold finite numbers.
+        `data` is an empty list or no cells, or the entry of `obsm` does not hold finite numbers.
 
     Warns
     -----
     UserWarning
         Genes that only some of several files have are left out; the message counts them.
     """
+    require_cells(data)
     if obsm_key is not None:
         counts = open_source(data, layer=layer, genes=genes, round_counts=round_counts)
         return SourceWithEmbedding(counts, read_obsm(data, obsm_key))
@@ -99,6 +100,26 @@ def open_source(
     if read is not None:
         return open_source(read, layer=layer, genes=genes)
     return _open_path(Path(data), layer=layer, genes=genes)
+
+
+def require_cells(data: object) -> None:
+    """Check that something is cells, or a path of cells, or several of these.
+
+    Parameters
+    ----------
+    data
+        What the user gave.
+
+    Raises
+    ------
+    SettingError
+        It is something else, such as a bare matrix or a table.
+    """
+    is_several = (isinstance(data, Sequence) and not isinstance(data, str)) or getattr(data, "ndim", 0) == 1
+    for one in data if is_several else [data]:  # type: ignore[attr-defined]
+        if not isinstance(one, Place):
+            msg = f"The cells are of type {type(one).__name__}; expected an AnnData, the path of a file, or a list of"
+            raise SettingError(msg + " these. Put a matrix or a table into `anndata.AnnData(X, obs=..., var=...)`.")
 
 
 def _open_path(path: Path, *, layer: str | None, genes: Sequence[str] | None) -> Source:

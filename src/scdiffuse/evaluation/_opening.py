@@ -8,7 +8,7 @@ from typing import TypeAlias
 import anndata as ad
 
 from scdiffuse._core.errors import CountsError, UserError
-from scdiffuse.cells import RAW, find_counts, read_cells, reading
+from scdiffuse.cells import RAW, find_counts, read_cells, reading, require_cells
 
 __all__ = ["CellsOrPath", "open_cells"]
 
@@ -42,7 +42,10 @@ def open_cells(cells: CellsOrPath, role: str, *, layer: str | None = None, round
         A path does not lead to readable cells.
     CountsError
         There are no cells.
+    SettingError
+        They are neither an AnnData nor a path.
     """
+    require_cells(cells)
     is_real = role not in _AS_THEY_ARE
     if isinstance(cells, ad.AnnData):
         table = cells
