@@ -130,6 +130,12 @@ def test_an_empty_x_is_refused(adata: ad.AnnData, tmp_path: Path) -> None:
     empty.write_h5ad(tmp_path / "cells.h5ad")
     with pytest.raises(CountsError, match=r"has no `X`; .* layers \['counts'\]"):
         open_source(tmp_path / "cells.h5ad")
+    bare = ad.AnnData(obs=adata.obs, var=adata.var)
+    with pytest.raises(CountsError, match=r"`adata.X` is empty; expected raw counts. Put them into `adata.X`"):
+        open_source(bare)
+    bare.write_h5ad(tmp_path / "bare.h5ad")
+    with pytest.raises(CountsError, match=r"has no `X`; expected raw counts. Write the cells with their counts"):
+        open_source(tmp_path / "bare.h5ad")
 
 
 def test_a_matrix_of_text_is_refused(adata: ad.AnnData) -> None:
@@ -160,6 +166,19 @@ def test_a_file_of_another_kind_is_reported(tmp_path: Path) -> None:
     (tmp_path / "cells.h5ad").write_text("gene,cell\n")
     with pytest.raises(DataFileError, match=r"is not a `.h5ad` file. Read it with the tool that wrote it"):
         open_source(tmp_path / "cells.h5ad")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("cells.h5ad", b"", r"is empty; expected a whole `.h5ad`. Copy or download it again"),
+        ("cells.h5ad.gz", b"\x1f\x8b\x08", r"is compressed; expected a `.h5ad` file. Unpack it with `gunzip`"),
+    ],
+)
+def test_an_empty_and_a_compressed_file_are_reported(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataFileError, match=words):
+        open_source(tmp_path / name)
 
 
 def test_a_truncated_file_is_reported(adata: ad.AnnData, tmp_path: Path) -> None:

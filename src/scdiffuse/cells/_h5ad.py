@@ -94,8 +94,11 @@ def matrix_element(file: Stored, layer: str | None) -> Stored:
         with reading(f"`X` of {_where(file)!r}"):
             return file["X"]
     if layer is None:
-        msg = f"{_where(file)!r} has no `X`; expected raw counts. Name one of the layers {known} as `layer`."
-        raise CountsError(msg)
+        msg = f"{_where(file)!r} has no `X`; expected raw counts."
+        advice = (
+            f" Name one of the layers {known} as `layer`." if known else " Write the cells with their counts in `X`."
+        )
+        raise CountsError(msg + advice)
     if layer not in known:
         msg = f"`layer` {layer!r} is not a layer of the data; expected one of {known} or none for `X`."
         raise UnknownNameError(msg + did_you_mean(layer, known))
@@ -164,4 +167,10 @@ def _unreadable(path: Path, error: Exception) -> str:
         return f"{str(path)!r} is truncated: its end is missing. Copy or download it again; expected a whole `.h5ad`."
     if isinstance(error, PermissionError) or "Permission denied" in reason:
         return f"{str(path)!r} may not be read by this user. Ask for permission to read it, or copy it."
+    if not path.stat().st_size:
+        return f"{str(path)!r} is empty; expected a whole `.h5ad`. Copy or download it again."
+    if path.suffix.lower() == ".gz":
+        return (
+            f"{str(path)!r} is compressed; expected a `.h5ad` file. Unpack it with `gunzip`, and pass what comes out."
+        )
     return f"{str(path)!r} is not a `.h5ad` file. Read it with the tool that wrote it; save with `adata.write_h5ad`."

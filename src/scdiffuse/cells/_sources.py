@@ -204,6 +204,8 @@ def _matrix_of(adata: ad.AnnData, layer: str | None) -> tuple[Matrix, pd.DataFra
     if adata.isbacked and not adata.is_view:
         return adata.file["X"], adata.var
     if adata.X is None:
-        msg = f"`adata.X` is empty; expected raw counts. Name one of the layers {sorted(adata.layers)} as `layer`."
+        known = sorted(adata.layers)
+        advice = f"Name one of the layers {known} as `layer`." if known else "Put them into `adata.X`."
+        msg = f"`adata.X` is empty; expected raw counts. {advice}"
         raise CountsError(msg)
     return adata.X, adata.var
