@@ -88,4 +88,4 @@ def test_generated_cells_are_taken_as_they_are(both: tuple[ad.AnnData, ad.AnnDat
 
 def test_what_is_no_cells_is_refused() -> None:
     with pytest.raises(SettingError, match=r"The cells are of type NoneType; expected an AnnData"):
-        open_cells(None, "generated")  # type: ignore[arg-type]
+        open_cells(None, "generated")

@@ -108,6 +108,7 @@ def test_a_classifier_may_be_named_as_a_column_of_generated_cells(
 ) -> None:
     mine = twin(model).add_classifier(name, cells, obs_key="cell_type", max_epochs=1, progress=False)
     made = mine.generate(3, guidance=toward(**{name: "NK"}), progress=False)
+    assert isinstance(made, ad.AnnData)
     assert made.obs[f"guided_{name}"].tolist() == ["NK"] * 3
 
 
