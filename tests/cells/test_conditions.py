@@ -217,7 +217,7 @@ def test_labels_of_odd_types_are_refused(obs: pd.DataFrame, labels: Any) -> None
     ("numbers", "words"),
     [
         ([1j] * 60, r"holds np.complex128\(1j\); expected numbers"),
-        (pd.to_datetime(["2024-01-01", "NaT"] * 30), r"`\(adata.obs\['odd'\] - adata.obs\['odd'\].min\(\)\) / pd.Timed"),
+        (pd.to_datetime(["2024-01-01", "NaT"] * 30), r"`\(adata.obs\['odd'\] - adata.obs\['odd'\].min\(\)\) / pd"),
         (pd.to_timedelta([1, None] * 30, unit="D"), r"Count days: `\(adata.obs\['odd'\]\) / pd.Timedelta\(days=1\)`"),
         ([[1, 2]] * 60, r"holds a list, such as \[1, 2\]; expected one text or number a cell"),
     ],

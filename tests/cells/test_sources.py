@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 from scdiffuse._core.errors import CountsError, DataFileError, GenesError, SettingError, UnknownNameError
-from scdiffuse.cells import Source, find_counts, open_source
+from scdiffuse.cells import RAW, Source, find_counts, open_source
 
 HOLDERS = ["csr", "csc", "dense", "integers", "view", "backed csr", "path csr", "path csc", "path dense", "path layer"]
 
@@ -136,6 +136,13 @@ def test_an_empty_x_is_refused(adata: ad.AnnData, tmp_path: Path) -> None:
     bare.write_h5ad(tmp_path / "bare.h5ad")
     with pytest.raises(CountsError, match=r"has no `X`; expected raw counts. Write the cells with their counts"):
         open_source(tmp_path / "bare.h5ad")
+
+
+def test_raw_that_is_not_there_is_refused(adata: ad.AnnData, tmp_path: Path) -> None:
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    for data in (adata, tmp_path / "cells.h5ad"):
+        with pytest.raises(UnknownNameError, match=r"counts of `raw` are asked for, and the data have no `raw`"):
+            open_source(data, layer=RAW)
 
 
 def test_a_matrix_of_text_is_refused(adata: ad.AnnData) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 from scdiffuse._core.errors import CountsError, ScdiffuseWarning, SettingError, UnknownNameError, did_you_mean
 from scdiffuse.cells._embedding import SourceWithEmbedding, read_obsm
 from scdiffuse.cells._formats import read_foreign
-from scdiffuse.cells._h5ad import list_layers, matrix_element, open_h5ad, read_frame
+from scdiffuse.cells._h5ad import RAW, list_layers, matrix_element, open_h5ad, read_frame, require_raw
 from scdiffuse.cells._joined import JoinedSource, join_var, name_places
 from scdiffuse.cells._rounded import RoundedSource
 from scdiffuse.cells._rows import Matrix, MemorySource, Source, Stored
@@ -24,9 +24,6 @@ from scdiffuse.cells._structure import is_array, reading, require_columns, requi
 from scdiffuse.cells._zarr import list_datasets, open_zarr
 
 __all__ = ["RAW", "CellData", "name_of", "open_source", "require_cells"]
-
-RAW = "raw.X"
-"""In place of a layer: the counts of ``adata.raw``, with its genes."""
 
 Place: TypeAlias = ad.AnnData | str | Path
 """Cells in memory or backed, or a path: a ``.h5ad`` file, a ``.zarr`` store, or a folder of shards."""
@@ -198,6 +195,7 @@ def _matrix_of(adata: ad.AnnData, layer: str | None) -> tuple[Matrix, pd.DataFra
     if layer is not None:
         if layer not in adata.layers:
             known = sorted(adata.layers)
+            require_raw(layer, known)
             msg = f"`layer` {layer!r} is not a layer of the data; expected one of {known} or none for `X`."
             raise UnknownNameError(msg + did_you_mean(layer, known))
         return adata.layers[layer], adata.var
