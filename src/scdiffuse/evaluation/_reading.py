@@ -256,7 +256,7 @@ def _name_of(table: ad.AnnData, role: str) -> str:
 
 def _column(
     table: ad.AnnData,
-    key: str | None,
+    key: object,
     *,
     role: str,
     rows: NDArray[np.int64],
