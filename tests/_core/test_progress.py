@@ -123,3 +123,12 @@ def test_a_log_has_a_line_for_each_new_validation_loss_and_no_more_than_two_a_se
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines[0] == {"task": "fit", "done": 1, "total": 100, "note": "", "training_loss": 3.0}
     assert [line.get("validation_loss") for line in lines] == [None, 0.0, 1.0, 2.0] * 2
+
+
+def test_of_several_processes_one_writes_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        with progress.logging_progress(tmp_path / f"{rank}.jsonl"), Progress("fit", 100, enabled=False) as bar:
+            bar.advance()
+    assert [path.name for path in tmp_path.iterdir()] == ["0.jsonl"]

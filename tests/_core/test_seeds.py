@@ -16,7 +16,7 @@ def test_whole_numbers_are_seeds(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", [None, "0", 1.5, 1.0])
 def test_what_is_no_whole_number_is_no_seed(seed: Any) -> None:
-    with pytest.raises(SettingError, match=r"`seed` is .*; expected a whole number\. Pass one such as 0"):
+    with pytest.raises(SettingError, match=r"`seed` is .*; expected a whole number\. Pass one without decimals"):
         require_seed(seed)
 
 

@@ -13,10 +13,11 @@ import pytest
 import scipy.sparse as sp
 from tests.fitted_model import networks_of
 
-from scdiffuse.calibration import CalibrationConfig, ConditionGrid, GeneFactorTable, Pseudobulk
+from scdiffuse.calibration import CalibrationConfig, ConditionGrid, ExpectedExpression, GeneFactorTable, Pseudobulk
 from scdiffuse.cells import ConditionTable, collect_statistics, open_source
 from scdiffuse.generator import CellGenerator, load
 from scdiffuse.model import ModelConfig, gene_factor_table
+from scdiffuse.nn import UnseenLabels
 
 UNSEEN = {"cell_type": "B", "treated": True}
 
@@ -271,3 +272,24 @@ def test_without_guidance_cells_are_those_without_conditions(model: CellGenerato
     free = cells_of(model, 30, where=UNSEEN, guidance=0.0)
     none = cells_of(model, 30, where=dict.fromkeys(UNSEEN))
     assert (free.X != none.X).nnz == 0
+
+
+def test_an_unseen_label_is_as_unsure_as_its_features_leave_it() -> None:
+    draw, n_genes, n_labels = np.random.default_rng(0), 300, 9
+    means = np.exp(draw.normal(0, 0.5, n_genes) + draw.normal(0, 0.5, (n_labels + 1, n_genes)))
+    codes = np.array([[label, 0] for label in range(n_labels)])
+    table = ConditionTable(codes, np.zeros((n_labels, 0), np.float32), np.full(n_labels, 100))
+    grid = ConditionGrid.of((n_labels, 1), table)
+    assert grid is not None
+    unseen = UnseenLabels((n_labels, 1), (1, 0))  # with equal weights: features tell nothing
+    expected = ExpectedExpression(grid, n_genes, unseen=unseen)
+    counts = draw.poisson(500 * means[:n_labels]).astype(float)
+    expected.learn(Pseudobulk(counts, np.zeros(n_genes), np.full(n_genes, 0.9), 100 * n_labels))
+    asked = np.array([[n_labels, 0]])
+    missed = expected(asked)[0] - expected.transform(means[n_labels] / means[n_labels].sum())
+    variance, beside = expected.variance(asked)[0], expected.unseen_variance(asked)[0]
+    assert np.mean(np.abs(missed) < 1.96 * np.sqrt(variance + beside)) > 0.85
+    assert np.mean(np.abs(missed) < 1.96 * np.sqrt(variance)) < 0.5
+    assert not expected.unseen_variance(np.array([[0, 0]])).any()
+    unseen.expected_error(0).zero_()
+    assert not expected.unseen_variance(asked).any()

@@ -53,7 +53,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
             return self
 
         def summary(self) -> str:
-            return "summary"
+            return "summary" if "fit" in calls else "Not fitted. 2 of 3 genes kept."
 
         def fit(self, folder: Path, **how: Any) -> None:
             calls["fit"] = {"folder": folder} | how
@@ -139,6 +139,11 @@ def test_fit_reads_tables_of_features(calls: Calls, tmp_path: Path, capsys: pyte
     assert (found[0], found[1].T.to_dict()) == ("target", {"1": {"ifn": 1, "jak": 0}, "STAT1": {"ifn": 1, "jak": 1}})
     assert run([*words, str(table)]) == 2
     assert "such as perturbation=pathways.csv" in capsys.readouterr().err
+
+
+def test_a_fit_begins_with_its_genes(calls: Calls, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fit", "a.h5ad", "-o", str(tmp_path / "m")]) == 0
+    assert capsys.readouterr().err.startswith("2 of 3 genes kept.")
 
 
 def test_a_stopped_fit_ends_with_130(calls: Calls, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,3 +139,14 @@ def test_mistakes_end_with_2_and_a_way_out(
     assert _run(folder, command, *rest, "-o", str(tmp_path / "out.h5ad")) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out.h5ad").exists()
+
+
+def test_a_classifier_that_is_replaced_is_the_one_that_is_shown(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells, model = str(folder / "cells.h5ad"), tmp_path / "model"
+    shutil.copytree(folder / "model", model)
+    options = ["--obs-key", "cell_type", "--max-epochs", "1", "--no-progress", "--overwrite"]
+    for name in ("first", "second", "first"):
+        assert run(["add-classifier", str(model), cells, "--name", name, *options]) == 0
+        assert f"Classifier {name}: " in capsys.readouterr().err

@@ -66,3 +66,23 @@ def test_a_mistake_ends_with_2_and_the_option_as_typed(
 ) -> None:
     assert run([*command(folder), *words]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_names_in_a_table_of_means_stay_as_they_are_written(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adata = scd.datasets.pbmc68k_planted()
+    adata.obs["condition"] = adata.obs["condition"].astype(object).replace({"stimulated": "005", "control": "00"})
+    adata.obs["cell_type"] = adata.obs["cell_type"].astype(object).replace({"CD14+ Monocyte": "NA"})
+    adata.write_h5ad(tmp_path / "real.h5ad")
+    means = pd.read_csv(folder / "means.csv")
+    means[["cell_type", "condition"]] = [["NA", "005"]]
+    means.to_csv(tmp_path / "means.tsv", index=False, sep="\t")
+    assert run([*command(tmp_path, "means.tsv"), *WORDS[:3], "00", *WORDS[4:], *FEW, "--json"]) == 0
+    (held,) = json.loads(capsys.readouterr().out)["held_out"]
+    assert (held["cell_type"], held["perturbation"]) == ("NA", "005")
+
+
+def test_notes_stand_below_the_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command(folder), *WORDS, *FEW]) == 0
+    assert "Not computed: " in capsys.readouterr().out.split("E-distance")[-1]

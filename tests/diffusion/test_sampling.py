@@ -171,3 +171,13 @@ def test_conditions_of_other_cells_are_refused(network: LatentDenoiser) -> None:
     noise, conditions = cells(3)
     with pytest.raises(SettingError, match="conditions of 2 cells for 3 latents"):
         sample(network, noise, conditions.rows(slice(0, 2)))
+
+
+@pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
+@pytest.mark.parametrize("start", [0.0, 1e-12, 1e-7])
+def test_noise_too_small_to_compute_with_leaves_data_as_none_does(solver: Solver, start: float) -> None:
+    latents = GaussianDenoiser(torch.tensor([1.5, -2.0]), torch.tensor([0.3, 2.0]))
+    noise = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
+    given = latents.end(noise, start)
+    found = sample(latents, given, no_conditions(20), solver=solver, solver_steps=256, start=start, end=1.0)
+    torch.testing.assert_close(found, noise, atol=0.05, rtol=0.0)

@@ -135,6 +135,12 @@ def test_a_level_follows_from_gain_and_spread(prediction: list[float], level: st
     assert found["normalised"] == pytest.approx(score)
 
 
+def test_ahead_of_the_best_baseline_is_not_ahead_of_one_that_spreads_more() -> None:
+    found = summarise(values_of(prediction=[2, 2.1, 1.9], control_cells=[1, 9, 8], ridge=[4, 4, 4], real_half=[1] * 3))
+    assert (found["mse"]["best"], found["mse"]["level"]) == ("ridge", "too_few")
+    assert found["mse"]["not_ahead_of"] == ["control_cells"]
+
+
 def test_a_measure_that_cannot_tell_baselines_from_real_cells_tells_nothing() -> None:
     found = summarise(values_of(prediction=[4, 5, 3], control_cells=[4, 3, 5], real_half=[3, 5, 4]))["mse"]
     assert (found["level"], found["normalised"]) == ("too_few", None)

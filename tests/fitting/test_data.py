@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scdiffuse._core.errors import ScdiffuseWarning, UnknownNameError
+from scdiffuse._core.errors import CountsError, ScdiffuseWarning, UnknownNameError
 from scdiffuse.cells import CellData, Source, open_source
 from scdiffuse.cells._rows import WrappedSource
 from scdiffuse.fitting import TrainingData, _data, _fit
@@ -145,3 +145,8 @@ def test_files_that_lack_a_condition_are_named(simulated: ad.AnnData) -> None:
         _read([simulated, without, without], conditions=["cell_type"], continuous=["day"])
     with pytest.raises(UnknownNameError, match=r"'hour' is not a column of `adata.obs`; expected one of"):
         _read([simulated, without], conditions=["cell_type"], continuous=["hour"])
+
+
+def test_a_filter_that_left_no_cell_is_said_before_labels_are(simulated: ad.AnnData) -> None:
+    with pytest.raises(CountsError, match="There are 0 cells with counts; expected at least 30"):
+        CellGenerator(simulated[:0].copy(), conditions=["cell_type"])

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
 from tests.fitted_model import networks_of
 
 from scdiffuse._core.errors import ConditionError, CountsError, ModelFolderError, UnknownNameError
 from scdiffuse.fitting import gene_loadings, sum_features
 from scdiffuse.generator import CellGenerator, load
 from scdiffuse.model import ModelConfig
+from scdiffuse.nn import UnseenLabels
 
 LABELS = ["control", *(f"drug {at}" for at in range(6))]
 NEW = "drug 9"
@@ -93,6 +95,16 @@ def test_expected_expression_of_an_unseen_label_is_the_weighted_mean(model: Cell
     assert networks.expected.variance(np.array([[len(LABELS), 1]])).shape == (1, networks.n_genes)
 
 
+def test_what_features_do_not_tell_is_in_the_standard_error(
+    model: CellGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = []
+    for missed in (0.0, 1.0):
+        monkeypatch.setattr(UnseenLabels, "expected_error", lambda _self, _at, missed=missed: torch.tensor([missed]))
+        errors.append(model.expected_expression({"drug": NEW, "batch": "b"})["standard_error"])
+    assert (errors[1] > errors[0]).all()
+
+
 def test_given_cells_are_predicted_under_an_unseen_label(model: CellGenerator, dosed: ad.AnnData) -> None:
     control = dosed[dosed.obs["drug"] == "control"].copy()
     made = model.predict(control, {"drug": NEW}, progress=False)
@@ -156,6 +168,7 @@ def test_features_without_new_labels_change_nothing(
         ({"drug": pd.DataFrame({"a": [1.0, 2.0]}, index=["x", "x"])}, ConditionError, "'x' more than once"),
         ({"drug": pd.DataFrame({"a": [1.0, np.nan]}, index=["x", "y"])}, ConditionError, "row 'y', column 'a'"),
         ({"drug": pd.DataFrame({"a": ["much"]}, index=["x"])}, ConditionError, "holds 'much'"),
+        ({"drug": pd.DataFrame({"a": [1.0, 2.0]}, index=["x", None])}, ConditionError, "has a row without a label"),
         ({"drug": pd.DataFrame({"a": [1.0, 2.0]}, index=["drug 1", "x"])}, ConditionError, "expected at least 3"),
     ],
 )
@@ -185,6 +198,17 @@ def test_features_of_whole_numbers_are_found_beside_gaps(
             CellGenerator(cells, conditions=["dose"], condition_features={"dose": twice}, progress=False)
 
 
+@pytest.mark.parametrize("kind", [int, float, str])
+def test_features_of_fractions_that_are_whole_are_those_of_numbers(
+    dosed: ad.AnnData, small: ModelConfig, kind: type
+) -> None:
+    cells = dosed.copy()
+    cells.obs["dose"] = pd.Series(np.arange(cells.n_obs) % 3, index=cells.obs_names).astype(kind)
+    table = pd.DataFrame({"strength": [0.0, 1.0, 2.0, 3.0]}, index=[0.0, 1.0, 2.0, 5.0])
+    model = CellGenerator(cells, conditions=["dose"], condition_features={"dose": table}, config=small, progress=False)
+    assert model.conditions.categorical["dose"] == tuple(map(kind, (0, 1, 2, 5)))
+
+
 def test_loadings_of_genes_that_are_expressed_together_are_alike(dosed: ad.AnnData) -> None:
     table = gene_loadings(dosed, n_components=2)
     assert table.shape == (20, 2)
@@ -203,6 +227,12 @@ def test_loadings_of_genes_of_one_name_are_rows_of_one_name(dosed: ad.AnnData) -
     found = gene_loadings(twins, ["g1", "g5"], n_components=2)
     assert found.index.tolist() == ["g1", "g1", "g5"]
     np.testing.assert_array_equal(found, expected.loc[["g0", "g1", "g5"]])
+
+
+@pytest.mark.parametrize("seed", [-1, 2**40])
+def test_loadings_take_any_seed(dosed: ad.AnnData, seed: int) -> None:
+    found, expected = (gene_loadings(dosed, n_components=2, seed=one) for one in (seed, 0))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_loadings_of_other_values_than_counts_are_refused(dosed: ad.AnnData) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
 import pytest
 
-from scdiffuse._core.errors import CountsError, GenesError, NotFittedError
+from scdiffuse._core.errors import CountsError, GenesError, NotFittedError, SettingError
+from scdiffuse.foundation import Embedding
 from scdiffuse.generator import CellGenerator, load
 from scdiffuse.model import ModelConfig
 
@@ -116,3 +118,20 @@ def test_a_model_that_rounded_its_cells_rounds_others(simulated: ad.AnnData, sma
     del cells.layers["counts"]
     with pytest.raises(CountsError, match="pass `round_counts=True` to fit a model"):
         plain.predict(cells, {"cell_type": "B"}, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            {"latent": "X_scVI"},
+            r"`latent` is 'X_scVI'; expected .* Pass one, such as `foundation.Embedding\('X_scVI'\)`",
+        ),
+        ({"latent": Embedding}, r"`latent` is <class .*`foundation.Embedding\('X_pca'\)`"),
+        ({"config": {"diffusion": {"width": 16}}}, r"`config` is of type dict; expected a `ModelConfig`.*from_dict"),
+    ],
+    ids=["name", "class", "dictionary"],
+)
+def test_what_merely_stands_for_settings_is_refused(simulated: ad.AnnData, given: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        CellGenerator(simulated, **given)

@@ -187,3 +187,19 @@ def test_the_regressor_learns_what_no_line_can_tell() -> None:
     assert len(found) == len(NOISE_LEVELS)
     assert found[0] > 0.6
     assert found[-1] == pytest.approx(0.0, abs=0.02)
+
+
+def test_many_labels_of_many_cells_need_no_table_of_both() -> None:
+    codes = torch.arange(100_000).flip(0)
+    latents = codes[:, None].double() / 50_000 - 1.0
+    made = LabelClassifier(1, 1_000_000, ClassifierConfig(width=1, depth=1, embedding_width=2))
+    made.learn(latents, torch.zeros_like(latents), codes)  # one column a label were 800 GB
+    torch.testing.assert_close(made.class_means[:100_000].abs(), latents.flip(0).abs().float() / 3)
+    assert not made.class_means[100_000:].any()
+
+
+def test_numbers_that_are_all_the_same_leave_nothing_to_explain() -> None:
+    cells = NoisyCells(normals(40, 2).float(), torch.zeros(40, 2), torch.full((40,), 0.3))
+    network = NumberRegressor(2, ClassifierConfig())
+    task = ClassifierTask(network, cells, train=np.arange(20), validation=np.arange(20, 30))
+    assert task.accuracy(np.arange(30, 40)) == [0.0] * len(NOISE_LEVELS)

@@ -33,3 +33,9 @@ def test_a_falling_line_has_a_negative_slope() -> None:
 
 def test_a_constant_side_has_no_line() -> None:
     assert fit_line(np.ones(3), np.arange(3.0)) == LineFit(0.0, 0.0)
+
+
+@pytest.mark.parametrize("value", [0.1, 1e9 / 7])
+def test_equal_values_have_no_line_however_their_mean_is_rounded(value: float) -> None:
+    varied = np.array([1.0, 2.0, 4.0])
+    assert fit_line(np.full(3, value), varied) == fit_line(varied, np.full(3, value)) == LineFit(0.0, 0.0)

@@ -153,3 +153,11 @@ def test_recovery_is_1_for_the_right_order_and_chance_for_none() -> None:
 def test_top_genes_are_shared_by_size_and_not_by_sign() -> None:
     assert shared_top_genes(np.array([-9.0, 8.0, 1.0, 0.0]), np.array([5.0, 0.0, -6.0, 1.0]), n_genes=2) == 0.5
     assert shared_top_genes(np.zeros(4), np.array([5.0, 0.0, -6.0, 1.0])) == 0.0
+
+
+def test_a_prediction_that_is_no_number_gets_no_score() -> None:
+    broken, real = np.array([np.nan, 1.0, 2.0]), np.array([1.0, 2.0, 4.0])
+    assert math.isnan(pearson_delta(broken, real, control=np.zeros(3)))
+    assert math.isnan(discrimination_score(broken, np.eye(3), own=0))
+    with pytest.raises(SettingError, match=r"1 of 3 genes hold NaN, expected numbers\. Check what the expression"):
+        rank_sum_tests(np.stack([broken, real]), np.stack([real, real]))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import numpy as np
 import pytest
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse.guidance import ClassifierConfig
 from scdiffuse.model import CalibrationConfig, DiffusionConfig, ModelConfig, TrainConfig
+
+SIXTEEN: Any = np.int64(16)
+HALF: Any = 6.5
+ZERO: Any = 0
 
 
 def test_settings_survive_json() -> None:
@@ -40,3 +46,18 @@ def test_settings_that_a_tree_lacks_have_their_defaults() -> None:
 def test_fewer_than_two_quantiles_of_library_sizes_are_refused() -> None:
     with pytest.raises(SettingError, match=r"`library_size_knots` must be at least 2, got 1; 129 suits"):
         ModelConfig(library_size_knots=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"diffusion_training": TrainConfig(patience=HALF)}, r"`diffusion_training.patience` is 6.5; expected int"),
+        ({"diffusion": DiffusionConfig(width=SIXTEEN)}, r"`diffusion.width` is .*16.*; expected int"),
+        ({"classifier_training": TrainConfig(compiled=ZERO)}, r"`classifier_training.compiled` is 0; expected bool"),
+        ({"library_size_scores": "no"}, r"`library_size_scores` is 'no'; expected bool"),
+    ],
+    ids=["decimals", "numpy", "number", "text"],
+)
+def test_a_setting_that_does_not_load_again_is_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingError, match=rf"The setting {words}. Pass one of that type"):
+        ModelConfig(**settings)

@@ -56,6 +56,16 @@ def test_cells_of_one_size_have_that_size() -> None:
     assert (scale.library_sizes(torch.tensor([-3.0, 0.0, 3.0])) == 1_000).all()
 
 
+@pytest.mark.parametrize("least", [1_000, 960])
+def test_sizes_beyond_cells_of_one_depth_are_as_the_nearest(least: int) -> None:
+    """Counts of one depth do not say how library sizes vary: a score of thousands would drown the latents."""
+    sizes = np.linspace(least, 1_000, 41).astype(np.int64)
+    scale = _learnt(sizes)
+    nearest = np.array([sizes.min(), sizes.max()])
+    np.testing.assert_allclose(scale.of(np.array([10, 9_000])), scale.of(nearest), atol=0.01)
+    assert np.abs(scale.of(sizes)).max() < 3.0
+
+
 def test_without_quantiles_scores_are_standardised_logs(cut: NDArray[np.int64]) -> None:
     off = LibrarySizeScore(by_quantiles=False)
     off.learn(cut)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from scdiffuse._core.errors import SettingError
+from scdiffuse._core.errors import ScdiffuseWarning, SettingError
 from scdiffuse.generator import CellGenerator, load
 from scdiffuse.sampling import Guidance
 
@@ -65,3 +65,26 @@ def test_two_processes_write_fewer_cells_than_one_of_them_makes_at_once(folder: 
     np.testing.assert_array_equal(made.X.toarray(), alone.X.toarray())
     assert list(made.obs["cell_type"]) == list(alone.obs["cell_type"])
     assert [file.name for file in tmp_path.iterdir() if "rank" in file.name] == []
+
+
+FAR = (
+    r"Guidance drives [\d,]+ of {} cells up to .* standard deviations from the mean of the training cells; expected at"
+)
+
+
+def test_guidance_that_drives_cells_far_from_all_others_is_warned_of(fitted: CellGenerator, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"where": {"cell_type": "B"}, "guidance": 1e4, "progress": False}
+    with pytest.warns(ScdiffuseWarning, match=FAR.format(6) + r" most 20\..* Lower the scale of `guidance`"):
+        fitted.generate(6, batch_size=3, **asked)
+    with pytest.warns(ScdiffuseWarning, match=FAR.format(6)):
+        fitted.generate(6, path=tmp_path / "cells.h5ad", **asked)
+
+
+@pytest.mark.filterwarnings("ignore:The paths of branch .* cover:UserWarning")
+def test_given_cells_that_guidance_drives_far_are_warned_of(fitted: CellGenerator, simulated: ad.AnnData) -> None:
+    cells = simulated[simulated.obs["cell_type"] == "T"][:5].copy()
+    asked: dict[str, Any] = {"to": {"cell_type": "B"}, "guidance": 1e4, "progress": False}
+    with pytest.warns(ScdiffuseWarning, match=FAR.format(5)):
+        fitted.predict(cells, **asked)
+    with pytest.warns(ScdiffuseWarning, match=FAR.format(10)):
+        fitted.trajectory(cells, n_states=2, **asked)

@@ -19,6 +19,8 @@ from scdiffuse.generator import CellGenerator
 from scdiffuse.guidance import GUIDES
 from scdiffuse.nn import ConditionTensors
 
+pytestmark = pytest.mark.filterwarnings("ignore:Guidance drives:UserWarning")  # the weights of some models are noise
+
 
 @pytest.fixture(scope="module")
 def model(fitted: CellGenerator, simulated: ad.AnnData) -> CellGenerator:
@@ -84,6 +86,23 @@ def test_a_number_a_mapping_and_an_object_that_say_the_same_make_the_same_cells(
         assert same(made(telling, where=ALL, guidance=other), first)
 
 
+@pytest.mark.parametrize("number", [np.int64(2), np.float32(2.0)], ids=repr)
+def test_numbers_of_numpy_are_numbers(telling: CellGenerator, number: Any) -> None:
+    same_number = number.item()
+    plain = made(telling, 8, where=ALL, guidance=same_number)
+    assert same(made(telling, 8, where=ALL, guidance=number), plain)
+    each = dict.fromkeys(ALL, same_number)
+    asked = dict.fromkeys(ALL, number)
+    assert made(telling, 8, where=ALL, guidance=asked).obs_names.equals(
+        made(telling, 8, where=ALL, guidance=each).obs_names
+    )
+    interval = (number / 4, number / 2)
+    assert same(
+        made(telling, 8, where=ALL, guidance=Guidance(2, interval=interval)),
+        made(telling, 8, where=ALL, guidance=Guidance(2, interval=(0.5, 1.0))),
+    )
+
+
 def test_guidance_is_a_value(telling: CellGenerator) -> None:
     asked = Guidance(2.0, away={"cell_type": "NK"})
     assert Guidance.of(asked) is asked
@@ -131,6 +150,13 @@ def test_an_interval_without_steps_is_refused_where_something_guides(telling: Ce
     assert same(made(telling, where=ALL, guidance=Guidance({"day": 1.0}, interval=narrow)), made(telling, where=ALL))
     fine = made(telling, where=ALL, guidance=Guidance(3.0, interval=narrow), solver_steps=64)
     assert not same(fine, made(telling, where=ALL, solver_steps=64))
+
+
+@pytest.mark.parametrize("interval", [(0.0, 0.1), (0.25, 0.3), (0.7, 0.75)])
+def test_the_bounds_of_an_interval_belong_to_it(telling: CellGenerator, interval: tuple[float, float]) -> None:
+    """A step at 0.1 is at 0.10000000149 in single precision."""
+    guided = made(telling, where=ALL, guidance=Guidance(3.0, interval=interval), solver_steps=10)
+    assert not same(guided, made(telling, where=ALL, solver_steps=10))
 
 
 def test_half_a_step_of_heun_counts_as_one(telling: CellGenerator) -> None:

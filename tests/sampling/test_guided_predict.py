@@ -14,6 +14,7 @@ from tests.fitted_model import classifiers_of, networks_of, twin
 from scdiffuse import Guidance
 from scdiffuse._core.errors import SettingError, UnknownNameError
 from scdiffuse.generator import CellGenerator
+from scdiffuse.guidance import GUIDES, ClassifierFreeGuide
 from scdiffuse.model import ModelConfig
 
 LATENT = "X_scdiffuse"
@@ -229,6 +230,18 @@ def test_negative_guidance_acts_at_the_target_alone(model: CellGenerator, cells:
     away = model.trajectory(cells, to, guidance=Guidance(away={"cell_type": "T"}), **asked)
     assert same(away[:n], plain[:n])
     assert not same(away[n:], plain[n:])
+
+
+def test_guides_of_the_registry_act_at_the_start_beside_negative_guidance(
+    model: CellGenerator, cells: ad.AnnData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(GUIDES, "own", ClassifierFreeGuide)
+    asked: dict[str, Any] = {"n_states": 2, "keep": 0.3, "to": {"cell_type": "B"}, **QUIET}
+    guides, n = {"own": {"scale": 2.0}}, cells.n_obs
+    guided = model.trajectory(cells, guidance=Guidance(guides=guides), **asked)
+    away = model.trajectory(cells, guidance=Guidance(guides=guides, away={"cell_type": "T"}), **asked)
+    assert same(away[:n], guided[:n])
+    assert not same(away[n:], guided[n:])
 
 
 def test_uns_says_how_cells_were_guided(model: CellGenerator, cells: ad.AnnData) -> None:

@@ -47,9 +47,11 @@ def test_a_wrong_number_of_sizes_is_refused() -> None:
         plan_sizes([1, 2, 3], n=5, seed=0)
 
 
-@pytest.mark.parametrize("asked", [(0.5, 1.0), (10.0, -1.0), (float("nan"), 1.0)])
-def test_an_impossible_mean_or_deviation_is_refused(asked: tuple[float, float]) -> None:
+@pytest.mark.parametrize(
+    "asked", [(0.5, 1.0), (10.0, -1.0), (float("nan"), 1.0), ("many", 1.0), (10.0, None), (10.0, True)], ids=str
+)
+def test_an_impossible_mean_or_deviation_is_refused(asked: Any) -> None:
     with pytest.raises(
-        SettingError, match=r"is a mean of .* with a standard deviation of .*; expected at least 1 and 0"
+        SettingError, match=r"is a mean of .* with a standard deviation of .*; expected at least 1 and 0, both numbers"
     ):
         plan_sizes(asked, n=5, seed=0)

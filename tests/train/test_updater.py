@@ -93,6 +93,7 @@ def work(folder: Path) -> None:
     loop._CHECKPOINT_SECONDS = -1.0 if processes.is_first else 1e9  # one requests to save, both have to
     whole = [weight.detach().clone() for weight in fit(folder, processes).parameters]
     resumed = fit(folder, processes, saved_at=10).parameters
+    same = [processes.is_same(b"x"), processes.is_same(bytes([processes.part.rank]))]
     try:
         run = Run(stage="x", config=CONFIG, n_steps=N_STEPS, seed=4, progress=False, processes=processes)
         train(TrainState.start(Curve(spoilt=7), CONFIG), run)
@@ -100,7 +101,7 @@ def work(folder: Path) -> None:
         message = str(error)
     kept: dict[str, list[Tensor]] = {"whole": whole, "resumed": [*resumed]}
     found = {f"{kind}.{at}": tensor.detach().clone() for kind in kept for at, tensor in enumerate(kept[kind])}
-    save_file(found, folder / f"process{processes.part.rank}.safetensors", {"message": message})
+    save_file(found, folder / f"process{processes.part.rank}.safetensors", {"message": message, "same": str(same)})
 
 
 if __name__ == "__main__":
@@ -168,3 +169,11 @@ def test_a_loss_that_is_not_finite_in_one_process_stops_both(together: Path) -> 
     for rank in (0, 1):
         with safe_open(together / f"process{rank}.safetensors", "pt") as held:
             assert held.metadata()["message"].startswith("The loss of stage 'x' is nan at step")
+
+
+def test_both_processes_learn_whether_they_have_the_same(together: Path) -> None:
+    from safetensors import safe_open
+
+    for rank in (0, 1):
+        with safe_open(together / f"process{rank}.safetensors", "pt") as held:
+            assert held.metadata()["same"] == "[True, False]"

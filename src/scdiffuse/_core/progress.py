@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias
 
+from scdiffuse._core.processes import is_main_process
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -67,14 +69,15 @@ def listening(listener: Listener) -> Iterator[None]:
 def logging_progress(path: Path | None) -> Iterator[None]:
     """Write the progress of every task of this thread to a file, one JSON object a line.
 
-    At most two lines a second are written for a task, and one whenever a validation loss is new.
+    At most two lines a second are written for a task, and one whenever a validation loss is new. Of several processes
+    that share the tasks, the one that writes messages writes them.
 
     Parameters
     ----------
     path
         The file; lines are added to what is there. Nothing happens without one.
     """
-    if path is None:
+    if path is None or not is_main_process():
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)

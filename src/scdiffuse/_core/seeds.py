@@ -1,12 +1,11 @@
-"""Seeds and other whole numbers that a user gives."""
+"""Seeds that a user gives."""
 
 from __future__ import annotations
 
-from numbers import Integral
-
 from scdiffuse._core.errors import SettingError
+from scdiffuse._core.scalars import whole_number
 
-__all__ = ["require_seed", "require_whole"]
+__all__ = ["require_seed"]
 
 _BOUND = 1 << 63  # what files keep as an integer
 
@@ -24,29 +23,7 @@ def require_seed(seed: int) -> None:
     SettingError
         It is no whole number, or has more than 63 bits.
     """
-    require_whole(seed, "seed", advice="Pass one such as 0; the same seed gives the same result.")
+    whole_number(seed, "seed")
     if not -_BOUND <= seed < _BOUND:
         msg = f"`seed` is {seed}; expected a whole number of at most {_BOUND - 1}. Pass a smaller one, such as 0."
-        raise SettingError(msg)
-
-
-def require_whole(number: object, name: str, *, advice: str) -> None:
-    """Refuse an argument that is no whole number.
-
-    Parameters
-    ----------
-    number
-        What the user gave.
-    name
-        Name of the argument.
-    advice
-        What to pass instead, as a sentence.
-
-    Raises
-    ------
-    SettingError
-        It is text, a fraction, a decimal number such as ``2.0``, `None`, or something else.
-    """
-    if not isinstance(number, Integral):
-        msg = f"`{name}` is {number!r}; expected a whole number. {advice}"
         raise SettingError(msg)

@@ -193,6 +193,19 @@ class ExpectedExpression(nn.Module):
             found[:, genes] = (own - (shared * explain(factor, shared)).sum(axis=0))[:, None]
         return found
 
+    def unseen_variance(self, codes: NDArray[np.int64]) -> Array:
+        """Compute the variance of what unseen labels do beside the weighted mean of trained ones, shape ``(U, G)``.
+
+        The part of it that is expected to be missed, of what labels of the condition do to each gene.
+        """
+        (unseen,), component = self._unseen, self.component.cpu().numpy()
+        found = np.zeros((len(codes), len(component)))
+        for at in unseen.conditions:
+            between = np.array([one.labels[at] + one.shared + one.own for one in self._covariances])[component]
+            missed = np.concatenate([np.zeros(unseen.n_labels[at]), _numbers(unseen.expected_error(at))])
+            found += missed[codes[:, at]][:, None] * between
+        return found
+
     def expected_error(self, codes: NDArray[np.int64], *, measured: NDArray[np.bool_] | None = None) -> float:
         r"""Estimate how much of what a combination has of its own is missed.
 

@@ -76,7 +76,7 @@ def shard(  # noqa: PLR0913 - what is read, what is written, and how
     Parameters
     ----------
     files
-        Cells with raw counts: one or several ``.h5ad`` files, ``.zarr`` stores or folders of shards.
+        Cells with raw counts: one or several files, stores or folders of any format that `CellGenerator` reads.
     output
         Folder for the shards.
     labels

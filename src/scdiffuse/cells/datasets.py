@@ -117,18 +117,19 @@ def pbmc68k_planted(*, seed: int = 0) -> ad.AnnData:
 
 
 def fetch(name: str, *, folder: str | Path | None = None) -> ad.AnnData:
-    """Download a larger public set once, verify it and load it.
+    """Download a larger public set once, verify it and load it; it has no cell types.
 
     Parameters
     ----------
     name
-        ``"pbmc3k"``, ``"bone_marrow_s1d1"`` or ``"bone_marrow_s1d3"``.
+        ``"pbmc3k"`` (2,700 human blood cells), ``"bone_marrow_s1d1"`` or ``"bone_marrow_s1d3"`` (8,785 and 8,340 human
+        bone marrow cells of two donors, Luecken et al. 2021).
     folder
         Where to keep the file; by default the user's cache folder.
 
     Returns
     -------
-    Raw counts in `X`, and the origin in ``uns['source']``.
+    Raw counts in `X`, no labels in `obs`, and the origin in ``uns['source']``.
 
     Raises
     ------

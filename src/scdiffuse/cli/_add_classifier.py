@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from scdiffuse._core.text import one_line
 from scdiffuse.cli._messages import show
 from scdiffuse.cli._options import Layer, MaxEpochs, NoProgress, Seed
 
@@ -62,5 +63,6 @@ def add_classifier(
         progress=not no_progress,
     )
     fitted.save(model, overwrite=True)
-    show(fitted.summary().splitlines()[-1])
+    said = f"Classifier {one_line(name)}: "
+    show("\n".join(line for line in fitted.summary().splitlines() if line.startswith(said)))
     show(f"Model: {model}")

@@ -97,6 +97,8 @@ def evaluate_predictions(
     else:
         show_result(report.verdict)
         _show_table(report)
+        for note in report.settings["notes"]:
+            show_result(note)
     if shared.output is not None:
         report.save(shared.output, overwrite=shared.overwrite)
         show(f"Report: {shared.output}")
@@ -109,8 +111,11 @@ def _read(path: Path, *, levels: int) -> Path | pd.DataFrame:
     import pandas as pd
 
     try:
-        return pd.read_csv(path, sep=_TABLES[path.suffix.lower()], index_col=list(range(levels)))
-    except (OSError, ValueError, pd.errors.ParserError) as error:
+        # Names are text as it is written: `005` and `NA` are labels too.
+        table = pd.read_csv(path, sep=_TABLES[path.suffix.lower()], converters=dict.fromkeys(range(levels), str))
+        has_header = isinstance(table.index, pd.RangeIndex)  # otherwise names have none, as R writes them
+        return table.set_index(list(table.columns[:levels])) if has_header else table
+    except (OSError, ValueError) as error:
         msg = f"`predicted` {str(path)!r} cannot be read as a table: {error}. Write one row a condition, with its name"
         raise DataFileError(msg + " first and a column a gene.") from error
 

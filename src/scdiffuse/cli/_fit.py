@@ -185,7 +185,7 @@ def fit(
             condition_features=_features(condition_features or [], condition or []),
             config=read_settings(settings or []),
         ).set_origin(organism=organism, source=source, licence=licence)
-        show(model.summary())
+        show(model.summary().removeprefix("Not fitted. "))
         if resume and is_free(output):
             show(f"Nothing is saved in {output} yet; the fit begins.")
         try:

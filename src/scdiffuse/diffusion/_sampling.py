@@ -20,6 +20,8 @@ __all__ = ["MOST_STEPS", "SAMPLED_AT_ONCE", "sample"]
 MOST_STEPS = 10_000
 """Most steps of a solver, far beyond those that still change a cell."""
 
+_NEAR_DATA = 1e-5  # angle below which single precision leaves nothing of the velocity away from data
+
 SAMPLED_AT_ONCE = 512
 """Rows of a block. Blocks of fewer cells are padded: the features stay in the cache, and the constant shape keeps the
 arithmetic of each row the same whatever the batch size."""
@@ -88,8 +90,9 @@ def sample(
         y = block / first
         past: tuple[PastVelocity, ...] = ()
         for now, to in pairwise(angles):
-            leaves_data = now == 0.0
-            y, past = _leave_data(y, to, velocity) if leaves_data else rule.step(y, (now, to), velocity, past=past)
+            leaves_data = now < min(to, _NEAR_DATA)
+            step = _leave_data(y, (now, to), velocity) if leaves_data else rule.step(y, (now, to), velocity, past=past)
+            y, past = step
         out[rows] = y[:n_rows] * last
     return out
 
@@ -114,10 +117,12 @@ def _angles(start: float, end: float, solver_steps: int) -> list[float]:
     return angle(torch.linspace(start, end, solver_steps + 1, dtype=torch.float64)).tolist()
 
 
-def _leave_data(y: Tensor, to: float, velocity: Velocity) -> Step:
+def _leave_data(y: Tensor, interval: tuple[float, float], velocity: Velocity) -> Step:
     """Take the first step from angle 0, where the velocity is 0 / 0 but tends to 0, along the velocity halfway."""
-    middle = PastVelocity(velocity(y, 0.5 * to), 0.5 * to)
-    return Step(torch.add(y, middle.velocity, alpha=to), (middle,))
+    now, to = interval
+    halfway = 0.5 * (now + to)
+    middle = PastVelocity(velocity(y, halfway), halfway)
+    return Step(torch.add(y, middle.velocity, alpha=to - now), (middle,))
 
 
 def _velocity(denoiser: Denoiser, conditions: ConditionTensors) -> Velocity:

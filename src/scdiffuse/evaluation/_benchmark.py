@@ -73,7 +73,7 @@ def evaluate(  # noqa: PLR0913 - one flat call is what users write
     n_seeds
         Number of draws of the cells, one a seed; values are averaged, intervals include the spread between draws.
     max_cells
-        Most cells a side; slow metrics take fewer, and every table says how many.
+        Most cells a side. The quick suite takes 1,000 at most, slow metrics half of that; every table says how many.
     progress
         Show a progress bar when it takes longer than two seconds.
 

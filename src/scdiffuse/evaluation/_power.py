@@ -79,7 +79,7 @@ def power_curve(  # noqa: PLR0913, PLR0917 - one flat call is what users write
     by
         Column of ``obs`` with the cell type, by which draws are stratified.
     layer
-        Layer with the raw counts; ``X`` when not given.
+        Layer with the raw counts; ``X``, or the one place that holds counts, when not given.
     n_genes
         Most genes that classifiers read; depth features read all genes.
     n_jobs
@@ -102,7 +102,7 @@ def power_curve(  # noqa: PLR0913, PLR0917 - one flat call is what users write
     SettingError
         A classifier or space is unknown, or there are too few cells to learn from.
     DataFileError
-        A path is not a readable ``.h5ad`` file.
+        A path does not lead to readable cells.
     """
     import pandas as pd
 

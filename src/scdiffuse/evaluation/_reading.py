@@ -38,6 +38,7 @@ __all__ = [
 
 _MIN_SHARED_GENES = 10
 _MIN_SHARED_FRACTION = 0.5
+_LARGEST_SINGLE = 1e30  # a number in single precision, such as 0.1, is written as it was meant
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -283,7 +284,11 @@ def label_of(value: object) -> str:
     """Write a label; numbers without needless digits, so that 3 and 3.0 are one; empty text where missing."""
     if pd.isna(value):  # type: ignore[call-overload]
         return ""
-    return np.format_float_positional(value, trim="-") if isinstance(value, float | np.floating) else str(value)
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    number = float(value)
+    is_single = not number.is_integer() and abs(number) < _LARGEST_SINGLE and float(np.float32(number)) == number
+    return np.format_float_positional(np.float32(number) if is_single else number, trim="-")
 
 
 def check_labels(real: NDArray[np.str_] | None, generated: NDArray[np.str_] | None, *, by: str | None) -> None:

@@ -51,7 +51,7 @@ def plot_umap(
         Column of `obs` to colour by, such as ``"cell_type"``, in a panel for each kind of cells; not given, both kinds
         are drawn in one panel.
     layer
-        Layer with the counts of the real cells; ``X`` if not given.
+        Layer with the counts of the real cells; ``X``, or the one place that holds counts, if not given.
     n_cells
         Most cells of each kind; of more, as many are drawn at random.
     seed

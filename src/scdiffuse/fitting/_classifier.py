@@ -35,6 +35,7 @@ Kind = Literal["categorical", "continuous"]
 """Whether a column holds labels or numbers."""
 
 _FEWEST_CELLS = 20
+_MOST_MEASURED = 16_384  # cells that accuracy is measured on, at each level of noise
 
 
 class LabelledCells(NamedTuple):
@@ -126,6 +127,8 @@ def learn_classifier(
     values = cells.table.codes[:, 0] if is_categorical else cells.table.values[:, 0]
     means, stds = _latents(networks, cells, progress=progress)
     train_on, stop_by, measure_by = _divide(values, config.validation_fraction, seed=seed)
+    if len(measure_by) > _MOST_MEASURED:
+        measure_by = np.sort(generator(seed, "cells of accuracy").permutation(measure_by)[:_MOST_MEASURED])
     with initial_weights(int(generator(seed, "weights of a classifier").integers(2**62))):
         network = new_network(cells.conditions, means.shape[1] - (not library_size), config.classifier)
     noisy = NoisyCells(means, stds, torch.from_numpy(values.astype(np.float32)))

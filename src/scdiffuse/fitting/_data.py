@@ -148,8 +148,8 @@ def read_data(  # noqa: PLR0913 - everything that decides what is learnt from
     obs, messages = mask_labels(whole.obs, names[0])
     for message in (found, *messages) if found else messages:
         warnings.warn(message, ScdiffuseWarning, stacklevel=4)
-    known = Conditions.from_obs(obs, *names, described=described)
     _require_cells(whole.n_cells)
+    known = Conditions.from_obs(obs, *names, described=described)
 
     def read(groups: tuple[NDArray[np.int64], int] | None) -> CountStatistics:
         return collect_statistics(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from scdiffuse._core.errors import ModelFolderError, SettingError
 from scdiffuse._core.initial_weights import initial_weights
 from scdiffuse._core.processes import ALONE, Processes
 from scdiffuse._core.random import generator
@@ -20,11 +22,14 @@ from scdiffuse.fitting._place import find_place
 from scdiffuse.fitting._stages import FitContext, encode_cells, fit_autoencoder, fit_diffusion, set_latent_scale
 from scdiffuse.fitting._warm_start import Origin, inherit
 from scdiffuse.model import (
+    Checkpoint,
     FittedModel,
     History,
     Json,
     ModelMetadata,
+    ModelRecord,
     Networks,
+    SavedModel,
     gene_factor_table,
     read_training,
 )
@@ -73,14 +78,17 @@ def fit_model(data: TrainingData, metadata: ModelMetadata, options: FitOptions) 
     ------
     ModelFolderError
         There is nothing in the folder to go on with, or it belongs to other data or settings.
+    SettingError
+        Of several processes, not all have the same cells, settings and seed.
     """
     record = metadata.record(seed=options.seed, max_epochs=options.max_epochs)
     place, saved = find_place(options.folder, metadata, record, resume=options.resume, overwrite=options.overwrite)
-    options.processes.barrier()  # all have looked before the first of them writes
-    if saved is not None and saved.config["finished"]:
+    is_finished = saved is not None and saved.config["finished"]
+    checkpoint = None if saved is None or place is None or is_finished else read_training(place)
+    _require_same(data, record, options, saved=saved, checkpoint=checkpoint)  # and all have read before one writes
+    if saved is not None and is_finished:
         scores = saved.config.get("scores")
         return FitResult(saved.model.to(options.device), saved.history, was_stopped=False, scores=scores)
-    checkpoint = read_training(place) if saved is not None and place is not None else None
 
     networks = _new_networks(data, metadata, options)
     folder = place if options.processes.is_first else None
@@ -114,6 +122,28 @@ def fit_model(data: TrainingData, metadata: ModelMetadata, options: FitOptions) 
         fit.log.keep_stopped()
     model = FittedModel(networks=networks, metadata=metadata, seed=options.seed)
     return FitResult(model, fit.history, was_stopped=was_stopped, scores=None)
+
+
+def _require_same(
+    data: TrainingData,
+    record: ModelRecord,
+    options: FitOptions,
+    *,
+    saved: SavedModel | None,
+    checkpoint: Checkpoint | None,
+) -> None:
+    """Make sure that all processes fit the same cells, and go on from the same state."""
+    processes = options.processes
+    if processes.size == 1:
+        return
+    given = json.dumps([record, data.var.index.astype(str).tolist()]).encode()
+    if not processes.is_same(given + data.cells.tobytes() + data.library_sizes.tobytes() + data.table.codes.tobytes()):
+        msg = f"The {processes.size} processes of this fit have different cells, settings or seeds; expected the same."
+        raise SettingError(msg + " Give all of them the same arguments and all cells: a fit divides them by itself.")
+    step = checkpoint and (checkpoint.stage, checkpoint.progress["step"])
+    if not processes.is_same(repr((saved is None, step)).encode()):
+        msg = f"The {processes.size} processes of this fit find different states in {str(options.folder)!r}; expected"
+        raise ModelFolderError(msg + " the same. Use a folder that the machines of all of them share.")
 
 
 def _new_networks(data: TrainingData, metadata: ModelMetadata, options: FitOptions) -> Networks:

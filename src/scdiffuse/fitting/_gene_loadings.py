@@ -78,7 +78,7 @@ def gene_loadings(
     mean_square = np.asarray(logs.multiply(logs).mean(axis=0)).ravel()
     std = np.sqrt((mean_square - np.square(np.asarray(logs.mean(axis=0)).ravel())).clip(min=0.0))
     scaled = sp.csr_matrix(logs @ sp.diags(1.0 / np.where(std > 0, std, 1.0)))
-    pca = PCA(n_components, svd_solver="arpack", random_state=seed).fit(scaled)
+    pca = PCA(n_components, svd_solver="arpack", random_state=seed % (1 << 32)).fit(scaled)
     loadings = pca.components_.T * np.sqrt(pca.explained_variance_)
     columns = [f"component {at + 1}" for at in range(n_components)]
     return pd.DataFrame(loadings[wanted], index=names[wanted], columns=columns)

@@ -35,7 +35,7 @@ def check_features(features: Mapping[str, pd.DataFrame] | None, conditions: Sequ
     UnknownNameError
         A condition does not exist.
     ConditionError
-        A table has no columns, a label twice, or values that are no finite numbers.
+        A table has no columns, a label twice, a row without one, or values that are no finite numbers.
     """
     found = {}
     for name, table in (features or {}).items():
@@ -43,7 +43,10 @@ def check_features(features: Mapping[str, pd.DataFrame] | None, conditions: Sequ
         if name not in conditions:
             msg = f"`condition_features` names {name!r}; expected a condition with labels, one of {list(conditions)}."
             raise UnknownNameError(msg + did_you_mean(name, conditions))
-        named = table.set_axis(table.index.astype(str), axis=0)
+        if table.index.isna().any():
+            msg = f"`condition_features[{name!r}]` has a row without a label; expected a label for each row."
+            raise ConditionError(msg + " Drop the row, or name it.")
+        named = table.set_axis([_written(label) for label in table.index], axis=0)
         _require_once(name, named)
         if not named.shape[1]:
             msg = f"`condition_features[{name!r}]` has no columns; expected one of numbers at least."
@@ -57,6 +60,11 @@ def check_features(features: Mapping[str, pd.DataFrame] | None, conditions: Sequ
             raise ConditionError(msg + " Drop the rows of labels without features.")
         found[name] = numbers
     return found
+
+
+def _written(label: object) -> str:
+    """Write a label; a whole number that a missing value beside it made a fraction is one again."""
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
 
 
 def _require_table(name: str, table: object) -> None:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from scdiffuse._core.errors import ModelFolderError, OutputExistsError, SettingError
 from scdiffuse._core.folders import MODEL, is_free
 from scdiffuse._core.outputs import require_folder
-from scdiffuse._core.seeds import require_whole
 from scdiffuse._core.slots import FITTING_FOLDER
 from scdiffuse.model import Json, ModelMetadata, ModelRecord, SavedModel, read_folder
 
@@ -37,12 +36,10 @@ def require_startable(folder: Path | None, *, resume: bool, overwrite: bool, max
     Raises
     ------
     SettingError
-        `max_epochs` is no whole number or below 1, or `resume` has no `folder`.
+        `max_epochs` is below 1, or `resume` has no `folder`.
     OutputExistsError
         `folder` holds something, and neither `resume` nor `overwrite` is true; or it holds other things than a model.
     """
-    if max_epochs is not None:
-        require_whole(max_epochs, "max_epochs", advice="Leave it out to let the fit stop by itself.")
     if max_epochs is not None and max_epochs < 1:
         msg = f"`max_epochs` must be at least 1, got {max_epochs}; leave it out to let the fit stop by itself."
         raise SettingError(msg)

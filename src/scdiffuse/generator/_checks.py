@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scdiffuse._core.errors import SettingError
-from scdiffuse._core.seeds import require_whole
+from scdiffuse._core.scalars import whole_number
 
 __all__ = ["MEMORY_ADVICE", "require_batch_size"]
 
@@ -24,7 +24,7 @@ def require_batch_size(batch_size: int) -> None:
     SettingError
         It is no whole number, below 1, or beyond what arrays count.
     """
-    require_whole(batch_size, "batch_size", advice="4096 suits most machines.")
+    batch_size = whole_number(batch_size, "batch_size")
     if batch_size < 1:
         msg = f"`batch_size` must be at least 1, got {batch_size}; 4096 suits most machines."
         raise SettingError(msg)

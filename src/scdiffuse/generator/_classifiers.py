@@ -9,7 +9,7 @@ import anndata as ad
 
 from scdiffuse._core.errors import ConditionError, OutputExistsError, SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.resources import explain_memory
-from scdiffuse._core.seeds import require_whole
+from scdiffuse._core.scalars import whole_number
 from scdiffuse.cells import require_column_name
 from scdiffuse.fitting import Kind, learn_classifier, read_labelled
 from scdiffuse.generator._base import GeneratorBase
@@ -94,9 +94,12 @@ class ClassifierMixin(GeneratorBase):
         CountsError
             The values are not raw counts.
         SettingError
-            `kind` is neither, `max_epochs` is below 1, or `name` is empty or no name of a column.
+            `kind` is neither, `max_epochs` is below 1, it or `seed` is no whole number, or `name` is empty or no name
+            of a column.
         """
         model = self._fitted("add_classifier")
+        seed = whole_number(seed, "seed")
+        max_epochs = None if max_epochs is None else whole_number(max_epochs, "max_epochs")
         _check(name, kind=kind, max_epochs=max_epochs)
         if name in model.classifiers and not overwrite:
             msg = f"A classifier {name!r} already exists; expected a new name. Choose another one, or pass"
@@ -154,8 +157,6 @@ def _check(name: object, *, kind: object, max_epochs: int | None) -> None:
     if kind not in {None, "categorical", "continuous"}:
         msg = f"`kind` must be 'categorical' or 'continuous', got {kind!r}. Leave it out to go by the column's type."
         raise SettingError(msg)
-    if max_epochs is not None:
-        require_whole(max_epochs, "max_epochs", advice="Leave it out to let the training stop by itself.")
     if max_epochs is not None and max_epochs < 1:
         msg = f"`max_epochs` must be at least 1, got {max_epochs}; leave it out to let the training stop by itself."
         raise SettingError(msg)

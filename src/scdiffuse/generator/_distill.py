@@ -7,6 +7,7 @@ from typing import Self
 
 from scdiffuse._core.errors import SettingError
 from scdiffuse._core.resources import explain_memory
+from scdiffuse._core.scalars import whole_number
 from scdiffuse.fitting import distill_sampler
 from scdiffuse.generator._base import GeneratorBase
 from scdiffuse.model import DistillationRecord
@@ -66,9 +67,13 @@ class DistillMixin(GeneratorBase):
         NotFittedError
             The model is not fitted.
         SettingError
-            `solver_steps` or `max_epochs` is below 1, or there are too few paths.
+            `solver_steps` or `max_epochs` is below 1, there are too few paths, or one of these or `seed` is no whole
+            number.
         """
         model = self._fitted("distill")
+        solver_steps, n_paths = whole_number(solver_steps, "solver_steps"), whole_number(n_paths, "n_paths")
+        seed = whole_number(seed, "seed")
+        max_epochs = None if max_epochs is None else whole_number(max_epochs, "max_epochs")
         if solver_steps < 1 or n_paths < _FEWEST_PATHS or (max_epochs is not None and max_epochs < 1):
             msg = f"`solver_steps` is {solver_steps}, `n_paths` {n_paths} and `max_epochs` {max_epochs}; expected at"
             msg += f" least 1, {_FEWEST_PATHS} and 1."

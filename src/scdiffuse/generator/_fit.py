@@ -13,6 +13,7 @@ from scdiffuse._core.errors import NotFittedError
 from scdiffuse._core.folders import MODEL, discard_folder
 from scdiffuse._core.processes import Processes
 from scdiffuse._core.resources import explain_memory, require_device, require_single_precision
+from scdiffuse._core.scalars import whole_number
 from scdiffuse._core.slots import FITTING_FOLDER
 from scdiffuse.fitting import FitOptions, Origin, compare_models, fit_model, require_startable
 from scdiffuse.generator._base import GeneratorBase
@@ -79,8 +80,8 @@ class FitMixin(GeneratorBase):
         ModelFolderError
             What is in `folder` cannot be continued, or it belongs to other data or settings.
         SettingError
-            `max_epochs` is below 1, there is no such `device`, `resume` is without a `folder`, or the networks of
-            `init_from` are of other widths.
+            `max_epochs` is below 1, it or `seed` is no whole number, there is no such `device`, `resume` is without a
+            `folder`, the networks of `init_from` are of other widths, or several processes were given different things.
         GenesError
             `init_from` has too few genes in common with the data.
         LostProcessError
@@ -89,6 +90,8 @@ class FitMixin(GeneratorBase):
         if self._data is None:
             msg = "This model was loaded or distilled and holds no training cells. To go on with a fit, build"
             raise NotFittedError(msg + " `CellGenerator(adata, ...)` as before and call `fit(folder, resume=True)`.")
+        seed = whole_number(seed, "seed")
+        max_epochs = None if max_epochs is None else whole_number(max_epochs, "max_epochs")
         place = Path(folder) if folder is not None else None
         require_startable(place, resume=resume, overwrite=overwrite, max_epochs=max_epochs)
         require_single_precision()

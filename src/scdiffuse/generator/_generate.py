@@ -95,6 +95,8 @@ class GenerateMixin(GeneratorBase):
         -----
         ExtrapolationWarning
             A number lies outside of what was measured.
+        ScdiffuseWarning
+            Guidance has driven cells further than any training cell lies.
         """
         model = self._fitted("generate")
         require_batch_size(batch_size)

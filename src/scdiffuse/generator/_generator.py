@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from scdiffuse._core.errors import SettingError
 from scdiffuse._core.resources import explain_memory
 from scdiffuse.cells import MIN_CELLS, CellData, read_origin
 from scdiffuse.fitting import read_data
@@ -79,6 +80,8 @@ class CellGenerator(
         Most labels have one cell only, a continuous column holds text, or `condition_features` are no finite numbers.
     DataFileError
         The path does not lead to readable cells.
+    SettingError
+        `config` is no `ModelConfig`, or `latent` none of `scdiffuse.foundation`.
 
     Warns
     -----
@@ -108,7 +111,8 @@ class CellGenerator(
         round_counts: bool = False,
         progress: bool = True,
     ) -> None:
-        config = config or ModelConfig()
+        config = ModelConfig() if config is None else config
+        _require_settings(config, latent)
         with explain_memory("Pass the path of a `.h5ad` file; its cells are then read as they are needed."):
             data = read_data(
                 adata,
@@ -128,3 +132,13 @@ class CellGenerator(
             config=config, conditions=data.conditions, var=data.var, data=data.summary(), origin=read_origin(adata)
         )
         super().__init__(metadata, data=data)
+
+
+def _require_settings(config: object, latent: object) -> None:
+    """Refuse what merely stands for settings or for a latent space, such as the name of an entry of `obsm`."""
+    if not isinstance(config, ModelConfig):
+        msg = f"`config` is of type {type(config).__name__}; expected a `ModelConfig`. Pass one, or of a dictionary"
+        raise SettingError(msg + " `ModelConfig.from_dict(...)`.")
+    if latent is not None and (isinstance(latent, type) or not hasattr(latent, "choose_genes")):
+        msg = f"`latent` is {latent!r}; expected a latent space of `scdiffuse.foundation`. Pass one, such as"
+        raise SettingError(msg + f" `foundation.Embedding({latent if isinstance(latent, str) else 'X_pca'!r})`.")

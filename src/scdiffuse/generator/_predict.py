@@ -165,6 +165,13 @@ class PredictMixin(GeneratorBase):
         SettingError
             A number is out of range, nothing is asked for or something twice, a cell is asked to be what it keeps away
             from, or no step of the solver lies in the guidance interval.
+
+        Warns
+        -----
+        ExtrapolationWarning
+            A number lies outside of what was measured.
+        ScdiffuseWarning
+            Guidance has driven cells further than any training cell lies.
         """
         model, asked = self._fitted("predict"), Guidance.of(guidance)
         if to is None and not asked.targets:

@@ -176,18 +176,18 @@ class ClassifierFreeGuide:
         whole, nothing = _ConditionSubset(frozenset()), _ConditionSubset(everything if n else frozenset())
         terms: dict[_ConditionSubset, float] = defaultdict(float)
         if self.composition == "additive":
-            each = scale if isinstance(scale, tuple) else (scale,) * n
+            each = [float(one) for one in scale] if isinstance(scale, tuple) else [float(scale)] * n
             terms[nothing] += 1.0 - math.fsum(each)
             for at, one in enumerate(each):
                 terms[_ConditionSubset(everything - {at})] += one
         elif isinstance(scale, tuple):
             terms[whole] += 1.0 + math.fsum(one - 1.0 for one in scale)
             for at, one in enumerate(scale):
-                terms[_ConditionSubset(frozenset({at}))] += 1.0 - one
+                terms[_ConditionSubset(frozenset({at}))] += 1.0 - float(one)
         else:
-            terms[whole] += scale
-            terms[nothing] += 1.0 - scale
+            terms[whole] += float(scale)
+            terms[nothing] += 1.0 - float(scale)
         for at, value, one in away:
-            terms[_ConditionSubset(frozenset(), (at, value))] -= one
-            terms[_ConditionSubset(frozenset({at}))] += one
+            terms[_ConditionSubset(frozenset(), (at, value))] -= float(one)
+            terms[_ConditionSubset(frozenset({at}))] += float(one)
         return {one: weight for one, weight in terms.items() if weight != 0.0}

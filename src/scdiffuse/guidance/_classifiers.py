@@ -217,10 +217,11 @@ class LabelClassifier(NoisyClassifier):
         """
         means, stds = means[:, : self.n_latent], stds[:, : self.n_latent]
         n_cells, width = means.shape
-        own = nn.functional.one_hot(target.long(), self.log_frequencies.numel()).double()
-        counts, latents = own.sum(dim=0), means.double()
-        class_means = own.T @ latents / (counts + self.config.label_shrinkage)[:, None]
-        residual = latents - own @ class_means
+        codes, latents = target.long(), means.double()
+        counts = torch.bincount(codes, minlength=self.log_frequencies.numel()).double()
+        sums = latents.new_zeros(len(counts), width).index_add_(0, codes, latents)
+        class_means = sums / (counts + self.config.label_shrinkage)[:, None]
+        residual = latents - class_means[codes]
         within = residual.T @ residual + torch.diag(stds.double().square().sum(dim=0))
         eye = torch.eye(width, dtype=torch.float64)
         self.set_linear_part(class_means, (within + width * eye) / (n_cells + width))

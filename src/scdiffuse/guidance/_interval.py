@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Final
 
 from torch import Tensor
@@ -49,7 +50,7 @@ def require_interval(interval: tuple[float, float]) -> None:
     numbers = interval if isinstance(interval, tuple | list) else (interval,)
     if (
         len(numbers) != 2
-        or not all(isinstance(one, int | float) for one in numbers)
+        or not all(isinstance(one, Real) for one in numbers)
         or not (0.0 <= numbers[0] < numbers[1] <= 1.0)
     ):
         msg = f"The guidance interval must run from a lower to a higher time within 0 to 1, got {interval}."
@@ -71,7 +72,7 @@ def require_scale(scale: object, name: str) -> None:
     SettingError
         `scale` is not a number, negative, or infinite.
     """
-    is_number = isinstance(scale, int | float) and not isinstance(scale, bool)
+    is_number = isinstance(scale, Real) and not isinstance(scale, bool)
     if not is_number or not 0.0 <= scale < math.inf:  # type: ignore[operator]
         msg = f"The scale of {name} must be 0 or more, got {scale!r}; expected a finite number."
         raise SettingError(msg + " Scale 1 is the model as learnt.")

@@ -145,7 +145,7 @@ class ClassifierTask:
         Returns
         -------
         Accuracy of labels; for numbers, the fraction of their variance that is explained (0 is no better than the
-        mean, below 0 worse).
+        mean, below 0 worse). Where all cells have one number there is nothing to explain, and it is 0.
         """
         repeats = max(1, math.ceil(self.classifier.config.validation_draws / 4 / len(cells)))
         rows = torch.from_numpy(np.tile(cells, repeats))
@@ -161,7 +161,8 @@ class ClassifierTask:
                 found.append(float(right.float().mean()))
             else:
                 missed = (target - self.classifier.moments(u, theta)[0]).square().mean()
-                found.append(float(1.0 - missed / target.var(unbiased=False).clamp(min=1e-12)))
+                is_one = bool((target == target[0]).all())  # their variance is only rounding
+                found.append(0.0 if is_one else float(1.0 - missed / target.var(unbiased=False)))
         return found
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -49,7 +49,8 @@ def fit_line(real: Array, generated: Array) -> LineFit:
     x = np.asarray(real, dtype=np.float64) - np.mean(real)
     y = np.asarray(generated, dtype=np.float64) - np.mean(generated)
     xx, yy, xy = float(x @ x), float(y @ y), float(x @ y)
-    if min(xx, yy) <= 0 or xy == 0:
+    # Equal values may differ from their mean by rounding.
+    if min(np.ptp(real), np.ptp(generated)) == 0 or min(xx, yy) <= 0 or xy == 0:
         return LineFit(0.0, 0.0)
     slope = (yy - xx + float(np.hypot(yy - xx, 2 * xy))) / (2 * xy)
     return LineFit(float(np.round(xy / np.sqrt(xx * yy), 12)), slope)

@@ -68,7 +68,7 @@ def pearson_delta(predicted: Array, real: Array, *, control: Array, predicted_co
 def _correlation(x: Array, y: Array) -> float:
     x, y = (values - values.mean() for values in (np.asarray(x, np.float64), np.asarray(y, np.float64)))
     norms = np.sqrt((x @ x) * (y @ y))
-    return float(np.clip(x @ y / norms, -1, 1)) if norms > _CONSTANT else 0.0
+    return 0.0 if norms <= _CONSTANT else float(np.clip(x @ y / norms, -1, 1))  # NaN stays NaN in this order
 
 
 def mean_squared_error(predicted: Array, real: Array) -> float:
@@ -276,7 +276,8 @@ def discrimination_score(
     Returns
     -------
     ``1 - n / P`` with ``n`` the number of perturbations whose effect is nearer than the own, and half of those that are
-    as near: 1 at best, ``1 / P`` at worst, and about a half for a prediction without information.
+    as near: 1 at best, ``1 / P`` at worst, and about a half for a prediction without information. NaN where the
+    prediction holds NaN.
 
     Raises
     ------
@@ -304,6 +305,8 @@ def discrimination_score(
     if genes is not None:
         effects, effect = effects[:, genes], effect[genes]
     distances = _DISTANCES[metric](effects, effect)
+    if np.isnan(distances[own]):
+        return float("nan")
     nearer, equal = np.count_nonzero(distances < distances[own]), np.count_nonzero(distances == distances[own]) - 1
     return float(1 - (nearer + equal / 2) / len(effects))
 

@@ -54,7 +54,7 @@ def rank_sum_tests(cells: Array, control: Array, *, log1p: bool = True) -> GeneT
     Raises
     ------
     SettingError
-        There are no cells, or other genes.
+        There are no cells, other genes, or NaN.
 
     References
     ----------
@@ -65,6 +65,10 @@ def rank_sum_tests(cells: Array, control: Array, *, log1p: bool = True) -> GeneT
     x, y = (np.asarray(values) for values in (cells, control))
     if min(len(x), len(y)) < 1 or x.shape[1] != y.shape[1]:
         msg = f"Got cells of shape {x.shape} and {y.shape}, expected at least one of each and the same genes."
+        raise SettingError(msg)
+    n_bad = int(np.count_nonzero(np.isnan(x).any(axis=0) | np.isnan(y).any(axis=0)))
+    if n_bad:
+        msg = f"{n_bad} of {x.shape[1]} genes hold NaN, expected numbers. Check what the expression was made from."
         raise SettingError(msg)
     p = np.ones(x.shape[1])
     varies = (np.minimum(x.min(axis=0), y.min(axis=0)) < np.maximum(x.max(axis=0), y.max(axis=0))).nonzero()[0]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 __all__ = ["LibrarySizeScore"]
 
 _RISE = 1e-6  # of the log at each score, so that sizes which many cells have still rise
+_ONE_SIZE = 0.1  # of the log, from the least to the largest: cells brought to one depth, whose spread says nothing
 _APART = 1e-5  # of the log: more than sizes that many cells have rise, less than two sizes differ
 
 
@@ -63,7 +64,8 @@ class LibrarySizeScore(nn.Module):
     def of(self, library_sizes: NDArray[np.number]) -> NDArray[np.float64]:
         """Find the scores of library sizes; beyond those of training, scores go on as those of a log-normal.
 
-        A size that many cells have is the middle of its quantiles.
+        A size that many cells have is the middle of its quantiles. Where the training cells were brought to one size,
+        all beyond are as the nearest of them.
 
         Parameters
         ----------
@@ -74,6 +76,8 @@ class LibrarySizeScore(nn.Module):
 
         logs = np.log(np.asarray(library_sizes, dtype=np.float64))
         knots, scores = self.knots.cpu().numpy(), self.scores.cpu().numpy()
+        if self.by_quantiles and knots[-1] - knots[0] < _ONE_SIZE:
+            logs = logs.clip(knots[0], knots[-1])
         first, last = (ndtr(np.interp(logs + apart, knots, scores)) for apart in (-_APART, _APART))
         inside = ndtri((first + last) / 2)
         beyond = (logs - np.clip(logs, knots[0], knots[-1])) / float(self.spread)

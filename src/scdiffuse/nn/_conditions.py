@@ -109,7 +109,7 @@ class ConditionEmbedding(nn.Module):
     n_frequencies
         Fourier features of a number.
     highest
-        Largest frequency of a number, in radians per standard deviation; finer structure is noise.
+        Largest frequency of a number, in radians per two standard deviations; finer structure is noise.
     largest
         Largest number in standard deviations; larger ones are clamped.
     unseen

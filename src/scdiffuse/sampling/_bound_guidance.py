@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.slots import OBS_SOURCE, OBS_SUPPORT, OBS_UNSEEN
 from scdiffuse.cells import Conditions, ConditionTable
 from scdiffuse.diffusion import Denoiser
-from scdiffuse.guidance import ClassifierFreeGuide, ClassifierGuide, NegativeTarget, wrap_in_guides
+from scdiffuse.guidance import ClassifierFreeGuide, ClassifierGuide, NegativeTarget, inside, wrap_in_guides
 from scdiffuse.model import AttachedClassifier
 from scdiffuse.sampling._checks import warn_column
 from scdiffuse.sampling._guidance import Guidance, is_per_cell, single_value, split_target
@@ -109,9 +110,10 @@ class BoundGuidance:
         low, high = interval or self.guidance.interval
         return ClassifierGuide(denoiser, networks, tuple(away for _, _, away in asked), (float(low), float(high)))
 
-    def denoiser(self, plain: Denoiser) -> Denoiser:
+    def denoiser(self, plain: Denoiser, *, away: bool = True) -> Denoiser:
         """Wrap a denoiser in all guides asked for; see `classifier_free`, `with_classifiers` and `wrap_in_guides`."""
-        return wrap_in_guides(self.with_classifiers(self.classifier_free(plain)), self.guidance.guides or {})
+        classifier_free = self.classifier_free(plain, away=away)
+        return wrap_in_guides(self.with_classifiers(classifier_free), self.guidance.guides or {})
 
     def targets(self, *, n_cells: int) -> Targets | None:
         """Find the targets of the classifiers for each cell.
@@ -217,8 +219,8 @@ class BoundGuidance:
         SettingError
             None of them lies in the interval.
         """
-        low, high = self.guidance.interval
-        if not self.guidance.is_plain and times and not any(low <= t <= high for t in times):
+        low, high = (float(bound) for bound in self.guidance.interval)
+        if not self.guidance.is_plain and times and not bool(inside(torch.tensor(times), (low, high)).any()):
             msg = f"No step of the solver lies in the `interval` {self.guidance.interval}, so that nothing would be"
             msg += f" guided; expected one of the {len(times)} times {max(times):.3g} to {min(times):.3g} within."
             raise SettingError(msg + " Widen the interval, or ask for more `solver_steps`.")

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from scdiffuse._core.errors import ConditionError, ExtrapolationWarning, SettingError
-from scdiffuse._core.seeds import require_whole
+from scdiffuse._core.errors import ConditionError, ExtrapolationWarning, ScdiffuseWarning, SettingError
+from scdiffuse._core.scalars import whole_number
 from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, plan_conditions
 from scdiffuse.diffusion import MOST_STEPS, Solver, angle
 from scdiffuse.guidance import NegativeTarget
 from scdiffuse.model import FittedModel
 
-__all__ = ["call_times", "read_target", "require_not_away", "warn_beyond", "warn_column", "without_away"]
+__all__ = ["FarCells", "call_times", "read_target", "require_not_away", "warn_beyond", "warn_column", "without_away"]
+
+_FARTHEST = 20.0  # of N training cells, none lies further than sqrt(N - 1) in any latent, and few beyond 10
 
 
 def without_away(training: ConditionTable, away: Iterable[NegativeTarget], conditions: Conditions) -> ConditionTable:
@@ -110,6 +114,42 @@ def warn_column(conditions: Conditions, asked: ConditionTable, word: str, *, out
             warnings.warn(msg, ExtrapolationWarning, stacklevel=5)
 
 
+@dataclass
+class FarCells:
+    """Count the cells that guidance drives further than any training cell lies, and warn of them."""
+
+    n_cells: int = 0
+    n_far: int = 0
+    furthest: float = 0.0
+
+    def count(self, latents: NDArray[np.float32]) -> None:
+        """Look at some more cells.
+
+        Parameters
+        ----------
+        latents
+            Standardised latents, shape ``(B, D)``.
+        """
+        distances = np.abs(latents).max(axis=1, initial=0.0)
+        self.n_cells += len(distances)
+        self.n_far += int((distances > _FARTHEST).sum())
+        self.furthest = max(self.furthest, float(distances.max(initial=0.0)))
+
+    def warn(self) -> None:
+        """Warn of far cells, if there are any.
+
+        Warns
+        -----
+        ScdiffuseWarning
+            With their number, and how far they lie.
+        """
+        if self.n_far:
+            msg = f"Guidance drives {self.n_far:,} of {self.n_cells:,} cells up to {self.furthest:.3g} standard"
+            msg += f" deviations from the mean of the training cells; expected at most {_FARTHEST:g}. That far away, a"
+            msg += " few genes get nearly all counts of a cell. Lower the scale of `guidance`."
+            warnings.warn(msg, ScdiffuseWarning, stacklevel=4)
+
+
 def call_times(solver: Solver, solver_steps: int, *, start: float = 1.0) -> list[float]:
     """List the times at which a solver calls the denoiser between noise and data.
 
@@ -127,7 +167,7 @@ def call_times(solver: Solver, solver_steps: int, *, start: float = 1.0) -> list
     SettingError
         `solver_steps` is no whole number.
     """
-    require_whole(solver_steps, "solver_steps", advice="10 suits most models.")
+    solver_steps = whole_number(solver_steps, "solver_steps")
     n_steps = min(max(solver_steps, 0), MOST_STEPS)  # numbers out of range are refused where the path begins
     angles = solver.call_angles(angle(torch.linspace(start, 0.0, n_steps + 1, dtype=torch.float64)))
     times: list[float] = (angles.sin() / (angles.sin() + angles.cos())).float().tolist()

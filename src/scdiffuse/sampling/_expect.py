@@ -44,6 +44,7 @@ def expect(model: FittedModel, plan: ConditionPlan) -> tuple[NDArray[np.float64]
     for place, weight in expected.grid.places(position):
         corners = expected.grid.corners(place)
         mean += weight * (corners.weights @ expected(corners.codes))
-        variance += weight * (corners.weights @ expected.variance(corners.codes))
+        unsure = expected.variance(corners.codes) + expected.unseen_variance(corners.codes)
+        variance += weight * (corners.weights @ unsure)
     mapped = expected.mapped_factors(np.rint(position).astype(np.int64))
     return expected.with_mapped(mean, mapped), np.sqrt(variance)

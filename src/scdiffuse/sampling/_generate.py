@@ -26,6 +26,7 @@ from scdiffuse.cells import ConditionPlan, ConditionTable, H5adWriter, build_ann
 from scdiffuse.diffusion import SAMPLED_AT_ONCE, Denoiser, Solver, condition_tensors, sample
 from scdiffuse.model import FittedModel, decode
 from scdiffuse.sampling._bound_guidance import BoundGuidance
+from scdiffuse.sampling._checks import FarCells
 from scdiffuse.sampling._coverage import with_unseen
 from scdiffuse.sampling._targets import Targets
 from scdiffuse.sampling._verdicts import Verdicts
@@ -128,7 +129,22 @@ def make_batches(model: FittedModel, plan: GenerationPlan) -> Iterator[Generated
     Yields
     ------
     Counts, conditions and latents.
+
+    Warns
+    -----
+    ScdiffuseWarning
+        At the end, where guidance has driven cells further than any training cell lies.
     """
+    far = FarCells()
+    for batch in _in_order(model, plan):
+        far.count(batch.latents)
+        yield batch
+    if not plan.guidance.guidance.is_plain:
+        far.warn()
+
+
+def _in_order(model: FittedModel, plan: GenerationPlan) -> Iterator[GeneratedCells]:
+    """Generate cells in batches, some at the same time."""
     with _workers() as (pool, n_workers):
         share = -(-min(plan.batch_size, len(plan.indices)) // n_workers)
         step = -(-share // SAMPLED_AT_ONCE) * SAMPLED_AT_ONCE if n_workers > 1 else plan.batch_size

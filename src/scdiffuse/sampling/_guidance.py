@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,7 @@ class Guidance:
                 require_scale(one, f"`guidance` of {name!r}")
         else:
             require_scale(self.scale, "`guidance`")
+        object.__setattr__(self, "scale", _python_numbers(self.scale))
 
     @classmethod
     def of(cls, asked: Scale | Guidance) -> Guidance:
@@ -106,7 +108,8 @@ class Guidance:
         """
         if isinstance(asked, Guidance):
             return asked
-        if not isinstance(asked, Mapping | float | int) or isinstance(asked, bool):
+        given: object = asked
+        if isinstance(given, bool) or not isinstance(given, Mapping | Real):
             msg = f"`guidance` is {asked!r}; expected a number, numbers by condition, or a `Guidance`."
             raise SettingError(msg + " 1 is the model as learnt.")
         return cls(asked)
@@ -199,6 +202,13 @@ def single_value(name: str, value: object, argument: str) -> object:
         )
         raise ConditionError(msg + advice)
     return value
+
+
+def _python_numbers(scale: Scale) -> Scale:
+    """Turn numbers of numpy into those of Python, which say the same in the names of cells and in files."""
+    if isinstance(scale, Mapping):
+        return {name: one.item() if isinstance(one, np.generic) else one for name, one in scale.items()}
+    return scale.item() if isinstance(scale, np.generic) else scale
 
 
 def _describe(name: str, target: object, argument: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,9 +73,11 @@ def _drawn(
     mean: float, std: float, *, seed: int
 ) -> Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]:
     """Draw log-normal sizes of that mean and standard deviation."""
-    if not (all(isinstance(one, int | float | np.number) for one in (mean, std)) and mean >= 1 and std >= 0):
-        msg = f"`library_size` is a mean of {mean!r} with a standard deviation of {std!r}; expected at least 1 and 0."
-        raise SettingError(msg)
+    given: tuple[object, object] = (mean, std)
+    is_numeric = all(isinstance(one, Real) and not isinstance(one, bool) for one in given)
+    if not (is_numeric and mean >= 1 and std >= 0):
+        msg = f"`library_size` is a mean of {mean!r} with a standard deviation of {std!r}; expected at least 1 and 0,"
+        raise SettingError(msg + " both numbers. A list has one number a cell.")
     _require_bounded(mean + 10.0 * std)
     variance = np.log1p((std / mean) ** 2)
 

@@ -93,7 +93,8 @@ def predict_cells(
     Warns
     -----
     ScdiffuseWarning
-        The cells have columns of the names that mark generated ones.
+        Guidance has driven cells further than any training cell lies, or the cells have columns of the names that
+        mark generated ones.
     """
     targets, solver = {name: override(given.table, one) for name, one in asked.items()}, Heun()
     transport = transport.for_cells(given.obs)
@@ -130,6 +131,7 @@ def predict_cells(
     obs = pd.concat([_obs(transport, given, target, asked=asked[name], ends=name) for name, target in targets.items()])
     obs = refresh_counts(obs, stacked, like=given.obs, but=transport.model.conditions.names)
     found = torch.cat([block for blocks in latents.values() for block in blocks])
+    transport.warn_far(found)
     made = transport.to_anndata(stacked, obs, found, settings=settings)
     _warn_of_replaced(given.obs, made.obs)
     return made

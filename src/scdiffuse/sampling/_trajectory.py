@@ -169,7 +169,7 @@ def follow(
     -----
     UserWarning
         The paths of a branch cover less than three quarters of the change between the conditional means of start and
-        target.
+        target, or guidance has driven cells further than any training cell lies.
     """
     for branch in plan.branches.values():
         _require_possible(branch, start, plan)
@@ -187,6 +187,7 @@ def follow(
     path = [torch.cat(batches) for batches in latents]
     for at, (name, branch) in enumerate(plan.branches.items()):
         own = path[at * plan.n_states : (at + 1) * plan.n_states]
+        branch.transport.warn_far(torch.cat(own))
         _warn_unless_arrived(name, branch, start=start, path=own)
         states_of_branch = list(_states_of(branch, start.table, plan))
         tables.append(_obs(branch.transport, start, plan, name=name, states=states_of_branch, path=own))

@@ -23,7 +23,7 @@ from scdiffuse.guidance import ALWAYS
 from scdiffuse.model import FittedModel, decode, gene_factor_table
 from scdiffuse.nn import ConditionTensors
 from scdiffuse.sampling._bound_guidance import BoundGuidance
-from scdiffuse.sampling._checks import call_times
+from scdiffuse.sampling._checks import FarCells, call_times
 from scdiffuse.sampling._guidance import Guidance
 from scdiffuse.sampling._provenance import provenance
 from scdiffuse.sampling._targets import Targets
@@ -93,10 +93,8 @@ class Transport:
 
     @property
     def at_start(self) -> Denoiser:
-        """The same with classifiers, for conditions with `own` targets."""
-        if not self.guidance.guidance.away:
-            return self.at_target
-        return self.guidance.with_classifiers(self.classifier_free)
+        """The denoiser with all guidance asked for but negative guidance, for conditions with `own` targets."""
+        return self.guidance.denoiser(self.model.networks.denoiser, away=False)
 
     @property
     def at_target(self) -> Denoiser:
@@ -178,6 +176,13 @@ class Transport:
             library_sizes=library_sizes,
             gene_factors=gene_factors,
         )
+
+    def warn_far(self, latents: Tensor) -> None:
+        """Warn where guidance has driven clean latents, shape ``(N, D + 1)``, further than any training cell lies."""
+        if not self.guidance.guidance.is_plain:
+            far = FarCells()
+            far.count(latents[:, :-1].cpu().numpy())
+            far.warn()
 
     def to_anndata(
         self, counts: sp.csr_matrix, obs: pd.DataFrame, latents: Tensor, *, settings: Mapping[str, object]

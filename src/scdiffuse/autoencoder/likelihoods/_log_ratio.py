@@ -51,7 +51,7 @@ def outlier_log_ratio(  # noqa: PLR0917 - the parameters of a likelihood
     .. math:: \log \frac{P(x)}{P(0)} = \log \left[ \frac{P_0(x)}{P_0(0)} + \frac{1 - e^{-\beta}}{P_0(0)\, e^{-\beta}}
               \mathrm{NB}(x - 1;\, m,\, m^2 / q) \right]
 
-    with the moments of the sum of the negative binomial and the outliers,
+    with the moments of the sum of the outliers and of Poisson counts in the place of the negative binomial,
 
     .. math:: m = \mu + \kappa a - 1, \qquad q = \kappa a^2 (2 + \beta - \kappa) - 2 \kappa a + 1 .
 

@@ -25,7 +25,7 @@ class OutlierNegativeBinomial(NegativeBinomial):
 
     .. math:: x_g - 1 \sim \mathrm{NB}(m_g,\; m_g^2 / q_g),
 
-    with the moments of the sum of the negative binomial and geometric outliers, see `outlier_log_ratio`.
+    with the moments of the sum of Poisson counts of mean :math:`\mu_g` and geometric outliers, see `outlier_log_ratio`.
     :math:`\log \rho_g` and :math:`\log s_g` have Gaussian priors.
 
     Parameters

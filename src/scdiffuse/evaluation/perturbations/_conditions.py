@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple, TypeAlias
@@ -23,10 +22,11 @@ __all__ = [
     "ConditionCells",
     "Expression",
     "Keys",
-    "as_in_column",
+    "Predicted",
+    "as_number",
+    "holds_numbers",
     "read_cells",
     "read_means",
-    "unlabelled_notes",
 ]
 
 Expression: TypeAlias = Literal["log1p", "counts"]
@@ -54,6 +54,8 @@ class Keys:
     """Its label of the cells without a perturbation."""
     cell_type: str | None
     layer: str | None
+    numeric: frozenset[str] = frozenset()
+    """Columns that hold numbers in the real cells; text in other samples is read as numbers there."""
 
     def control_of(self, condition: Condition) -> Condition:
         """Return the condition of the control cells."""
@@ -61,19 +63,43 @@ class Keys:
 
     def read(self, table: ad.AnnData, role: str) -> tuple[Array, Array]:
         """Read cell type and perturbation of each cell, shape ``(N,)`` each; empty text where missing."""
-        perturbations = _labels(table, self.perturbation, role=role, argument="perturbation_key")
+        perturbations = self._column(table, self.perturbation, role=role, argument="perturbation_key")
         if self.cell_type is None:
             return np.full(table.n_obs, "", dtype=object), perturbations
-        return _labels(table, self.cell_type, role=role, argument="cell_type_key"), perturbations
+        return self._column(table, self.cell_type, role=role, argument="cell_type_key"), perturbations
+
+    def label(self, value: object, key: str) -> str:
+        """Write a label as the real cells have it in a column."""
+        return as_number(label_of(value)) if key in self.numeric else label_of(value)
+
+    def _column(self, table: ad.AnnData, key: str, *, role: str, argument: str) -> Array:
+        if key not in table.obs:
+            known = list(table.obs.columns)
+            msg = f"`{argument}` {key!r} is not a column of the `obs` of `{role}`; expected one of {known}."
+            raise UnknownNameError(msg + did_you_mean(key, known))
+        codes, values = pd.factorize(table.obs[key])  # missing is -1, the last one
+        return np.array([*(self.label(value, key) for value in values), ""], dtype=object)[codes]
 
 
-def _labels(table: ad.AnnData, key: str, *, role: str, argument: str) -> Array:
-    if key not in table.obs:
-        known = list(table.obs.columns)
-        msg = f"`{argument}` {key!r} is not a column of the `obs` of `{role}`; expected one of {known}."
-        raise UnknownNameError(msg + did_you_mean(key, known))
-    column = table.obs[key].astype(object)
-    return np.array([label_of(value) for value in column], dtype=object)
+def holds_numbers(column: object) -> bool:
+    """Whether a column holds numbers, in categories or not."""
+    if not isinstance(column, pd.Series):
+        return False
+    dtype = column.dtype.categories.dtype if isinstance(column.dtype, pd.CategoricalDtype) else column.dtype
+    return bool(pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype))
+
+
+def as_number(label: str) -> str:
+    """Write text that says a number as the label of the number: ``"005"`` and ``"5.0"`` are 5."""
+    try:
+        return str(int(label))  # whole numbers may have more digits than a float holds
+    except ValueError:
+        pass
+    try:
+        number = float(label)
+    except ValueError:
+        return label
+    return label_of(number) if np.isfinite(number) else label
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -202,22 +228,6 @@ def _in_own_order(
     return {one: at[np.argsort(hashes[at], kind="stable")] for one, at in rows.items()}
 
 
-def as_in_column(control: object, column: object) -> str:
-    """Write the control as its column does, where ``"0.0"`` is typed for the number 0."""
-    if isinstance(control, str) and isinstance(column, pd.Series) and pd.api.types.is_numeric_dtype(column):
-        number = pd.to_numeric(control, errors="coerce")
-        return control if pd.isna(number) else label_of(float(number))
-    return label_of(control)
-
-
-def unlabelled_notes(tables: Mapping[str, ad.AnnData], keys: Keys) -> Iterator[str]:
-    """Say how many cells have no cell type, which are left out."""
-    for role, table in tables.items():
-        n = 0 if keys.cell_type is None else int(table.obs[keys.cell_type].isna().sum())
-        if n:
-            yield f"{n:,} cells of `{role}` have no {keys.cell_type!r} and are left out."
-
-
 def _rows_by_condition(types: Array, perturbations: Array, *, typed: bool) -> dict[Condition, NDArray[np.int64]]:
     found: dict[Condition, list[int]] = {}
     for at, (one, other) in enumerate(zip(types, perturbations, strict=True)):
@@ -237,6 +247,10 @@ def _logs(table: ad.AnnData, rows: NDArray[np.int64], *, genes: Array, role: str
         msg = f"`{role}` holds values that are not finite, expected log expression. Check how they were made."
         raise CountsError(msg)
     return sparse.csr_matrix(held)
+
+
+Predicted: TypeAlias = ConditionCells | dict[Condition, Array]
+"""What was predicted: cells, or their mean expression by condition."""
 
 
 def read_means(table: pd.DataFrame, *, keys: Keys, genes: Array) -> dict[Condition, Array]:
@@ -267,9 +281,23 @@ def read_means(table: pd.DataFrame, *, keys: Keys, genes: Array) -> dict[Conditi
         what = "the perturbation" if levels == 1 else "cell type and perturbation (two levels)"
         msg = f"The index of `predicted` has {table.index.nlevels} levels and {len(table)} rows; expected {what}, once"
         raise ConditionError(msg + " each. Call `set_index`.")
-    values = table.loc[:, list(genes)].to_numpy(dtype=np.float64)
+    named = table.set_axis([str(name) for name in table.columns], axis=1)[list(genes)]
+    try:
+        values = named.to_numpy(dtype=np.float64)
+    except (TypeError, ValueError):
+        values = named.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     if not np.isfinite(values).all():
-        msg = "`predicted` holds values that are not finite numbers, expected mean expression. Fill or drop them."
-        raise CountsError(msg)
-    names = [one if isinstance(one, tuple) else ("", one) for one in table.index]
-    return {Condition(label_of(one), label_of(other)): row for (one, other), row in zip(names, values, strict=True)}
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        where = f"in row {table.index[row]!r} for gene {str(genes[column])!r}"
+        msg = f"`predicted` holds {str(named.iat[row, column])!r} {where};"
+        raise CountsError(msg + " expected finite numbers, mean expression. Fill or drop what is not.")
+    means: dict[Condition, Array] = {}
+    for index, row in zip(table.index, values, strict=True):
+        one, other = index if isinstance(index, tuple) else ("", index)
+        kind = "" if keys.cell_type is None else keys.label(one, keys.cell_type)
+        name = Condition(kind, keys.label(other, keys.perturbation))
+        if name in means or "" in name[2 - levels :]:
+            msg = f"The index of `predicted` names {index!r} twice or not at all; expected one name for each row."
+            raise ConditionError(msg + " Write it, and each once.")
+        means[name] = row
+    return means

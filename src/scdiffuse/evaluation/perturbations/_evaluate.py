@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -13,21 +11,22 @@ from scdiffuse._core.errors import ConditionError
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.version import __version__
 from scdiffuse.evaluation._opening import CellsOrPath, open_cells
-from scdiffuse.evaluation._reading import shared_genes
+from scdiffuse.evaluation._reading import label_of, shared_genes
 from scdiffuse.evaluation.perturbations._checks import check_features, check_settings
 from scdiffuse.evaluation.perturbations._conditions import (
     Condition,
     ConditionCells,
     Expression,
     Keys,
-    as_in_column,
+    Predicted,
+    as_number,
+    holds_numbers,
     read_cells,
     read_means,
-    unlabelled_notes,
 )
 from scdiffuse.evaluation.perturbations._known import Known
+from scdiffuse.evaluation.perturbations._notes import notes_on_labels, notes_on_scale, notes_on_scores
 from scdiffuse.evaluation.perturbations._report import HeldOutRecord, PerturbationReport
-from scdiffuse.evaluation.perturbations._rows import BASELINES
 from scdiffuse.evaluation.perturbations._scoring import (
     FEWEST_CELLS,
     FEWEST_TO_VARY,
@@ -39,8 +38,6 @@ from scdiffuse.evaluation.perturbations._summary import combine, summarise
 from scdiffuse.metrics._feature_matrices import Array
 
 __all__ = ["evaluate_perturbations"]
-
-Predicted: TypeAlias = ConditionCells | dict[Condition, Array]
 
 
 def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
@@ -87,7 +84,7 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
     cell_type_key
         Column of ``obs`` with the cell type or another context; without it all cells are one.
     layer
-        Layer with the raw counts; ``X`` when not given.
+        Layer with the raw counts; ``X``, or the one place that holds counts, when not given.
     expression
         The scale of all comparisons: ``"log1p"`` of counts per 10,000 (of the genes that all samples share), or the
         ``"counts"``.
@@ -129,7 +126,7 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
     SettingError
         A number is out of range.
     DataFileError
-        A path is not a readable ``.h5ad`` file.
+        A path does not lead to readable cells.
 
     References
     ----------
@@ -150,8 +147,7 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
     scales: dict[str, str] = {"expression": expression, "predicted_values": predicted_values}
     check_settings(scales, n_draws=n_draws, max_cells=max_cells, n_top=n_top, n_genes=n_genes, fdr=fdr, seed=seed)
     tables = {"real": open_cells(real, "real", layer=layer)}
-    control = as_in_column(control, tables["real"].obs.get(perturbation_key))
-    keys = Keys(perturbation=perturbation_key, control=control, cell_type=cell_type_key, layer=layer)
+    keys = _keys(tables["real"], perturbation_key, control, cell_type_key=cell_type_key, layer=layer)
     if train is not None:
         tables["train"] = open_cells(train, "train", layer=layer)
     given = _means_table(predicted) if isinstance(predicted, pd.DataFrame) else open_cells(predicted, "predicted")
@@ -165,10 +161,13 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
         if isinstance(predicted, pd.DataFrame)
         else read_cells(given, role="predicted", keys=keys, genes=genes, expression=expression, values=predicted_values)
     )
-    notes = [*unlabelled_notes(tables, keys)]
+    notes = [*notes_on_labels(tables, keys)]
     check_features(perturbation_features, cells)
-    held_out = _held_out(answer, cells["real"], keys, notes=notes)
-    fitted = _without(cells.get("train", cells["real"]), set(held_out), notes, given="train" in cells)
+    asked = _asked(answer, keys)
+    held_out = _held_out(asked, cells, keys, notes=notes)
+    if expression == "log1p" and (isinstance(answer, dict) or predicted_values == "log1p"):
+        notes += notes_on_scale(answer, cells["real"], held_out)
+    fitted = _without(cells.get("train", cells["real"]), set(asked), notes, given="train" in cells)
     chosen = _most_variable(cells["real"], fitted, keys, n_genes=n_genes)
     known = Known(
         real=cells["real"].at_genes(chosen),
@@ -201,9 +200,18 @@ def evaluate_perturbations(  # noqa: PLR0913 - one flat call is what users write
             "max_cells": max_cells,
             "seed": seed,
             "version": __version__,
-            "notes": [*notes, *_remarks(scored)],
+            "notes": [*notes, *notes_on_scores(scored)],
         },
     )
+
+
+def _keys(
+    real: ad.AnnData, perturbation: str, control: object, *, cell_type_key: str | None, layer: str | None
+) -> Keys:
+    """Name the columns, and the control as its column writes it, where ``"0.0"`` is typed for the number 0."""
+    numeric = frozenset(key for key in (perturbation, cell_type_key) if key and holds_numbers(real.obs.get(key)))
+    label = as_number(label_of(control)) if perturbation in numeric else label_of(control)
+    return Keys(perturbation=perturbation, control=label, cell_type=cell_type_key, layer=layer, numeric=numeric)
 
 
 def _means_table(table: pd.DataFrame) -> ad.AnnData:
@@ -212,21 +220,31 @@ def _means_table(table: pd.DataFrame) -> ad.AnnData:
     return ad.AnnData(np.zeros((1, len(names)), np.float32), var=pd.DataFrame(index=names))
 
 
-def _held_out(answer: Predicted, real: ConditionCells, keys: Keys, *, notes: list[str]) -> list[Condition]:
-    """List the predicted conditions that have enough real cells."""
+def _asked(answer: Predicted, keys: Keys) -> list[Condition]:
+    """List the predicted conditions."""
     asked = answer.conditions if isinstance(answer, ConditionCells) else sorted(answer)
     asked = [one for one in asked if one.perturbation != keys.control]
     if not asked:
         msg = f"All of `predicted` is labelled {keys.control!r}, the control; expected predicted perturbations."
         raise ConditionError(msg + f" Label them in {keys.perturbation!r} with what they are predictions of.")
-    few = {
-        one: real.n_cells(one)
-        for one in asked  # without a control cell of the type, those of `train` are taken
-        if real.n_cells(one) < FEWEST_CELLS or 0 < real.n_cells(keys.control_of(one)) < FEWEST_TO_VARY
-    }
+    return asked
+
+
+def _held_out(
+    asked: list[Condition], cells: dict[str, ConditionCells], keys: Keys, *, notes: list[str]
+) -> list[Condition]:
+    """List the predicted conditions that have enough real cells."""
+    real, train = cells["real"], cells.get("train", cells["real"])
+    few, lone = {}, set()
+    for one in asked:
+        control = keys.control_of(one)
+        if 0 < (real.n_cells(control) or train.n_cells(control)) < FEWEST_TO_VARY:  # those of `train` stand in
+            lone.add(one)
+        if real.n_cells(one) < FEWEST_CELLS or one in lone:
+            few[one] = real.n_cells(one)
     needed = f"{FEWEST_CELLS} real cells and {FEWEST_TO_VARY} control cells"
     if len(few) == len(asked):
-        shown = [f"{one} ({n} cells)" for one, n in few.items()][:3]
+        shown = [f"{one} ({n} cells{', 1 control cell' * (one in lone)})" for one, n in few.items()][:3]
         msg = f"No predicted perturbation has {needed}, expected one at least: {', '.join(shown)}."
         known = [str(one) for one in real.conditions][:3]
         raise ConditionError(msg + f" Labels of `real` are such as {known}; use the same in both.")
@@ -288,23 +306,3 @@ def _record(scores: ConditionScores) -> HeldOutRecord:
         "measures": summarise(scores.values),
         "reasons": scores.reasons,
     }
-
-
-def _remarks(scored: list[ConditionScores]) -> list[str]:
-    remarks = []
-    lacking: dict[str, list[str]] = {}
-    for name in BASELINES:
-        reasons = [one.reasons.get(name) for one in scored]
-        if reasons[0] is not None and all(reasons):
-            lacking.setdefault(reasons[0], []).append(name)
-    remarks += [f"Not computed: {', '.join(names)}. {reason}" for reason, names in lacking.items()]
-    few = [f"{one.condition} ({one.n_predicted})" for one in scored if (one.n_predicted or FEWEST_CELLS) < FEWEST_CELLS]
-    if few:
-        remarks.append(f"So few cells were predicted that they are noisy themselves: {', '.join(few)}.")
-    alone = [str(one.condition) for one in scored if not one.n_others]
-    if alone:
-        remarks.append(
-            "Gene weights, weighted R2 and the interpolated duplicate stand against control cells where a type has no "
-            f"other perturbation: {', '.join(alone)}."
-        )
-    return remarks

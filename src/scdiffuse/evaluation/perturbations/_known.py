@@ -138,10 +138,17 @@ class Known:
         """Find the condition with the nearest features; none without features."""
         if len(others) == 1:
             return others[0]
+        others = self.described(others, held_out)
         features = self.features_of([*others, held_out])
-        if features is None:
+        if not others or features is None:
             return None
         return others[int(np.argmin(((features[:-1] - features[-1]) ** 2).sum(axis=1)))]
+
+    def described(self, others: Sequence[Condition], held_out: Condition) -> list[Condition]:
+        """Keep the conditions that have features to compare; all of them for one perturbation in several types."""
+        if all(one.perturbation == held_out.perturbation for one in others):
+            return list(others)
+        return [one for one in others if one.perturbation in self.perturbation_features]
 
     def features_of(self, conditions: Sequence[Condition]) -> Array | None:
         """Describe conditions by what tells them apart, the last one being asked for; a row each.

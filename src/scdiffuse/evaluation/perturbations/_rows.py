@@ -202,9 +202,12 @@ def _nearest_level(held_out: Condition, known: Known) -> Row | str:
 
 def _regression(name: str, held_out: Condition, known: Known) -> Row | str:
     others = known.like(held_out)
+    if not others:
+        return "No other perturbation was measured."
+    others = known.described(others, held_out)
     features = known.features_of([*others, held_out])
     if not others or features is None:
-        return "No other perturbation was measured." if not others else "There are no features of the perturbations."
+        return "There are no features of the perturbations."
     effects = [np.stack([known.effect(one), known.log_change(one)]) for one in others]
     inputs, wanted = features[:-1], features[-1]
     origin = known.features_of_control(held_out)

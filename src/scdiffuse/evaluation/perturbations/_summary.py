@@ -114,7 +114,9 @@ def _summarise(measure: Measure, values: Values) -> MeasureRecord:
     assert ceiling is not None
     level = _level(gain, ceiling)
     left = {name: one["value"] for name, one in gains.items() if one is not None and one["low"] <= 0}
-    behind = [] if level == "ahead" else sorted(left, key=lambda name: left[name])
+    if level == "ahead" and left:
+        level = "too_few"  # ahead of the best baseline, and perhaps not of one that spreads more
+    behind = sorted(left, key=lambda name: left[name])
     found: MeasureRecord = {**blank, "best": best, "level": level, "not_ahead_of": behind}
     if ceiling["low"] > 0:
         found |= {

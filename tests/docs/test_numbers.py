@@ -1,0 +1,57 @@
+"""Numbers that pages quote are those of the records of the studies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from benchmarks.figures.overview import auc_of_tools
+
+import scdiffuse as scd
+
+ROOT = Path(scd.__file__).parents[2]
+
+
+def _words(page: str) -> str:
+    return " ".join((ROOT / "docs" / page).read_text().split())
+
+
+def test_times_and_memory_are_those_of_the_main_job() -> None:
+    records = json.loads((ROOT / "benchmarks/results/main_job.json").read_text())
+    measured = {one["measure"]: one["value"] for record in records for one in record["values"]}
+    fit, made = "pbmc3k: fit, ", "pbmc3k: generate 4,000 cells x 10,136 genes"
+    seconds = f"{measured[fit + 'wall time']:.0f} s"
+    assert f"{seconds} for 1,619 cells of 10,136 genes on two CPU cores" in _words("model.md")
+    page = _words("scaling.md")
+    assert (
+        f"1,619 cells x 10,136 genes | 2 CPU cores | {seconds} | {round(measured[fit + 'peak memory'], -1):.0f} MiB"
+        in page
+    )
+    rate, memory = round(measured[made], -2), round(measured[made + ", peak memory"], -1)
+    assert f"4,000 cells x 10,136 genes | 2 CPU cores | {rate:,.0f} cells/s | {memory:.0f} MiB" in page
+
+
+def test_scvi_stands_beside_ours_on_all_data_sets() -> None:
+    values = auc_of_tools()
+    is_large = values.index.isin(
+        ["kang_ctrl_8donors", "malaria_pberghei", "onek1k_40donors", "papalexi_lowmoi", "pbmc10k_cite"]
+    )
+    page = _words("faq.md")
+    for rows, start in ((values[is_large], "random forest AUC "), (values[~is_large], "distinguished (")):
+        ends = [f"{end:.2f}"[1:] for name in ("scvi-nb", "ours") for end in (rows[name].min(), rows[name].max())]
+        assert f"{start}{ends[0]} to {ends[1]} for {ends[2]} to {ends[3]}" in page
+
+
+def test_what_trajectories_keep_is_that_of_the_record() -> None:
+    records = json.loads((ROOT / "benchmarks/results/start_cell.json").read_text())
+    runs = pd.DataFrame([row for record in records for row in record["values"]])
+    means = runs.groupby(["keep", "answer"])[["arrived", "ahead_of"]].mean().unstack("answer")
+    _, _, section = (ROOT / "docs/control.md").read_text().partition("| `keep` | partial noising: arrived |")
+    rows = [[float(cell) for cell in line.split("|")[1:-1]] for line in section.splitlines()[2:7]]
+    for keep, *shown in rows:
+        at = means.loc[keep]
+        methods = ("partial noising", "ODE inversion")
+        expected = [at[what, method] for method in methods for what in ("arrived", "ahead_of")]
+        assert shown == pytest.approx(expected, abs=0.0051)
