@@ -209,8 +209,24 @@ def test_an_empty_column_is_refused(obs: pd.DataFrame) -> None:
 @pytest.mark.parametrize("labels", [["a", 1] * 30, pd.to_datetime(["2024-01-01", "2024-01-02"] * 30)])
 def test_labels_of_odd_types_are_refused(obs: pd.DataFrame, labels: Any) -> None:
     obs["odd"] = labels
-    with pytest.raises(ConditionError, match=r"The labels in 'odd' are of type .*\.astype\(str\)`"):
+    with pytest.raises(ConditionError, match=r"The labels in 'odd' are of type .*\.map\(str, na_action='ignore'\)`"):
         Conditions.from_obs(obs, ["odd"], [])
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ([1j] * 60, r"holds np.complex128\(1j\); expected numbers"),
+        (pd.to_datetime(["2024-01-01", "NaT"] * 30), r"`\(adata.obs\['odd'\] - adata.obs\['odd'\].min\(\)\) / pd"),
+        (pd.to_timedelta([1, None] * 30, unit="D"), r"Count days: `\(adata.obs\['odd'\]\) / pd.Timedelta\(days=1\)`"),
+        ([[1, 2]] * 60, r"holds a list, such as \[1, 2\]; expected one text or number a cell"),
+    ],
+    ids=["complex", "dates", "times", "lists"],
+)
+def test_what_is_no_number_is_refused(obs: pd.DataFrame, numbers: Any, words: str) -> None:
+    obs["odd"] = numbers
+    with pytest.raises(ConditionError, match=words):
+        Conditions.from_obs(obs, [], ["odd"])
 
 
 def test_a_column_named_twice_is_refused(obs: pd.DataFrame) -> None:

@@ -167,6 +167,14 @@ def test_labels_keep_the_names_of_cells_as_they_were_written(tmp_path: Path, tex
     assert labels["donor"].tolist() == ["a", "b"]
 
 
+@pytest.mark.parametrize("corner", ["cell,", ",", ""])
+def test_labels_with_zeros_before_them_are_text(tmp_path: Path, corner: str) -> None:
+    (tmp_path / "labels.csv").write_text(f"{corner}donor,plate,day,dose\n005,01,1,0,0.5\n6,,2,10,0\n7,10,3,20,\n")
+    labels = read_labels(tmp_path / "labels.csv")
+    assert labels["donor"].fillna("none").tolist() == ["01", "none", "10"]
+    assert [str(labels[name].dtype) for name in ("plate", "day", "dose")] == ["int64", "int64", "float64"]
+
+
 @pytest.mark.parametrize("corner", ["cell", "gene"])
 def test_names_in_tables_of_counts_are_kept_as_they_were_written(tmp_path: Path, corner: str) -> None:
     rows = [f"{at:03d},{at},1" for at in range(600)]

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 
 from scdiffuse._core.errors import ConditionError
-from scdiffuse.cells import Conditions, mask_labels
+from scdiffuse.cells import Conditions, mask_labels, split
 
 
 def test_good_labels_stay_the_same_table(obs: pd.DataFrame) -> None:
@@ -56,3 +57,15 @@ def test_a_column_that_names_cells_is_refused() -> None:
         mask_labels(obs, ["x"])
     with pytest.raises(ConditionError, match=r"such as 0.0; .* Numbers can be `continuous`"):
         mask_labels(obs, ["day"])
+
+
+@pytest.mark.parametrize("several", [["T", "B"], {"T": 1}, np.zeros(2)], ids=["list", "dict", "array"])
+def test_several_labels_of_a_cell_are_refused(several: object) -> None:
+    obs = pd.DataFrame({"x": [several] * 4})
+    words = "column 'x' holds a .*; expected one text or number a cell"
+    with pytest.raises(ConditionError, match=words):
+        mask_labels(obs, ["x"])
+    with pytest.raises(ConditionError, match=words):
+        Conditions.from_obs(obs, ["x"])
+    with pytest.raises(ConditionError, match=words):
+        split(ad.AnnData(np.ones((4, 1)), obs=obs.set_axis(list("abcd"))), by="x")

@@ -144,6 +144,16 @@ def test_a_table_gives_one_row_a_cell(conditions: Conditions, training: Conditio
     assert cells["cell_type"].astype(object).fillna("none").tolist() == ["B", "none", "T"]
 
 
+def test_a_table_of_one_row_is_one_cell(conditions: Conditions, training: ConditionTable) -> None:
+    plan = plan_conditions(conditions, training, where=pd.DataFrame({"cell_type": ["B"]}))
+    assert frame(conditions, plan)["cell_type"].tolist() == ["B"]
+
+
+def test_a_label_may_be_an_array_of_no_dimension(conditions: Conditions, training: ConditionTable) -> None:
+    plan = plan_conditions(conditions, training, n_cells=1, where={"cell_type": np.array("B")})
+    assert frame(conditions, plan)["cell_type"].tolist() == ["B"]
+
+
 def test_a_table_with_counts_repeats_its_rows(conditions: Conditions, training: ConditionTable) -> None:
     asked = pd.DataFrame({"cell_type": ["B", "T", "NK"], "n_cells": [2, 0, 3]}, index=["x", "x", "x"])
     cells = frame(conditions, plan_conditions(conditions, training, where=asked))
@@ -185,10 +195,13 @@ def test_an_untrained_label_is_refused(conditions: Conditions, training: Conditi
     [
         ({"day": "late"}, "continuous condition 'day' holds 'late'"),
         ({"cell_type": ["T", "B"]}, "gives 'cell_type' 2 values; expected one label .* Pass a table"),
+        ({"cell_type": pd.Index(["T"])}, "gives 'cell_type' 1 values; expected one label"),
+        (pd.DataFrame([["T", "B"]], columns=["cell_type"] * 2), "table `where` has several columns 'cell_type'"),
+        (pd.DataFrame([["T", 1, 1]], columns=["cell_type", *["n_cells"] * 2]), "has several columns 'n_cells'"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(
-    conditions: Conditions, training: ConditionTable, where: dict[str, Any], words: str
+    conditions: Conditions, training: ConditionTable, where: dict[str, Any] | pd.DataFrame, words: str
 ) -> None:
     with pytest.raises(ConditionError, match=words):
         plan_conditions(conditions, training, n_cells=2, where=where)
@@ -205,7 +218,7 @@ def test_values_that_make_no_sense_are_refused(
         (
             None,
             pd.DataFrame({"treated": [True], "n_cells": [1.5]}),
-            "column `n_cells` of `where` must hold whole numbers",
+            "column 'n_cells' of `where` must hold whole numbers",
         ),
         (None, pd.DataFrame({"treated": []}), "has 0 rows and 1 columns; expected at least one each"),
     ],

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from scdiffuse._core.errors import CountsError, DataFileError, GenesError, UnknownNameError
-from scdiffuse.cells import Source, open_source
+from scdiffuse._core.errors import CountsError, DataFileError, GenesError, SettingError, UnknownNameError
+from scdiffuse.cells import RAW, Source, find_counts, open_source
 
 HOLDERS = ["csr", "csc", "dense", "integers", "view", "backed csr", "path csr", "path csc", "path dense", "path layer"]
 
@@ -130,6 +130,19 @@ def test_an_empty_x_is_refused(adata: ad.AnnData, tmp_path: Path) -> None:
     empty.write_h5ad(tmp_path / "cells.h5ad")
     with pytest.raises(CountsError, match=r"has no `X`; .* layers \['counts'\]"):
         open_source(tmp_path / "cells.h5ad")
+    bare = ad.AnnData(obs=adata.obs, var=adata.var)
+    with pytest.raises(CountsError, match=r"`adata.X` is empty; expected raw counts. Put them into `adata.X`"):
+        open_source(bare)
+    bare.write_h5ad(tmp_path / "bare.h5ad")
+    with pytest.raises(CountsError, match=r"has no `X`; expected raw counts. Write the cells with their counts"):
+        open_source(tmp_path / "bare.h5ad")
+
+
+def test_raw_that_is_not_there_is_refused(adata: ad.AnnData, tmp_path: Path) -> None:
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    for data in (adata, tmp_path / "cells.h5ad"):
+        with pytest.raises(UnknownNameError, match=r"counts of `raw` are asked for, and the data have no `raw`"):
+            open_source(data, layer=RAW)
 
 
 def test_a_matrix_of_text_is_refused(adata: ad.AnnData) -> None:
@@ -160,6 +173,19 @@ def test_a_file_of_another_kind_is_reported(tmp_path: Path) -> None:
     (tmp_path / "cells.h5ad").write_text("gene,cell\n")
     with pytest.raises(DataFileError, match=r"is not a `.h5ad` file. Read it with the tool that wrote it"):
         open_source(tmp_path / "cells.h5ad")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("cells.h5ad", b"", r"is empty; expected a whole `.h5ad`. Copy or download it again"),
+        ("cells.h5ad.gz", b"\x1f\x8b\x08", r"is compressed; expected a `.h5ad` file. Unpack it with `gunzip`"),
+    ],
+)
+def test_an_empty_and_a_compressed_file_are_reported(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataFileError, match=words):
+        open_source(tmp_path / name)
 
 
 def test_a_truncated_file_is_reported(adata: ad.AnnData, tmp_path: Path) -> None:
@@ -237,3 +263,13 @@ def test_genes_are_found_by_symbols_where_names_are_identifiers(
     assert np.array_equal(source.rows(np.array([5])).toarray()[0], adata.X.toarray()[5, [7, 2, 4]])
     with pytest.raises(GenesError, match=r"lack 2 of the 2 expected genes, such as 'S1', 'S99'"):
         open_source(adata, genes=["S1", "S99"])
+
+
+@pytest.mark.parametrize("kind", ["None", "matrix", "table", "array", "mapping", "list of arrays"])
+def test_what_is_no_cells_is_refused(adata: ad.AnnData, kind: str) -> None:
+    counts = adata.to_df()
+    given = {"matrix": adata.X, "table": counts, "array": counts.to_numpy(), "mapping": {"cell_type": "B"}}
+    given["list of arrays"] = [counts.to_numpy()]
+    for read in (open_source, find_counts):
+        with pytest.raises(SettingError, match=r"The cells are of type \w+; expected an AnnData, .* Put a matrix"):
+            read(given.get(kind))

@@ -79,8 +79,8 @@ def test_numbers_of_cells_are_what_generation_takes_them_for(tmp_path: Path, con
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("cell_type,n_cells\nB,many\n", "has 'many'; expected whole numbers"),
-        ("day\nlate\n", "`--where-table` gives 'day' the value 'late'"),
+        ("cell_type,n_cells\nB,many\n", "column 'n_cells' of .* has 'many'; expected whole numbers"),
+        ("day\nlate\n", r"`--where-table` gives 'day' the value 'late', .* expected a number such as `1\.5`"),
     ],
 )
 def test_text_in_place_of_a_number_is_explained(text: str, words: str, tmp_path: Path, conditions: Conditions) -> None:

@@ -201,6 +201,11 @@ def test_unknown_names_are_refused(splits: Any) -> None:
     [
         ({"suite": "slow"}, "`suite` is 'slow', expected 'quick' or 'full'"),
         ({"n_seeds": 0}, "`n_seeds` is 0"),
+        ({"seed": None}, "`seed` is None, expected a whole number"),
+        (
+            {"by": ["cell_type", "donor"]},
+            r"`by` or `donor` is \['cell_type', 'donor'\]; expected the name of one column",
+        ),
         ({"n_seeds": 2**64}, "`n_seeds` is 18446744073709551616, .* at most 1000"),
         ({"seed": -1}, "`seed` is -1, expected a whole number from 0"),
         ({"max_cells": 10**30}, "`max_cells` is 1000000000000000000000000000000, expected at most 1,000,000,000"),

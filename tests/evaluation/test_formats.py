@@ -9,10 +9,11 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 from benchmarks.studies.user_files import _10x_folder, _10x_h5, _loom, _table, cells
 
-from scdiffuse._core.errors import CountsError, ScdiffuseWarning, UnknownNameError
+from scdiffuse._core.errors import CountsError, DataFileError, ScdiffuseWarning, SettingError, UnknownNameError
 from scdiffuse.cli import run
 from scdiffuse.evaluation import evaluate
 from scdiffuse.evaluation._opening import open_cells
@@ -84,3 +85,22 @@ def test_generated_cells_are_taken_as_they_are(both: tuple[ad.AnnData, ad.AnnDat
     made.layers["counts"] = made.X.copy()
     made.X = made.X * 0.5
     assert open_cells(made, "generated", round_counts=True) is made
+
+
+def test_what_is_no_cells_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"The cells are of type NoneType; expected an AnnData"):
+        open_cells(None, "generated")
+
+
+def test_a_file_that_is_not_there_is_named_with_its_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "made.h5ad").write_bytes(b"")
+    with pytest.raises(DataFileError, match=r"mde.h5ad' is not a file; .* Did you mean 'made.h5ad'"):
+        open_cells(tmp_path / "mde.h5ad", "generated")
+
+
+def test_real_cells_among_generated_ones_are_warned_of(both: tuple[ad.AnnData, ad.AnnData]) -> None:
+    made = both[1].copy()
+    made.obs["source"] = pd.Categorical(["real"] * 3 + ["generated"] * (made.n_obs - 3))
+    with pytest.warns(ScdiffuseWarning, match=r"3 of \d+ `generated` cells are real, says `obs\['source'\]`"):
+        open_cells(made, "generated")
+    open_cells(made, "real")

@@ -322,6 +322,7 @@ def _without(values: Any, keep: int) -> list[Any]:
         ({}, {"kind": "continuous"}, ConditionError, "'organ' holds 'Lung'; expected numbers"),
         ({}, {"max_epochs": 0}, SettingError, "`max_epochs` must be at least 1, got 0; leave it out"),
         ({}, {"name": " "}, SettingError, "The name of a classifier is ' '; expected text. Name it after"),
+        ({}, {"name": "n\n", "obs_key": "organ"}, SettingError, "which no `.h5ad` file can hold; expected a short"),
         ({}, {"layer": "raw"}, UnknownNameError, "`layer` 'raw' is not a layer"),
     ],
 )

@@ -103,6 +103,16 @@ def test_a_classifier_guides_predictions_of_a_model_without_conditions(
     assert probability(unlabelled, away, "T").mean() < probability(unlabelled, plain, "T").mean() - 0.02
 
 
+@pytest.mark.parametrize("name", ["source", "unseen", "support"])
+def test_a_classifier_may_be_named_as_a_column_of_generated_cells(
+    model: CellGenerator, cells: ad.AnnData, name: str
+) -> None:
+    mine = twin(model).add_classifier(name, cells, obs_key="cell_type", max_epochs=1, progress=False)
+    made = mine.generate(3, guidance=toward(**{name: "NK"}), progress=False)
+    assert isinstance(made, ad.AnnData)
+    assert made.obs[f"guided_{name}"].tolist() == ["NK"] * 3
+
+
 def test_labels_of_cells_that_a_classifier_does_not_know_guide_nowhere(model: CellGenerator, cells: ad.AnnData) -> None:
     cells.obs["organ"] = "elsewhere"
     strange = model.predict(cells, guidance=toward(organ="B"), **QUIET)

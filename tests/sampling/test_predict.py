@@ -18,6 +18,7 @@ from scdiffuse._core.errors import (
     ExtrapolationWarning,
     GenesError,
     NotFittedError,
+    ScdiffuseWarning,
     SettingError,
     UnknownNameError,
 )
@@ -48,6 +49,17 @@ def test_between_normal_latents_the_map_is_affine(normal: CellGenerator, cells: 
     shift = conditional_mean(normal, cells, cell_type="B", day=0.5) - conditional_mean(normal, cells)
     assert np.abs(shift).max() > 0.3
     np.testing.assert_allclose(there - here, shift, atol=2e-3)
+
+
+def test_columns_that_mark_generated_cells_are_replaced_with_a_warning(
+    fitted: CellGenerator, cells: ad.AnnData
+) -> None:
+    cells = cells[:3].copy()
+    cells.obs = cells.obs.assign(source="biobank", support=1)
+    with pytest.warns(ScdiffuseWarning, match="replaced, as they mark generated cells: 'source', 'support'. Rename"):
+        made = fitted.predict(cells, {"cell_type": "B"}, progress=False)
+    assert set(made.obs["source"]) == {"generated"}
+    fitted.predict(made, {"cell_type": "T"}, progress=False)  # its own marks are no loss
 
 
 def test_a_cell_is_the_same_to_the_bit_alone_and_among_others(fitted: CellGenerator, cells: ad.AnnData) -> None:

@@ -200,6 +200,7 @@ def test_a_number_beyond_the_range_is_warned_of(fitted: CellGenerator, start: ad
         (TO, {"keep": -0.1}, SettingError, "`keep` must lie between 0 .forget the start cell. and 1"),
         (TO, {"keep": float("nan")}, SettingError, "`keep` must lie between 0 .forget the start cell. and 1"),
         (TO, {"method": "magic"}, SettingError, "`method` must be 'inversion' or 'partial_noising', got 'magic'"),
+        (TO, {"n_cells": 1.5}, SettingError, r"`n_cells` is 1\.5; expected a whole number"),
         (TO, {"n_cells": 0}, SettingError, "`n_cells` is 0, but there are"),
         (TO, {"n_cells": 999}, SettingError, "`n_cells` is 999, but there are"),
         ({}, {}, SettingError, "`to` names no condition"),

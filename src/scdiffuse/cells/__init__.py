@@ -47,6 +47,7 @@ from scdiffuse.cells._shards import is_shards as is_shards
 from scdiffuse.cells._sources import RAW as RAW
 from scdiffuse.cells._sources import CellData as CellData
 from scdiffuse.cells._sources import open_source as open_source
+from scdiffuse.cells._sources import require_cells as require_cells
 from scdiffuse.cells._split import Split as Split
 from scdiffuse.cells._split import split as split
 from scdiffuse.cells._statistics import CountStatistics as CountStatistics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdiffuse._core.errors import ConditionError, UnknownNameError, did_you_mean
 from scdiffuse._core.scalars import plain_scalar
-from scdiffuse.cells._labels import is_blank
+from scdiffuse.cells._labels import is_blank, require_scalars
 
 __all__ = [
     "ConditionRange",
@@ -32,6 +33,7 @@ __all__ = [
 _MOST_SHOWN = 50  # labels in a message
 _LARGEST = 1e30  # of a continuous condition: its square still is a number
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")  # a whole number, as Python writes it
+_REAL = (int, float, np.integer, np.floating, np.bool_)
 _FURTHEST = 1e6  # training standard deviations from the mean that a number asked for may be
 
 Label = str | int | float | bool
@@ -51,6 +53,7 @@ class ConditionRange:
 
 def label_vocabulary(column: pd.Series[Any], name: str) -> tuple[Label, ...]:
     """Collect the labels that cells have; empty text is none."""
+    require_scalars(column, name)
     counts = column.value_counts()
     counts = counts[counts > 0]
     counts = counts.drop([label for label in counts.index if is_blank(label)])
@@ -70,7 +73,8 @@ def label_vocabulary(column: pd.Series[Any], name: str) -> tuple[Label, ...]:
         msg = (
             f"The labels in {name!r} are of type {' and '.join(kinds)}; expected text, numbers or booleans of one type."
         )
-        raise ConditionError(msg + f" Run `adata.obs[{name!r}] = adata.obs[{name!r}].astype(str)`.")
+        msg += f" Run `adata.obs[{name!r}] = adata.obs[{name!r}].map(str, na_action='ignore')`."
+        raise ConditionError(msg)
     require_writable(labels, name)
     if isinstance(column.dtype, pd.CategoricalDtype):
         return tuple(plain_scalar(label) for label in column.cat.categories if label in counts.index)
@@ -127,15 +131,20 @@ def number_range(column: pd.Series[Any], name: str) -> ConditionRange:
 def read_numbers(column: pd.Series[Any] | ArrayLike, name: str) -> NDArray[np.float64]:
     """Read numbers; NaN is missing."""
     series = pd.Series(column)
+    require_scalars(series, name)
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
     if series.dtype == object:
         read = pd.to_numeric(series, errors="coerce")  # numbers that were read as text
         series = read if read.isna().equals(series.isna()) else series
-    text = [value for value in series.dropna().unique() if not isinstance(value, int | float | np.number | np.bool_)]
+    text = [value for value in series.dropna().unique() if not isinstance(value, _REAL)]
     if text:
-        msg = f"The continuous condition {name!r} holds {text[0]!r}; expected numbers. Convert the column with"
-        raise ConditionError(msg + " `pd.to_numeric`, or name it among the categorical conditions.")
+        msg = f"The continuous condition {name!r} holds {text[0]!r}; expected numbers."
+        if isinstance(text[0], datetime | timedelta):
+            since = "" if isinstance(text[0], timedelta) else f" - adata.obs[{name!r}].min()"
+            raise ConditionError(msg + f" Count days: `(adata.obs[{name!r}]{since}) / pd.Timedelta(days=1)`.")
+        msg += " Convert the column with `pd.to_numeric`, or name it among the categorical conditions."
+        raise ConditionError(msg)
     numbers: NDArray[np.float64] = np.asarray(series.astype("Float64").to_numpy(na_value=np.nan), dtype=np.float64)
     if (np.abs(numbers) > _LARGEST).any():
         largest = numbers[np.nanargmax(np.abs(numbers))]

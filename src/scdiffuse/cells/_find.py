@@ -15,7 +15,7 @@ from scdiffuse.cells._formats import read_foreign
 from scdiffuse.cells._h5ad import list_layers, open_h5ad
 from scdiffuse.cells._rows import Source
 from scdiffuse.cells._shards import is_shards
-from scdiffuse.cells._sources import RAW, CellData, open_source
+from scdiffuse.cells._sources import RAW, CellData, open_source, require_cells
 from scdiffuse.cells._values import are_logs, is_decimal, trouble
 
 __all__ = ["CountsPlace", "find_counts", "list_counts"]
@@ -51,7 +51,13 @@ def find_counts(data: CellData, *, layer: str | None = None, round_counts: bool 
     Returns
     -------
     The cells and the place; the place of `X` where no other, or several, hold counts.
+
+    Raises
+    ------
+    SettingError
+        `data` is no cells.
     """
+    require_cells(data)
     if not isinstance(data, ad.AnnData | str | Path) and len(data) == 1:
         data = data[0]
     if not isinstance(data, ad.AnnData | str | Path):

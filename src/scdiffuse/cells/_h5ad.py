@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -12,7 +13,10 @@ from scdiffuse._core.errors import CountsError, DataFileError, UnknownNameError,
 from scdiffuse.cells._rows import Stored
 from scdiffuse.cells._structure import reading
 
-__all__ = ["label", "list_layers", "matrix_element", "open_h5ad", "read_frame"]
+__all__ = ["RAW", "label", "list_layers", "matrix_element", "open_h5ad", "read_frame", "require_raw"]
+
+RAW = "raw.X"
+"""In place of a layer: the counts of ``adata.raw``, with its genes."""
 
 _GAPS = (type(None), type(pd.NA), type(pd.NaT))
 
@@ -94,13 +98,37 @@ def matrix_element(file: Stored, layer: str | None) -> Stored:
         with reading(f"`X` of {_where(file)!r}"):
             return file["X"]
     if layer is None:
-        msg = f"{_where(file)!r} has no `X`; expected raw counts. Name one of the layers {known} as `layer`."
-        raise CountsError(msg)
+        msg = f"{_where(file)!r} has no `X`; expected raw counts."
+        advice = (
+            f" Name one of the layers {known} as `layer`." if known else " Write the cells with their counts in `X`."
+        )
+        raise CountsError(msg + advice)
     if layer not in known:
+        require_raw(layer, known)
         msg = f"`layer` {layer!r} is not a layer of the data; expected one of {known} or none for `X`."
         raise UnknownNameError(msg + did_you_mean(layer, known))
     with reading(f"Layer {layer!r} of {_where(file)!r}"):
         return file["layers"][layer]
+
+
+def require_raw(layer: str, known: Sequence[str]) -> None:
+    """Refuse to read the counts of ``raw`` where there is none.
+
+    Parameters
+    ----------
+    layer
+        The layer that is asked for and not there.
+    known
+        Those that are.
+
+    Raises
+    ------
+    UnknownNameError
+        It stands for ``raw``.
+    """
+    if layer == RAW:
+        msg = f"The counts of `raw` are asked for, and the data have no `raw`; expected one of the layers {list(known)}"
+        raise UnknownNameError(msg + " or none for `X`. Name that as `layer`, or leave it out.")
 
 
 def list_layers(file: Stored) -> list[str]:
@@ -164,4 +192,10 @@ def _unreadable(path: Path, error: Exception) -> str:
         return f"{str(path)!r} is truncated: its end is missing. Copy or download it again; expected a whole `.h5ad`."
     if isinstance(error, PermissionError) or "Permission denied" in reason:
         return f"{str(path)!r} may not be read by this user. Ask for permission to read it, or copy it."
+    if not path.stat().st_size:
+        return f"{str(path)!r} is empty; expected a whole `.h5ad`. Copy or download it again."
+    if path.suffix.lower() == ".gz":
+        return (
+            f"{str(path)!r} is compressed; expected a `.h5ad` file. Unpack it with `gunzip`, and pass what comes out."
+        )
     return f"{str(path)!r} is not a `.h5ad` file. Read it with the tool that wrote it; save with `adata.write_h5ad`."

@@ -10,7 +10,7 @@ import pandas as pd
 
 from scdiffuse._core.errors import ConditionError
 
-__all__ = ["MaskedLabels", "is_blank", "mask_labels", "require_single"]
+__all__ = ["MaskedLabels", "is_blank", "mask_labels", "require_scalars", "require_single"]
 
 _SHOWN = 3
 
@@ -50,6 +50,30 @@ def require_single(obs: pd.DataFrame, name: object) -> None:
         raise ConditionError(msg)
 
 
+def require_scalars(column: pd.Series[Any], name: object) -> None:
+    """Check that a column holds text or numbers, one a cell, and neither lists nor other containers.
+
+    Parameters
+    ----------
+    column
+        The column.
+    name
+        Its name.
+
+    Raises
+    ------
+    ConditionError
+        A cell has several values.
+    """
+    if column.dtype != object:
+        return
+    several = next((value for value in column if type(value).__hash__ is None), None)
+    if several is not None:
+        kind = type(several).__name__
+        msg = f"The column {name!r} holds a {kind}, such as {several!r:.50}; expected one text or number a cell. Write"
+        raise ConditionError(msg + " each part into a column of its own.")
+
+
 def mask_labels(obs: pd.DataFrame, names: Sequence[str]) -> MaskedLabels:
     """Set labels to missing that one cell has alone, or that are empty text.
 
@@ -68,7 +92,7 @@ def mask_labels(obs: pd.DataFrame, names: Sequence[str]) -> MaskedLabels:
     ------
     ConditionError
         Most labelled cells would lose their label: the column names cells, or its labels have to be merged first. Or
-        there are several columns of one name.
+        there are several columns of one name, or a cell has several labels.
 
     Examples
     --------
@@ -83,6 +107,7 @@ def mask_labels(obs: pd.DataFrame, names: Sequence[str]) -> MaskedLabels:
             continue
         require_single(obs, name)
         column = obs[name]
+        require_scalars(column, name)
         counts = column.value_counts()
         counts = counts[counts > 0]
         blank = [label for label in counts.index if is_blank(label)]

@@ -171,7 +171,7 @@ def plan_conditions(
     UnknownNameError
         `where` names a condition or label that was not trained.
     ConditionError
-        Text is given for a number, or several labels for one name.
+        Text is given for a number, several labels for one name, or two columns of a table have one name.
     SettingError
         `where` is neither a mapping nor a table, or the number of cells is missing, not positive, or contradicts the
         table.
@@ -181,7 +181,7 @@ def plan_conditions(
     given = [name for name in frame.columns if name != "n_cells" or name in conditions.names]
     for name in given:
         conditions.require(str(name))
-    counts = _cell_numbers(frame, n_cells, conditions)
+    counts = _cell_numbers(frame, n_cells, conditions, is_table=isinstance(where, pd.DataFrame))
     encoded = conditions.encode(frame[given], partial=True)
     drawn_codes = np.array([name not in given for name in conditions.categorical], dtype=bool)
     drawn_values = np.array([name not in given for name in conditions.continuous], dtype=bool)
@@ -213,6 +213,10 @@ def _frame(where: object, conditions: Conditions, *, argument: str) -> pd.DataFr
         if where.empty:
             msg = f"The table `where` has {len(where)} rows and {where.shape[1]} columns; expected at least one each."
             raise SettingError(msg + " Leave `where` out to follow the training proportions.")
+        twice = where.columns[where.columns.duplicated()]
+        if len(twice):
+            msg = f"The table `where` has several columns {twice[0]!r}; expected one. Rename or drop the others."
+            raise ConditionError(msg)
         return where.reset_index(drop=True)
     if where is not None and not isinstance(where, Mapping):
         msg = f"`{argument}` is of type {type(where).__name__}; expected a mapping such as {{'cell_type': 'B'}}, or a"
@@ -220,17 +224,19 @@ def _frame(where: object, conditions: Conditions, *, argument: str) -> pd.DataFr
     columns: dict[str, list[Any]] = {}
     for name, value in (where or {}).items():
         conditions.require(name)
-        if isinstance(value, list | tuple | set | dict | np.ndarray | pd.Series):
-            msg = f"`{argument}` gives {name!r} {len(value)} values; expected one label or number, or None."
+        if pd.api.types.is_list_like(value):
+            msg = f"`{argument}` gives {name!r} {len(list(value))} values; expected one label or number, or None."
             do = (
                 "a table with one row a cell, or rows with a column `n_cells`" if argument == "where" else "one of them"
             )
             raise ConditionError(msg + f" Pass {do}.")
-        columns[name] = [value]
+        columns[name] = [value.item() if isinstance(value, np.ndarray) else value]
     return pd.DataFrame(columns, index=pd.RangeIndex(1), dtype=object)
 
 
-def _cell_numbers(frame: pd.DataFrame, n_cells: int | None, conditions: Conditions) -> NDArray[np.int64]:
+def _cell_numbers(
+    frame: pd.DataFrame, n_cells: int | None, conditions: Conditions, *, is_table: bool
+) -> NDArray[np.int64]:
     """Find the number of cells of each request."""
     is_whole = n_cells is None or (isinstance(n_cells, int | float | np.number) and n_cells % 1 == 0)
     if n_cells is not None and (not is_whole or n_cells < 1):
@@ -240,16 +246,14 @@ def _cell_numbers(frame: pd.DataFrame, n_cells: int | None, conditions: Conditio
     if "n_cells" in frame and "n_cells" not in conditions.names:
         numbers = pd.to_numeric(frame["n_cells"], errors="coerce")
         if numbers.isna().any() or (numbers < 0).any() or (numbers % 1 != 0).any() or numbers.sum() < 1:
-            msg = "The column `n_cells` of `where` must hold whole numbers of cells, not negative and not all 0."
+            msg = "The column 'n_cells' of `where` must hold whole numbers of cells, not negative and not all 0."
             raise SettingError(msg)
         _require_bounded(float(numbers.sum()))
         counts = numbers.to_numpy().astype(np.int64)
-    elif len(frame) == 1:
-        if n_cells is None:
-            msg = (
-                "`n_cells` is missing; expected the number of cells to generate. Pass `n_cells`, or a table as `where`."
-            )
-            raise SettingError(msg)
+    elif n_cells is None and not is_table:
+        msg = "`n_cells` is missing; expected the number of cells to generate. Pass `n_cells`, or a table as `where`."
+        raise SettingError(msg)
+    elif n_cells is not None and len(frame) == 1:
         counts = np.array([n_cells], dtype=np.int64)
     else:
         counts = np.ones(len(frame), dtype=np.int64)

@@ -14,7 +14,7 @@ import pandas as pd
 from scdiffuse._core.errors import CountsError, ScdiffuseWarning, SettingError, UnknownNameError, did_you_mean
 from scdiffuse.cells._embedding import SourceWithEmbedding, read_obsm
 from scdiffuse.cells._formats import read_foreign
-from scdiffuse.cells._h5ad import list_layers, matrix_element, open_h5ad, read_frame
+from scdiffuse.cells._h5ad import RAW, list_layers, matrix_element, open_h5ad, read_frame, require_raw
 from scdiffuse.cells._joined import JoinedSource, join_var, name_places
 from scdiffuse.cells._rounded import RoundedSource
 from scdiffuse.cells._rows import Matrix, MemorySource, Source, Stored
@@ -23,10 +23,7 @@ from scdiffuse.cells._stored import DenseSource, SparseSource
 from scdiffuse.cells._structure import is_array, reading, require_columns, require_matrix
 from scdiffuse.cells._zarr import list_datasets, open_zarr
 
-__all__ = ["RAW", "CellData", "name_of", "open_source"]
-
-RAW = "raw.X"
-"""In place of a layer: the counts of ``adata.raw``, with its genes."""
+__all__ = ["RAW", "CellData", "name_of", "open_source", "require_cells"]
 
 Place: TypeAlias = ad.AnnData | str | Path
 """Cells in memory or backed, or a path: a ``.h5ad`` file, a ``.zarr`` store, or a folder of shards."""
@@ -78,13 +75,14 @@ def open_source(
     CountsError
         There is no matrix, or it does not hold numbers.
     SettingError
-        `data` is an empty list, or the entry of `obsm` does not hold finite numbers.
+        `data` is an empty list or no cells, or the entry of `obsm` does not hold finite numbers.
 
     Warns
     -----
     UserWarning
         Genes that only some of several files have are left out; the message counts them.
     """
+    require_cells(data)
     if obsm_key is not None:
         counts = open_source(data, layer=layer, genes=genes, round_counts=round_counts)
         return SourceWithEmbedding(counts, read_obsm(data, obsm_key))
@@ -99,6 +97,26 @@ def open_source(
     if read is not None:
         return open_source(read, layer=layer, genes=genes)
     return _open_path(Path(data), layer=layer, genes=genes)
+
+
+def require_cells(data: object) -> None:
+    """Check that something is cells, or a path of cells, or several of these.
+
+    Parameters
+    ----------
+    data
+        What the user gave.
+
+    Raises
+    ------
+    SettingError
+        It is something else, such as a bare matrix or a table.
+    """
+    is_several = (isinstance(data, Sequence) and not isinstance(data, str)) or getattr(data, "ndim", 0) == 1
+    for one in data if is_several else [data]:  # type: ignore[attr-defined]
+        if not isinstance(one, Place):
+            msg = f"The cells are of type {type(one).__name__}; expected an AnnData, the path of a file, or a list of"
+            raise SettingError(msg + " these. Put a matrix or a table into `anndata.AnnData(X, obs=..., var=...)`.")
 
 
 def _open_path(path: Path, *, layer: str | None, genes: Sequence[str] | None) -> Source:
@@ -177,12 +195,15 @@ def _matrix_of(adata: ad.AnnData, layer: str | None) -> tuple[Matrix, pd.DataFra
     if layer is not None:
         if layer not in adata.layers:
             known = sorted(adata.layers)
+            require_raw(layer, known)
             msg = f"`layer` {layer!r} is not a layer of the data; expected one of {known} or none for `X`."
             raise UnknownNameError(msg + did_you_mean(layer, known))
         return adata.layers[layer], adata.var
     if adata.isbacked and not adata.is_view:
         return adata.file["X"], adata.var
     if adata.X is None:
-        msg = f"`adata.X` is empty; expected raw counts. Name one of the layers {sorted(adata.layers)} as `layer`."
+        known = sorted(adata.layers)
+        advice = f"Name one of the layers {known} as `layer`." if known else "Put them into `adata.X`."
+        msg = f"`adata.X` is empty; expected raw counts. {advice}"
         raise CountsError(msg)
     return adata.X, adata.var

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scdiffuse._core.errors import SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.html import html_card
 from scdiffuse._core.random import generator
-from scdiffuse.cells._labels import require_single
+from scdiffuse.cells._labels import require_scalars, require_single
 
 __all__ = ["Split", "split"]
 
@@ -74,7 +74,7 @@ def split(
         `fractions` are negative or do not sum to 1, `by` and `donor` are both given, there are too few donors, or
         `adata` is a path.
     ConditionError
-        Several columns have the name of `by` or `donor`.
+        Several columns have the name of `by` or `donor`, or a cell has several labels.
     """
     if len(fractions) != 3 or min(fractions) < 0 or not np.isclose(sum(fractions), 1):
         msg = f"`fractions` must be three fractions that sum to 1, got {fractions}."
@@ -106,6 +106,7 @@ def _require_column(adata: ad.AnnData, column: str, name: str) -> None:
         msg = f"`{name}` {column!r} is not a column of `adata.obs`; expected one of {known}."
         raise UnknownNameError(msg + did_you_mean(column, known))
     require_single(adata.obs, column)
+    require_scalars(adata.obs[column], column)
 
 
 def _strata(adata: ad.AnnData, columns: Sequence[str]) -> NDArray[np.int64]:

@@ -25,6 +25,7 @@ _GENE = re.compile(
     r"^(ENS[A-Z]*G?\d{6,}(\.\d+)?|MT-\w+|RP[LS]\d+\w*|LINC\d+|IL\d+R?\w?|CD\d+\w{0,2}|HLA-\w+)$", re.IGNORECASE
 )
 _KNOWN = frozenset({"ACTB", "GAPDH", "B2M", "MALAT1", "TMSB4X", "EEF1A1", "FTL", "FTH1", "VIM", "PTPRC", "LYZ", "NKG7"})
+_PADDED = r"-?0[0-9]+"  # a number with zeros before it is a name, such as that of a patient
 _CELL = re.compile(r"([ACGT]{10,}|cell|barcode)", re.IGNORECASE)
 _GENE_WORDS, _CELL_WORDS = ("gene", "symbol", "ensembl", "feature", "geneid"), ("cell", "barcode", "sample")
 
@@ -68,6 +69,8 @@ def read_table(path: Path) -> ad.AnnData:
 def read_labels(path: str | Path) -> pd.DataFrame:
     """Read a table of labels: one row a cell, with the names of the cells in the first column.
 
+    A column whose numbers have zeros before them, such as ``007``, is read as text.
+
     Parameters
     ----------
     path
@@ -80,7 +83,12 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     try:
-        return _named(pd.read_csv(path, sep=_separator(path), converters={0: str}))
+        table = pd.read_csv(path, sep=_separator(path), converters={0: str})
+        written = pd.read_csv(path, sep=_separator(path), dtype=str)
+        for name in table.columns:
+            if table[name].dtype.kind in "if" and written[name].str.fullmatch(_PADDED).any():
+                table[name] = written[name].to_numpy()
+        return _named(table)
     except (OSError, ValueError) as error:
         msg = f"{str(path)!r} cannot be read ({error}); expected a table with the names of cells, or of labels, in its"
         raise DataFileError(msg + " first column. Check the path and the file.") from error

@@ -171,10 +171,8 @@ def read_where_table(path: Path, conditions: Conditions) -> pd.DataFrame:
             continue
         conditions.require(name)
         if name in conditions.continuous:
-            table[name] = [
-                _value("--where-table", name, "" if pd.isna(text) else text, conditions=conditions)
-                for text in table[name]
-            ]
+            texts = ["" if pd.isna(text) else text for text in table[name]]
+            table[name] = [_value("--where-table", name, text, conditions=conditions) for text in texts]
             table[name] = table[name].astype(float)
     return table
 
@@ -213,11 +211,12 @@ def _value(option: str, name: str, text: str, *, conditions: Conditions) -> Valu
     try:
         return float(text)
     except ValueError:
-        example = f"{conditions.continuous[name].mean:.3g}"
+        number = f"{conditions.continuous[name].mean:.3g}"
+        example = number if option == "--where-table" else f"{option} {name}={number}"
         msg = (
             f"`{option}` gives {name!r} the value {text!r}, but this condition is continuous; expected a number such as"
         )
-        raise SettingError(msg + f" `{option} {name}={example}`.") from None
+        raise SettingError(msg + f" `{example}`.") from None
 
 
 def _whole(text: str, path: Path) -> int:
@@ -225,5 +224,5 @@ def _whole(text: str, path: Path) -> int:
     try:
         return int(text)
     except ValueError:
-        msg = f"The column `n_cells` of `--where-table` {str(path)!r} has {text!r}; expected whole numbers of cells."
+        msg = f"The column 'n_cells' of `--where-table` {str(path)!r} has {text!r}; expected whole numbers of cells."
         raise SettingError(msg + " Correct the table.") from None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TypeAlias
 
 import anndata as ad
 
-from scdiffuse._core.errors import CountsError, UserError
-from scdiffuse.cells import RAW, find_counts, read_cells, reading
+from scdiffuse._core.errors import CountsError, ScdiffuseWarning, UserError
+from scdiffuse._core.slots import OBS_SOURCE
+from scdiffuse.cells import RAW, find_counts, read_cells, reading, require_cells
 
 __all__ = ["CellsOrPath", "open_cells"]
 
@@ -42,17 +44,29 @@ def open_cells(cells: CellsOrPath, role: str, *, layer: str | None = None, round
         A path does not lead to readable cells.
     CountsError
         There are no cells.
+    SettingError
+        They are neither an AnnData nor a path.
+
+    Warns
+    -----
+    ScdiffuseWarning
+        Real cells are among the generated ones.
     """
+    require_cells(cells)
     is_real = role not in _AS_THEY_ARE
     if isinstance(cells, ad.AnnData):
         table = cells
-    elif Path(cells).suffix == ".h5ad" or not Path(cells).exists():
+    elif not Path(cells).exists():
+        return read_cells(cells)  # which says that there is no such file, and which one there is
+    elif Path(cells).suffix == ".h5ad":
         with reading(f"`{role}` {str(cells)!r}"):
             table = ad.read_h5ad(cells, backed="r")
     else:
         read = _read(cells, layer=layer, round_counts=round_counts) if is_real else read_cells(cells)
         return _require_cells(read, role)
     _require_cells(table, role)
+    if not is_real:
+        _warn_of_real_cells(table, role)
     if is_real and (round_counts or layer == RAW or (layer is None and _are_elsewhere(cells))):
         return _read(cells, layer=layer, round_counts=round_counts)
     return table
@@ -72,6 +86,15 @@ def _read(cells: CellsOrPath, *, layer: str | None, round_counts: bool) -> ad.An
     if layer is not None:
         table.layers[layer] = table.X
     return table
+
+
+def _warn_of_real_cells(table: ad.AnnData, role: str) -> None:
+    """Warn of real cells among generated ones, as `augment` puts them together."""
+    n = int((table.obs[OBS_SOURCE].astype(str) == "real").sum()) if OBS_SOURCE in table.obs else 0
+    if n:
+        msg = f"{n:,} of {table.n_obs:,} `{role}` cells are real, says `obs[{OBS_SOURCE!r}]`; expected generated cells."
+        msg += f" The results look better than they are. Keep `adata[adata.obs[{OBS_SOURCE!r}] == 'generated']`."
+        warnings.warn(msg, ScdiffuseWarning, stacklevel=4)
 
 
 def _require_cells(table: ad.AnnData, role: str) -> ad.AnnData:

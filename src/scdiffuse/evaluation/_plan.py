@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from scdiffuse._core.errors import SettingError
 from scdiffuse.evaluation._reading import ReadSettings
 from scdiffuse.metrics import Metric
@@ -108,7 +110,7 @@ def check_settings(suite: str, n_seeds: int, max_cells: int, *, seed: int = 0) -
     if not 1 <= n_seeds <= _MOST_SEEDS:
         msg = f"`n_seeds` is {n_seeds}, expected at least 1, and at most {_MOST_SEEDS}. One is enough for a first look."
         raise SettingError(msg)
-    if not 0 <= seed <= _LARGEST_SEED:
+    if not (isinstance(seed, int | np.integer) and 0 <= seed <= _LARGEST_SEED):
         msg = f"`seed` is {seed}, expected a whole number from 0 to {_LARGEST_SEED}, as scikit-learn takes it."
         raise SettingError(msg)
     if max_cells < 20:

@@ -17,6 +17,7 @@ from scdiffuse._core.errors import (
     CountsError,
     DataFileError,
     GenesError,
+    SettingError,
     UnknownNameError,
     did_you_mean,
 )
@@ -256,7 +257,7 @@ def _name_of(table: ad.AnnData, role: str) -> str:
 
 def _column(
     table: ad.AnnData,
-    key: str | None,
+    key: object,
     *,
     role: str,
     rows: NDArray[np.int64],
@@ -265,6 +266,9 @@ def _column(
 ) -> NDArray[np.str_] | None:
     if key is None:
         return None
+    if not isinstance(key, str):
+        msg = f"`by` or `donor` is {key!r}; expected the name of one column of `obs`. Join several into one column."
+        raise SettingError(msg)
     if key not in table.obs:
         if role == "real":
             known = list(table.obs.columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scdiffuse._core.errors import SettingError
+from scdiffuse._core.scalars import whole_number
 
 __all__ = ["MEMORY_ADVICE", "require_batch_size"]
 
@@ -21,8 +22,9 @@ def require_batch_size(batch_size: int) -> None:
     Raises
     ------
     SettingError
-        It is below 1, or beyond what arrays count.
+        It is no whole number, below 1, or beyond what arrays count.
     """
+    batch_size = whole_number(batch_size, "batch_size")
     if batch_size < 1:
         msg = f"`batch_size` must be at least 1, got {batch_size}; 4096 suits most machines."
         raise SettingError(msg)

@@ -7,9 +7,10 @@ from typing import Self
 
 import anndata as ad
 
-from scdiffuse._core.errors import OutputExistsError, SettingError, UnknownNameError, did_you_mean
+from scdiffuse._core.errors import ConditionError, OutputExistsError, SettingError, UnknownNameError, did_you_mean
 from scdiffuse._core.resources import explain_memory
 from scdiffuse._core.scalars import whole_number
+from scdiffuse.cells import require_column_name
 from scdiffuse.fitting import Kind, learn_classifier, read_labelled
 from scdiffuse.generator._base import GeneratorBase
 from scdiffuse.model import ClassifierRecord, open_given
@@ -93,7 +94,8 @@ class ClassifierMixin(GeneratorBase):
         CountsError
             The values are not raw counts.
         SettingError
-            `kind` is neither, `max_epochs` is below 1, it or `seed` is no whole number, or `name` is empty.
+            `kind` is neither, `max_epochs` is below 1, it or `seed` is no whole number, or `name` is empty or no name
+            of a column.
         """
         model = self._fitted("add_classifier")
         seed = whole_number(seed, "seed")
@@ -147,6 +149,11 @@ def _check(name: object, *, kind: object, max_epochs: int | None) -> None:
     if not isinstance(name, str) or not name.strip():
         msg = f"The name of a classifier is {name!r}; expected text. Name it after its labels, such as 'organ'."
         raise SettingError(msg)
+    try:
+        require_column_name(name.replace("/", "|"))
+    except ConditionError as error:
+        msg = f"The name of a classifier is {name[:50]!r}, and generated cells have a column of that name, which no"
+        raise SettingError(msg + " `.h5ad` file can hold; expected a short plain text, such as 'organ'.") from error
     if kind not in {None, "categorical", "continuous"}:
         msg = f"`kind` must be 'categorical' or 'continuous', got {kind!r}. Leave it out to go by the column's type."
         raise SettingError(msg)

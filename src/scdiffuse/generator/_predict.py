@@ -147,7 +147,8 @@ class PredictMixin(GeneratorBase):
         One cell for each, with its name and its own columns of `obs`, but for the changed conditions, labels that
         classifiers guided toward, and columns that count, such as ``n_counts``, which count the new counts. A screen
         has all cells under the first label, then under the next; names of its cells end in ``-`` and the label.
-        ``obs["unseen"]``, ``obs["support"]``, ``obsm["X_scdiffuse"]`` and ``uns["scdiffuse"]`` are as in `generate`.
+        ``obs["unseen"]``, ``obs["support"]``, ``obs["source"]``, ``obsm["X_scdiffuse"]`` and ``uns["scdiffuse"]`` are
+        as in `generate`, in place of columns of these names; a warning says so.
 
         Raises
         ------

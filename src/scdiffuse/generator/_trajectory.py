@@ -12,6 +12,7 @@ import numpy as np
 from scdiffuse._core.errors import SettingError
 from scdiffuse._core.random import generator
 from scdiffuse._core.resources import explain_memory
+from scdiffuse._core.scalars import whole_number
 from scdiffuse.cells import plan_conditions
 from scdiffuse.generator._base import GeneratorBase
 from scdiffuse.generator._checks import MEMORY_ADVICE, require_batch_size
@@ -183,6 +184,7 @@ def _start(
     given = read_given(start, model.networks, model.metadata, layer=layer)
     if n_cells is None:
         return given
+    n_cells = whole_number(n_cells, "n_cells")
     if not 1 <= n_cells <= len(given):
         msg = f"`n_cells` is {n_cells}, but there are {len(given)} start cells; expected a number from 1 to"
         raise SettingError(msg + f" {len(given)}. Leave `n_cells` out to follow all of them.")

@@ -58,7 +58,8 @@ class AttachedClassifier:
         ConditionError
             Text stands where it knows numbers.
         """
-        table = self.conditions.encode(pd.DataFrame({self.name: pd.Series(list(values), dtype=object)}))
+        column = pd.DataFrame({self.name: pd.Series(list(values), dtype=object)})
+        table = self.conditions.encode(column, partial=True)  # it may be named as a column of generated cells
         if not self.is_categorical:
             return table.values[:, 0]
         codes = table.codes[:, 0].astype(np.float32)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import ConditionError, ExtrapolationWarning, ScdiffuseWarning, SettingError
+from scdiffuse._core.scalars import whole_number
 from scdiffuse.cells import ConditionPlan, Conditions, ConditionTable, plan_conditions
 from scdiffuse.diffusion import MOST_STEPS, Solver, angle
 from scdiffuse.guidance import NegativeTarget
@@ -160,7 +161,13 @@ def call_times(solver: Solver, solver_steps: int, *, start: float = 1.0) -> list
         Steps; none if below 1.
     start
         Time of the first call.
+
+    Raises
+    ------
+    SettingError
+        `solver_steps` is no whole number.
     """
+    solver_steps = whole_number(solver_steps, "solver_steps")
     n_steps = min(max(solver_steps, 0), MOST_STEPS)  # numbers out of range are refused where the path begins
     angles = solver.call_angles(angle(torch.linspace(start, 0.0, n_steps + 1, dtype=torch.float64)))
     times: list[float] = (angles.sin() / (angles.sin() + angles.cos())).float().tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import anndata as ad
@@ -12,8 +13,10 @@ import torch
 from torch import Tensor
 
 from scdiffuse._core.compiled import COMPILES
+from scdiffuse._core.errors import ScdiffuseWarning
 from scdiffuse._core.progress import Progress
 from scdiffuse._core.random import noise_ids_of
+from scdiffuse._core.slots import OBS_SOURCE, OBS_SUPPORT, OBS_UNSEEN
 from scdiffuse.cells import ConditionPlan, ConditionTable
 from scdiffuse.diffusion import Heun
 from scdiffuse.model import GivenCells
@@ -90,7 +93,8 @@ def predict_cells(
     Warns
     -----
     ScdiffuseWarning
-        Guidance has driven cells further than any training cell lies.
+        Guidance has driven cells further than any training cell lies, or the cells have columns of the names that
+        mark generated ones.
     """
     targets, solver = {name: override(given.table, one) for name, one in asked.items()}, Heun()
     transport = transport.for_cells(given.obs)
@@ -128,7 +132,20 @@ def predict_cells(
     obs = refresh_counts(obs, stacked, like=given.obs, but=transport.model.conditions.names)
     found = torch.cat([block for blocks in latents.values() for block in blocks])
     transport.warn_far(found)
-    return transport.to_anndata(stacked, obs, found, settings=settings)
+    made = transport.to_anndata(stacked, obs, found, settings=settings)
+    _warn_of_replaced(given.obs, made.obs)
+    return made
+
+
+def _warn_of_replaced(given: pd.DataFrame, made: pd.DataFrame) -> None:
+    """Warn of columns of the user that give way to those that mark generated cells."""
+    is_ours = OBS_SOURCE in given and given[OBS_SOURCE].astype(str).isin(["real", "generated"]).all()
+    replaced = (
+        [] if is_ours else [name for name in (OBS_SOURCE, OBS_SUPPORT, OBS_UNSEEN) if name in given and name in made]
+    )
+    if replaced:
+        msg = f"Columns of `obs` are replaced, as they mark generated cells: {', '.join(map(repr, replaced))}."
+        warnings.warn(msg + " Rename them in the cells to keep them.", ScdiffuseWarning, stacklevel=4)
 
 
 def _obs(
