@@ -91,3 +91,17 @@ def test_a_feature_that_no_trained_label_has_lowers_the_trust() -> None:
     np.testing.assert_allclose(found.weights[0], found.weights[1])
     assert found.expected_error[0] < 0.05
     assert found.expected_error[1] > 0.3
+
+
+def test_effects_of_sampling_alone_are_no_ground_for_trust() -> None:
+    draw, n, n_cells = np.random.default_rng(3), 12, 40
+    found = [
+        weighed(
+            draw.normal(size=(n, 20)) / n_cells**0.5,
+            draw.normal(size=(n, 3)),
+            draw.normal(size=(1, 3)),
+            n_cells=n_cells,
+        )
+        for _ in range(40)
+    ]
+    assert np.mean([one.expected_error[0] > 0.5 for one in found]) > 0.9

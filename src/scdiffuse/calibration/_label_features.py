@@ -85,7 +85,8 @@ def weigh_labels(
     (kernel, ridge), (errors, variances) = choices[best], left_out[best]
     found, variance = _solve(kernel.trained, kernel.unseen, kernel.own, noise=noise, ridge=ridge)
     weights[:, known] = found
-    missed = variance * (errors - sampled).sum().clip(min=0.0) / variances.sum()
+    beyond = errors - sampled  # no smaller than what its own spread leaves open, where sampling explains all of it
+    missed = variance * max(beyond.mean(), beyond.std(ddof=1) / np.sqrt(n_known)) / variances.mean()
     if ridge < np.inf:
         missed += spread * _novelty(features, unseen, varies)
     change = weights @ effects - np.median(effects, axis=0)
