@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from scdiffuse._core.errors import CountsError, MissingExtraError, UnknownNameError
+from scdiffuse._core.errors import CountsError, DataFileError, MissingExtraError, UnknownNameError
 from scdiffuse.cells import check_counts, datasets
 
 
@@ -68,6 +68,20 @@ def test_a_download_is_verified_and_says_where_it_is_from(
     assert "10x Genomics" in cells.uns["source"]
     assert str(asked["known_hash"]).startswith("sha256:")
     assert asked["path"] == tmp_path
+
+
+@pytest.mark.parametrize("error", [ConnectionError("no route"), ValueError("SHA256 hash of downloaded file differs")])
+def test_a_download_that_fails_says_what_to_do(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def retrieve(_url: str, **_settings: object) -> str:
+        raise error
+
+    monkeypatch.setitem(sys.modules, "pooch", SimpleNamespace(retrieve=retrieve))
+    with pytest.raises(
+        DataFileError, match=rf"h5ad cannot be downloaded \({error}\). Try again, or save the file .*h5ad"
+    ):
+        datasets.fetch("pbmc3k", folder=tmp_path)
 
 
 def _log2_ratio(cells: ad.AnnData, marks: np.ndarray, genes: np.ndarray) -> np.ndarray:

@@ -292,6 +292,7 @@ def test_names_are_unique() -> None:
 
 def test_metrics_are_chosen_by_name_in_order() -> None:
     assert [metric.name for metric in select_metrics(names=["mmd", "energy"])] == ["mmd", "energy"]
+    assert select_metrics(names="mmd") == select_metrics(names=["mmd"])
 
 
 def test_a_mistyped_metric_is_answered_with_the_nearest() -> None:

@@ -234,13 +234,14 @@ def test_a_value_of_another_type_is_named(folder: Path, keys: tuple[str, ...], v
         load(folder)
 
 
-def test_weights_that_are_not_finite_are_told(folder: Path) -> None:
+@pytest.mark.parametrize("name", ["denoiser.read.weight", "latent_std"])
+def test_weights_that_are_not_finite_are_told(folder: Path, name: str) -> None:
     tensors = load_file(folder / "weights.safetensors")
-    tensors["denoiser.read.weight"][0, 0] = float("nan")
+    tensors[name].view(-1)[0] = float("nan")
     save_file(tensors, folder / "weights.safetensors")
     digest = sha256(folder / "weights.safetensors")
     _change_config(folder, lambda record: record["files"].update({"weights.safetensors": digest}))
-    with pytest.raises(ModelFolderError, match=r"`denoiser.read.weight` holds numbers that are not finite"):
+    with pytest.raises(ModelFolderError, match=f"`{name}` holds numbers that are not finite"):
         load(folder)
 
 

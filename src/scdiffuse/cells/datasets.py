@@ -12,7 +12,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from scdiffuse._core.errors import CountsError, MissingExtraError, UnknownNameError, did_you_mean
+from scdiffuse._core.errors import (
+    CountsError,
+    DataFileError,
+    MissingExtraError,
+    UnknownNameError,
+    did_you_mean,
+)
 from scdiffuse.cells._planted import plant_effects
 
 __all__ = ["fetch", "pbmc68k", "pbmc68k_planted"]
@@ -137,6 +143,8 @@ def fetch(name: str, *, folder: str | Path | None = None) -> ad.AnnData:
         There is no such set.
     MissingExtraError
         The downloader is not installed.
+    DataFileError
+        The file cannot be downloaded, or is another than expected.
     """
     if name not in _REMOTES:
         msg = f"{name!r} is not a known data set; expected one of {sorted(_REMOTES)}."
@@ -147,14 +155,13 @@ def fetch(name: str, *, folder: str | Path | None = None) -> ad.AnnData:
         msg = "Downloading needs the package `pooch`. Run `pip install scdiffuse[datasets]`."
         raise MissingExtraError(msg) from error
     remote = _REMOTES[name]
-    path = Path(
-        pooch.retrieve(
-            remote.url,
-            known_hash=f"sha256:{remote.sha256}",
-            path=Path(folder) if folder is not None else pooch.os_cache("scdiffuse"),
-            fname=remote.url.rsplit("/", 1)[1],
-        )
-    )
+    place = Path(folder) if folder is not None else Path(pooch.os_cache("scdiffuse"))
+    file, known_hash = remote.url.rsplit("/", 1)[1], f"sha256:{remote.sha256}"
+    try:
+        path = Path(pooch.retrieve(remote.url, known_hash=known_hash, path=place, fname=file))
+    except (OSError, ValueError) as error:  # no connection, or another file
+        msg = f"{remote.url} cannot be downloaded ({error}). Try again, or save the file yourself as"
+        raise DataFileError(msg + f" {str(place / file)!r}.") from error
     adata = ad.read_h5ad(path) if path.suffix == ".h5ad" else _read_10x(path)
     adata.uns["source"] = f"{remote.source}; {remote.url}"
     return adata

@@ -71,7 +71,7 @@ def get_metric(name: str) -> Metric:
 
 
 def select_metrics(
-    suite: Literal["quick", "full"] = "quick", *, names: Sequence[str] | None = None
+    suite: Literal["quick", "full"] = "quick", *, names: str | Sequence[str] | None = None
 ) -> tuple[Metric, ...]:
     """Choose the metrics of a suite, or metrics by name.
 
@@ -80,7 +80,7 @@ def select_metrics(
     suite
         ``"quick"`` or ``"full"``, which holds the quick one.
     names
-        Names of metrics, instead of a suite; the order is kept.
+        Names of metrics, or one name, instead of a suite; the order is kept.
 
     Returns
     -------
@@ -93,6 +93,8 @@ def select_metrics(
     UnknownNameError
         If a name is unknown.
     """
+    if isinstance(names, str):
+        return (get_metric(names),)
     if names is not None:
         return tuple(get_metric(name) for name in names)
     if suite not in ("quick", "full"):

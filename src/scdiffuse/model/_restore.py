@@ -67,7 +67,7 @@ def require_depth(depth: int, tensors: Mapping[str, Tensor]) -> None:
 
 
 def require_finite(network: nn.Module) -> None:
-    """Make sure that no weight is infinite or NaN.
+    """Make sure that no weight and no buffer is infinite or NaN, but for missing conditions of the training cells.
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ def require_finite(network: nn.Module) -> None:
     Raises
     ------
     ValueError
-        A weight is.
+        A tensor is.
     """
-    for name, weight in network.named_parameters():
-        if not bool(weight.isfinite().all()):
+    for name, tensor in network.state_dict().items():
+        if name != "conditions_values" and not bool(tensor.isfinite().all()):
             msg = f"tensor `{name}` holds numbers that are not finite"
             raise ValueError(msg)
