@@ -149,6 +149,12 @@ def test_a_fit_that_was_stopped_goes_on(
     other = CellGenerator(embedded, conditions=["cell_type"], config=small)
     with pytest.raises(ModelFolderError, match="was begun with other settings"):
         other.fit(tmp_path / "run", resume=True)
+    if isinstance(latent, Embedding):
+        turned = embedded.copy()
+        turned.obsm["X_pca"] = -turned.obsm["X_pca"]
+        other = CellGenerator(turned, conditions=["cell_type"], config=small, latent=latent)
+        with pytest.raises(ModelFolderError, match="was begun with other data"):
+            other.fit(tmp_path / "run", resume=True)
 
 
 def test_cells_on_disk_keep_their_codes_in_every_step(

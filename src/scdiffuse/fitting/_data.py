@@ -21,6 +21,7 @@ from scdiffuse.cells import (
     CountStatistics,
     JoinedSource,
     Source,
+    SourceWithEmbedding,
     collect_statistics,
     find_counts,
     mask_labels,
@@ -81,12 +82,11 @@ class TrainingData:
         }
         if self.round_counts:
             found["round_counts"] = True
+        if isinstance(self.source, SourceWithEmbedding):
+            found["embedding"] = _digest(self.source.embedding)
         if self.label_features:
             found["features"] = {
-                name: {
-                    "n_unseen": len(self.conditions.unseen[name]),
-                    "sha256": hashlib.sha256(table.tobytes()).hexdigest()[:16],
-                }
+                name: {"n_unseen": len(self.conditions.unseen[name]), "sha256": _digest(table)}
                 for name, table in self.label_features.items()
             }
         return found
@@ -201,6 +201,11 @@ def read_data(  # noqa: PLR0913 - everything that decides what is learnt from
         label_features=align_features(features, known),
         round_counts=round_counts,
     )
+
+
+def _digest(table: NDArray[np.floating]) -> str:
+    """Return what tells a table of numbers from another."""
+    return hashlib.sha256(np.ascontiguousarray(table).tobytes()).hexdigest()[:16]
 
 
 def _grid(

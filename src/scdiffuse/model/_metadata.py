@@ -62,6 +62,8 @@ class DataSummary(TypedDict):
     """Of each condition that has labels known by features."""
     round_counts: NotRequired[bool]
     """Whether counts with decimals were rounded, as they are then wherever the model reads cells."""
+    embedding: NotRequired[str]
+    """Digest of the latents of the training cells, where they are an entry of `obsm`."""
     mapped: NotRequired[dict[str, dict[str, int]]]
     """Cells of each mapped label, by condition."""
 
