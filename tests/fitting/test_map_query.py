@@ -267,3 +267,9 @@ def test_a_vocabulary_that_maps_more_than_it_has_is_refused(mapped: CellGenerato
     path.write_text(json.dumps(tree | {"n_mapped": {"donor": 7}}))
     with pytest.raises(ModelFolderError):
         load(folder)
+
+
+def test_a_label_whose_cells_have_no_counts_is_refused(model: CellGenerator, control: ad.AnnData) -> None:
+    silent = cells_of_donor("d8", ("control",), n=20, seed=8, factors=0.0)
+    with pytest.raises(ConditionError, match=r"The cells of 'd8' have no counts in the genes of the model; expected"):
+        model.map_query(ad.concat([control, silent]), "donor", progress=False)

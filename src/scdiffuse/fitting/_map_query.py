@@ -51,7 +51,7 @@ def map_query(
     UnknownNameError
         The model has no such condition, or `obs` has none of its columns.
     ConditionError
-        No cell has a new label, or the model expects nothing of genes.
+        No cell has a new label, the cells of one have no counts, or the model expects nothing of genes.
     """
     at = _position(model, condition)
     source = open_given(adata, model.metadata, layer=layer)
@@ -72,6 +72,7 @@ def map_query(
         warnings.warn(msg + " out.", ScdiffuseWarning, stacklevel=3)
     with Progress("map", 2 * source.n_cells, enabled=progress) as bar:
         counts, decoded, totals = _sums(own, source, which, n_labels=len(labels), bar=bar)
+        _require_counts(counts, labels)
         generated = _generated(own, table, which, totals=totals, bar=bar)
     n_cells = np.bincount(which[which >= 0], minlength=len(labels))
     config = own.metadata.config.calibration
@@ -147,6 +148,14 @@ def _sums(
             decoded[label] += totals[rows][mine] @ fractions[mine]
         bar.advance(len(rows))
     return counts, decoded, totals
+
+
+def _require_counts(counts: Array, labels: tuple[Label, ...]) -> None:
+    """Refuse labels whose cells say nothing."""
+    silent = [label for label, held in zip(labels, counts.any(axis=1), strict=True) if not held]
+    if silent:
+        msg = f"The cells of {', '.join(map(repr, silent))} have no counts in the genes of the model; expected some."
+        raise ConditionError(msg + " Leave these cells out, or check their genes.")
 
 
 def _generated(
