@@ -180,8 +180,8 @@ def test_the_command_names_the_layer_of_the_cells(
     cells = simulated.copy()
     cells.layers["counts"], cells.raw = cells.X.copy(), simulated
     cells.X = cells.X * 2
-    cells.write_h5ad(data / "places.h5ad")
-    name = client.open("data/places.h5ad", layer=layer)["id"]
+    cells.write_h5ad(data / "places@2.h5ad")
+    name = client.open("data/places@2.h5ad", layer=layer)["id"]
     job = client.do(model="m2", cells=name if body["kind"] == "augment" else {"cells": name}, **body)
     made = _made(client, job)
     monkeypatch.chdir(tmp_path)

@@ -162,9 +162,7 @@ def coverage_of(model: CellGenerator, where: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def add_made(
-    session: Session, job: Job, made: ad.AnnData, *, kind: Kind, letter: str, name: str, lines: Lines
-) -> CellSet:
+def add_made(session: Session, job: Job, made: ad.AnnData, *, id_: str, kind: Kind, name: str, lines: Lines) -> CellSet:
     """Keep cells that a job has made in its folder, and add them to the session.
 
     Parameters
@@ -175,21 +173,21 @@ def add_made(
         Its folder gets the file.
     made
         The cells.
-    kind, letter
+    id_
+        Their id, a new one, which `lines` name.
+    kind
         What they are.
     name
         What the page calls them.
     lines
-        How to make them; ``@`` stands for their id.
+        How to make them.
     """
     path = job.folder / CELLS_FILE
     made.write_h5ad(path)
-    id_ = session.new_id(letter)
-    written = Lines(lines.python.replace("@", id_), lines.command.replace("@", id_))
     origin = {"model": job.body.get("model"), "job": job.id, "where": job.body.get("where") or job.body.get("to")}
-    cells = CellSet(id=id_, kind=kind, name=name, path=path, origin=origin, lines=written)
-    job.lines = written
-    session.record(job.title, written)
+    cells = CellSet(id=id_, kind=kind, name=name, path=path, origin=origin, lines=lines)
+    job.lines = lines
+    session.record(job.title, lines)
     return session.add_cells(cells, made)
 
 
@@ -221,17 +219,18 @@ def generate(session: Session, job: Job) -> dict[str, Any]:
         progress=False,
     )
     assert isinstance(made, ad.AnnData)
+    id_ = session.new_id("g")
     python = call(
-        "@", f"{entry.id}.generate", n, where=where or None, guidance=guidance_code(guidance), seed=seed,
+        id_, f"{entry.id}.generate", n, where=where or None, guidance=guidance_code(guidance), seed=seed,
         library_size=size, solver_steps=steps,
     )  # fmt: skip
     sizes = None if size is None else ",".join(f"{one:g}" for one in (size if isinstance(size, tuple) else (size,)))
     command = words(
         "generate", shown_path(Path(entry.path)), n_cells=n, where=option_pairs(where) or None,
-        **guidance_options(guidance), library_size=sizes, solver_steps=steps, seed=seed, path="@.h5ad",
+        **guidance_options(guidance), library_size=sizes, solver_steps=steps, seed=seed, path=f"{id_}.h5ad",
     )  # fmt: skip
     title = f"{n:,} {_named(where) or 'generated'}"
-    cells = add_made(session, job, made, kind="generated", letter="g", name=title, lines=Lines(python, command))
+    cells = add_made(session, job, made, id_=id_, kind="generated", name=title, lines=Lines(python, command))
     found = coverage_of(model, where) or {"text": "Conditions follow the training cells.", "is_unseen": False}
     return {"cells": cells.id, **found}
 

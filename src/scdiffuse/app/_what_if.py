@@ -37,14 +37,15 @@ def predict(session: Session, job: Job) -> dict[str, Any]:
     _require_few(session, given)
     guidance = read_guidance(model, body)
     after = model.predict(_plain(given), to, guidance=guidance, seed=seed, batch_size=BATCH, progress=False)
-    python = call("@", f"{entry.id}.predict", Code(given.python), to, guidance=guidance_code(guidance), seed=seed)
+    id_ = session.new_id("p")
+    python = call(id_, f"{entry.id}.predict", Code(given.python), to, guidance=guidance_code(guidance), seed=seed)
     command = words(
         "predict", shown_path(entry.path), _file_of(session, given), layer=session.get_cells(given.cells).layer,
-        to=option_pairs(to), **guidance_options(guidance), seed=seed, path="@.h5ad",
+        to=option_pairs(to), **guidance_options(guidance), seed=seed, path=f"{id_}.h5ad",
     )  # fmt: skip
     command = command if given.is_file else ""
     name = f"{given.adata.n_obs:,} of {given.cells} as {', '.join(option_pairs(to))}"
-    cells = add_made(session, job, after, kind="predicted", letter="p", name=name, lines=Lines(python, command))
+    cells = add_made(session, job, after, id_=id_, kind="predicted", name=name, lines=Lines(python, command))
     change = paired_changes(given.adata, after) if given.adata.n_obs >= 3 else None
     table = None
     if change is not None:
@@ -116,14 +117,15 @@ def trajectory(session: Session, job: Job) -> dict[str, Any]:
         first, typed = Code(repr(own)), {"from": option_pairs(own)}  # type: ignore[dict-item]
     made = model.trajectory(start, to, n_cells=n_cells, guidance=guidance, batch_size=BATCH, progress=False, **options)
     guided = guidance_code(guidance)
-    python = call("@", f"{entry.id}.trajectory", first, to, n_cells=n_cells, guidance=guided, **options)
+    id_ = session.new_id("t")
+    python = call(id_, f"{entry.id}.trajectory", first, to, n_cells=n_cells, guidance=guided, **options)
     command = words(
         "trajectory", shown_path(entry.path), **typed, to=option_pairs(to), n_cells=n_cells,
-        **guidance_options(guidance), **options, path="@.h5ad",
+        **guidance_options(guidance), **options, path=f"{id_}.h5ad",
     )  # fmt: skip
     command = command if is_typed else ""
     name = f"{n_cells:,} cells on the way to {', '.join(option_pairs(to))}"
-    cells = add_made(session, job, made, kind="trajectory", letter="t", name=name, lines=Lines(python, command))
+    cells = add_made(session, job, made, id_=id_, kind="trajectory", name=name, lines=Lines(python, command))
     prefix = "trajectory_" if "weight" in model.conditions.names else ""
     weights = made.obs[f"{prefix}weight"].to_numpy(dtype=float).reshape(n_states, n_cells)[:, 0]
     return {
@@ -163,17 +165,17 @@ def augment(session: Session, job: Job) -> dict[str, Any]:
         raise RefusedError(422, msg + " Ask for fewer, or use the command line.")
     made = model.augment(real, by=by, n_per_label=n_per_label, guidance=guidance, seed=seed, progress=False)
     guided = guidance_code(guidance)
-    code = Code(code_of(session, held))
-    python = call("@", f"{entry.id}.augment", code, by=by, n_per_label=n_per_label, guidance=guided, seed=seed)
+    id_, code = session.new_id("a"), Code(code_of(session, held))
+    python = call(id_, f"{entry.id}.augment", code, by=by, n_per_label=n_per_label, guidance=guided, seed=seed)
     typed = option_pairs(n_per_label) if isinstance(n_per_label, dict) else n_per_label
     options = guidance_options(guidance)
     command = words(
         "augment", shown_path(entry.path), shown_path(held.path), by=by, n_per_label=typed, layer=held.layer,
-        guidance=options["guidance"], seed=seed, path="@.h5ad",
+        guidance=options["guidance"], seed=seed, path=f"{id_}.h5ad",
     )  # fmt: skip
     command = command if is_file(held) and not (guidance.toward or guidance.away) else ""
     cells = add_made(
-        session, job, made, kind="augmented", letter="a", name=f"{held.name}, augmented by {by}",
+        session, job, made, id_=id_, kind="augmented", name=f"{held.name}, augmented by {by}",
         lines=Lines(python, command),
     )  # fmt: skip
     test = session.adata(entry.held_out) if entry.held_out in session.cells else None

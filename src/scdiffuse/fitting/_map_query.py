@@ -152,7 +152,7 @@ def _sums(
 
 def _require_counts(counts: Array, labels: tuple[Label, ...]) -> None:
     """Refuse labels whose cells say nothing."""
-    silent = [label for label, held in zip(labels, counts.any(axis=1), strict=True) if not held]
+    silent = [label for label, held in zip(labels, counts.sum(axis=1), strict=True) if held == 0]
     if silent:
         msg = f"The cells of {', '.join(map(repr, silent))} have no counts in the genes of the model; expected some."
         raise ConditionError(msg + " Leave these cells out, or check their genes.")
