@@ -41,7 +41,7 @@ def test_named_genes_are_kept_however_rare(source: Source) -> None:
 
 
 def test_a_stored_zero_is_not_a_detection() -> None:
-    matrix = sp.csr_matrix((np.array([0, 1], np.float32), np.array([0, 1]), np.array([0, 2])), shape=(1, 2))
+    matrix = sp.csr_matrix((np.array([0, 2], np.float32), np.array([0, 1]), np.array([0, 2])), shape=(1, 2))
     selection = collect_statistics(open_source(ad.AnnData(X=matrix)), min_cells=1).selection
     assert selection.keep.tolist() == [False, True]
 

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scdiffuse._core.errors import CountsError
+from scdiffuse._core.errors import CountsError, ScdiffuseWarning
 from scdiffuse.cells import Source, collect_statistics, open_source
 from scdiffuse.cells._rows import WrappedSource
 from scdiffuse.cells._totals import CountTotals, RareCounts
@@ -122,3 +122,21 @@ def test_fewer_than_min_cells_counts_of_a_gene_are_held(
     genes = np.concatenate([one.genes for one in held] or [np.zeros(0, np.int64)])
     assert np.bincount(genes, minlength=N_GENES).max() < min_cells
     np.testing.assert_array_equal(found.library_sizes, dense[:, found.selection.keep].sum(axis=1))
+
+
+def test_features_that_are_no_genes_are_said(dense: NDArray[np.float32]) -> None:
+    adata = ad.AnnData(sp.csr_matrix(dense + 1))
+    adata.var["feature_types"] = ["Gene Expression"] * (N_GENES - 3) + ["Antibody Capture"] * 2 + [None]
+    words = r"^2 of 60 genes are 'Antibody Capture', says .* adata.var\['feature_types'\] == 'Gene"
+    with pytest.warns(ScdiffuseWarning, match=words):
+        collect_statistics(open_source(adata))
+
+
+@pytest.mark.parametrize("largest", [1, 2])
+def test_a_matrix_of_0_and_1_is_said(
+    dense: NDArray[np.float32], largest: int, recwarn: pytest.WarningsRecorder
+) -> None:
+    source = open_source(ad.AnnData(sp.csr_matrix(dense.clip(max=largest))))
+    collect_statistics(source, min_cells=0)
+    said = [str(one.message) for one in recwarn]
+    assert any(one.startswith("No count is above 1, as of open chromatin") for one in said) == (largest == 1)

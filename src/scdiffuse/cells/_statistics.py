@@ -22,6 +22,8 @@ from scdiffuse.cells._totals import CountTotals, Groups
 
 __all__ = ["CountStatistics", "collect_statistics"]
 
+_GENES = "Gene Expression"  # the name of their kind in files of 10x Genomics
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CountStatistics:
@@ -80,7 +82,8 @@ def collect_statistics(
 
     Returns
     -------
-    The statistics. Cells without a count in a kept gene are left out with a warning that counts them.
+    The statistics. Cells without a count in a kept gene are left out with a warning that counts them. Features that are
+    no genes, and matrices of 0 and 1, are kept with a warning.
 
     Raises
     ------
@@ -118,6 +121,7 @@ def collect_statistics(
     _require_genes(sums.keep, sums.n_cells_by_gene, min_cells=min_cells, n_cells=source.n_cells)
     cells_keep = sums.library_sizes > 0
     _report_empty(cells_keep)
+    _report_kind(source.var[sums.keep], is_binary=np.array_equal(counts_by_gene, sums.n_cells_by_gene))
     selection = GeneSelection(
         keep=sums.keep,
         n_cells_by_gene=sums.n_cells_by_gene,
@@ -169,3 +173,17 @@ def _report_empty(filled: NDArray[np.bool_]) -> None:
     if n_empty:
         msg = f"{n_empty} of {filled.size} cells have no count in a kept gene and are left out."
         warnings.warn(msg, ScdiffuseWarning, stacklevel=4)
+
+
+def _report_kind(var: pd.DataFrame, *, is_binary: bool) -> None:
+    """Warn of counts that are none of RNA, which the likelihood is made for."""
+    kinds = var["feature_types"].dropna().astype(str) if "feature_types" in var else pd.Series(dtype=str)
+    others = kinds[kinds != _GENES]
+    if len(others):
+        msg = f"{len(others):,} of {len(var):,} genes are {' and '.join(map(repr, sorted(set(others))))}, says"
+        msg += " `var['feature_types']`; expected genes. The model is made for counts of RNA, and others spoil library"
+        msg += f" sizes. Leave them out: `adata[:, adata.var['feature_types'] == {_GENES!r}]`."
+        warnings.warn(msg, ScdiffuseWarning, stacklevel=4)
+    if is_binary:
+        msg = "No count is above 1, as of open chromatin or of a matrix brought to 0 and 1; expected raw counts of"
+        warnings.warn(msg + " genes. Check where the matrix is from.", ScdiffuseWarning, stacklevel=4)
