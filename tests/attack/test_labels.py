@@ -34,7 +34,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
         ["inspect", model],
         ["inspect", model, "--where", f"{COLUMN}={LABELS[0]}"],
         ["inspect", model, "--json"],
-        ["add-classifier", model, path, "--name", "\x1b[1mname", "--obs-key", COLUMN, "--max-epochs", "1"],
+        ["add-classifier", model, path, "--name", "<b>name", "--obs-key", COLUMN, "--max-epochs", "1"],
         ["generate", model, "-n", "8", "--where", f"{COLUMN}={LABELS[3]}", "-o", out],
     )
     text = io.StringIO()
@@ -63,6 +63,8 @@ def test_no_label_is_markup_on_the_card(printed: tuple[str, Path]) -> None:
 
 
 def test_what_is_typed_wrongly_is_shown_and_not_obeyed(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["generate", str(place.model), "\x1b[31m"], ["inspect", "\x1b[31mx"], ["inspect", "x", "--\x1b[31m"]):
+    model, name = str(place.model), "\x1b[31mx"
+    named = ["add-classifier", model, str(place.cells), "--name", name, "--obs-key", "plate"]
+    for words in (["generate", model, name], ["inspect", name], ["inspect", "x", f"--{name}"], named):
         assert run(words) == 2
     assert "\x1b" not in capsys.readouterr().err
