@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import GenesError, UnknownNameError
-from scdiffuse._core.scalars import plain_scalar
+from scdiffuse._core.scalars import scalar_text
 from scdiffuse.cells._rows import NamedSource, Source
 
 __all__ = ["GeneChoice", "JoinedSource", "join_obs", "join_var", "name_places", "plain_column"]
@@ -178,7 +178,7 @@ def plain_column(column: pd.Series[Any]) -> pd.Series[Any]:
     is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
     kind = pd.api.types.infer_dtype(column.cat.categories if is_categorical else column, skipna=True)
     if kind in {"mixed", "mixed-integer"}:
-        return column.astype(object).map(_as_text, na_action="ignore").astype("category")
+        return column.astype(object).map(scalar_text, na_action="ignore").astype("category")
     if pd.api.types.is_extension_array_dtype(column.dtype) and pd.api.types.is_float_dtype(column.dtype):
         return column.astype(np.float64)
     return column.astype("category") if column.dtype == object and column.hasnans else column
@@ -205,9 +205,3 @@ def _have_like_categories(columns: Sequence[pd.Series[Any]]) -> bool:
     if not all(isinstance(column.dtype, pd.CategoricalDtype) for column in columns):
         return False
     return len({column.cat.categories.dtype for column in columns}) == 1
-
-
-def _as_text(value: Any) -> str:  # noqa: ANN401 - any label or number
-    """Write a value as text; a whole number that gaps made decimal is whole."""
-    value = plain_scalar(value)
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

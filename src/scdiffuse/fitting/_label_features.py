@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdiffuse._core.errors import ConditionError, UnknownNameError, did_you_mean
+from scdiffuse._core.scalars import scalar_text
 from scdiffuse.cells import Conditions, Label
 
 __all__ = ["align_features", "check_features"]
@@ -46,7 +47,7 @@ def check_features(features: Mapping[str, pd.DataFrame] | None, conditions: Sequ
         if table.index.isna().any():
             msg = f"`condition_features[{name!r}]` has a row without a label; expected a label for each row."
             raise ConditionError(msg + " Drop the row, or name it.")
-        named = table.set_axis([_written(label) for label in table.index], axis=0)
+        named = table.set_axis([scalar_text(label) for label in table.index], axis=0)
         _require_once(name, named)
         if not named.shape[1]:
             msg = f"`condition_features[{name!r}]` has no columns; expected one of numbers at least."
@@ -60,11 +61,6 @@ def check_features(features: Mapping[str, pd.DataFrame] | None, conditions: Sequ
             raise ConditionError(msg + " Drop the rows of labels without features.")
         found[name] = numbers
     return found
-
-
-def _written(label: object) -> str:
-    """Write a label; a whole number that a missing value beside it made a fraction is one again."""
-    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
 
 
 def _require_table(name: str, table: object) -> None:

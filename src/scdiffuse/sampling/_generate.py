@@ -135,12 +135,14 @@ def make_batches(model: FittedModel, plan: GenerationPlan) -> Iterator[Generated
     ScdiffuseWarning
         At the end, where guidance has driven cells further than any training cell lies.
     """
+    if plan.guidance.guidance.is_plain:
+        yield from _in_order(model, plan)
+        return
     far = FarCells()
     for batch in _in_order(model, plan):
         far.count(batch.latents)
         yield batch
-    if not plan.guidance.guidance.is_plain:
-        far.warn()
+    far.warn()
 
 
 def _in_order(model: FittedModel, plan: GenerationPlan) -> Iterator[GeneratedCells]:

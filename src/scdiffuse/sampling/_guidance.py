@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scdiffuse._core.errors import ConditionError, SettingError
+from scdiffuse._core.scalars import plain_scalar
 from scdiffuse.cells import Label
 from scdiffuse.guidance import ALWAYS, Composition, require_interval, require_scale
 
@@ -207,8 +208,9 @@ def single_value(name: str, value: object, argument: str) -> object:
 def _python_numbers(scale: Scale) -> Scale:
     """Turn numbers of numpy into those of Python, which say the same in the names of cells and in files."""
     if isinstance(scale, Mapping):
-        return {name: one.item() if isinstance(one, np.generic) else one for name, one in scale.items()}
-    return scale.item() if isinstance(scale, np.generic) else scale
+        return {name: plain_scalar(one) for name, one in scale.items()}
+    plain: float = plain_scalar(scale)
+    return plain
 
 
 def _describe(name: str, target: object, argument: str) -> dict[str, Any]:
