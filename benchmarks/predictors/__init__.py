@@ -121,7 +121,7 @@ PREDICTORS: dict[str, Predictor] = {
             # Its package asks for torch 1.13, scanpy 1.9 and jupyter, and runs without them.
             installs=(
                 _TORCH,
-                (*_TORCH, "scanpy==1.11.5", "POT==0.9.7.post1"),
+                (*_TORCH, "scanpy==1.11.5", "POT==0.9.7.post1", "adjustText==1.4.0"),
                 ("--no-deps", "scpram==0.0.3"),
             ),
         ),

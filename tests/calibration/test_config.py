@@ -13,10 +13,11 @@ from scdiffuse.calibration import CalibrationConfig
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"expected_weight": 1.1}, "`expected_weight` must lie between 0 and 1, got 1.1; 0.7 suits"),
+        ({"expected_weight": 1.1}, "`expected_weight` must lie between 0 and 1, got 1.1; 0.6 suits"),
         ({"expected_weight": float("nan")}, "`expected_weight` must lie between 0 and 1, got nan"),
         ({"expected_scale": 0.0}, "`expected_scale` must be positive, got 0.0"),
-        ({"label_variances": (0.1, 0.0, 0.3)}, "`label_variances` must be positive, got "),
+        ({"label_variances": (0.1, 0.0, 0.3)}, "`label_variances` must be positive numbers, one at least, got "),
+        ({"own_variances": ()}, "`own_variances` must be positive numbers, one at least, got "),
         ({"n_noise_bins": 0}, "`n_noise_bins` must be at least 1, got 0"),
         ({"gene_prior": -1.0}, "`gene_prior` must be positive, got -1.0"),
         ({"gene_variance": -0.1}, "`gene_variance` must not be negative, got -0.1"),

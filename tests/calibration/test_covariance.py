@@ -9,6 +9,14 @@ import numpy as np
 import pytest
 
 from scdiffuse.calibration import CalibrationConfig, ConditionGrid, ExpectedExpression, Pseudobulk
+from scdiffuse.calibration._covariance import (
+    Combinations,
+    Covariance,
+    NoiseBins,
+    best_components,
+    covariance_grid,
+    label_similarity,
+)
 from scdiffuse.cells import ConditionTable
 
 
@@ -95,3 +103,16 @@ def test_an_effect_that_many_types_share_is_expected_with_less_error_than_one_th
         errors.append(expected.expected_error(np.array([7, 1])))
     assert 0 < errors[0] < 0.25
     assert 0.5 < errors[1] < 1
+
+
+def test_genes_that_alike_combinations_switch_on_have_a_covariance_that_large() -> None:
+    draw, config = np.random.default_rng(0), CalibrationConfig()
+    codes = np.argwhere(np.ones((8, 3)))
+    alike = [label_similarity(draw.normal(size=(n, 2)), config.length_scale) for n in (8, 3)]
+    combinations = Combinations(codes, alike, config.mean_variance)
+    strong = Covariance(labels=(0.003, 0.003), shared=3.0, own=0.01)
+    values = combinations.factorise(strong, np.full(24, 1e-3)) @ draw.normal(size=(24, 200))
+    noise = NoiseBins(np.zeros(200, dtype=np.int64), np.full((1, 24), 1e-3))
+    grid = covariance_grid(2, config)
+    found = [grid[at] for at in best_components(values, noise, combinations, config=config)]
+    assert np.mean([one.shared == strong.shared for one in found]) > 0.8

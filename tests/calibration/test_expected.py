@@ -145,7 +145,8 @@ def test_labels_never_seen_together_come_towards_what_is_expected(model: CellGen
     plain = made / gene_factors.factors[0]
     expected = factor_table.expected
     mean = expected(asked.codes)[0]
-    between = expected.fractions(0.7 * mean + 0.3 * expected.transform(plain / plain.sum()))
+    weight = CalibrationConfig().expected_weight
+    between = expected.fractions(weight * mean + (1 - weight) * expected.transform(plain / plain.sum()))
     assert np.abs(np.log(gene_factors.factors[0])).max() > 0.05
     np.testing.assert_allclose(made / made.sum(), between / between.sum(), rtol=0.1)
 

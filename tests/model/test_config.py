@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from scdiffuse._core.errors import SettingError
 from scdiffuse.guidance import ClassifierConfig
 from scdiffuse.model import CalibrationConfig, DiffusionConfig, ModelConfig, TrainConfig
+from scdiffuse.model._schema import find_mismatch
 
 SIXTEEN: Any = np.int64(16)
 HALF: Any = 6.5
@@ -29,6 +31,22 @@ def test_settings_survive_json() -> None:
         latent={"kind": "embedding", "name": "X_pca", "width": 3},
     )
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("variances", [[0.003, 0.03, 0.3], [0.1]])
+def test_a_saved_grid_of_variances_may_be_of_another_length(variances: list[float]) -> None:
+    tree = json.loads(json.dumps(ModelConfig().to_dict()))
+    tree["calibration"]["label_variances"] = variances
+    config = ModelConfig.from_dict(tree)
+    assert config.calibration.label_variances == tuple(variances)
+    assert find_mismatch(tree, ModelConfig) is None
+
+
+@pytest.mark.parametrize(("wrong", "words"), [(0.3, "expected a list"), ([0.1, "x"], "`.*.1` is 'x'; expected float")])
+def test_a_grid_of_variances_that_is_none_is_refused(wrong: object, words: str) -> None:
+    tree = ModelConfig().to_dict()
+    tree["calibration"]["label_variances"] = wrong
+    assert re.search(words, find_mismatch(tree, ModelConfig) or "")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, -1.0])

@@ -19,15 +19,15 @@ class CalibrationConfig:
     """Off-switch: bring combinations of few training cells towards the expression of these cells."""
     pairwise_interactions: bool = True
     """Off-switch: expected expression knows what pairs of labels do beyond the sum of both."""
-    expected_weight: float = 0.7
+    expected_weight: float = 0.6
     """Weight of the expected expression of a gene, beside what the model decodes."""
     expected_scale: float = 1e4
     """Counts a cell at which expression is compared: its log after 1 is added."""
-    label_variances: tuple[float, float, float] = (0.003, 0.03, 0.3)
+    label_variances: tuple[float, ...] = (0.003, 0.03, 0.3, 3.0)
     """Variances that the effects of labels may have, on that scale."""
-    shared_variances: tuple[float, float, float] = (0.003, 0.03, 0.3)
+    shared_variances: tuple[float, ...] = (0.003, 0.03, 0.3, 3.0)
     """Variances that what alike combinations share may have."""
-    own_variances: tuple[float, float] = (0.001, 0.01)
+    own_variances: tuple[float, ...] = (0.001, 0.01, 0.1)
     """Variances that what a combination shares with no other may have."""
     mean_variance: float = 1.0
     """Variance of the mean over combinations."""
@@ -64,7 +64,7 @@ class CalibrationConfig:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.expected_weight <= 1.0:
-            msg = f"`expected_weight` must lie between 0 and 1, got {self.expected_weight}; 0.7 suits most data."
+            msg = f"`expected_weight` must lie between 0 and 1, got {self.expected_weight}; 0.6 suits most data."
             raise SettingError(msg)
         for name in (
             "expected_scale",
@@ -78,8 +78,8 @@ class CalibrationConfig:
                 msg = f"`{name}` must be positive, got {getattr(self, name)}."
                 raise SettingError(msg)
         for name in ("label_variances", "shared_variances", "own_variances", "feature_ridges", "mapped_variances"):
-            if not all(one > 0.0 for one in getattr(self, name)):
-                msg = f"`{name}` must be positive, got {getattr(self, name)}."
+            if not getattr(self, name) or not all(one > 0.0 for one in getattr(self, name)):
+                msg = f"`{name}` must be positive numbers, one at least, got {getattr(self, name)}."
                 raise SettingError(msg)
         if not self.gene_variance >= 0.0:
             msg = f"`gene_variance` must not be negative, got {self.gene_variance}."

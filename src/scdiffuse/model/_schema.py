@@ -84,9 +84,11 @@ def _compare_each(value: object, kind: type[dict[str, Any]] | type[list[Any]], *
 
 
 def _compare_tuple(value: object, args: tuple[Any, ...], path: str) -> str | None:
-    if not isinstance(value, list | tuple) or len(value) != len(args):
-        return _wrong(value, path, f"a list of {len(args)}")
-    found = (find_mismatch(one, hint, f"{path}.{at}") for at, (one, hint) in enumerate(zip(value, args, strict=True)))
+    any_length = args[-1] is Ellipsis
+    if not isinstance(value, list | tuple) or not (any_length or len(value) == len(args)):
+        return _wrong(value, path, "a list" if any_length else f"a list of {len(args)}")
+    hints = args[:1] * len(value) if any_length else args
+    found = (find_mismatch(one, hint, f"{path}.{at}") for at, (one, hint) in enumerate(zip(value, hints, strict=True)))
     return next((wrong for wrong in found if wrong), None)
 
 
