@@ -216,7 +216,8 @@ def test_between_two_times_genes_are_interpolated_and_at_measured_ones_left(time
     expected, between = factor_table.expected, factor_table._find((12,))
     assert between is not None
     made = expected.transform(factor_table.generated(timed.conditions.encode(days[1:2])))
-    wanted = expected.fractions(0.7 * expected(np.array([[1], [2]])).mean(axis=0) + 0.3 * made)
+    weight, mean = CalibrationConfig().expected_weight, expected(np.array([[1], [2]])).mean(axis=0)
+    wanted = expected.fractions(weight * mean + (1 - weight) * made)
     np.testing.assert_allclose(between, wanted / expected.fractions(made), rtol=1e-5)
 
 
