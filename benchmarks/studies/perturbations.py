@@ -39,7 +39,6 @@ summary = "Perturbations left out of the fit, in the field's own measures, besid
 unit = ("data_set", "held_out", "seed")
 
 N_GENERATED = 1000
-_OLDER_RULE = "2582eaa2830ffc32f906933e75b0df363ac9af8e"  # scored predictions of other methods, not kept since
 PREDICT, GENERATE = "ours, predict", "ours, generate"
 SHOWN = (
     "pearson_delta",
@@ -200,7 +199,6 @@ def lines(records: Sequence[Record]) -> list[str]:
         "all at once. Half of its real cells are compared with the answers, in ten draws. The definitions are those of "
         "`scdiffuse.evaluation.evaluate_perturbations`. *Ours, predict* changes control cells of the context, *ours, "
         "generate* makes new cells. The last three rows know the answer.",
-        *_of_the_older_rule(records),
     ]
     found = rows_of(records)
     for data_set in distinct(found, "data_set"):
@@ -214,17 +212,6 @@ def lines(records: Sequence[Record]) -> list[str]:
             *_ahead(mine),
         ]
     return parts
-
-
-def _of_the_older_rule(records: Sequence[Record]) -> Iterator[str]:
-    """Name the records that were scored when a sure gain over the best baseline was enough to be ahead of all."""
-    found = [record.settings for record in records if record.commit == _OLDER_RULE]
-    if found:
-        named = sorted({f"`{one['data_set']}`, seed {one['seed']}" for one in found})
-        yield (
-            "*Ahead* is a measure whose gain over each baseline is sure; here it was enough that over the best one is: "
-            f"{'; '.join(named)}."
-        )
 
 
 def _table(mine: list[Row]) -> str:
