@@ -71,6 +71,21 @@ def data_folder(given: Path | None) -> Path | None:
     return Path(named) if named else None
 
 
+def file_of(name: str, folder: Path | None) -> Path:
+    """Return the file of a data set, which has to be there."""
+    if folder is None:
+        msg = f"`{name}` needs a folder of data sets; pass `--data FOLDER` or set `{DATA_VARIABLE}`."
+        raise SystemExit(msg)
+    file = folder / f"{name}.h5ad"
+    if not file.is_file():
+        msg = (
+            f"There is no file `{file}`. Expected a folder of data sets in `--data` or `{DATA_VARIABLE}`; "
+            "`docs/benchmarks.md` lists the files and their origin."
+        )
+        raise SystemExit(msg)
+    return file
+
+
 def load(data_set: DataSet, folder: Path | None) -> AnnData:
     """Read a data set; missing labels become a label of their own."""
     if data_set.bundled:
@@ -80,10 +95,7 @@ def load(data_set: DataSet, folder: Path | None) -> AnnData:
     else:
         import anndata
 
-        if folder is None:
-            msg = f"`{data_set.name}` needs a folder of data sets; pass `--data FOLDER` or set `{DATA_VARIABLE}`."
-            raise SystemExit(msg)
-        adata = anndata.read_h5ad(folder / f"{data_set.name}.h5ad")
+        adata = anndata.read_h5ad(file_of(data_set.name, folder))
     for key in data_set.condition_keys:
         labels = adata.obs[key].astype(object)
         adata.obs[key] = labels.where(labels.notna(), UNLABELLED).astype(str).astype("category")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anndata
 import numpy as np
 
-from benchmarks.data import DATA_SETS, DATA_VARIABLE, PARTS, load, prepare, slug
+from benchmarks.data import DATA_SETS, PARTS, file_of, load, prepare, slug
 from benchmarks.spaces import log_normalise, most_variable
 from benchmarks.study import say
 
@@ -70,10 +70,7 @@ class Fit:
 
 def read(data_set: str, context: Context) -> anndata.AnnData:
     """Read a whole data set as its file holds it; it is not to be changed."""
-    if context.data is None:
-        msg = f"`{data_set}` needs a folder of data sets; pass `--data FOLDER` or set `{DATA_VARIABLE}`."
-        raise SystemExit(msg)
-    return _read(context.data / f"{data_set}.h5ad")
+    return _read(file_of(data_set, context.data))
 
 
 @lru_cache(maxsize=2)

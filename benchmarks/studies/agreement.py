@@ -14,6 +14,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,8 @@ unit = ("package",)
 
 N_NEIGHBOURS, PERPLEXITY = 90, 30
 TOLERANCES = {"lisi": 1e-6, "scvi": 1e-5, "scimilarity": 1e-5, "cell-eval": 1e-6}
+_MODULES = {"lisi": "scib_metrics", "scvi": "scvi", "scimilarity": "scimilarity"}
+"""What has to be at hand in this environment."""
 _SCVI_CELLS, _SCVI_GENES = 120, 40
 _SCIMILARITY_CELLS, _SCIMILARITY_GENES = 200, 3_000
 
@@ -53,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> Iterator[Record]:
     """Compare with one package; ends with status 1 where the numbers differ."""
     package = context.options.package
+    if package in _MODULES and find_spec(_MODULES[package]) is None:
+        msg = (
+            f"The comparison with `{package}` needs the Python package `{_MODULES[package]}`, which this environment "
+            "lacks. What to install, and where, stands at the top of `benchmarks/studies/agreement.py`."
+        )
+        raise SystemExit(msg)
     checks = {
         "lisi": compare_lisi,
         "scvi": compare_scvi,

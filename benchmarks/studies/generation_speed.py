@@ -120,8 +120,10 @@ def measure_parts(model: CellGenerator, *, repeats: int) -> list[Row]:
 
 def measure_peer(peer: str, data_set: str, context: Context) -> Row | None:
     """Fit a peer for some CPU seconds and time the cells that it draws; nothing where it cannot run."""
-    seconds = context.options.seconds
-    settings = runs.Settings(work=context.work / "peers", data=context.data, seconds=seconds, timeout=7200.0)
+    options, work = context.options, context.work / "peers"
+    settings = runs.Settings(
+        work=work, data=context.data, seconds=options.seconds, timeout=7200.0, overwrite=options.overwrite
+    )
     run = runs.Run(DATA_SETS[data_set], GENERATORS[peer], 0)
     say(f"{run}: {runs.carry_out(run, settings)}")
     done = runs.read_run(run.folder(settings))

@@ -274,13 +274,14 @@ def lines(records: Sequence[Record]) -> list[str]:
 def _lines_of_processes(found: list[Row]) -> list[str]:
     same, other = (only(found, resumed_by_processes=n) for n in (2, 1))
     n_jobs, exact = len(only(found, killed="job")), len(only(same, identical=True))
+    most = max((one["largest_difference"] for one in other), default=0.0)
+    differ = f"; the {len(other)} resumed by one differ by {most:.1e} at most" if other else ""
     return [
         "#### Several processes",
         f"{len(found)} fits of two processes were killed by signal 9 at random moments, {n_jobs} as a whole and the "
         f"others one process of the two, and resumed. Of {len(same)} resumed by two processes {exact} ended with "
-        f"weights that are bit for bit those of the fit never killed; the {len(other)} resumed by one differ by "
-        f"{max(one['largest_difference'] for one in other):.1e} at most. A process that lost the other ended after "
-        f"{max(one['seconds_to_notice'] for one in found):.1f} s at most.",
+        f"weights that are bit for bit those of the fit never killed{differ}. A process that lost "
+        f"the other ended after {max(one['seconds_to_notice'] for one in found):.1f} s at most.",
     ]
 
 
@@ -295,5 +296,5 @@ def _lines_of_machines(found: Row) -> list[str]:
         f"that both generate, each into its file, are {cells} those of one process. {len(kills)} fits were killed by "
         f"signal 9 at random moments, one machine or both in turn; resumed by both, {exact} have bit for bit the "
         "weights of the fit never killed. The other machine noticed within "
-        f"{max(one['seconds_to_notice'] for one in kills):.0f} s.",
+        f"{max((one['seconds_to_notice'] for one in kills), default=0.0):.0f} s.",
     ]

@@ -183,7 +183,8 @@ def _lines_of_steps(table: pd.DataFrame) -> list[str]:
     offs, beyond = [], []
     for (data_set, metric), of_metric in plain.groupby(["data_set", "metric"], sort=False):
         mean, error = _off(of_metric)
-        offs.append(f"- {data_set}, {metric}: {mean:+.1%} (standard error {error:.1%})")
+        known = "" if np.isnan(error) else f" (standard error {error:.1%})"
+        offs.append(f"- {data_set}, {metric}: {mean:+.1%}{known}")
         if abs(mean) - 2 * np.nan_to_num(error) > TOLERANCE:
             beyond.append(f"{data_set}, {metric}")
     offs.append(f"- Beyond {TOLERANCE:.0%} by more than twice the standard error: {'; '.join(beyond) or 'none'}.")

@@ -48,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> Iterator[Record]:
     """Measure each file."""
     options = context.options
+    missing = [str(file) for file in options.files if not file.is_file()]
+    if missing:
+        msg = f"There is no file {', '.join(missing)}. Expected `.h5ad` files with `cell_type` in `obs`."
+        raise SystemExit(msg)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
         for file in options.files:

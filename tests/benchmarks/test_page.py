@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from benchmarks.records import Store
-from benchmarks.studies import NAMES, comparison, study_named
+from benchmarks.studies import NAMES, comparison, solvers, study_named
 from benchmarks.worker import HERE
 from tests.benchmarks.conftest import record
 
@@ -70,3 +70,16 @@ def test_every_study_writes_its_section_from_the_records_that_are_kept(name: str
     assert records
     assert all(one.study == name for one in records)
     assert study.lines(records)
+
+
+def test_a_single_seed_has_no_standard_error() -> None:
+    about = {"part": solvers.STEPS_PART, "data_set": "toy"}
+    rows = [
+        {"seed": seed, "steps": steps, "solver": solvers.MULTISTEP, "metric": "energy", "value": 1.0 + seed}
+        for seed in (0, 1)
+        for steps in (solvers.DEFAULT, solvers.MOST)
+    ]
+    assert "- toy, energy: +0.0%\n" in "\n".join(solvers.lines([record("solvers", rows[:2], **about)]))
+    assert "- toy, energy: +0.0% (standard error 0.0%)\n" in "\n".join(
+        solvers.lines([record("solvers", rows, **about)])
+    )

@@ -115,3 +115,9 @@ def test_only_one_file_reaches_inside_the_package_and_none_changes_it() -> None:
                     continue
                 assert file.name == "inside.py", file
                 assert isinstance(node.ctx, ast.Load)
+
+
+@pytest.mark.parametrize("name", ["realism_by_size", "start_cell"])
+def test_a_data_set_without_a_file_is_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"There is no file `.*kang_\w+\.h5ad`"):
+        main([name, "--data", str(tmp_path), "--results", str(tmp_path), "--work", str(tmp_path)])
