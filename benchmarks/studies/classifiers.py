@@ -80,16 +80,16 @@ class Targets:
     def score(self, labels: Sequence[str], made: tuple[Array, Array] | None) -> dict[str, float]:
         """Score cells meant to have these labels; real held-out ones if none are given."""
         rows = np.flatnonzero(marks(self.obs, self.keys, labels))
-        held_out, seen = np.intersect1d(rows, self.test), np.intersect1d(rows, self.train)
+        held_out = np.intersect1d(rows, self.test)
         logs, sizes = (self.logs[held_out], self.sizes[held_out]) if made is None else made
         features = self._features(logs, sizes)
         right = {
             key: self.classifiers[key].predict(features) == label for key, label in zip(self.keys, labels, strict=True)
         }
-        compared = self.components(self.logs[seen]) if made is None else features[:, :-1]
+        real = self.components(self.logs[held_out])
         numbers = {f"accuracy_{key}": float(values.mean()) for key, values in right.items()}
         numbers["accuracy"] = float(np.logical_and.reduce(list(right.values())).mean())
-        numbers["energy"] = spaces.energy(compared, self.components(self.logs[held_out]))
+        numbers["energy"] = spaces.energy_of_halves(real) if made is None else spaces.energy(features[:, :-1], real)
         return numbers
 
 

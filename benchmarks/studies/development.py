@@ -135,13 +135,13 @@ def halves(cells: Cells) -> Iterator[tuple[spaces.Components, Array, Array]]:
 
 
 def score_group(cells: Cells, group: Group, answers: dict[str, Array]) -> list[dict[str, Any]]:
-    """Measure energy distances of all answers to half of the left-out cells, beside the other half."""
+    """Measure energy distances of all answers to half of the left-out cells, and of two parts of that half."""
     held, found = cells.of(group)[0], dict[str, list[float]]()
-    for components, train, test in halves(cells):
-        other, target = (components(cells.logs[rows[held[rows]]]) for rows in (train, test))
+    for components, _, test in halves(cells):
+        target = components(cells.logs[test[held[test]]])
         distances = {one: spaces.energy(components(logs), target) for one, logs in answers.items()}
         sides = [distances.pop(side) for side in ("before", "after")]
-        distances |= {"nearest stage": min(sides), REAL: spaces.energy(other, target)}
+        distances |= {"nearest stage": min(sides), REAL: spaces.energy_of_halves(target)}
         for one, distance in distances.items():
             found.setdefault(one, []).append(distance)
     return [{"group": group.name, "answer": one, "energy": float(np.mean(each))} for one, each in found.items()]

@@ -239,12 +239,12 @@ class Targets:
         features = components(made)
         of_level = level_classifier.predict(features) == self.design.target
         of_label = label_classifier.predict(features) == label
-        seen = components(self.logs[np.intersect1d(target, train)]) if cells is None else features
+        real = components(held_out)
         numbers = {
             "accuracy": float((of_level & of_label).mean()),
             "accuracy_level": float(of_level.mean()),
             "accuracy_type": float(of_label.mean()),
-            "energy": spaces.energy(seen, components(held_out)),
+            "energy": spaces.energy_of_halves(real) if cells is None else spaces.energy(features, real),
         }
         if cells is None:
             base = self._rows(self.design.base, label)

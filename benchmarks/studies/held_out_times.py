@@ -99,10 +99,10 @@ def score(adata: AnnData, made: dict[str, Array], *, hour: int, genes: Array) ->
             clock = KNeighborsRegressor(15).fit(components(logs[train]), times[train])
             target = components(logs[test][times[test] == hour])
             cells = {name: components(values) for name, values in made.items()}
-            cells[REAL] = components(logs[train][times[train] == hour])
+            distances = {name: spaces.energy(values, target) for name, values in cells.items()}
+            distances[REAL], cells[REAL] = spaces.energy_of_halves(target), target
             for name, values in cells.items():
-                compared = target if name == REAL else values
-                numbers = {"energy": spaces.energy(values, target), "hour": float(clock.predict(compared).mean())}
+                numbers = {"energy": distances[name], "hour": float(clock.predict(values).mean())}
                 parts.setdefault(name, []).append(numbers)
     return {
         name: {measure: float(np.mean([one[measure] for one in of_name])) for measure in ("energy", "hour")}

@@ -1,4 +1,4 @@
-"""Effects of other types put onto counts."""
+"""Effects of other types put onto counts, and distances between real cells."""
 
 from __future__ import annotations
 
@@ -33,3 +33,12 @@ def test_the_best_weights_find_a_mixture_of_changes() -> None:
     one, other = np.random.default_rng(0).normal(size=(2, 50))
     found = spaces.best_weights([one, other], 0.3 * one + 0.5 * other, weigh=np.ones(50))
     assert found == pytest.approx([0.3, 0.5])
+
+
+def test_real_cells_have_no_distance_from_themselves_in_components_of_others() -> None:
+    """The cells that components were found in have one: as a reference they would flatter generated cells."""
+    real = np.random.default_rng(0).normal(size=(2, 60, 100)).astype(np.float32)
+    components = spaces.Components.of(real[0])
+    seen, held_out = (components(cells) for cells in real)
+    assert spaces.energy_of_halves(held_out) == pytest.approx(0.0, abs=0.15)
+    assert spaces.energy(seen, held_out) > 0.5
