@@ -295,8 +295,8 @@ _ABOUT = (
     f"(ninth decile) of the last one, `keep` {KEEP}, {N_STATES} states, cells nearest in time; *along time* with "
     '`along="time"`. *Mix of neighbours* and *optimal transport*: training cells before and after, by how far each '
     "left-out cell lies between. *Nearest stage*: the better of before and after. *Real cells*: two parts of that "
-    f"half. The time of a cell is that of the {_NEIGHBOURS} nearest real cells on its way; real cells have their own time in "
-    "place of the time asked for."
+    f"half. The time of a cell is that of the {_NEIGHBOURS} nearest real cells on its way; real cells have their own "
+    "time in place of the time asked for."
 )
 
 
