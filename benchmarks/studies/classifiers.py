@@ -81,15 +81,15 @@ class Targets:
         """Score cells meant to have these labels; real held-out ones if none are given."""
         rows = np.flatnonzero(marks(self.obs, self.keys, labels))
         held_out = np.intersect1d(rows, self.test)
-        logs, sizes = (self.logs[held_out], self.sizes[held_out]) if made is None else made
-        features = self._features(logs, sizes)
+        real = self._features(self.logs[held_out], self.sizes[held_out])
+        features = real if made is None else self._features(*made)
         right = {
             key: self.classifiers[key].predict(features) == label for key, label in zip(self.keys, labels, strict=True)
         }
-        real = self.components(self.logs[held_out])
         numbers = {f"accuracy_{key}": float(values.mean()) for key, values in right.items()}
         numbers["accuracy"] = float(np.logical_and.reduce(list(right.values())).mean())
-        numbers["energy"] = spaces.energy_of_halves(real) if made is None else spaces.energy(features[:, :-1], real)
+        one, other = real[:, :-1], features[:, :-1]
+        numbers["energy"] = spaces.energy_of_halves(one) if made is None else spaces.energy(other, one)
         return numbers
 
 

@@ -234,12 +234,10 @@ class Targets:
     def _score(self, part: tuple[Array, Array, Any, Any, Any], label: str, cells: Array | None) -> dict[str, float]:
         train, test, components, level_classifier, label_classifier = part
         target = self._rows(self.design.target, label)
-        held_out = self.logs[np.intersect1d(target, test)]
-        made = held_out if cells is None else cells
-        features = components(made)
+        real = components(self.logs[np.intersect1d(target, test)])
+        features = real if cells is None else components(cells)
         of_level = level_classifier.predict(features) == self.design.target
         of_label = label_classifier.predict(features) == label
-        real = components(held_out)
         numbers = {
             "accuracy": float((of_level & of_label).mean()),
             "accuracy_level": float(of_level.mean()),
