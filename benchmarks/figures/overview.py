@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.data import DATA_SETS, DATA_VARIABLE, PARTS, prepare
+from benchmarks.data import DATA_SETS, DATA_VARIABLE, PARTS, file_of, prepare
 from benchmarks.records import Store
 from benchmarks.studies import comparison
 
@@ -77,7 +77,7 @@ def _fold_changes(data: Path) -> dict[str, Array]:
     import scdiffuse as scd
     from benchmarks.spaces import log_fold_change, log_normalise
 
-    adata = ad.read_h5ad(data / "kang_ifnb.h5ad")
+    adata = ad.read_h5ad(file_of("kang_ifnb", data))
     of_type = (adata.obs["cell_type"] == HELD_OUT["cell_type"]).to_numpy()
     stimulated = (adata.obs["condition"] == HELD_OUT["condition"]).to_numpy()
     training = adata[~(of_type & stimulated)].copy()
