@@ -15,6 +15,7 @@ from scdiffuse.calibration._covariance import (
     NoiseBins,
     best_components,
     covariance_grid,
+    explain,
     label_similarity,
 )
 from scdiffuse.cells import ConditionTable
@@ -58,6 +59,32 @@ def test_a_type_responds_as_types_like_it(*, pairwise: bool, low: float, high: f
     found = expected_of(made, (3, 1), pairwise_interactions=pairwise)
     part = np.log(found[:30] / made[3, 0, :30]).mean() / np.log(made[3, 1, :30] / made[3, 0, :30]).mean()
     assert low < part < high
+
+
+def test_a_label_of_few_cells_is_expected_to_be_as_labels_like_it() -> None:
+    """Effects of eight labels in two groups; one label was measured once, and badly."""
+    draw = np.random.default_rng(0)
+    group = np.repeat([[0.0], [3.0]], 4, axis=0)
+    alike = [label_similarity(group + draw.normal(0.0, 0.2, (8, 1)), 1.0), np.eye(2)]
+    codes, held = np.argwhere(np.ones((8, 2))), np.array([[7, 1]])
+    true, noise = Covariance(labels=(1.0, 0.1), shared=0.0, own=0.01), np.full(15, 0.01)
+    noise[-1] = 1.0
+    values = Combinations(codes, alike, alike, 1.0).factorise(true, np.full(16, 1e-9)) @ draw.normal(size=(16, 500))
+    measured = values[:-1] + np.sqrt(noise)[:, None] * draw.normal(size=(15, 500))
+    errors = []
+    for correlation in (alike, [np.eye(8), np.eye(2)]):
+        known = Combinations(codes[:-1], alike, correlation, 1.0)
+        found = known.covariance(true, held).T @ explain(known.factorise(true, noise), measured)
+        errors.append(np.square(found - values[-1]).mean())
+    assert errors[0] < 0.5 * errors[1]
+
+
+def test_labels_are_alike_unless_that_is_turned_off() -> None:
+    for is_on in (True, False):
+        grid = ConditionGrid.of([2, 2], table_of([[0, 0], [0, 1], [1, 0]]), CalibrationConfig(alike_labels=is_on))
+        assert grid is not None
+        correlation = ExpectedExpression(grid, 5)._combinations().correlation
+        assert all(np.array_equal(one, np.eye(2)) for one in correlation) != is_on
 
 
 def test_a_gene_that_nothing_changes_is_left_alone_however_noisy() -> None:
@@ -109,7 +136,7 @@ def test_genes_that_alike_combinations_switch_on_have_a_covariance_that_large() 
     draw, config = np.random.default_rng(0), CalibrationConfig()
     codes = np.argwhere(np.ones((8, 3)))
     alike = [label_similarity(draw.normal(size=(n, 2)), config.length_scale) for n in (8, 3)]
-    combinations = Combinations(codes, alike, config.mean_variance)
+    combinations = Combinations(codes, alike, alike, config.mean_variance)
     strong = Covariance(labels=(0.003, 0.003), shared=3.0, own=0.01)
     values = combinations.factorise(strong, np.full(24, 1e-3)) @ draw.normal(size=(24, 200))
     noise = NoiseBins(np.zeros(200, dtype=np.int64), np.full((1, 24), 1e-3))

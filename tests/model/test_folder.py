@@ -155,6 +155,12 @@ def test_an_earlier_version_whose_decoder_meant_something_else_is_told(folder: P
         load(folder)
 
 
+def test_a_model_of_a_version_without_a_setting_does_what_that_version_did(folder: Path) -> None:
+    assert load(folder).config.calibration.alike_labels
+    _change_config(folder, lambda record: record["settings"]["calibration"].pop("alike_labels"))
+    assert not load(folder).config.calibration.alike_labels
+
+
 def test_settings_that_do_not_fit_the_weights_are_told(folder: Path) -> None:
     _change_config(folder, lambda record: record["settings"]["diffusion"].update(width=99))
     with pytest.raises(ModelFolderError, match=r"The settings and weights in .* do not belong together"):

@@ -46,6 +46,8 @@ class Combinations(NamedTuple):
     """Shape ``(M, C)``."""
     similarity: Sequence[Array]
     """Similarity of the labels of each condition, each of shape ``(n, n)``."""
+    correlation: Sequence[Array]
+    """Correlation of the effects of the labels of each condition, likewise."""
     mean_variance: float
     """Variance of the mean over all combinations."""
 
@@ -56,13 +58,13 @@ class Combinations(NamedTuple):
         -------
         Shape ``(M, U)``.
         """
-        same = [one[:, None] == other[None] for one, other in zip(self.codes.T, others.T, strict=True)]
-        found = self.mean_variance + of.own * np.all(same, axis=0)
-        for variance, is_same in zip(of.labels, same, strict=True):
-            found = found + variance * is_same
+        pairs = [np.ix_(one, other) for one, other in zip(self.codes.T, others.T, strict=True)]
+        found = self.mean_variance + of.own * np.all(self.codes[:, None] == others[None], axis=2)
+        for variance, correlation, pair in zip(of.labels, self.correlation, pairs, strict=True):
+            found = found + variance * correlation[pair]
         if of.shared:
-            columns = zip(self.similarity, self.codes.T, others.T, strict=True)
-            found = found + of.shared * np.prod([alike[np.ix_(one, other)] for alike, one, other in columns], axis=0)
+            alike = [similarity[pair] for similarity, pair in zip(self.similarity, pairs, strict=True)]
+            found = found + of.shared * np.prod(alike, axis=0)
         return np.asarray(found, dtype=np.float64)
 
     def factorise(self, of: Covariance, noise: Array) -> Array:

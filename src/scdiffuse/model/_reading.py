@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, NotRequired, TypedDict, cast
+from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 from safetensors.torch import load_file
 from torch import Tensor
@@ -144,7 +144,7 @@ def read_folder(folder: Path) -> SavedModel:
     check_files(folder, config["files"])
     with _one_model(folder):
         metadata = ModelMetadata(
-            config=ModelConfig.from_dict(config["settings"]),
+            config=ModelConfig.from_dict(_settings(config)),
             conditions=_conditions(_text(folder, VOCABULARY_FILE)),
             var=var_from_json(_text(folder, GENES_FILE)),
             data=config["data"],
@@ -207,6 +207,12 @@ def _require(tree: object, kind: type) -> None:
     wrong = find_mismatch(tree, kind)
     if wrong:
         raise ValueError(wrong)
+
+
+def _settings(config: ConfigFile) -> dict[str, Any]:
+    """Return the settings of a fit; of a setting that its version did not know, what that version did."""
+    settings = config["settings"]
+    return {**settings, "calibration": {"alike_labels": False, **settings.get("calibration", {})}}
 
 
 def _require_config(config: ConfigFile) -> None:
