@@ -79,12 +79,14 @@ def test_a_label_of_few_cells_is_expected_to_be_as_labels_like_it() -> None:
     assert errors[0] < 0.5 * errors[1]
 
 
-def test_labels_are_alike_unless_that_is_turned_off() -> None:
+def test_three_labels_are_alike_unless_that_is_turned_off_and_two_never() -> None:
     for is_on in (True, False):
-        grid = ConditionGrid.of([2, 2], table_of([[0, 0], [0, 1], [1, 0]]), CalibrationConfig(alike_labels=is_on))
+        codes = [[0, 0], [0, 1], [1, 0], [2, 0]]
+        grid = ConditionGrid.of([3, 2], table_of(codes), CalibrationConfig(alike_labels=is_on))
         assert grid is not None
-        correlation = ExpectedExpression(grid, 5)._combinations().correlation
-        assert all(np.array_equal(one, np.eye(2)) for one in correlation) != is_on
+        of_three, of_two = ExpectedExpression(grid, 5)._combinations().correlation
+        assert np.array_equal(of_three, np.eye(3)) != is_on
+        assert np.array_equal(of_two, np.eye(2))
 
 
 def test_a_gene_that_nothing_changes_is_left_alone_however_noisy() -> None:

@@ -20,7 +20,7 @@ class CalibrationConfig:
     pairwise_interactions: bool = True
     """Off-switch: expected expression knows what pairs of labels do beyond the sum of both."""
     alike_labels: bool = True
-    """Off-switch: expected expression takes labels that are alike to have effects that are alike."""
+    """Off-switch: expected expression takes labels that are alike to have effects that are alike, of three or more."""
     expected_weight: float = 0.6
     """Weight of the expected expression of a gene, beside what the model decodes."""
     expected_scale: float = 1e4

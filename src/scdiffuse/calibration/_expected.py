@@ -26,6 +26,7 @@ __all__ = ["ExpectedExpression"]
 
 Array = NDArray[np.float64]
 _LEAST_VARIANCE = 1e-6
+_FEWEST_RELATED = 3  # labels of a condition; of two, nothing tells how alike they are
 
 
 class ExpectedExpression(nn.Module):
@@ -35,15 +36,17 @@ class ExpectedExpression(nn.Module):
 
     .. math::
 
-        \operatorname{Cov}(f_g(c), f_g(c')) = \sum_k a_{gk} S_k(c_k, c'_k) + b_g \prod_k S_k(c_k, c'_k) + r_g [c = c']
+        \operatorname{Cov}(f_g(c), f_g(c')) = \sum_k a_{gk} C_k(c_k, c'_k) + b_g \prod_k S_k(c_k, c'_k) + r_g [c = c']
 
     with :math:`p` the fraction of the counts and :math:`s` `CalibrationConfig.expected_scale`. The first term holds the
-    effects of single labels, which add up; labels that are alike, :math:`S_k`, have effects that are alike. The second
-    one lets a combination borrow from those that are alike in all conditions: the response of monocytes to a stimulus
-    says more about dendritic cells than the response of T cells. The third is what a combination has for itself. The
-    variance of :math:`\varepsilon` is that of the sum of the counts of few cells. Each gene has the variances
-    :math:`(a, b, r)` of a grid that are most probable for it, given how frequent they are over all genes. So a gene
-    that nothing changes is left alone, however noisy it is, and one that a label switches on moves in full.
+    effects of single labels, which add up. Labels that are alike, :math:`S_k`, have effects that are alike:
+    :math:`C_k = S_k`, but :math:`C_k(l, l') = [l = l']` for a condition of two labels, as nothing tells how alike
+    these are. The second term lets a combination borrow from those that are alike in all conditions: the response of
+    monocytes to a stimulus says more about dendritic cells than the response of T cells. The third is what a
+    combination has for itself. The variance of :math:`\varepsilon` is that of the sum of the counts of few cells. Each
+    gene has the variances :math:`(a, b, r)` of a grid that are most probable for it, given how frequent they are over
+    all genes. So a gene that nothing changes is left alone, however noisy it is, and one that a label switches on moves
+    in full.
 
     Parameters
     ----------
@@ -276,7 +279,8 @@ class ExpectedExpression(nn.Module):
     def _combinations(self) -> Combinations:
         embedding, config = _numbers(self.label_embedding), self.grid.config
         similarity = [label_similarity(embedding[labels], config.length_scale) for labels in self._labels]
-        correlation = similarity if config.alike_labels else [np.eye(len(one)) for one in similarity]
+        related = [config.alike_labels and len(one) >= _FEWEST_RELATED for one in similarity]
+        correlation = [one if keep else np.eye(len(one)) for one, keep in zip(similarity, related, strict=True)]
         return Combinations(self._codes, similarity, correlation, config.mean_variance)
 
     def _embed(self, values: Array, n_cells: Array) -> Array:
