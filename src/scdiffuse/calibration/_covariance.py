@@ -74,8 +74,7 @@ class Combinations(NamedTuple):
         -------
         Lower Cholesky factor, shape ``(M, M)``.
         """
-        whole = self.covariance(of, self.codes) + np.diag(noise)
-        return np.asarray(cholesky(whole, lower=True, check_finite=False))
+        return _factorised(self.covariance(of, self.codes), noise)
 
 
 class NoiseBins(NamedTuple):
@@ -167,8 +166,9 @@ def best_components(
         found = np.empty((len(which), len(genes)))
         bins = noise.of_gene[genes]
         for row, at in enumerate(which):
+            covariance = combinations.covariance(grid[at], combinations.codes)
             for one in np.unique(bins):
-                factor = combinations.factorise(grid[at], noise.variance[one])
+                factor = _factorised(covariance, noise.variance[one])
                 mine = np.flatnonzero(bins == one)
                 white = solve_triangular(factor, values[:, genes[mine]], lower=True, check_finite=False)
                 found[row, mine] = -0.5 * np.square(white).sum(axis=0) - np.log(np.diag(factor)).sum()
@@ -179,6 +179,10 @@ def best_components(
     kept = every[frequencies > _LEAST_FREQUENCY]
     found = evidence(kept, np.arange(n_genes)) + np.log(frequencies[kept])[:, None]
     return np.asarray(kept[found.argmax(axis=0)], dtype=np.int64)
+
+
+def _factorised(covariance: Array, noise: Array) -> Array:
+    return np.asarray(cholesky(covariance + np.diag(noise), lower=True, check_finite=False))
 
 
 def explain(factor: Array, values: Array) -> Array:

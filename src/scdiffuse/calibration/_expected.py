@@ -279,8 +279,8 @@ class ExpectedExpression(nn.Module):
     def _combinations(self) -> Combinations:
         embedding, config = _numbers(self.label_embedding), self.grid.config
         similarity = [label_similarity(embedding[labels], config.length_scale) for labels in self._labels]
-        related = [config.alike_labels and len(one) >= _FEWEST_RELATED for one in similarity]
-        correlation = [one if keep else np.eye(len(one)) for one, keep in zip(similarity, related, strict=True)]
+        fewest = _FEWEST_RELATED if config.alike_labels else np.inf
+        correlation = [one if len(one) >= fewest else np.eye(len(one)) for one in similarity]
         return Combinations(self._codes, similarity, correlation, config.mean_variance)
 
     def _embed(self, values: Array, n_cells: Array) -> Array:
