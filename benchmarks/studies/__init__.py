@@ -16,6 +16,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
         "corrections",
         "evaluation",
         "power",
+        "within_types",
         "leaks",
         "agreement",
     ),

@@ -24,6 +24,8 @@ __all__ = ["decode", "gene_factor_table", "mean_expression"]
 def mean_expression(networks: Networks, asked: ConditionTable, *, seed: int) -> NDArray[np.float64]:
     """Find the mean expression fraction of each gene that the model as learnt gives a combination of conditions.
 
+    Cells weigh by their library size, as they do in the pseudobulks that the mean is compared with.
+
     Parameters
     ----------
     networks
@@ -42,8 +44,8 @@ def mean_expression(networks: Networks, asked: ConditionTable, *, seed: int) -> 
     noise = torch.from_numpy(cell_normals(seed, "expected shares", cells, denoiser.n_latent))
     conditions = condition_tensors(asked.take(np.zeros(len(cells), dtype=np.int64)))
     latents = sample(denoiser, noise.to(device), conditions.to(device), solver_steps=denoiser.config.solver_steps)
-    codes, _ = networks.split(latents)
-    fractions: NDArray[np.float64] = networks.autoencoder.mean_fractions(codes).mean(axis=0, dtype=np.float64)
+    codes, sizes = networks.split(latents)
+    fractions: NDArray[np.float64] = sizes @ networks.autoencoder.mean_fractions(codes).astype(np.float64) / sizes.sum()
     return fractions
 
 
