@@ -44,6 +44,23 @@ def test_scvi_stands_beside_ours_on_all_data_sets() -> None:
         assert f"{start}{ends[0]} to {ends[1]} for {ends[2]} to {ends[3]}" in page
 
 
+def test_classifiers_within_one_type_are_those_of_the_record() -> None:
+    records = json.loads((ROOT / "benchmarks/results/within_types.json").read_text())
+    rows = pd.DataFrame([row | record["settings"] for record in records for row in record["values"]])
+    table = rows.pivot_table("auc", ["classifier", "data_set", "type"], "sample").dropna(subset=["generated"])
+    low, high = table.groupby("classifier").min(), table.groupby("classifier").max()
+
+    def ends(classifier: str, sample: str) -> str:
+        return " to ".join(f"{end.loc[classifier, sample]:.2f}"[1:] for end in (low, high))
+
+    page = _words("evaluation.md")
+    assert f"{ends('forest', 'generated')} with a random forest" in page
+    assert f"{ends('logistic', 'generated')} with logistic regression" in page
+    assert f"with {ends('forest', 'bootstrap')} and {ends('logistic', 'bootstrap')}" in page
+    assert f"Over {len(table.loc['forest'])} types of {len(records)} data sets" in page
+    assert f"{ends('forest', 'generated')} within one type" in " ".join((ROOT / "README.md").read_text().split())
+
+
 def test_what_trajectories_keep_is_that_of_the_record() -> None:
     records = json.loads((ROOT / "benchmarks/results/start_cell.json").read_text())
     runs = pd.DataFrame([row for record in records for row in record["values"]])
