@@ -48,10 +48,10 @@ def test_classifiers_within_one_type_are_those_of_the_record() -> None:
     records = json.loads((ROOT / "benchmarks/results/within_types.json").read_text())
     rows = pd.DataFrame([row | record["settings"] for record in records for row in record["values"]])
     table = rows.pivot_table("auc", ["classifier", "data_set", "type"], "sample").dropna(subset=["generated"])
-    low, high = table.groupby("classifier").min(), table.groupby("classifier").max()
 
     def ends(classifier: str, sample: str) -> str:
-        return " to ".join(f"{end.loc[classifier, sample]:.2f}"[1:] for end in (low, high))
+        aucs = table.loc[classifier, sample]
+        return f"{aucs.min():.2f} to {aucs.max():.2f}".replace("0.", ".")
 
     page = _words("evaluation.md")
     assert f"{ends('forest', 'generated')} with a random forest" in page
