@@ -50,7 +50,7 @@ def test_classifiers_within_one_type_are_those_of_the_record() -> None:
     table = rows.pivot_table("auc", ["classifier", "data_set", "type"], "sample").dropna(subset=["generated"])
 
     def ends(classifier: str, sample: str) -> str:
-        aucs = table.loc[classifier, sample]
+        aucs = table[sample].xs(classifier)
         return f"{aucs.min():.2f} to {aucs.max():.2f}".replace("0.", ".")
 
     page = _words("evaluation.md")
