@@ -100,6 +100,7 @@ DESIGNS = {
     for design in (
         Design(data_set="kang_ifnb", key="condition", control="control", context="cell_type"),
         Design(data_set="mouse_gut_organs", key="organ", control="stomach", context="cell_type"),
+        Design(data_set="cell_lines_mixology", key="batch", control="sc_celseq2_5cl_p1", context="cell_type"),
         Design(data_set="a549_multiome", key="time", control=0, number=True),
         Design(data_set="malaria_pberghei", key="time", control=2, number=True),
         Design(
