@@ -45,8 +45,9 @@ def mean_expression(networks: Networks, asked: ConditionTable, *, seed: int) -> 
     conditions = condition_tensors(asked.take(np.zeros(len(cells), dtype=np.int64)))
     latents = sample(denoiser, noise.to(device), conditions.to(device), solver_steps=denoiser.config.solver_steps)
     codes, sizes = networks.split(latents)
-    fractions: NDArray[np.float64] = sizes @ networks.autoencoder.mean_fractions(codes).astype(np.float64) / sizes.sum()
-    return fractions
+    fractions = networks.autoencoder.mean_fractions(codes)
+    weighted = np.einsum("c,cg->g", sizes, fractions, dtype=np.float64)  # without a copy in double precision
+    return np.asarray(weighted / sizes.sum())
 
 
 def gene_factor_table(networks: Networks, *, seed: int, power: float = 1.0) -> GeneFactorTable | None:
