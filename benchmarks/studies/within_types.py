@@ -1,7 +1,7 @@
 """How well classifiers tell generated from real cells of one cell type.
 
 Among all cells a classifier spends its splits on what tells types apart, which generated cells have right. Among cells
-of one type it sees what a model gets wrong within it, with a fraction of the cells: this is the stronger judge. Fits
+of one type it sees what a model gets wrong within it, with a fraction of the cells: this is the stronger test. Fits
 and references are those of the study of power.
 """
 
