@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from benchmarks.figures.overview import auc_of_tools
+from benchmarks.records import Store
+from benchmarks.studies import expected_expression
 
 import scdiffuse as scd
 
@@ -72,3 +75,17 @@ def test_what_trajectories_keep_is_that_of_the_record() -> None:
         methods = ("partial noising", "ODE inversion")
         expected = [at[what, method] for method in methods for what in ("arrived", "ahead_of")]
         assert shown == pytest.approx(expected, abs=0.0051)
+
+
+def test_what_the_verdict_holds_is_that_of_the_record() -> None:
+    records = Store(ROOT / "benchmarks/results", "expected_expression", expected_expression.unit).read()
+    rendered, page = " ".join(expected_expression.lines(records)), _words("control.md")
+    found = re.search(r"correlation of 0(\.\d+); of the worst tenth (\d+)%.*?, of the better half (\d+)%", rendered)
+    assert found
+    one = found.groups()
+    assert f"correlation of {one[0]}, and *cannot tell* holds {one[1]} % of the worst tenth and {one[2]} % of" in page
+    near, between, far = re.findall(r"\| (?:near|extrapolated|cannot tell) \| (\d+) \| 0?(\.\d\d)", rendered)
+    assert (
+        f"{near[1]} on average where the verdict is near ({near[0]} combinations), {between[1]} where it is "
+        f"extrapolated ({between[0]}), {far[1]} where it is cannot tell ({far[0]})" in page
+    )

@@ -188,7 +188,7 @@ def test_the_verdict_follows_what_was_seen_and_what_is_expected_to_be_missed() -
     unseen = support(organ="lung", type="B")
     assert unseen.verdict == "cannot tell"
     assert "cannot tell how far it can be trusted" in str(unseen)
-    for error, verdict in ((0.1, "near"), (0.25, "near"), (0.4, "extrapolated"), (0.51, "cannot tell")):
+    for error, verdict in ((0.1, "near"), (0.25, "near"), (0.66, "extrapolated"), (0.67, "cannot tell")):
         asked = replace(unseen, expected_error=error)
         assert asked.verdict == verdict
         assert f"{verdict}; about {error:.0%} of the change" in str(asked)

@@ -36,7 +36,7 @@ Verdict = Literal["seen", "near", "extrapolated", "cannot tell"]
 
 _MOST_NEAREST = 10
 _MOST_SHOWN = 3
-_NEAR, _TOO_FAR = 0.25, 0.5  # expected errors, see docs/control.md
+_NEAR, _TOO_FAR = 1 / 4, 2 / 3  # expected errors, see docs/control.md
 SLACK = 1e-4  # training standard deviations: what float32 makes of a number
 
 
@@ -88,7 +88,7 @@ class Support:
 
         ``"seen"``: training cells have these labels, and the numbers were measured. ``"near"``: a number lies between
         measured ones, or unseen labels are expected to miss at most a quarter of the change of expression.
-        ``"extrapolated"``: up to half. ``"cannot tell"``: more than half, or nobody knows.
+        ``"extrapolated"``: at most two thirds. ``"cannot tell"``: more, or nobody knows.
         """
         numbers = self.numbers.values()
         return verdict_of(
