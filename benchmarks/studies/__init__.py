@@ -17,6 +17,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
         "evaluation",
         "power",
         "within_types",
+        "correlations",
         "leaks",
         "agreement",
     ),

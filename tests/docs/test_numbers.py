@@ -60,7 +60,7 @@ def test_classifiers_within_one_type_are_those_of_the_record() -> None:
     assert f"{ends('forest', 'generated')} with a random forest" in page
     assert f"{ends('logistic', 'generated')} with logistic regression" in page
     assert f"with {ends('forest', 'bootstrap')} and {ends('logistic', 'bootstrap')}" in page
-    assert f"Over {len(table.loc['forest'])} types of {len(records)} data sets" in page
+    assert f"Over {len(table.loc['forest'])} types of {rows['data_set'].nunique()} data sets" in page
     assert f"{ends('forest', 'generated')} within one type" in " ".join((ROOT / "README.md").read_text().split())
 
 
