@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from benchmarks.data import DATA_SETS, load
 from benchmarks.layout import Row, distinct, grid, mean, only
-from benchmarks.models import read
 from benchmarks.records import rows_of
 from benchmarks.studies.power import Case, divide, fit_model
 
@@ -47,7 +47,7 @@ _FEWEST = 10  # cells of a type in each sample
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the data sets."""
-    parser.add_argument("--sets", nargs="+", default=list(SETS), help="data sets with a column `cell_type`")
+    parser.add_argument("--sets", nargs="+", choices=list(DATA_SETS), default=list(SETS), help="data sets")
     parser.set_defaults(seeds=[0, 1, 2])
 
 
@@ -63,7 +63,7 @@ def measure(context: Context, data_set: str, *, seed: int) -> list[Row]:
     """Fit a model, and a second one to its cells; one row for each pair of samples."""
     from scdiffuse.evaluation import parametric_bootstrap
 
-    fit, held_out = divide(read(data_set, context), CASE, seed=seed)
+    fit, held_out = divide(load(DATA_SETS[data_set], context.data), CASE, seed=seed)
     refit = partial(fit_model, case=CASE, device=context.options.device, seed=seed)
     model, n_cells = refit(fit), held_out.n_obs
     drawn = parametric_bootstrap(model, refit, n_fit=fit.n_obs, n_cells=n_cells, seed=seed + 1000)
