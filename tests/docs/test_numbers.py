@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from benchmarks.figures.overview import auc_of_tools
 from benchmarks.records import Store
-from benchmarks.studies import expected_expression
+from benchmarks.studies import expected_expression, query_sets
 
 import scdiffuse as scd
 
@@ -89,3 +89,19 @@ def test_what_the_verdict_holds_is_that_of_the_record() -> None:
         f"{near[1]} on average where the verdict is near ({near[0]} combinations), {between[1]} where it is "
         f"extrapolated ({between[0]}), {far[1]} where it is cannot tell ({far[0]})" in page
     )
+
+
+def test_what_a_mapping_leaves_unexplained_is_that_of_the_record() -> None:
+    records = json.loads((ROOT / "benchmarks/results/query_sets.json").read_text())
+    rows = pd.DataFrame([row | record["settings"] for record in records for row in record["values"]])
+    errors = rows.pivot_table("error", "data_set", "answer")
+    answers = {name: errors[name].map("{:.2f}".format).str[1:] for name in errors}
+    lines, screen, donors = "cell_lines_mixology", "papalexi_lowmoi", "kang_ctrl_8donors"
+    mapped, missing, average = (
+        answers[name] for name in (query_sets.GENERATED, query_sets.GENERATED_BEFORE, query_sets.EFFECT)
+    )
+    page = _words("control.md")
+    assert f"the mapping leaves {mapped[lines]} and {mapped[screen]} of the change to the other states" in page
+    assert f"the missing label {missing[lines]} and {missing[screen]}, the mapped cells plus the average" in page
+    assert f"effect {average[lines]} and {average[screen]}. Donors of" in page
+    assert f"gain nothing ({mapped[donors]}; {missing[donors]})" in page
