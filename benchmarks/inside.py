@@ -28,6 +28,7 @@ from scdiffuse.diffusion import condition_tensors, sample
 from scdiffuse.model import FittedModel, Networks
 from scdiffuse.model import decode as decode_latents
 from scdiffuse.sampling import Guidance, Request
+from scdiffuse.sampling._coverage import verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,6 +53,7 @@ __all__ = [
     "reconstruct",
     "time_assembling",
     "time_parts",
+    "verdict_of_unseen",
 ]
 
 _BLOCK = 128
@@ -191,6 +193,11 @@ def expect_combination(
     whole = Pseudobulk(counts[order], np.zeros(n_genes), detected=np.ones(n_genes), n_cells=int(n_cells.sum()))
     expected.learn(whole)
     return expected(asked[None])[0], expected.variance(asked[None])[0], expected.expected_error(asked)
+
+
+def verdict_of_unseen(expected_error: float) -> str:
+    """Tell how far to trust a prediction of labels never seen together, by the error that is expected."""
+    return verdict_of(is_trained=False, is_measured=True, is_outside=False, expected_error=expected_error)
 
 
 def fingerprint(model: CellGenerator) -> str:

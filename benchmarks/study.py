@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -94,6 +95,25 @@ class Context:
         if values:
             say(f"{words}: measured")
             yield self.store.record(settings, values)
+
+    def measure_sets(self, call: Callable[..., Any], **more: object) -> Iterator[Record]:
+        """Measure each data set of ``--sets`` with each seed.
+
+        Parameters
+        ----------
+        call
+            Measures, given the context, a data set and ``seed=``.
+        **more
+            Further settings of each unit.
+
+        Yields
+        ------
+        The records.
+        """
+        for data_set in self.options.sets:
+            for seed in self.seeds:
+                about = {"data_set": data_set, "seed": seed, **more}
+                yield from self.measure(about, partial(call, self, data_set, seed=seed))
 
 
 def say(line: str) -> None:

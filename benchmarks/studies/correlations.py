@@ -7,7 +7,6 @@ with fresh cells of the first, and the first with itself. What the refitted mode
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from benchmarks.data import DATA_SETS, load
 from benchmarks.layout import Row, distinct, grid, mean, only
 from benchmarks.records import rows_of
-from benchmarks.studies.power import Case, divide, fit_model
+from benchmarks.studies.power import Case, fit_twice
 
 if TYPE_CHECKING:
     import argparse
@@ -53,20 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> Iterator[Record]:
     """Fit and measure each data set and seed."""
-    for data_set in context.options.sets:
-        for seed in context.seeds:
-            about = {"data_set": data_set, "seed": seed}
-            yield from context.measure(about, partial(measure, context, data_set, seed=seed))
+    yield from context.measure_sets(measure)
 
 
 def measure(context: Context, data_set: str, *, seed: int) -> list[Row]:
     """Fit a model, and a second one to its cells; one row for each pair of samples."""
-    from scdiffuse.evaluation import parametric_bootstrap
-
-    fit, held_out = divide(load(DATA_SETS[data_set], context.data), CASE, seed=seed)
-    refit = partial(fit_model, case=CASE, device=context.options.device, seed=seed)
-    model, n_cells = refit(fit), held_out.n_obs
-    drawn = parametric_bootstrap(model, refit, n_fit=fit.n_obs, n_cells=n_cells, seed=seed + 1000)
+    adata = load(DATA_SETS[data_set], context.data)
+    fit, held_out, model, drawn = fit_twice(adata, CASE, device=context.options.device, seed=seed)
+    n_cells = held_out.n_obs
     training = fit[np.random.default_rng(seed).permutation(fit.n_obs)[:n_cells]]
     generated, other = (cast("AnnData", model.generate(n_cells, seed=s, progress=False)) for s in (seed, seed + 2000))
     pairs = ((held_out, training), (held_out, generated), (drawn.truth, other), (drawn.truth, drawn.refitted))

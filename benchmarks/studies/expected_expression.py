@@ -10,7 +10,6 @@ each seed draws 16, so that no set decides alone.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -49,7 +48,7 @@ PREDICTIONS = {
     "average": "average effect added",
     "nearest": "nearest label and its effect",
 }
-VERDICTS = (("near", 0.0, 1 / 4), ("extrapolated", 1 / 4, 2 / 3), ("cannot tell", 2 / 3, 1.0))
+VERDICTS = ("near", "extrapolated", "cannot tell")
 NORMAL_95 = 1.96
 _MOST = 16
 _FEWEST_HELD, _FEWEST, _FEWEST_POOLED = 50, 20, 3
@@ -74,11 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> Iterator[Record]:
     """Measure each data set."""
-    for data_set in context.options.sets:
-        for seed in context.seeds:
-            yield from context.measure(
-                {"data_set": data_set, "seed": seed}, partial(measure, context, data_set, seed=seed)
-            )
+    yield from context.measure_sets(measure)
 
 
 def pool(context: Context, data_set: str) -> Pooled:
@@ -158,9 +153,9 @@ def log(counts: Array) -> Array:
 
 def lines(records: Sequence[Record]) -> list[str]:
     """Write the errors by data set, and the true error by verdict."""
-    seeds = sorted({record.settings["seed"] for record in records})
-    drawn = [rows_of([record for record in records if record.settings["seed"] == seed]) for seed in seeds]
-    rows = list({(row["data_set"], row["first"], row["second"]): row for row in rows_of(records)}.values())
+    found = rows_of(records)
+    drawn = [only(found, seed=seed) for seed in distinct(found, "seed")]
+    rows = list({(row["data_set"], row["first"], row["second"]): row for row in found}.values())
     if not rows:
         return []
     sets: list[list[object]] = []
@@ -171,13 +166,12 @@ def lines(records: Sequence[Record]) -> list[str]:
             for k in PREDICTIONS
         ]
         sets.append([data_set, len(own), *cells, f"{np.mean([row['within_95'] for row in own]):.0%}"])
-    expected, true = (np.array([row[key] for row in rows]) for key in ("expected_error", "true_error"))
     verdicts: list[list[object]] = []
-    for verdict, low, high in VERDICTS:
-        here = (expected > low) & (expected <= high)
-        if here.any():
-            spread = np.quantile(true[here], [0.1, 0.9])
-            verdicts.append([verdict, int(here.sum()), true[here].mean(), f"{spread[0]:.2f} to {spread[1]:.2f}"])
+    for verdict in VERDICTS:
+        true = [row["true_error"] for row in rows if inside.verdict_of_unseen(row["expected_error"]) == verdict]
+        if true:
+            spread = np.quantile(true, [0.1, 0.9])
+            verdicts.append([verdict, len(true), float(np.mean(true)), f"{spread[0]:.2f} to {spread[1]:.2f}"])
     one, every = np.mean([foreseen(own) for own in drawn], axis=0), foreseen(rows)
     return [
         "Mean square error of the log of 1 + counts per 10,000, in units of the change from other combinations with "
@@ -197,6 +191,6 @@ def foreseen(rows: Sequence[Row]) -> tuple[float, float, float]:
     from scipy.stats import spearmanr
 
     expected, true = (np.array([row[key] for row in rows]) for key in ("expected_error", "true_error"))
-    cannot = expected > VERDICTS[-1][1]
+    cannot = np.array([inside.verdict_of_unseen(error) == VERDICTS[-1] for error in expected])
     worst, best = true >= np.quantile(true, 0.9), true <= np.median(true)
     return float(spearmanr(expected, true).statistic), float(cannot[worst].mean()), float(cannot[best].mean())

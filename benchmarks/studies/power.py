@@ -12,7 +12,7 @@ import math
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from benchmarks.records import Record
     from benchmarks.study import Context
     from scdiffuse import CellGenerator
+    from scdiffuse.evaluation import Bootstrap
 
 name = "power"
 title = "How many cells a classifier needs"
@@ -45,6 +46,17 @@ class Case:
 
     fraction: float
     conditions: tuple[str, ...] = ("cell_type",)
+
+
+class FittedTwice(NamedTuple):
+    """A fitted model, and what finite training costs it by itself."""
+
+    fit: AnnData
+    """Cells that the model was fitted to."""
+    held_out: AnnData
+    model: CellGenerator
+    bootstrap: Bootstrap
+    """Cells of the model, and of a model refitted to as many of its cells."""
 
 
 CASES = {
@@ -78,11 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> Iterator[Record]:
     """Fit and measure each data set and seed."""
-    options = context.options
-    for data_set in options.sets:
-        for seed in context.seeds:
-            about = {"data_set": data_set, "seed": seed, "bootstrap": options.bootstrap}
-            yield from context.measure(about, partial(measure, context, data_set, seed=seed))
+    yield from context.measure_sets(measure, bootstrap=context.options.bootstrap)
 
 
 def measure(context: Context, data_set: str, *, seed: int) -> list[Row]:
@@ -124,6 +132,17 @@ def fit_model(cells: AnnData, *, case: Case, device: str, seed: int) -> CellGene
     from scdiffuse import CellGenerator
 
     return CellGenerator(cells, conditions=list(case.conditions)).fit(seed=seed, device=device, progress=False)
+
+
+def fit_twice(adata: AnnData, case: Case, *, device: str, seed: int) -> FittedTwice:
+    """Fit a model to a part of the cells, and a second one to cells of the first; as many as are held out of either."""
+    from scdiffuse.evaluation import parametric_bootstrap
+
+    fit, held_out = divide(adata, case, seed=seed)
+    refit = partial(fit_model, case=case, device=device, seed=seed)
+    model = refit(fit)
+    drawn = parametric_bootstrap(model, refit, n_fit=fit.n_obs, n_cells=held_out.n_obs, seed=seed + 1000)
+    return FittedTwice(fit, held_out, model, drawn)
 
 
 def summaries(found: Sequence[Row]) -> list[Row]:

@@ -7,7 +7,6 @@ and references are those of the study of power.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from benchmarks.layout import Row, distinct, grid, mean, only
 from benchmarks.models import read
 from benchmarks.records import rows_of
-from benchmarks.studies.power import BOOTSTRAP, CASES, divide, fit_model
+from benchmarks.studies.power import BOOTSTRAP, CASES, fit_twice
 
 if TYPE_CHECKING:
     import argparse
@@ -45,23 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> Iterator[Record]:
     """Fit and measure each data set and seed."""
-    for data_set in context.options.sets:
-        for seed in context.seeds:
-            about = {"data_set": data_set, "seed": seed}
-            yield from context.measure(about, partial(measure, context, data_set, seed=seed))
+    yield from context.measure_sets(measure)
 
 
 def measure(context: Context, data_set: str, *, seed: int) -> list[Row]:
     """Fit a model, and a second one to its cells; one row for each type, sample and classifier."""
-    from scdiffuse.evaluation import parametric_bootstrap
-
     case = CASES[data_set]
-    fit, held_out = divide(read(data_set, context), case, seed=seed)
-    refit = partial(fit_model, case=case, device=context.options.device, seed=seed)
-    model, n_cells = refit(fit), held_out.n_obs
-    drawn = parametric_bootstrap(model, refit, n_fit=fit.n_obs, n_cells=n_cells, seed=seed + 1000)
+    fit, held_out, model, drawn = fit_twice(read(data_set, context), case, device=context.options.device, seed=seed)
     pairs = {
-        "generated": (held_out, model.generate(n_cells, seed=seed, progress=False)),
+        "generated": (held_out, model.generate(held_out.n_obs, seed=seed, progress=False)),
         BOOTSTRAP: (drawn.truth, drawn.refitted),
     }
     rows: list[Row] = []

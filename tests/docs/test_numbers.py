@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from benchmarks.figures.overview import auc_of_tools
-from benchmarks.records import Store
-from benchmarks.studies import expected_expression, query_sets
+from benchmarks.records import Record, Store, rows_of
+from benchmarks.studies import expected_expression, query_sets, study_named
 
 import scdiffuse as scd
 
@@ -21,9 +20,16 @@ def _words(page: str) -> str:
     return " ".join((ROOT / "docs" / page).read_text().split())
 
 
+def _records(study: str) -> list[Record]:
+    return Store(ROOT / "benchmarks/results", study, study_named(study).unit).read()
+
+
+def _rows(study: str) -> pd.DataFrame:
+    return pd.DataFrame(rows_of(_records(study)))
+
+
 def test_times_and_memory_are_those_of_the_main_job() -> None:
-    records = json.loads((ROOT / "benchmarks/results/main_job.json").read_text())
-    measured = {one["measure"]: one["value"] for record in records for one in record["values"]}
+    measured = _rows("main_job").set_index("measure")["value"]
     fit, made = "pbmc3k: fit, ", "pbmc3k: generate 4,000 cells x 10,136 genes"
     seconds = f"{measured[fit + 'wall time']:.0f} s"
     assert f"{seconds} for 1,619 cells of 10,136 genes on two CPU cores" in _words("model.md")
@@ -48,8 +54,7 @@ def test_scvi_stands_beside_ours_on_all_data_sets() -> None:
 
 
 def test_classifiers_within_one_type_are_those_of_the_record() -> None:
-    records = json.loads((ROOT / "benchmarks/results/within_types.json").read_text())
-    rows = pd.DataFrame([row | record["settings"] for record in records for row in record["values"]])
+    rows = _rows("within_types")
     table = rows.pivot_table("auc", ["classifier", "data_set", "type"], "sample").dropna(subset=["generated"])
 
     def ends(classifier: str, sample: str) -> str:
@@ -65,9 +70,7 @@ def test_classifiers_within_one_type_are_those_of_the_record() -> None:
 
 
 def test_what_trajectories_keep_is_that_of_the_record() -> None:
-    records = json.loads((ROOT / "benchmarks/results/start_cell.json").read_text())
-    runs = pd.DataFrame([row for record in records for row in record["values"]])
-    means = runs.groupby(["keep", "answer"])[["arrived", "ahead_of"]].mean().unstack("answer")
+    means = _rows("start_cell").groupby(["keep", "answer"])[["arrived", "ahead_of"]].mean().unstack("answer")
     _, _, section = (ROOT / "docs/control.md").read_text().partition("| `keep` | partial noising: arrived |")
     rows = [[float(cell) for cell in line.split("|")[1:-1]] for line in section.splitlines()[2:7]]
     for keep, *shown in rows:
@@ -78,8 +81,7 @@ def test_what_trajectories_keep_is_that_of_the_record() -> None:
 
 
 def test_what_the_verdict_holds_is_that_of_the_record() -> None:
-    records = Store(ROOT / "benchmarks/results", "expected_expression", expected_expression.unit).read()
-    rendered, page = " ".join(expected_expression.lines(records)), _words("control.md")
+    rendered, page = " ".join(expected_expression.lines(_records("expected_expression"))), _words("control.md")
     found = re.search(r"correlation of 0(\.\d+); of the worst tenth (\d+)%.*?, of the better half (\d+)%", rendered)
     assert found
     one = found.groups()
@@ -92,9 +94,7 @@ def test_what_the_verdict_holds_is_that_of_the_record() -> None:
 
 
 def test_what_a_mapping_leaves_unexplained_is_that_of_the_record() -> None:
-    records = json.loads((ROOT / "benchmarks/results/query_sets.json").read_text())
-    rows = pd.DataFrame([row | record["settings"] for record in records for row in record["values"]])
-    errors = rows.pivot_table("error", "data_set", "answer")
+    errors = _rows("query_sets").pivot_table("error", "data_set", "answer")
     answers = {name: errors[name].map("{:.2f}".format).str[1:] for name in errors}
     lines, screen, donors = "cell_lines_mixology", "papalexi_lowmoi", "kang_ctrl_8donors"
     mapped, missing, average = (
