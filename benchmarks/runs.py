@@ -46,6 +46,9 @@ class Settings:
     seconds: float | None = None
     """CPU seconds of a fit, for generators that can be held to them."""
 
+    n_cells: int | None = None
+    """Cells to generate, with the labels of held-out cells over and over; ``None`` makes one for each of these."""
+
     metrics: tuple[str, ...] | None = None
     """Metrics to score; ``None`` takes those of the suite."""
 
@@ -98,7 +101,7 @@ def carry_out(run: Run, settings: Settings) -> str:
     folder = run.folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     found = read_run(folder)
-    wanted = run.settings(settings) | {"target": run.entry.target, "commit": commit()}
+    wanted = run.settings(settings) | {"target": run.entry.target, "commit": commit(), "n_cells": settings.n_cells}
     if settings.overwrite or found is None or found["settings"] != wanted:
         found = _fit_and_generate(run, settings, wanted)
     elif found["status"] == "done":
@@ -132,6 +135,7 @@ def _fit_and_generate(run: Run, settings: Settings, wanted: dict[str, Any]) -> d
         "fit": str(split / "fit.h5ad"),
         "held_out": str(split / "held_out.h5ad"),
         "cells": str(folder / CELLS_FILE),
+        "n_cells": settings.n_cells,
     }
     function, python = "worker:generate", PEERS_PYTHON if in_peers else None
     finished = call(function, job, folder=folder, n_threads=settings.n_threads, timeout=settings.timeout, python=python)

@@ -96,14 +96,21 @@ def generate(
     fit: str,
     held_out: str,
     cells: str,
+    n_cells: int | None = None,
 ) -> dict[str, Any]:
-    """Fit a generator to one part and generate one cell for each label of the held-out part; returns the costs."""
+    """Fit a generator to one part and generate a cell for each held-out one; returns the costs.
+
+    With ``n_cells`` it generates as many, with the labels of held-out cells over and over.
+    """
     import anndata
+    import numpy as np
 
     from benchmarks.generators import make
 
     training = anndata.read_h5ad(fit)
     obs = anndata.read_h5ad(held_out, backed="r").obs[condition_keys].copy()
+    if n_cells is not None:
+        obs = obs.iloc[np.resize(np.arange(len(obs)), n_cells)]
     generator = make(target, options)
     with Meter() as fitting:
         generator.fit(training, condition_keys=condition_keys, seed=seed)

@@ -78,6 +78,15 @@ def test_another_setting_runs_again(run: runs.Run, settings: runs.Settings) -> N
     assert runs.carry_out(run, settings).startswith("fitted in ")
 
 
+def test_as_many_cells_as_asked_for(run: runs.Run, settings: runs.Settings) -> None:
+    runs.carry_out(run, replace(settings, n_cells=30))
+    split = data.prepare(data.DATA_SETS["toy"], folder=settings.data, work=settings.work, max_cells=None)
+    held_out, cells = (anndata.read_h5ad(p) for p in (split / "held_out.h5ad", run.folder(settings) / runs.CELLS_FILE))
+    assert held_out.n_obs == 19
+    assert list(cells.obs["cell_type"]) == [*held_out.obs["cell_type"], *held_out.obs["cell_type"][:11]]
+    assert runs.carry_out(run, settings).startswith("fitted in ")
+
+
 def test_a_run_of_another_commit_is_run_again(run: runs.Run, settings: runs.Settings) -> None:
     runs.carry_out(run, settings)
     run_file = run.folder(settings) / runs.RUN_FILE
