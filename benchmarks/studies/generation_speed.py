@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n-cells", type=int, help="cells of a call, for a trial")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
-    parser.add_argument("--seconds", type=float, default=30.0, help="CPU seconds of the fit of a peer")
+    parser.add_argument("--seconds", type=float, default=30.0, help="CPU seconds of the fit of the original's recipe")
 
 
 def run(context: Context) -> Iterator[Record]:
