@@ -9,7 +9,6 @@ genes, one thread each, one after the other.
 from __future__ import annotations
 
 from functools import partial
-from itertools import product
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> Iterator[Record]:
     """Measure each data set and seed."""
     seconds = context.options.seconds
-    for data_set, seed in product(context.options.sets, context.seeds):
-        about = {"data_set": data_set, "seed": seed, "seconds": seconds}
-        yield from context.measure(about, partial(measure, context, data_set, seed=seed, seconds=seconds))
+    yield from context.measure_sets(partial(measure, seconds=seconds), seconds=seconds)
 
 
 def entries(seconds: float) -> list[Entry]:
