@@ -105,3 +105,15 @@ def test_what_a_mapping_leaves_unexplained_is_that_of_the_record() -> None:
     assert f"the missing label {missing[lines]} and {missing[screen]}, the mapped cells plus the average" in page
     assert f"effect {average[lines]} and {average[screen]}. Donors of" in page
     assert f"gain nothing ({mapped[donors]}; {missing[donors]})" in page
+
+
+def test_what_a_start_from_other_data_gains_is_that_of_the_record() -> None:
+    table = _rows("pretraining").pivot_table(["auc", "elbo"], "n_cells", "way")
+    started, scratch = (table.xs(way, axis=1, level="way") for way in ("from kang_ctrl_8donors", "from scratch"))
+    gains = (started["elbo"] - scratch["elbo"]).round().astype(int)
+    forests = ", ".join(started["auc"].map("{:.2f}".format)), ", ".join(scratch["auc"].map("{:.2f}".format))
+    page = _words("foundation.md")
+    assert (
+        f"rises by {gains[300]} nats with 300 cells and by {gains[1000]} with 1,000, and falls by {-gains[100]}" in page
+    )
+    assert " for ".join(forests).replace("0.", ".") in page
