@@ -14,6 +14,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
         "realism_by_size",
         "pretraining",
         "corrections",
+        "duplicates",
         "evaluation",
         "power",
         "within_types",

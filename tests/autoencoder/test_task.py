@@ -1,4 +1,4 @@
-"""The training task: reproducible losses, weights of cells, late starts, the final fit of dispersions."""
+"""The training task: reproducible losses, weights of cells, late starts, when dispersions are fitted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
-from scdiffuse._core.processes import ALONE, WHOLE, Part
+from scdiffuse._core.processes import WHOLE, Part
 from scdiffuse._core.random import Draws, generator
 from scdiffuse.autoencoder import (
     AutoencoderConfig,
@@ -24,7 +24,6 @@ from scdiffuse.autoencoder import (
     DispersionConfig,
 )
 from scdiffuse.autoencoder._counts import read_counts
-from scdiffuse.autoencoder._dispersion_fit import DispersionBlock, DispersionFit
 from scdiffuse.cells import open_source
 from scdiffuse.nn import ConditionPrior, ConditionTensors
 
@@ -272,54 +271,3 @@ def test_the_seed_decides_what_validation_and_the_fit_of_dispersions_draw(
         found.append((loss, float(network.likelihood.get_parameter("log_inverse_dispersion").detach().sum())))
     assert found[0][0] == task.validate() != found[1][0]
     assert found[0][1] != found[1][1]
-
-
-@pytest.fixture(scope="module")
-def simulated() -> tuple[CountAutoencoder, ad.AnnData, torch.Tensor]:
-    """Cells of two states, whose dispersions follow mean and state and are the same in all genes."""
-    rng, n, n_genes = np.random.default_rng(0), 800, 500
-    fractions = rng.lognormal(0.0, 1.0, n_genes)
-    fractions /= fractions.sum()
-    state = np.where(np.arange(n) < n // 2, -1.0, 1.0)
-    mean = 1000.0 * np.tile(fractions, (n, 1))
-    r = np.exp(0.5 + 0.4 * np.log(mean) + 0.8 * state[:, None])
-    counts = rng.poisson(rng.gamma(r) * mean / r).astype(np.float32)
-    config = AutoencoderConfig(n_latent=2, n_hidden=8, likelihood="negative_binomial")
-    network = CountAutoencoder(torch.from_numpy(fractions).float(), config)
-    network.decoder.loadings.data.zero_()
-    network.likelihood.get_parameter("log_inverse_dispersion").data.fill_(1.5)  # as after training
-    latent = torch.from_numpy(np.column_stack([state, rng.normal(size=n)])).float()
-    return network, ad.AnnData(sp.csr_matrix(counts)), latent
-
-
-def _fit_dispersions(network: CountAutoencoder, cells: ad.AnnData, latent: torch.Tensor, **changed: bool) -> None:
-    config = replace(network.config, dispersion=DispersionConfig(**changed))
-    network.config = config
-    counts = read_counts(cells.X, torch.device("cpu"))
-    block = DispersionBlock(latent, network.decoder(latent).detach(), counts, torch.ones(len(latent)))
-    fit = DispersionFit(network)
-    for _ in range(config.dispersion.n_steps):
-        fit.step([block], ALONE)
-
-
-def test_genes_share_what_they_say_about_dispersions(
-    simulated: tuple[CountAutoencoder, ad.AnnData, torch.Tensor],
-) -> None:
-    network, cells, latent = simulated
-    fitted = deepcopy(network)
-    _fit_dispersions(fitted, cells, latent)
-    assert fitted.likelihood.get_parameter("mean_exponent").item() == pytest.approx(0.4, abs=0.1)
-    assert fitted.decoder.dispersion_loadings.detach().numpy() == pytest.approx([0.8, 0.0], abs=0.12)
-    log_r = fitted.likelihood.get_parameter("log_inverse_dispersion").detach()
-    rare = np.argsort(np.asarray(cells.X.sum(axis=0)).ravel())[:100]
-    assert np.abs(log_r[rare].numpy() - 0.5).mean() < 0.25  # genes of a few counts each
-
-
-def test_mean_and_state_dependence_have_switches(
-    simulated: tuple[CountAutoencoder, ad.AnnData, torch.Tensor],
-) -> None:
-    network, cells, latent = simulated
-    fitted = deepcopy(network)
-    _fit_dispersions(fitted, cells, latent, mean_dependence=False, state_dependence=False)
-    assert not fitted.likelihood.get_parameter("mean_exponent").any()
-    assert not fitted.decoder.dispersion_loadings.any()

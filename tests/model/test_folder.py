@@ -156,9 +156,14 @@ def test_an_earlier_version_whose_decoder_meant_something_else_is_told(folder: P
 
 
 def test_a_model_of_a_version_without_a_setting_does_what_that_version_did(folder: Path) -> None:
-    assert load(folder).config.calibration.alike_labels
+    config = load(folder).config
+    assert config.calibration.alike_labels
+    assert config.autoencoder.dispersion.duplicates
     _change_config(folder, lambda record: record["settings"]["calibration"].pop("alike_labels"))
-    assert not load(folder).config.calibration.alike_labels
+    _change_config(folder, lambda record: record["settings"]["autoencoder"]["dispersion"].pop("duplicates"))
+    config = load(folder).config
+    assert not config.calibration.alike_labels
+    assert not config.autoencoder.dispersion.duplicates
 
 
 def test_settings_that_do_not_fit_the_weights_are_told(folder: Path) -> None:

@@ -11,7 +11,10 @@ from scdiffuse._core.processes import Processes
 from scdiffuse.autoencoder._autoencoder import CountAutoencoder
 from scdiffuse.autoencoder._counts import SparseCounts
 
-__all__ = ["DispersionBlock", "DispersionFit"]
+__all__ = ["DispersionBlock", "DispersionFit", "block_nll"]
+
+
+_LEAST_RATE, _HIGHEST_RATE = 1e-4, 0.99  # of duplication: beyond, its logs are not finite
 
 
 class DispersionBlock(NamedTuple):
@@ -63,9 +66,9 @@ class DispersionFit:
             centre = given.median().reshape(1) if config.shared_prior else torch.zeros_like(given[:1])
             self._centres[name] = centre.clone()
             self._offsets[name] = torch.zeros_like(given) if config.shared_prior else given.clone()
-        self._shared = [one for name, one in self._likelihood.named_parameters() if name not in self._genes]
-        if not config.mean_dependence:
-            self._shared = []
+        others = {name: one for name, one in self._likelihood.named_parameters() if name not in self._genes}
+        self._rates = [one for name, one in others.items() if name == "duplication_rate"]
+        self._shared = [one for name, one in others.items() if name != "duplication_rate" and config.mean_dependence]
         loadings = module.decoder.dispersion_loadings
         self._loadings = [loadings] if self._likelihood.takes_shift and config.state_dependence else []
         fitted = [*self._offsets.values(), *self._shared]
@@ -74,6 +77,8 @@ class DispersionFit:
         groups = [{"params": fitted, "lr": config.first_step}]
         if self._loadings:
             groups.append({"params": self._loadings, "lr": config.first_state_step})
+        if self._rates:
+            groups.append({"params": self._rates, "lr": config.first_rate_step})
         self._optimiser = torch.optim.Rprop(
             groups,
             etas=(config.step_decrease, config.step_increase),
@@ -93,11 +98,11 @@ class DispersionFit:
             The processes that share the cells.
         """
         config = self._module.config.dispersion
-        parameters = [*self._genes.values(), *self._shared, *self._loadings]
+        parameters = [*self._genes.values(), *self._shared, *self._rates, *self._loadings]
         for parameter in parameters:
             parameter.grad = torch.zeros_like(parameter)
         for block in blocks:
-            self._nll(block).backward(inputs=parameters)  # type: ignore[no-untyped-call]
+            block_nll(self._module, block).backward(inputs=parameters)  # type: ignore[no-untyped-call]
         for parameter in parameters:
             assert parameter.grad is not None
             processes.all_reduce(parameter.grad)
@@ -127,15 +132,27 @@ class DispersionFit:
             is_alone = self._n_steps <= config.n_shared_steps
             offset.grad = None if is_alone else gradient + self._precisions[name] * offset
 
-    def _nll(self, block: DispersionBlock) -> Tensor:
-        likelihood = self._likelihood
-        if not likelihood.takes_shift:
-            return likelihood.nll(block.logits, block.cells, block.weights)
-        shift = self._module.decoder.dispersion_shift(block.latent)
-        return likelihood.nll(block.logits, block.cells, block.weights, shift=shift)  # type: ignore[call-arg]
-
     @torch.no_grad()
     def _write(self) -> None:
         """Put the sums of centres and offsets into the likelihood."""
         for name, parameter in self._genes.items():
             parameter.copy_(self._centres[name] + self._offsets[name])
+        for rate in self._rates:
+            rate.clamp_(_LEAST_RATE, _HIGHEST_RATE)
+
+
+def block_nll(module: CountAutoencoder, block: DispersionBlock) -> Tensor:
+    """Compute the weighted negative log-likelihood of some cells at their latents, in nats.
+
+    Parameters
+    ----------
+    module
+        The autoencoder.
+    block
+        The cells.
+    """
+    likelihood = module.likelihood
+    if not likelihood.takes_shift:
+        return likelihood.nll(block.logits, block.cells, block.weights)
+    shift = module.decoder.dispersion_shift(block.latent)
+    return likelihood.nll(block.logits, block.cells, block.weights, shift=shift)  # type: ignore[call-arg]

@@ -17,6 +17,7 @@ from scdiffuse._core.random import Draws, generator
 from scdiffuse.autoencoder._autoencoder import CountAutoencoder
 from scdiffuse.autoencoder._counts import read_counts
 from scdiffuse.autoencoder._dispersion_fit import DispersionBlock, DispersionFit
+from scdiffuse.autoencoder._duplicates import dispersions_of, fit_duplicates
 from scdiffuse.autoencoder._thinning import binomial_thinning
 from scdiffuse.cells import Source
 from scdiffuse.nn import ConditionPrior, ConditionTensors
@@ -197,12 +198,14 @@ class AutoencoderTask:
             return
         n_cells = min(config.n_cells, max(1, config.n_logits // self.module.n_genes))
         rows = np.sort(generator(self._seed, "cells of shapes").permutation(self._training)[:n_cells])
+        trained = dispersions_of(self.module)
         fit = DispersionFit(self.module)
         blocks = self._dispersion_blocks(rows, processes.part)
         with Progress("dispersions", config.n_steps * len(rows), enabled=progress) as bar:
             for _ in range(config.n_steps):
                 fit.step(blocks, processes)
                 bar.advance(len(rows))
+        fit_duplicates(self.module, blocks, processes, trained=trained, progress=progress)
 
     @torch.no_grad()
     def _dispersion_blocks(self, rows: NDArray[np.int64], part: Part) -> list[DispersionBlock]:

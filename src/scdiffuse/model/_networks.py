@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from scdiffuse.autoencoder import CountAutoencoder, Posterior
+from scdiffuse.autoencoder.likelihoods import NegativeBinomial
 from scdiffuse.calibration import ConditionGrid, ExpectedExpression
 from scdiffuse.cells import Conditions, ConditionTable
 from scdiffuse.diffusion import LatentDenoiser
@@ -21,6 +22,9 @@ from scdiffuse.model._library_size import LibrarySizeScore
 from scdiffuse.model._restore import build_like, require_depth, require_finite
 
 __all__ = ["Networks"]
+
+_DUPLICATION_RATE = "autoencoder.likelihood.duplication_rate"
+AnyNetworks = TypeVar("AnyNetworks", bound="Networks")
 
 
 class Networks(nn.Module):
@@ -176,10 +180,24 @@ class Networks(nn.Module):
         require_depth(config.diffusion.depth, tensors)
         networks = build_like(
             tensors,
-            lambda: cls(config, conditions=conditions, fractions=torch.ones(n_genes), training=training),
+            lambda: _prepared(
+                cls(config, conditions=conditions, fractions=torch.ones(n_genes), training=training), tensors
+            ),
         )
         require_finite(networks)
         return networks
+
+
+def _prepared(networks: AnyNetworks, tensors: Mapping[str, Tensor]) -> AnyNetworks:
+    """Give the likelihood a duplication rate where one was saved."""
+    likelihood = getattr(networks.autoencoder, "likelihood", None)
+    if _DUPLICATION_RATE in tensors and isinstance(likelihood, NegativeBinomial):
+        rate = tensors[_DUPLICATION_RATE]
+        if rate.shape != (1,) or not 0 < rate.item() < 1:
+            msg = f"the duplication rate is {rate.tolist()}; expected one between 0 and 1"
+            raise ValueError(msg)
+        likelihood.set_duplication_rate(rate.item())
+    return networks
 
 
 def _require_table(table: ConditionTable, conditions: Conditions) -> None:

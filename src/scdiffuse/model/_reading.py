@@ -212,7 +212,13 @@ def _require(tree: object, kind: type) -> None:
 def _settings(config: ConfigFile) -> dict[str, Any]:
     """Return the settings of a fit; of a setting that its version did not know, what that version did."""
     settings = config["settings"]
-    return {**settings, "calibration": {"alike_labels": False, **settings.get("calibration", {})}}
+    autoencoder = settings.get("autoencoder", {})
+    dispersion = {"duplicates": False, **autoencoder.get("dispersion", {})}
+    return {
+        **settings,
+        "autoencoder": {**autoencoder, "dispersion": dispersion},
+        "calibration": {"alike_labels": False, **settings.get("calibration", {})},
+    }
 
 
 def _require_config(config: ConfigFile) -> None:

@@ -13,7 +13,7 @@ from tests.oracles import outlier_moments
 
 from scdiffuse._core.compiled import compiled
 from scdiffuse._core.random import cell_keys
-from scdiffuse.autoencoder.cpu import _draw_kernels
+from scdiffuse.autoencoder.cpu import _draw_kernels, _draw_numbers
 from scdiffuse.autoencoder.cpu._draw_types import Genes, Workspace
 from scdiffuse.autoencoder.likelihoods._draw import OutlierComponent, draw_counts
 
@@ -24,9 +24,9 @@ OUTLIERS = OutlierComponent(np.array([0.5, 0.1, 0.02, 0.01]), np.array([20.0, 5.
 NONE = OutlierComponent(np.zeros(4), np.ones(4))
 N_DRAWS = 6000
 # Inner functions have no entry for Python: they are compiled once more with one.
-_add, _cluster_size, _gamma, _place, _poisson, _remove = (
-    compiled()(getattr(_draw_kernels, name).py_func)
-    for name in ("_add", "_cluster_size", "_gamma", "_place", "_poisson", "_remove")
+_add, _place, _remove = (compiled()(getattr(_draw_kernels, name).py_func) for name in ("_add", "_place", "_remove"))
+_cluster_size, _gamma, _poisson = (
+    compiled()(getattr(_draw_numbers, name).py_func) for name in ("cluster_size", "gamma", "poisson")
 )
 
 

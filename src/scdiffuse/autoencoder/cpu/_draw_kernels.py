@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scdiffuse._core.compiled import compiled
 from scdiffuse._core.random import GOLDEN
 from scdiffuse.autoencoder.cpu._bits import bits_of, number_of
+from scdiffuse.autoencoder.cpu._draw_numbers import cluster_size, negative_binomial, normal, read, uniform
 from scdiffuse.autoencoder.cpu._draw_types import Cells, Drawn, Floats, Genes, Ints, Workspace
-from scdiffuse.autoencoder.cpu._stream import State, mixed
+from scdiffuse.autoencoder.cpu._stream import State
 from scdiffuse.autoencoder.cpu._vectors import exp_into, log_into
 
 __all__ = ["draw_cells"]
@@ -21,11 +22,9 @@ _MANY = 64.0  # expected counts above which a gene is drawn at once; a choice by
 _FEW = 5  # single counts of a gene up to which several genes are drawn at once
 _PARTS = tuple(1.0 / n for n in range(1, _FEW + 2))
 _NEVER = 256  # counts that no such gene reaches; rounding could count on for ever
-_SINGLY = 10.0  # mean below which a Poisson number is drawn by adding exponential gaps
 _LOG2_E, _LN_2 = 1.0 / math.log(2.0), math.log(2.0)
 _2, _6, _24, _120, _720, _5040, _40320 = (1.0 / math.factorial(n) for n in range(2, 9))
 _ROUND = 1.5 * 2.0**52  # numbers beside it are whole
-_12 = np.uint64(12)
 _LEAST_MEAN = np.float32(1e-30)
 _LOWEST_LOG, _HIGHEST_LOG = np.float32(-12.0), np.float32(40.0)  # as in the likelihood
 
@@ -36,6 +35,7 @@ def draw_cells(
     genes: Genes,
     mean_exponent: float,
     varies: bool,  # noqa: FBT001
+    duplication_rate: float,
     drawn: Drawn,
 ) -> None:
     """Draw the counts of cells, one cell after the other.
@@ -48,6 +48,8 @@ def draw_cells(
         Exponent of the mean in inverse dispersions.
     varies
         Whether dispersions vary between cells, by the mean and by the shift of a cell.
+    duplication_rate
+        Chance that a molecule is counted twice.
     drawn
         Output buffers, filled.
     """
@@ -64,6 +66,8 @@ def draw_cells(
     for cell in range(n_cells):
         fractions, target = cells.fractions[cell], cells.library_size[cell]
         state[0] = cells.keys[cell]
+        n_twice = _count_duplicates(target, duplication_rate, state) if duplication_rate > 0.0 else 0
+        target -= n_twice
         if varies:
             _disperse(fractions, float(target), genes, log_r, np.float32(mean_exponent), cells.shift[cell], single)
             for gene in range(n_genes):
@@ -73,6 +77,8 @@ def draw_cells(
             _remove(dense, excess, work.level, state)
         elif excess < 0:
             _add(dense, -excess, work, state)
+        if n_twice > 0:
+            _duplicate(dense, n_twice, target, state)
         for gene in range(n_genes):
             drawn.genes[end], drawn.counts[end] = gene, dense[gene]
             end += dense[gene] > 0  # zeros are overwritten, which is quicker than a branch
@@ -103,19 +109,6 @@ def _disperse(
 
 
 @compiled(inner=True)
-def _uniform(state: State) -> float:
-    """Draw the next uniform number between 0 and 1."""
-    state[0] += GOLDEN
-    return _read(state[0])
-
-
-@compiled(inner=True)
-def _read(word: np.uint64) -> float:
-    """Mix the word of a stream and read the result as a number between 0 and 1."""
-    return (np.float64(mixed(word) >> _12) + 0.5) * 2.0**-52
-
-
-@compiled(inner=True)
 def _place(
     dense: Ints, fractions: NDArray[np.float32], total: float, genes: Genes, work: Workspace, state: State
 ) -> int:
@@ -125,7 +118,7 @@ def _place(
     bounds theirs.
     """
     _draw_singles(dense, fractions, total, genes, work, state)
-    total_count, gap = 0, -math.log(_uniform(state))
+    total_count, gap = 0, -math.log(uniform(state))
     for gene in range(fractions.size):
         mean = work.mean[gene]
         if mean * (1.0 + genes.outlier_rate[gene]) > _MANY:
@@ -138,7 +131,7 @@ def _place(
                 n_points = 0
                 while gap <= 0.0:
                     n_points += 1
-                    gap -= math.log(_uniform(state))
+                    gap -= math.log(uniform(state))
                 dense[gene] = _draw_points(n_points, dense[gene], gene, genes, work, state)
         total_count += dense[gene]
     return total_count
@@ -161,7 +154,7 @@ def _draw_singles(
         single = growth * r[gene]
         means[gene], singles[gene], growths[gene] = mean, single, growth
         bounds[gene] = 0.5 * (mean - single) + rate[gene] * mean
-        levels[gene] = _read(first + GOLDEN * np.uint64(gene + 1))
+        levels[gene] = read(first + GOLDEN * np.uint64(gene + 1))
         exponent = -single * _LOG2_E
         powers[gene] = exponent + _ROUND
         part = (exponent - (powers[gene] - _ROUND)) * _LN_2
@@ -198,11 +191,11 @@ def _draw_points(n_points: int, count: int, gene: int, genes: Genes, work: Works
     mean, r, is_outlier = work.mean[gene], work.inverse_dispersion[gene], False
     expected_outliers, log_ratio = genes.outlier_rate[gene] * mean, math.log1p(mean / r)
     for _ in range(n_points):
-        level = _uniform(state) * work.bound[gene]
+        level = uniform(state) * work.bound[gene]
         if level < expected_outliers:
             is_outlier = True
         elif level < expected_outliers + r * log_ratio - work.single[gene]:
-            count += _cluster_size(mean / (mean + r), log_ratio, state)
+            count += cluster_size(mean / (mean + r), log_ratio, state)
     return _draw_outlier(gene, genes, work, state) if is_outlier else count
 
 
@@ -210,9 +203,9 @@ def _draw_points(n_points: int, count: int, gene: int, genes: Genes, work: Works
 def _draw_often(gene: int, genes: Genes, work: Workspace, state: State) -> int:
     """Draw the count of a gene with a large mean."""
     mean = work.mean[gene]
-    if _uniform(state) < -math.expm1(-genes.outlier_rate[gene] * mean):
+    if uniform(state) < -math.expm1(-genes.outlier_rate[gene] * mean):
         return _draw_outlier(gene, genes, work, state)
-    return _negative_binomial(mean, work.inverse_dispersion[gene], state)
+    return negative_binomial(mean, work.inverse_dispersion[gene], state)
 
 
 @compiled(inner=True)
@@ -224,7 +217,7 @@ def _draw_outlier(gene: int, genes: Genes, work: Workspace, state: State) -> int
     total = mean + number * counts_per_outlier - 1.0
     excess = number * counts_per_outlier * (counts_per_outlier * (2.0 + expected_outliers - number) - 2.0) + 1.0
     work.growth[gene] = excess / (excess + total)
-    return 1 + _negative_binomial(total, total * total / excess, state)
+    return 1 + negative_binomial(total, total * total / excess, state)
 
 
 @compiled(inner=True)
@@ -235,7 +228,7 @@ def _remove(dense: Ints, n: int, ends: Floats, state: State) -> None:
         total += dense[gene]
         ends[gene] = total
     while n > 0:
-        at = _uniform(state) * total
+        at = uniform(state) * total
         gene = _find(ends, at)
         # Removed counts are the last ones of their gene; a draw that hits one of them is repeated.
         if at - (ends[gene - 1] if gene > 0 else 0.0) < dense[gene]:
@@ -255,7 +248,26 @@ def _add(dense: Ints, n: int, work: Workspace, state: State) -> None:
         whole += work.single[gene] + work.growth[gene] * dense[gene]
         ends[gene] = whole
     for _ in range(n):
-        dense[_find(ends, _uniform(state) * whole)] += 1
+        dense[_find(ends, uniform(state) * whole)] += 1
+
+
+@compiled(inner=True)
+def _count_duplicates(total: int, rate: float, state: State) -> int:
+    """Draw how many of a cell's counts are second ones; of any number of molecules none is more likely beforehand."""
+    expected = total * rate / (1.0 + rate)
+    deviation = math.sqrt(expected * (1.0 - rate)) / (1.0 + rate)
+    return min(max(round(expected + deviation * normal(state)), 0), total // 2)
+
+
+@compiled(inner=True)
+def _duplicate(dense: Ints, n_twice: int, n_molecules: int, state: State) -> None:
+    """Count `n_twice` of the molecules twice, any with the same chance: Fan et al. 1962, as in Knuth's algorithm S."""
+    for gene in range(dense.size):
+        for _ in range(dense[gene]):
+            if uniform(state) * n_molecules < n_twice:
+                dense[gene] += 1
+                n_twice -= 1
+            n_molecules -= 1
 
 
 @compiled(inner=True)
@@ -267,64 +279,3 @@ def _find(ends: Floats, at: float) -> int:
         begin += half if ends[begin + half - 1] <= at else 0
         length -= half
     return begin
-
-
-@compiled(inner=True)
-def _cluster_size(chance: float, log_ratio: float, state: State) -> int:
-    """Draw a logarithmic number of at least 2: Kemp 1981, https://doi.org/10.2307/2346348, with 1 rejected."""
-    while True:
-        other = -math.expm1(-log_ratio * _uniform(state))
-        if _uniform(state) * chance < other:
-            return 2 + int(math.log(_uniform(state)) / math.log(other))
-
-
-@compiled(inner=True)
-def _negative_binomial(mean: float, r: float, state: State) -> int:
-    """Draw a negative binomial number: a Poisson number with a gamma rate."""
-    return _poisson(_gamma(r, state) * mean / r, state)
-
-
-@compiled(inner=True)
-def _normal(state: State) -> float:
-    """Draw a standard normal number (Box and Muller 1958)."""
-    radius = math.sqrt(-2.0 * math.log(_uniform(state)))
-    return radius * math.cos(2.0 * math.pi * _uniform(state))
-
-
-@compiled(inner=True)
-def _gamma(shape: float, state: State) -> float:
-    """Draw a gamma number of scale 1: Marsaglia and Tsang 2000, https://doi.org/10.1145/358407.358414."""
-    least = (shape if shape >= 1.0 else shape + 1.0) - 1.0 / 3.0
-    slope = 1.0 / math.sqrt(9.0 * least)
-    while True:
-        normal = _normal(state)
-        cube = (1.0 + slope * normal) ** 3
-        if cube > 0.0 and math.log(_uniform(state)) < 0.5 * normal**2 + least * (1.0 - cube + math.log(cube)):
-            break
-    drawn = least * cube
-    return drawn if shape >= 1.0 else drawn * math.exp(math.log(_uniform(state)) / shape)
-
-
-@compiled(inner=True)
-def _poisson(mean: float, state: State) -> int:
-    """Draw a Poisson number: Hormann 1993, https://doi.org/10.1016/0167-6687(93)90997-4, algorithm PTRS."""
-    if mean < _SINGLY:
-        count, gap = -1, mean
-        while gap >= 0.0:
-            count += 1
-            gap += math.log(_uniform(state))
-        return count
-    b = 0.931 + 2.53 * math.sqrt(mean)
-    a = -0.059 + 0.02483 * b
-    inverse_alpha = 1.1239 + 1.1328 / (b - 3.4)
-    while True:
-        u, v = _uniform(state) - 0.5, _uniform(state)
-        us = 0.5 - abs(u)
-        k = math.floor((2.0 * a / us + b) * u + mean + 0.43)
-        if us >= 0.07 and v <= 0.9277 - 3.6224 / (b - 2.0):
-            return int(k)
-        if k < 0 or (us < 0.013 and v > us):
-            continue
-        tested = math.log(v * inverse_alpha / (a / us**2 + b))
-        if tested <= k * math.log(mean) - mean - math.lgamma(k + 1.0):
-            return int(k)

@@ -50,6 +50,12 @@ class DispersionConfig:
     """Off-switch: inverse dispersions depend on the latent of a cell, by a factor that all genes share."""
     state_precision: float = 100.0
     """Precision of the Gaussian prior on the effect of each latent on the log of that factor."""
+    duplicates: bool = True
+    """Off-switch: a molecule may be counted twice, if what is seen of it is likelier so."""
+    least_duplication_rate: float = 0.02
+    """Chance that a molecule is counted twice below which none is."""
+    first_duplication_rate: float = 0.3
+    """Where the fit of that chance starts."""
     n_cells: int = 2_048
     """Training cells that the final fit of dispersions looks at, at most."""
     n_logits: int = 1 << 25
@@ -68,6 +74,8 @@ class DispersionConfig:
     """Smallest step of the final fit."""
     largest_step: float = 1.0
     """Largest step of the final fit."""
+    first_rate_step: float = 0.02
+    """First step of the final fit for the chance that a molecule is counted twice."""
     first_state_step: float = 0.02
     """First step of the final fit for the effects of latents, which move together."""
 
@@ -80,7 +88,7 @@ class DispersionConfig:
             if not getattr(self, name) >= 0:
                 msg = f"`{name}` must not be negative, got {getattr(self, name)}."
                 raise SettingError(msg)
-        for name in ("first_step", "first_state_step"):
+        for name in ("first_step", "first_rate_step", "first_state_step"):
             if not 0 < self.smallest_step <= getattr(self, name) <= self.largest_step:
                 steps = (self.smallest_step, getattr(self, name), self.largest_step)
                 msg = f"`smallest_step`, `{name}` and `largest_step` must be positive and rise, got {steps}."
@@ -89,6 +97,10 @@ class DispersionConfig:
             factors = (self.step_decrease, self.step_increase)
             msg = f"`step_decrease` must lie between 0 and 1 and `step_increase` above 1, got {factors}."
             raise SettingError(msg)
+        rates = (self.least_duplication_rate, self.first_duplication_rate)
+        if not 0 < rates[0] <= rates[1] < 1:
+            msg = "`least_duplication_rate` and `first_duplication_rate` must lie between 0 and 1 and not fall, got"
+            raise SettingError(msg + f" {rates}.")
         if not self.read_counts_per_detection > 0:
             msg = f"`read_counts_per_detection` must be positive, got {self.read_counts_per_detection}."
             raise SettingError(msg)

@@ -30,6 +30,7 @@ def draw_counts(
     outlier_component: OutlierComponent | None,
     keys: NDArray[np.uint64],
     state: tuple[float, NDArray[np.float32]] | None = None,
+    duplication_rate: float = 0.0,
 ) -> sp.csr_matrix:
     r"""Draw the counts of cells from a negative binomial, then add or remove counts until the library size fits.
 
@@ -52,6 +53,9 @@ def draw_counts(
     state
         Exponent of the mean in inverse dispersions, and the shift of their logs in each cell, shape ``(B,)``; without
         it, dispersions are the same in all cells.
+    duplication_rate
+        Chance that a molecule is counted twice. Then the other arguments describe molecules, in cells with as many
+        as give `library_size` counts.
 
     Returns
     -------
@@ -73,6 +77,6 @@ def draw_counts(
     exponent, shift = state or (0.0, np.zeros(n_cells, np.float32))
     cells = Cells(np.ascontiguousarray(fractions), np.ascontiguousarray(library_size, dtype=np.int64), keys, shift)
     genes = Genes(inverse_dispersion, rate, size, 1.0 / (1.0 + rate * (1.0 + size)))
-    draw_cells(cells, genes, exponent, state is not None, drawn)
+    draw_cells(cells, genes, exponent, state is not None, duplication_rate, drawn)
     end = drawn.starts[-1]
     return sp.csr_matrix((drawn.counts[:end].copy(), drawn.genes[:end].copy(), drawn.starts), shape=fractions.shape)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -14,6 +18,7 @@ from scdiffuse.autoencoder.likelihoods._base import CountLikelihood
 from scdiffuse.autoencoder.likelihoods._config import DispersionConfig
 from scdiffuse.autoencoder.likelihoods._dense import dense_terms, varying_dense_terms
 from scdiffuse.autoencoder.likelihoods._draw import OutlierComponent, draw_counts
+from scdiffuse.autoencoder.likelihoods._duplicates import duplicated_log_ratio
 from scdiffuse.autoencoder.likelihoods._log_ratio import plain_log_ratio
 
 __all__ = ["NegativeBinomial"]
@@ -49,6 +54,7 @@ class NegativeBinomial(CountLikelihood):
         self._start = self.config.start()
         self.log_inverse_dispersion = nn.Parameter(torch.full((n_genes,), self._start.log_inverse_dispersion))
         self.mean_exponent = nn.Parameter(torch.zeros(1))
+        self.register_parameter("duplication_rate", None)
 
     def initialise(self, counts_per_detection: float) -> None:
         """Set the dispersion parameters to the start of UMI or read counts; the prior of outliers is centred there too.
@@ -65,8 +71,25 @@ class NegativeBinomial(CountLikelihood):
     def precisions(self) -> dict[str, float]:
         """Return the precision of the Gaussian prior on each parameter of a gene in the final fit, by its name."""
         found = super().precisions()
-        found.pop("mean_exponent", None)  # of all genes together, also where there is one gene only
+        for name in ("mean_exponent", "duplication_rate"):
+            found.pop(name, None)  # of all genes together, also where there is one gene only
         return found
+
+    @property
+    def duplicates(self) -> float:
+        """The chance that a molecule is counted twice."""
+        return 0.0 if self.duplication_rate is None else self.duplication_rate.item()
+
+    def set_duplication_rate(self, rate: float) -> None:
+        """Set the chance that a molecule is counted twice; 0, where training starts, removes the parameter.
+
+        Parameters
+        ----------
+        rate
+            The chance, at least 0 and below 1.
+        """
+        like = self.log_inverse_dispersion
+        self.duplication_rate = nn.Parameter(like.detach().new_full((1,), rate)) if rate else None
 
     def nll_per_cell(
         self, logits: Tensor, cells: SparseCounts, *, outliers: bool = True, shift: Tensor | None = None
@@ -90,13 +113,20 @@ class NegativeBinomial(CountLikelihood):
         Negative log-likelihood in nats, shape ``(B,)``.
         """
         rate, log_plain_fraction = self._outlier_terms(outliers=outliers)
+        if self.duplication_rate is not None:
+            log_plain_fraction = log_plain_fraction - torch.log1p(self.duplication_rate)
         of_genes = (logits, self.log_inverse_dispersion, rate, log_plain_fraction, cells)
         if shift is None:
             zero_cost, log_mean = dense_terms(*of_genes)
             log_r = self.log_inverse_dispersion[cells.genes]
         else:
             zero_cost, log_mean, log_r = varying_dense_terms(*of_genes, self.mean_exponent, shift)
-        return zero_cost.index_add(0, cells.rows, -self._log_ratio(log_mean, log_r, cells, outliers=outliers))
+        log_ratio = partial(self._log_ratio, outliers=outliers)
+        if self.duplication_rate is None:
+            found = log_ratio(log_mean, log_r, cells)
+        else:
+            found = duplicated_log_ratio(log_ratio, log_mean, log_r, cells, self.duplication_rate)
+        return zero_cost.index_add(0, cells.rows, -found)
 
     def nll(
         self,
@@ -122,7 +152,7 @@ class NegativeBinomial(CountLikelihood):
         -------
         Negative log-likelihood in nats, each cell times its weight, shape ``()``.
         """
-        if is_compiled_for(logits):
+        if self.duplication_rate is None and is_compiled_for(logits):
             return compiled_nll(
                 logits,
                 cells,
@@ -132,6 +162,12 @@ class NegativeBinomial(CountLikelihood):
                 state=(None, None) if shift is None else (self.mean_exponent, shift),
             )
         return (weights * self.nll_per_cell(logits, cells, outliers=outliers, shift=shift)).sum()
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:  # noqa: ANN401
+        """Read saved parameters, the duplication rate among them where there is one."""
+        if f"{prefix}duplication_rate" in state_dict:
+            self.set_duplication_rate(0.5)  # any rate that is there to be read into
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @torch.no_grad()
     def sample(
@@ -166,6 +202,7 @@ class NegativeBinomial(CountLikelihood):
             outlier_component=self._outlier_component(),
             keys=keys,
             state=None if shift is None else (self.mean_exponent.item(), shift),
+            duplication_rate=self.duplicates,
         )
 
     def _outlier_terms(self, *, outliers: bool) -> tuple[Tensor, Tensor]:
