@@ -20,7 +20,7 @@ from scipy import sparse
 
 from scdiffuse._core.processes import Processes, joined
 from scdiffuse._core.random import Draws, cell_keys, cell_normals, generator
-from scdiffuse.autoencoder import AutoencoderTask, CountAutoencoder, NegativeBinomial
+from scdiffuse.autoencoder import AutoencoderTask, CountAutoencoder
 from scdiffuse.autoencoder._thinning import binomial_thinning
 from scdiffuse.calibration import ConditionGrid, ExpectedExpression, Pseudobulk
 from scdiffuse.cells import ConditionTable, H5adWriter, build_anndata, open_source
@@ -42,7 +42,6 @@ __all__ = [
     "Processes",
     "autoencoder_of",
     "decode",
-    "duplication_rate",
     "elbo_of",
     "expect_combination",
     "fingerprint",
@@ -76,12 +75,6 @@ def elbo_of(model: CellGenerator, cells: AnnData) -> float:
     """Compute the evidence lower bound (ELBO) of cells under a model, in nats a cell."""
     source, rows = open_source(cells, genes=[str(gene) for gene in model.genes]), np.arange(cells.n_obs)
     return -AutoencoderTask(autoencoder_of(model), source, training=rows, validation=rows).validate()
-
-
-def duplication_rate(model: CellGenerator) -> float:
-    """Return the chance that a molecule is counted twice; 0 where none was found."""
-    likelihood = autoencoder_of(model).likelihood
-    return likelihood.duplicates if isinstance(likelihood, NegativeBinomial) else 0.0
 
 
 def decode(model: CellGenerator, latents: NDArray[np.float32], *, like: AnnData, seed: int) -> AnnData:

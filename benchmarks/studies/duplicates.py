@@ -95,7 +95,7 @@ def measure(context: Context, data_set: str, *, planted: str, seed: int) -> list
     for duplicates in (True, False):
         begin = time.process_time()
         model = fit_model(fit, case.conditions, duplicates=duplicates, device=context.options.device, seed=seed)
-        seconds, rate = time.process_time() - begin, inside.duplication_rate(model)
+        seconds, rate = time.process_time() - begin, inside.networks(model).duplication_rate
         generated = model.generate(held_out.n_obs, seed=seed, progress=False)
         about = {"duplicates": duplicates, "rate": rate, "fit_seconds": seconds}
         rows.append(about | _scores(held_out, generated, fit=fit, seed=seed))

@@ -29,6 +29,8 @@ def test_a_duplication_rate_is_saved(
 ) -> None:
     model, _ = with_duplicates
     model.save(tmp_path / "twice.scd")
+    assert "counted twice with a chance of 0.40" in load(tmp_path / "twice.scd").summary()
+    assert "counted twice" not in fitted.summary()
     without, cells, read = (
         cast("ad.AnnData", one.generate(20, seed=0, progress=False)).X
         for one in (fitted, model, load(tmp_path / "twice.scd"))

@@ -204,6 +204,8 @@ class GeneratorBase:
         record = self._metadata.record(seed=self.seed, max_epochs=self._max_epochs)
         record["model_hash"] = self._metadata.fingerprint(model.networks)
         record["n_parameters"] = self.n_parameters
+        if rate := model.networks.duplication_rate:
+            record["duplication_rate"] = rate
         record["stopped"] = self.was_stopped
         record["fitted_on"] = self._fitted_on
         record["history"] = self.history

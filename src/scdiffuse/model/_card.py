@@ -90,6 +90,8 @@ def write_summary(record: ModelRecord) -> str:
         f" {data['median_counts']:,} counts), seed {record['seed']}.",
         data["genes"],
     ]
+    if rate := record.get("duplication_rate"):
+        lines.append(f"A molecule of these cells is counted twice with a chance of {rate:.2f}; so are generated ones.")
     lines += _latent(record["settings"].get("latent")) + _start(record["started_from"])
     if record["stopped"]:
         lines.append("The fit was stopped early: this is what was learnt until then.")

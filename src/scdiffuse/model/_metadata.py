@@ -141,6 +141,8 @@ class ModelRecord(TypedDict):
     """Day when the fit ended, such as ``"2026-11-28"``."""
     model_hash: NotRequired[str]
     n_parameters: NotRequired[int]
+    duplication_rate: NotRequired[float]
+    """Chance that a molecule of the training cells is counted twice; left out where it is 0."""
     stopped: NotRequired[bool]
     history: NotRequired[History]
     scores: NotRequired[Json | None]

@@ -138,6 +138,12 @@ class Networks(nn.Module):
         both = standardised * self.latent_std + self.latent_mean
         return both[:, :-1], self.library_size_score.library_sizes(both[:, -1])
 
+    @property
+    def duplication_rate(self) -> float:
+        """Chance that a molecule of the training cells is counted twice."""
+        likelihood = getattr(self.autoencoder, "likelihood", None)
+        return likelihood.duplicates if isinstance(likelihood, NegativeBinomial) else 0.0
+
     def copies(self) -> dict[str, Tensor]:
         """Return all tensors by name, copied to main memory."""
         return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in self.state_dict().items()}
