@@ -1,8 +1,8 @@
-"""What a duplication rate gains where a molecule may be counted twice.
+"""What a duplication rate gains where a molecule may be counted more than once.
 
-Sequencing errors in a molecular identifier make one molecule look like two. No data set at hand has many such counts,
-so they are planted: each count of real cells becomes more than one in a known way, and models with a duplication rate
-and without one are fitted to the same cells.
+Sequencing errors in a molecular identifier make one molecule look like several. No data set at hand has many such
+counts, so they are planted: each count of real cells becomes more than one in a known way, and models with a
+duplication rate and without one are fitted to the same cells.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
 
 name = "duplicates"
-title = "Molecules that are counted twice"
+title = "Molecules that are counted more than once"
 summary = "What a duplication rate gains where counts are planted to be more than one."
 unit = ("data_set", "planted", "seed")
 
@@ -52,8 +52,8 @@ def _twice(counts: Counts, rng: np.random.Generator, *, chance: float) -> Counts
     return counts + rng.binomial(counts, chance)
 
 
-def _poisson(counts: Counts, rng: np.random.Generator) -> Counts:
-    return counts + rng.poisson(0.3 * counts)
+def _poisson(counts: Counts, rng: np.random.Generator, *, rate: float) -> Counts:
+    return counts + rng.poisson(rate * counts)
 
 
 def _geometric(counts: Counts, rng: np.random.Generator) -> Counts:
@@ -64,7 +64,8 @@ PLANTED: dict[str, Callable[[Counts, np.random.Generator], Counts]] = {
     "itself": _same,
     "two, with chance .1": partial(_twice, chance=0.1),
     "two, with chance .3": partial(_twice, chance=0.3),
-    "one and a Poisson number of mean .3": _poisson,
+    "one and a Poisson number of mean .3": partial(_poisson, rate=0.3),
+    "one and a Poisson number of mean .5": partial(_poisson, rate=0.5),
     "a geometric number of mean 1.45": _geometric,
 }
 """What becomes of each count."""

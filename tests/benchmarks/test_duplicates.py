@@ -15,6 +15,7 @@ from tests.benchmarks.conftest import record
         ("two, with chance .1", 1.1),
         ("two, with chance .3", 1.3),
         ("one and a Poisson number of mean .3", 1.3),
+        ("one and a Poisson number of mean .5", 1.5),
         ("a geometric number of mean 1.45", 1.45),
     ],
 )

@@ -1,4 +1,4 @@
-"""A model that counts molecules twice, saved and read."""
+"""A model that counts molecules more than once, saved and read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scdiffuse.generator import CellGenerator, load
 
 @pytest.fixture
 def with_duplicates(fitted: CellGenerator) -> tuple[CellGenerator, NegativeBinomial]:
-    """A model that counts molecules twice, and its likelihood."""
+    """A model that counts molecules more than once, and its likelihood."""
     model = deepcopy(fitted)
     likelihood = model._fitted("save").networks.autoencoder.likelihood
     assert isinstance(likelihood, NegativeBinomial)
@@ -29,8 +29,8 @@ def test_a_duplication_rate_is_saved(
 ) -> None:
     model, _ = with_duplicates
     model.save(tmp_path / "twice.scd")
-    assert "counted twice with a chance of 0.40" in load(tmp_path / "twice.scd").summary()
-    assert "counted twice" not in fitted.summary()
+    assert "are counted 1.40 times" in load(tmp_path / "twice.scd").summary()
+    assert "are counted" not in fitted.summary()
     without, cells, read = (
         cast("ad.AnnData", one.generate(20, seed=0, progress=False)).X
         for one in (fitted, model, load(tmp_path / "twice.scd"))
@@ -40,7 +40,7 @@ def test_a_duplication_rate_is_saved(
     assert (cells.data == 1).sum() < (without.data == 1).sum()
 
 
-@pytest.mark.parametrize("rate", [0.0, 1.0, -0.2])
+@pytest.mark.parametrize("rate", [0.0, -0.2])
 def test_a_duplication_rate_that_is_none_is_told(
     rate: float, with_duplicates: tuple[CellGenerator, NegativeBinomial], tmp_path: Path
 ) -> None:
@@ -48,5 +48,5 @@ def test_a_duplication_rate_that_is_none_is_told(
     assert likelihood.duplication_rate is not None
     likelihood.duplication_rate.data.fill_(rate)
     model.save(tmp_path / "twice.scd")
-    with pytest.raises(ModelFolderError, match=r"the duplication rate is .* expected one between 0 and 1"):
+    with pytest.raises(ModelFolderError, match=r"the duplication rate is .* expected a positive number"):
         load(tmp_path / "twice.scd")

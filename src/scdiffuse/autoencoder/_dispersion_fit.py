@@ -14,7 +14,7 @@ from scdiffuse.autoencoder._counts import SparseCounts
 __all__ = ["DispersionBlock", "DispersionFit", "block_nll"]
 
 
-_LEAST_RATE, _HIGHEST_RATE = 1e-4, 0.99  # of duplication: beyond, its logs are not finite
+_LEAST_RATE = 1e-4  # of duplication: its log stays finite
 
 
 class DispersionBlock(NamedTuple):
@@ -28,6 +28,8 @@ class DispersionBlock(NamedTuple):
     """Counts."""
     weights: Tensor
     """Weight of each cell, shape ``(B,)``."""
+    place: int = 0
+    """Number of the block among those of all processes."""
 
 
 class DispersionFit:
@@ -138,7 +140,7 @@ class DispersionFit:
         for name, parameter in self._genes.items():
             parameter.copy_(self._centres[name] + self._offsets[name])
         for rate in self._rates:
-            rate.clamp_(_LEAST_RATE, _HIGHEST_RATE)
+            rate.clamp_(min=_LEAST_RATE)
 
 
 def block_nll(module: CountAutoencoder, block: DispersionBlock) -> Tensor:

@@ -1,21 +1,23 @@
-"""The fit of the chance that a molecule is counted twice."""
+"""The fit of the duplication rate: how many more times than once a molecule is counted on average."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from scdiffuse._core.processes import Processes
 from scdiffuse._core.progress import Progress
+from scdiffuse._core.random import cell_keys
 from scdiffuse.autoencoder._autoencoder import CountAutoencoder
 from scdiffuse.autoencoder._dispersion_fit import DispersionBlock, DispersionFit, block_nll
 from scdiffuse.autoencoder.likelihoods import NegativeBinomial
 
 __all__ = ["dispersions_of", "fit_duplicates"]
 
-_SMALL_RATE, _LEAST_GAIN = 3e-3, 2.0  # the gain in nats over all cells, which chance has once in twenty times
+_MORE_TWOS = 1.05  # beside ones, in cells for those drawn at their latents; at most 1.04 in sets without duplicates
 
 
 def fit_duplicates(
@@ -24,14 +26,13 @@ def fit_duplicates(
     processes: Processes,
     *,
     trained: Mapping[str, Tensor],
+    seed: int = 0,
     progress: bool = False,
 ) -> None:
-    """Fit the duplication rate with the dispersions, if cells are likelier with one; without one, nothing changes.
+    """Fit the duplication rate with the dispersions, where it is needed and cells are likelier; or change nothing.
 
-    Where counts come twice, dispersions alone give too many ones and too few twos. They are at their optimum without
-    duplicates, so that the likelihood of a small rate at these dispersions tells whether a rate is worth its fit. The
-    fit begins where training ended, as that without a rate did, so that dispersions do not keep what is explained by
-    duplicates.
+    Where molecules have duplicates, cells drawn with dispersions alone have too few twos beside their ones. The fit
+    begins where training ended, as that without a rate did, so that dispersions keep nothing that duplicates explain.
 
     Parameters
     ----------
@@ -43,26 +44,27 @@ def fit_duplicates(
         The processes that share the cells.
     trained
         `dispersions_of` the autoencoder before that fit.
+    seed
+        Seed of the drawn cells.
     progress
         Show a progress bar.
     """
     config, likelihood = module.config.dispersion, module.likelihood
     if not config.duplicates or not isinstance(likelihood, NegativeBinomial):
         return
-    without, most = dispersions_of(module), _nll(module, blocks, processes) - _LEAST_GAIN
-    likelihood.set_duplication_rate(_SMALL_RATE)
-    if _nll(module, blocks, processes) < most:
-        _restore(module, trained)
-        likelihood.set_duplication_rate(config.first_duplication_rate)
-        fit = DispersionFit(module)
-        with Progress("duplicates", config.n_steps, enabled=progress) as bar:
-            for _ in range(config.n_steps):
-                fit.step(blocks, processes)
-                bar.advance(1)
-        if likelihood.duplicates >= config.least_duplication_rate and _nll(module, blocks, processes) < most:
-            return
-    likelihood.set_duplication_rate(0.0)
-    _restore(module, without)
+    if _missing_twos(module, blocks, processes, seed=seed) < _MORE_TWOS:
+        return
+    without, fitted = _nll(module, blocks, processes), dispersions_of(module)
+    _restore(module, trained)
+    likelihood.set_duplication_rate(config.first_duplication_rate)
+    fit = DispersionFit(module)
+    with Progress("duplicates", config.n_steps, enabled=progress) as bar:
+        for _ in range(config.n_steps):
+            fit.step(blocks, processes)
+            bar.advance(1)
+    if likelihood.duplicates < config.least_duplication_rate or _nll(module, blocks, processes) >= without:
+        likelihood.set_duplication_rate(0.0)
+        _restore(module, fitted)
 
 
 def dispersions_of(module: CountAutoencoder) -> dict[str, Tensor]:
@@ -86,6 +88,20 @@ def _restore(module: CountAutoencoder, saved: Mapping[str, Tensor]) -> None:
 def _parameters(module: CountAutoencoder) -> Iterator[tuple[str, nn.Parameter]]:
     yield from module.likelihood.named_parameters()
     yield "dispersion_loadings", module.decoder.dispersion_loadings
+
+
+def _missing_twos(module: CountAutoencoder, blocks: list[DispersionBlock], processes: Processes, *, seed: int) -> float:
+    """Divide the twos for each one in the cells by those in cells drawn at their latents."""
+    numbers = torch.zeros(2, 2, dtype=torch.float64)
+    for block in blocks:
+        library_sizes = block.cells.totals[:, 0].cpu().numpy().astype(np.int64)
+        keys = cell_keys(seed, f"twos {block.place}", np.arange(len(library_sizes)))
+        drawn = torch.from_numpy(module.decode(block.latent, library_sizes, keys).data)
+        for sample, counts in enumerate((block.cells.counts.cpu(), drawn)):
+            numbers[sample] += torch.stack([(counts == n).sum() for n in (1, 2)])
+    processes.all_reduce(numbers)
+    ones, twos = (numbers + 1).T
+    return float(twos[0] / ones[0] * ones[1] / twos[1])
 
 
 @torch.no_grad()

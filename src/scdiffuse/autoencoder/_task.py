@@ -205,15 +205,16 @@ class AutoencoderTask:
             for _ in range(config.n_steps):
                 fit.step(blocks, processes)
                 bar.advance(len(rows))
-        fit_duplicates(self.module, blocks, processes, trained=trained, progress=progress)
+        fit_duplicates(self.module, blocks, processes, trained=trained, seed=self._seed, progress=progress)
 
     @torch.no_grad()
     def _dispersion_blocks(self, rows: NDArray[np.int64], part: Part) -> list[DispersionBlock]:
         """Read cells in blocks; returns those of one process at drawn latents."""
         blocks = []
-        for latent, counts, weights in self._drawn(rows, part, stream="latents of shapes"):
+        drawn = self._drawn(rows, part, stream="latents of shapes")
+        for at, (latent, counts, weights) in zip(part.of(-(-len(rows) // _BLOCK)), drawn, strict=True):
             logits = self.module.decoder(latent)
-            blocks.append(DispersionBlock(latent, logits, read_counts(counts, logits.device), weights))
+            blocks.append(DispersionBlock(latent, logits, read_counts(counts, logits.device), weights, at))
         return blocks
 
     def _drawn(

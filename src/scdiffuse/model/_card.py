@@ -91,7 +91,7 @@ def write_summary(record: ModelRecord) -> str:
         data["genes"],
     ]
     if rate := record.get("duplication_rate"):
-        lines.append(f"A molecule of these cells is counted twice with a chance of {rate:.2f}; so are generated ones.")
+        lines.append(f"Molecules of these cells are counted {1 + rate:.2f} times on average; so are generated ones.")
     lines += _latent(record["settings"].get("latent")) + _start(record["started_from"])
     if record["stopped"]:
         lines.append("The fit was stopped early: this is what was learnt until then.")

@@ -142,7 +142,7 @@ class ModelRecord(TypedDict):
     model_hash: NotRequired[str]
     n_parameters: NotRequired[int]
     duplication_rate: NotRequired[float]
-    """Chance that a molecule of the training cells is counted twice; left out where it is 0."""
+    """How many more times than once a molecule of the training cells is counted on average; left out where it is 0."""
     stopped: NotRequired[bool]
     history: NotRequired[History]
     scores: NotRequired[Json | None]

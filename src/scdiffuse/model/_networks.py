@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Self, TypeVar
 
@@ -140,7 +141,7 @@ class Networks(nn.Module):
 
     @property
     def duplication_rate(self) -> float:
-        """Chance that a molecule of the training cells is counted twice."""
+        """How many more times than once a molecule of the training cells is counted on average."""
         likelihood = getattr(self.autoencoder, "likelihood", None)
         return likelihood.duplicates if isinstance(likelihood, NegativeBinomial) else 0.0
 
@@ -199,8 +200,8 @@ def _prepared(networks: AnyNetworks, tensors: Mapping[str, Tensor]) -> AnyNetwor
     likelihood = getattr(networks.autoencoder, "likelihood", None)
     if _DUPLICATION_RATE in tensors and isinstance(likelihood, NegativeBinomial):
         rate = tensors[_DUPLICATION_RATE]
-        if rate.shape != (1,) or not 0 < rate.item() < 1:
-            msg = f"the duplication rate is {rate.tolist()}; expected one between 0 and 1"
+        if rate.shape != (1,) or not 0 < rate.item() < math.inf:
+            msg = f"the duplication rate is {rate.tolist()}; expected a positive number"
             raise ValueError(msg)
         likelihood.set_duplication_rate(rate.item())
     return networks

@@ -49,7 +49,7 @@ def draw_cells(
     varies
         Whether dispersions vary between cells, by the mean and by the shift of a cell.
     duplication_rate
-        Chance that a molecule is counted twice.
+        How many more times than once a molecule is counted on average.
     drawn
         Output buffers, filled.
     """
@@ -66,8 +66,8 @@ def draw_cells(
     for cell in range(n_cells):
         fractions, target = cells.fractions[cell], cells.library_size[cell]
         state[0] = cells.keys[cell]
-        n_twice = _count_duplicates(target, duplication_rate, state) if duplication_rate > 0.0 else 0
-        target -= n_twice
+        n_more = _count_duplicates(target, duplication_rate, state) if duplication_rate > 0.0 else 0
+        target -= n_more
         if varies:
             _disperse(fractions, float(target), genes, log_r, np.float32(mean_exponent), cells.shift[cell], single)
             for gene in range(n_genes):
@@ -77,8 +77,8 @@ def draw_cells(
             _remove(dense, excess, work.level, state)
         elif excess < 0:
             _add(dense, -excess, work, state)
-        if n_twice > 0:
-            _duplicate(dense, n_twice, target, state)
+        if n_more > 0:
+            _duplicate(dense, n_more, work.level, state)
         for gene in range(n_genes):
             drawn.genes[end], drawn.counts[end] = gene, dense[gene]
             end += dense[gene] > 0  # zeros are overwritten, which is quicker than a branch
@@ -253,21 +253,20 @@ def _add(dense: Ints, n: int, work: Workspace, state: State) -> None:
 
 @compiled(inner=True)
 def _count_duplicates(total: int, rate: float, state: State) -> int:
-    """Draw how many of a cell's counts are second ones; of any number of molecules none is more likely beforehand."""
-    expected = total * rate / (1.0 + rate)
-    deviation = math.sqrt(expected * (1.0 - rate)) / (1.0 + rate)
-    return min(max(round(expected + deviation * normal(state)), 0), total // 2)
+    """Draw how many counts of a cell are duplicates; no number of molecules is likelier than another beforehand."""
+    deviation = math.sqrt(total * rate / (1.0 + rate) ** 3)
+    return max(min(round(total * rate / (1.0 + rate) + deviation * normal(state)), total - 1), 0)
 
 
 @compiled(inner=True)
-def _duplicate(dense: Ints, n_twice: int, n_molecules: int, state: State) -> None:
-    """Count `n_twice` of the molecules twice, any with the same chance: Fan et al. 1962, as in Knuth's algorithm S."""
+def _duplicate(dense: Ints, n: int, ends: Floats, state: State) -> None:
+    """Add `n` duplicates, each of any molecule with the same chance."""
+    total = 0.0
     for gene in range(dense.size):
-        for _ in range(dense[gene]):
-            if uniform(state) * n_molecules < n_twice:
-                dense[gene] += 1
-                n_twice -= 1
-            n_molecules -= 1
+        total += dense[gene]
+        ends[gene] = total
+    for _ in range(n):
+        dense[_find(ends, uniform(state) * total)] += 1
 
 
 @compiled(inner=True)

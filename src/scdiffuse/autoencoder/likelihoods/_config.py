@@ -51,11 +51,11 @@ class DispersionConfig:
     state_precision: float = 100.0
     """Precision of the Gaussian prior on the effect of each latent on the log of that factor."""
     duplicates: bool = True
-    """Off-switch: a molecule may be counted twice, if what is seen of it is likelier so."""
+    """Off-switch: a molecule may be counted more than once, where generated cells have too few twos otherwise."""
     least_duplication_rate: float = 0.02
-    """Chance that a molecule is counted twice below which none is."""
+    """Duplication rate, how many more times than once a molecule is counted on average, below which it is 0."""
     first_duplication_rate: float = 0.3
-    """Where the fit of that chance starts."""
+    """Where the fit of the duplication rate starts."""
     n_cells: int = 2_048
     """Training cells that the final fit of dispersions looks at, at most."""
     n_logits: int = 1 << 25
@@ -75,7 +75,7 @@ class DispersionConfig:
     largest_step: float = 1.0
     """Largest step of the final fit."""
     first_rate_step: float = 0.02
-    """First step of the final fit for the chance that a molecule is counted twice."""
+    """First step of the final fit for the duplication rate."""
     first_state_step: float = 0.02
     """First step of the final fit for the effects of latents, which move together."""
 
@@ -98,8 +98,8 @@ class DispersionConfig:
             msg = f"`step_decrease` must lie between 0 and 1 and `step_increase` above 1, got {factors}."
             raise SettingError(msg)
         rates = (self.least_duplication_rate, self.first_duplication_rate)
-        if not 0 < rates[0] <= rates[1] < 1:
-            msg = "`least_duplication_rate` and `first_duplication_rate` must lie between 0 and 1 and not fall, got"
+        if not 0 < rates[0] <= rates[1]:
+            msg = "`least_duplication_rate` and `first_duplication_rate` must be positive and not fall, got"
             raise SettingError(msg + f" {rates}.")
         if not self.read_counts_per_detection > 0:
             msg = f"`read_counts_per_detection` must be positive, got {self.read_counts_per_detection}."

@@ -54,8 +54,8 @@ def draw_counts(
         Exponent of the mean in inverse dispersions, and the shift of their logs in each cell, shape ``(B,)``; without
         it, dispersions are the same in all cells.
     duplication_rate
-        Chance that a molecule is counted twice. Then the other arguments describe molecules, in cells with as many
-        as give `library_size` counts.
+        How many more times than once a molecule is counted on average. If it is not 0, the other arguments describe
+        molecules, in cells with as many as give `library_size` counts.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Counts of molecules, some of which are counted twice."""
+"""Counts of molecules that may be counted more than once."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ __all__ = ["LogRatio", "duplicated_log_ratio"]
 LogRatio = Callable[[Tensor, Tensor, SparseCounts], Tensor]
 """From the logs of mean and inverse dispersion at each count to log-likelihood ratios against zero."""
 
-_MANY = 32  # counts above which their number of molecules is taken for what is expected
+_MANY = 16  # counts above which their number of molecules is taken for what is expected
 
 
 def duplicated_log_ratio(  # noqa: PLR0917 - as likelihoods take them
     log_ratio: LogRatio, log_mean: Tensor, log_inverse_dispersion: Tensor, cells: SparseCounts, rate: Tensor
 ) -> Tensor:
-    r"""Compute log-likelihood ratios of counts against zero where a molecule is counted twice with the chance `rate`.
+    r"""Compute log-likelihood ratios of counts against zero where molecules have duplicates.
 
-    For the number :math:`n` of molecules, whose distribution is that of `log_ratio`, and the duplication rate
-    :math:`d`,
+    The number :math:`n` of molecules has the distribution of `log_ratio`, and each is counted once and a Poisson number
+    of times more, of mean :math:`d`, the duplication rate:
 
-    .. math:: \frac{P(x)}{P(0)} = \sum_{k=0}^{\lfloor x / 2 \rfloor} \frac{P(n = x - k)}{P(n = 0)}
-              \binom{x - k}{k} d^k (1 - d)^{x - 2 k} .
+    .. math:: \frac{P(x)}{P(0)} = \sum_{k=0}^{x - 1} \frac{P(n = x - k)}{P(n = 0)}\,
+              \mathrm{Poisson}\left(k;\, d\,(x - k)\right) .
 
-    Counts above 32 say nothing about duplicates: they are :math:`x / (1 + d)` molecules.
+    Counts above 16 say nothing about duplicates: they are :math:`x / (1 + d)` molecules.
 
     Parameters
     ----------
@@ -39,25 +39,29 @@ def duplicated_log_ratio(  # noqa: PLR0917 - as likelihoods take them
     cells
         The counts, at least 1.
     rate
-        Duplication rate, shape ``(1,)``, between 0 and 1.
+        Duplication rate, shape ``(1,)``, positive.
 
     Returns
     -------
     Log ratios, shape ``(nnz,)``, differentiable.
     """
     x = cells.counts
-    fixed = rate.detach()
-    molecules = torch.where(x > _MANY, x / (1 + fixed), x)
-    counted_once = log_ratio(log_mean, log_inverse_dispersion, cells._replace(counts=molecules))
-    found = counted_once + torch.where(x > _MANY, -fixed.log1p(), x * torch.log1p(-rate))
-    few = x[x <= _MANY]
-    for k in range(1, int(few.max().item() if len(few) else 0) // 2 + 1):
-        (at,) = ((x >= 2 * k) & (x <= _MANY)).nonzero(as_tuple=True)
+    is_many = x > _MANY
+    found = torch.empty_like(log_mean)
+
+    def ratio(at: Tensor, counts: Tensor) -> Tensor:
+        return log_ratio(log_mean[at], log_inverse_dispersion[at], cells._replace(counts=counts, genes=cells.genes[at]))
+
+    (at,) = is_many.nonzero(as_tuple=True)
+    n = x[at] / (1 + rate)
+    fixed = n.detach()
+    slope = (ratio(at, fixed + 0.5) - ratio(at, fixed - 0.5)).detach()
+    found = found.index_put((at,), ratio(at, fixed) + slope * (n - fixed) - torch.log1p(rate))
+    (at,) = (~is_many).nonzero(as_tuple=True)
+    found = found.index_put((at,), ratio(at, x[at]) - x[at] * rate)
+    for k in range(1, int(x[at].max().item()) if len(at) else 0):
+        (at,) = ((x > k) & ~is_many).nonzero(as_tuple=True)
         n = x[at] - k
-        ways = torch.lgamma(n + 1) - torch.lgamma(n - k + 1) - torch.lgamma(n.new_tensor(k + 1.0))
-        chance = ways + k * rate.log() + (n - k) * torch.log1p(-rate)
-        counted_twice = log_ratio(
-            log_mean[at], log_inverse_dispersion[at], cells._replace(counts=n, genes=cells.genes[at])
-        )
-        found = found.index_put((at,), torch.logaddexp(found[at], counted_twice + chance))
+        chance = k * (rate * n).log() - rate * n - torch.lgamma(n.new_tensor(k + 1.0))
+        found = found.index_put((at,), torch.logaddexp(found[at], ratio(at, n) + chance))
     return found

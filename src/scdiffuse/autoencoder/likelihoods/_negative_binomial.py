@@ -77,16 +77,16 @@ class NegativeBinomial(CountLikelihood):
 
     @property
     def duplicates(self) -> float:
-        """The chance that a molecule is counted twice."""
+        """The duplication rate: how many more times than once a molecule is counted on average."""
         return 0.0 if self.duplication_rate is None else self.duplication_rate.item()
 
     def set_duplication_rate(self, rate: float) -> None:
-        """Set the chance that a molecule is counted twice; 0, where training starts, removes the parameter.
+        """Set how many more times than once a molecule is counted on average.
 
         Parameters
         ----------
         rate
-            The chance, at least 0 and below 1.
+            The duplication rate; 0, where training starts, removes the parameter.
         """
         like = self.log_inverse_dispersion
         self.duplication_rate = nn.Parameter(like.detach().new_full((1,), rate)) if rate else None
