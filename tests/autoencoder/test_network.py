@@ -46,6 +46,8 @@ def test_settings_out_of_range_are_refused(setting: dict[str, Any], words: str) 
         ({"first_step": 2.0}, "must be positive and rise"),
         ({"step_increase": 0.9}, "`step_increase` above 1"),
         ({"read_counts_per_detection": 0.0}, "`read_counts_per_detection` must be positive, got 0.0"),
+        ({"missing_twos": 0.0}, "`missing_twos` must be positive, got 0.0"),
+        ({"least_duplication_rate": 0.5}, r"must be positive and not fall, got \(0.5, 0.3\)"),
     ],
 )
 def test_settings_of_dispersions_out_of_range_are_refused(setting: dict[str, Any], words: str) -> None:

@@ -13,7 +13,6 @@ from scdiffuse.autoencoder._counts import SparseCounts
 
 __all__ = ["DispersionBlock", "DispersionFit", "block_nll"]
 
-
 _LEAST_RATE = 1e-4  # of duplication: its log stays finite
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -16,8 +17,6 @@ from scdiffuse.autoencoder._dispersion_fit import DispersionBlock, DispersionFit
 from scdiffuse.autoencoder.likelihoods import NegativeBinomial
 
 __all__ = ["dispersions_of", "fit_duplicates"]
-
-_MORE_TWOS = 1.05  # beside ones, in cells for those drawn at their latents; at most 1.04 in sets without duplicates
 
 
 def fit_duplicates(
@@ -52,17 +51,20 @@ def fit_duplicates(
     config, likelihood = module.config.dispersion, module.likelihood
     if not config.duplicates or not isinstance(likelihood, NegativeBinomial):
         return
-    if _missing_twos(module, blocks, processes, seed=seed) < _MORE_TWOS:
+    if _missing_twos(module, blocks, processes, seed=seed) < config.missing_twos:
         return
-    without, fitted = _nll(module, blocks, processes), dispersions_of(module)
+    n_logits = processes.total(sum(block.logits.numel() for block in blocks))
+    every = math.ceil(n_logits / config.n_duplicates_logits)
+    some = [block for block in blocks if block.place % every == 0]
+    without, fitted = _nll(module, some, processes), dispersions_of(module)
     _restore(module, trained)
     likelihood.set_duplication_rate(config.first_duplication_rate)
     fit = DispersionFit(module)
     with Progress("duplicates", config.n_steps, enabled=progress) as bar:
         for _ in range(config.n_steps):
-            fit.step(blocks, processes)
+            fit.step(some, processes)
             bar.advance(1)
-    if likelihood.duplicates < config.least_duplication_rate or _nll(module, blocks, processes) >= without:
+    if likelihood.duplicates < config.least_duplication_rate or _nll(module, some, processes) >= without:
         likelihood.set_duplication_rate(0.0)
         _restore(module, fitted)
 
@@ -81,8 +83,7 @@ def dispersions_of(module: CountAutoencoder) -> dict[str, Tensor]:
 @torch.no_grad()
 def _restore(module: CountAutoencoder, saved: Mapping[str, Tensor]) -> None:
     for name, parameter in _parameters(module):
-        if name in saved:
-            parameter.copy_(saved[name])
+        parameter.copy_(saved[name])
 
 
 def _parameters(module: CountAutoencoder) -> Iterator[tuple[str, nn.Parameter]]:
