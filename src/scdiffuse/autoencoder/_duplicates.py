@@ -53,17 +53,18 @@ def fit_duplicates(
         return
     if _missing_twos(module, blocks, processes, seed=seed) < config.missing_twos:
         return
-    n_logits = processes.total(sum(block.logits.numel() for block in blocks))
-    every = math.ceil(n_logits / config.n_duplicates_logits)
+    most = min(config.n_duplicates_cells, config.n_duplicates_logits / module.n_genes)
+    every = math.ceil(_n_cells(blocks, processes) / most)
     some = [block for block in blocks if block.place % every == 0]
     without, fitted = _nll(module, some, processes), dispersions_of(module)
     _restore(module, trained)
     likelihood.set_duplication_rate(config.first_duplication_rate)
     fit = DispersionFit(module)
-    with Progress("duplicates", config.n_steps, enabled=progress) as bar:
+    n_cells = _n_cells(some, processes)
+    with Progress("duplicates", config.n_steps * n_cells, enabled=progress) as bar:
         for _ in range(config.n_steps):
             fit.step(some, processes)
-            bar.advance(1)
+            bar.advance(n_cells)
     if likelihood.duplicates < config.least_duplication_rate or _nll(module, some, processes) >= without:
         likelihood.set_duplication_rate(0.0)
         _restore(module, fitted)
@@ -89,6 +90,11 @@ def _restore(module: CountAutoencoder, saved: Mapping[str, Tensor]) -> None:
 def _parameters(module: CountAutoencoder) -> Iterator[tuple[str, nn.Parameter]]:
     yield from module.likelihood.named_parameters()
     yield "dispersion_loadings", module.decoder.dispersion_loadings
+
+
+def _n_cells(blocks: list[DispersionBlock], processes: Processes) -> int:
+    """Count the cells of all processes."""
+    return round(processes.total(sum(len(block.weights) for block in blocks)))
 
 
 def _missing_twos(module: CountAutoencoder, blocks: list[DispersionBlock], processes: Processes, *, seed: int) -> float:

@@ -63,8 +63,10 @@ class DispersionConfig:
     """Training cells that the final fit of dispersions looks at, at most."""
     n_logits: int = 1 << 25
     """Logits (cells times genes) that the final fit keeps in memory, at most; many genes mean fewer cells."""
+    n_duplicates_cells: int = 1_024
+    """Those of these cells that the fit of the duplication rate looks at, at most, since each takes longer."""
     n_duplicates_logits: int = 10_000_000
-    """Logits that the fit of the duplication rate looks at, at most, since each takes longer."""
+    """The same of their logits."""
     n_steps: int = 48
     """Steps of the final fit, each over all of its cells."""
     n_shared_steps: int = 16
@@ -85,7 +87,7 @@ class DispersionConfig:
     """First step of the final fit for the effects of latents, which move together."""
 
     def __post_init__(self) -> None:
-        for name in ("n_cells", "n_logits", "n_duplicates_logits", "n_steps", "n_shared_steps"):
+        for name in ("n_cells", "n_logits", "n_duplicates_cells", "n_duplicates_logits", "n_steps", "n_shared_steps"):
             if getattr(self, name) < 1:
                 msg = f"`{name}` of the dispersions must be at least 1, got {getattr(self, name)}."
                 raise SettingError(msg)
