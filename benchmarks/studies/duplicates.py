@@ -147,8 +147,10 @@ def lines(records: Sequence[Record]) -> list[str]:
     found = rows_of(records)
     rows = []
     for data_set in distinct(found, "data_set"):
-        for planted in distinct(only(found, data_set=data_set), "planted"):
+        for planted in PLANTED:
             own = only(found, data_set=data_set, planted=planted)
+            if not own:
+                continue
             with_rate, without = (only(own, duplicates=duplicates) for duplicates in (True, False))
             cells = [
                 " / ".join(f"{mean(part, f'{space}_{classifier}_generated'):.3f}" for part in (with_rate, without))

@@ -36,7 +36,7 @@ def test_the_page_names_the_rates_and_both_fits() -> None:
                     row[f"{space}_{classifier}_generated"] = 0.55 if row["duplicates"] else 0.95
                     row[f"{space}_{classifier}_real"] = 0.5
             row |= {f"{words}_{sample}": 0.4 for words in ("ones", "twos") for sample in ("real", "generated")}
-        found.append(record("duplicates", rows, data_set="toy", planted="two", seed=seed))
+        found.append(record("duplicates", rows, data_set="toy", planted="two, with chance .3", seed=seed))
     table = duplicates.lines(found)[-1]
     assert "0.28, none" in table
     assert "0.550 / 0.950 (0.500)" in table
