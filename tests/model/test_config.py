@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from scdiffuse._core.errors import SettingError
+from scdiffuse._core.schema import find_mismatch
 from scdiffuse.guidance import ClassifierConfig
 from scdiffuse.model import CalibrationConfig, DiffusionConfig, ModelConfig, TrainConfig
-from scdiffuse.model._schema import find_mismatch
 
 SIXTEEN: Any = np.int64(16)
 HALF: Any = 6.5
@@ -67,15 +67,17 @@ def test_fewer_than_two_quantiles_of_library_sizes_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("config", "settings", "words"),
     [
-        ({"diffusion_training": TrainConfig(patience=HALF)}, r"`diffusion_training.patience` is 6.5; expected int"),
-        ({"diffusion": DiffusionConfig(width=SIXTEEN)}, r"`diffusion.width` is .*16.*; expected int"),
-        ({"classifier_training": TrainConfig(compiled=ZERO)}, r"`classifier_training.compiled` is 0; expected bool"),
-        ({"library_size_scores": "no"}, r"`library_size_scores` is 'no'; expected bool"),
+        (TrainConfig, {"patience": HALF}, r"`patience` is 6.5; expected int"),
+        (DiffusionConfig, {"width": SIXTEEN}, r"`width` is .*16.*; expected int"),
+        (TrainConfig, {"compiled": ZERO}, r"`compiled` is 0; expected bool"),
+        (TrainConfig, {"batch_size": "16"}, r"`batch_size` is '16'; expected int"),
+        (CalibrationConfig, {"expected_expression": "no"}, r"`expected_expression` is 'no'; expected bool"),
+        (ModelConfig, {"library_size_scores": "no"}, r"`library_size_scores` is 'no'; expected bool"),
     ],
-    ids=["decimals", "numpy", "number", "text"],
+    ids=["decimals", "numpy", "number", "text for a number", "text", "text in the whole"],
 )
-def test_a_setting_that_does_not_load_again_is_refused(settings: dict[str, Any], words: str) -> None:
+def test_a_setting_that_does_not_load_again_is_refused(config: type[Any], settings: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingError, match=rf"The setting {words}. Pass one of that type"):
-        ModelConfig(**settings)
+        config(**settings)

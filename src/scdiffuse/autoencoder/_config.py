@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from scdiffuse._core.errors import SettingError, did_you_mean
+from scdiffuse._core.schema import require_types
 from scdiffuse.autoencoder.likelihoods import LIKELIHOODS, DispersionConfig
 
 __all__ = ["AutoencoderConfig", "NetworkConfig"]
@@ -28,6 +29,7 @@ class NetworkConfig:
     """Initial log variance of latents given their cell."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         for name in ("target_sum", "initial_weight_std", "initial_output_scale"):
             if not getattr(self, name) > 0:
                 msg = f"`{name}` must be positive, got {getattr(self, name)}."
@@ -87,6 +89,7 @@ class AutoencoderConfig:
     """Scaling and initial values of the networks."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         for name in ("n_latent", "n_hidden", "n_nonlinear", "n_validation_cells", "n_mean_cells"):
             if getattr(self, name) < 1:
                 msg = f"`{name}` must be at least 1, got {getattr(self, name)}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scdiffuse._core.errors import SettingError
+from scdiffuse._core.schema import require_types
 
 __all__ = ["CalibrationConfig"]
 
@@ -65,6 +66,7 @@ class CalibrationConfig:
     """Combinations whose counts are held, the most frequent ones."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         if not 0.0 <= self.expected_weight <= 1.0:
             msg = f"`expected_weight` must lie between 0 and 1, got {self.expected_weight}; 0.6 suits most data."
             raise SettingError(msg)

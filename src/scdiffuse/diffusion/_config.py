@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scdiffuse._core.errors import SettingError, did_you_mean
+from scdiffuse._core.schema import require_types
 from scdiffuse.diffusion._solvers import SOLVERS, SolverName
 
 __all__ = ["DiffusionConfig"]
@@ -42,6 +43,7 @@ class DiffusionConfig:
     """Noisy latents that a validation is computed on, about the cost of 5 training steps."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         for name in ("width", "depth", "embedding_width", "solver_steps", "ode_steps", "distillation_ode_steps"):
             if getattr(self, name) < 1:
                 msg = f"`{name}` must be at least 1, got {getattr(self, name)}."

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any, Self, TypeVar
 
 from scdiffuse._core.errors import SettingError
+from scdiffuse._core.schema import require_types
 from scdiffuse.autoencoder import AutoencoderConfig
 from scdiffuse.calibration import CalibrationConfig
 from scdiffuse.diffusion import DiffusionConfig
 from scdiffuse.guidance import ClassifierConfig
-from scdiffuse.model._schema import find_mismatch
 from scdiffuse.train import TrainConfig
 
 __all__ = ["ModelConfig"]
@@ -64,10 +64,7 @@ class ModelConfig:
     """Description of a pretrained latent space; `CellGenerator` sets it from its argument of that name."""
 
     def __post_init__(self) -> None:
-        wrong = find_mismatch(self.to_dict(), type(self))
-        if wrong:  # a saved model with such a setting does not load
-            msg = f"The setting {wrong}. Pass one of that type."
-            raise SettingError(msg)
+        require_types(self)
         if not 0.0 < self.validation_fraction < 0.5:
             msg = f"`validation_fraction` must lie between 0 and 0.5, got {self.validation_fraction};"
             raise SettingError(msg + " 0.1 suits most data.")

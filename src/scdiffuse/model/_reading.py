@@ -13,6 +13,7 @@ from torch import Tensor
 
 from scdiffuse._core.errors import ModelFolderError
 from scdiffuse._core.folders import MODEL, current, finish_replacing
+from scdiffuse._core.schema import find_mismatch
 from scdiffuse._core.slots import CLASSIFIERS_FILE, DISTILLED_FILE, GENES_FILE, VOCABULARY_FILE, WEIGHTS_FILE
 from scdiffuse.cells import Conditions, describe_origin
 from scdiffuse.model._checkpoint import Checkpoint, Stage
@@ -24,7 +25,6 @@ from scdiffuse.model._fitted import FittedModel
 from scdiffuse.model._metadata import History, ModelMetadata, var_from_json
 from scdiffuse.model._networks import Networks
 from scdiffuse.model._restore import require_finite
-from scdiffuse.model._schema import find_mismatch
 
 __all__ = ["SavedModel", "read_classifiers", "read_folder", "read_training"]
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from scdiffuse._core.errors import SettingError
+from scdiffuse._core.schema import require_types
 from scdiffuse.nn._conditions import ConditionTensors
 from scdiffuse.nn._unseen_labels import UnseenLabels
 
@@ -33,6 +34,7 @@ class ConditionalMeanConfig:
     """Principal components of the effects of labels that may change what another condition does."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         for name in ("ridge", "pair_ridge", "sum_ridge"):
             if not getattr(self, name) > 0.0:
                 msg = f"`{name}` must be positive, got {getattr(self, name)}."

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from scdiffuse._core.errors import SettingError
+from scdiffuse._core.schema import require_types
 from scdiffuse.nn import Precision
 
 __all__ = ["TrainConfig"]
@@ -49,6 +50,7 @@ class TrainConfig:
     """Compile the networks before the first step, for GPUs: takes up to a minute, and gains nothing on CPUs."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         counts = ("batch_size", "smallest_batch", "min_steps", "few_cells", "max_steps", "warm_up_steps")
         for name in (*counts, "n_validations", "patience"):
             if getattr(self, name) < 1:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scdiffuse._core.errors import SettingError
+from scdiffuse._core.schema import require_types
 
 __all__ = ["DispersionConfig", "DispersionStart"]
 
@@ -87,6 +88,7 @@ class DispersionConfig:
     """First step of the final fit for the effects of latents, which move together."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         for name in ("n_cells", "n_logits", "n_duplicates_cells", "n_duplicates_logits", "n_steps", "n_shared_steps"):
             if getattr(self, name) < 1:
                 msg = f"`{name}` of the dispersions must be at least 1, got {getattr(self, name)}."

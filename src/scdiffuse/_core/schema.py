@@ -1,16 +1,40 @@
-"""Compare a tree of JSON with the types that it should have, as a file may have been altered in any way."""
+"""Compare settings, or a tree of JSON that may have been altered in any way, with the types that they should have."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import asdict, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-__all__ = ["find_mismatch"]
+from scdiffuse._core.errors import SettingError
+
+__all__ = ["find_mismatch", "require_types"]
 
 _LONGEST = 60
+
+
+def require_types(settings: Any) -> None:  # noqa: ANN401 - an instance of any dataclass
+    """Make sure that settings have the types that they are declared with; a saved model with others does not load.
+
+    Parameters
+    ----------
+    settings
+        A dataclass of plain values and of others like it. What is chosen by name has answers of its own.
+
+    Raises
+    ------
+    SettingError
+        One of them has another type.
+    """
+    hints = get_type_hints(type(settings))
+    chosen_by_name = {name for name, hint in hints.items() if get_origin(hint) is Literal}
+    values = {name: value for name, value in asdict(settings).items() if name not in chosen_by_name}
+    wrong = find_mismatch(values, type(settings))
+    if wrong:
+        msg = f"The setting {wrong}. Pass one of that type."
+        raise SettingError(msg)
 
 
 def find_mismatch(value: object, hint: Any, path: str = "") -> str | None:  # noqa: ANN401, PLR0911 - any type; a line for each kind of them
