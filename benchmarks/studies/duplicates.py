@@ -152,11 +152,7 @@ def lines(records: Sequence[Record]) -> list[str]:
             if not own:
                 continue
             with_rate, without = (only(own, duplicates=duplicates) for duplicates in (True, False))
-            cells = [
-                " / ".join(f"{mean(part, f'{space}_{classifier}_generated'):.3f}" for part in (with_rate, without))
-                + f" ({mean(own, f'{space}_{classifier}_real'):.3f})"
-                for space, classifier in _SHOWN
-            ]
+            cells = [_cell(with_rate, without, f"{space}_{classifier}") for space, classifier in _SHOWN]
             parts = [
                 f"{mean(own, f'{words}_real'):.3f}: "
                 + " / ".join(f"{mean(part, f'{words}_generated'):.3f}" for part in (with_rate, without))
@@ -168,9 +164,16 @@ def lines(records: Sequence[Record]) -> list[str]:
     about = (
         f"Each count of real cells becomes what the second column says; models of {N_FITTED:,} cells with a "
         "duplication rate / without one (where none is found, the same fit). AUC between "
-        f"{N_CELLS:,} generated and as many held-out cells, mean over seeds; in brackets two halves of the real cells. "
-        "Ones and twos are parts of the counts above zero, real: generated."
+        f"{N_CELLS:,} generated and as many held-out cells, mean over seeds; in brackets two halves of the real cells, "
+        "where there are enough. Ones and twos are parts of the counts above zero, real: generated."
     )
     header = ["data set", "a count becomes", "seeds", "rate found"]
     header += [f"{classifier}, {space}" for space, classifier in _SHOWN]
     return [about, grid([*header, "ones", "twos", "CPU seconds of a fit"], rows)]
+
+
+def _cell(with_rate: list[Row], without: list[Row], key: str) -> str:
+    """Write the AUC with a rate and without one, and that of real cells where halves have cells enough."""
+    both = " / ".join(f"{mean(part, f'{key}_generated'):.3f}" for part in (with_rate, without))
+    real = [row for row in with_rate if f"{key}_real" in row]
+    return f"{both} ({mean(real, f'{key}_real'):.3f})" if real else both
