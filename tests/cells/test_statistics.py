@@ -140,3 +140,14 @@ def test_a_matrix_of_0_and_1_is_said(
     collect_statistics(source, min_cells=0)
     said = [str(one.message) for one in recwarn]
     assert any(one.startswith("No count is above 1, as of open chromatin") for one in said) == (largest == 1)
+
+
+@pytest.mark.parametrize(("factor", "n_genes"), [(1, 30), (2, 30), (3, 30), (2, 8)])
+def test_counts_that_were_multiplied_are_warned_of(factor: int, n_genes: int, recwarn: pytest.WarningsRecorder) -> None:
+    counts = factor * np.random.default_rng(0).poisson(2.0, (40, n_genes))
+    collect_statistics(open_source(ad.AnnData(sp.csr_matrix(counts, dtype=np.float32))), min_cells=1)
+    said = [str(one.message) for one in recwarn if "multiples" in str(one.message)]
+    if factor == 1 or n_genes < 20:
+        assert not said
+    else:
+        assert said[0].startswith(f"All counts are multiples of {factor}, as where both reads of a pair are counted")

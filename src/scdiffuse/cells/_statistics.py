@@ -22,6 +22,7 @@ from scdiffuse.cells._totals import CountTotals, Groups
 
 __all__ = ["CountStatistics", "collect_statistics"]
 
+_MANY_GENES = 20
 _GENES = "Gene Expression"  # the name of their kind in files of 10x Genomics
 
 
@@ -122,6 +123,7 @@ def collect_statistics(
     cells_keep = sums.library_sizes > 0
     _report_empty(cells_keep)
     _report_kind(source.var[sums.keep], is_binary=np.array_equal(counts_by_gene, sums.n_cells_by_gene))
+    _report_multiples(counts_by_gene)
     selection = GeneSelection(
         keep=sums.keep,
         n_cells_by_gene=sums.n_cells_by_gene,
@@ -187,3 +189,12 @@ def _report_kind(var: pd.DataFrame, *, is_binary: bool) -> None:
     if is_binary:
         msg = "No count is above 1, as of open chromatin or of a matrix brought to 0 and 1; expected raw counts of"
         warnings.warn(msg + " genes. Check where the matrix is from.", ScdiffuseWarning, stacklevel=4)
+
+
+def _report_multiples(counts_by_gene: NDArray[np.float64]) -> None:
+    """Warn of counts that were multiplied: of so many sums, none that is prime to the others is no chance."""
+    divisor = int(np.gcd.reduce(counts_by_gene.astype(np.int64)))
+    if divisor > 1 and np.count_nonzero(counts_by_gene) >= _MANY_GENES:
+        msg = f"All counts are multiples of {divisor}, as where both reads of a pair are counted; generated counts will"
+        msg += f" not be. Divide them: `adata.X = adata.X / {divisor}`."
+        warnings.warn(msg, ScdiffuseWarning, stacklevel=4)
