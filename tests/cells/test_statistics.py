@@ -151,3 +151,10 @@ def test_counts_that_were_multiplied_are_warned_of(factor: int, n_genes: int, re
         assert not said
     else:
         assert said[0].startswith(f"All counts are multiples of {factor}, as where both reads of a pair are counted")
+
+
+def test_cells_that_are_there_twice_are_not_multiplied(
+    dense: NDArray[np.float32], recwarn: pytest.WarningsRecorder
+) -> None:
+    collect_statistics(open_source(ad.AnnData(sp.csr_matrix(np.vstack([dense, dense])))), min_cells=1)
+    assert not [one for one in recwarn if "multiples" in str(one.message)]

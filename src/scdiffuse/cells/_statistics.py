@@ -23,6 +23,7 @@ from scdiffuse.cells._totals import CountTotals, Groups
 __all__ = ["CountStatistics", "collect_statistics"]
 
 _MANY_GENES = 20
+_FIRST = 1024
 _GENES = "Gene Expression"  # the name of their kind in files of 10x Genomics
 
 
@@ -123,7 +124,7 @@ def collect_statistics(
     cells_keep = sums.library_sizes > 0
     _report_empty(cells_keep)
     _report_kind(source.var[sums.keep], is_binary=np.array_equal(counts_by_gene, sums.n_cells_by_gene))
-    _report_multiples(counts_by_gene)
+    _report_multiples(source, counts_by_gene)
     selection = GeneSelection(
         keep=sums.keep,
         n_cells_by_gene=sums.n_cells_by_gene,
@@ -191,10 +192,13 @@ def _report_kind(var: pd.DataFrame, *, is_binary: bool) -> None:
         warnings.warn(msg + " genes. Check where the matrix is from.", ScdiffuseWarning, stacklevel=4)
 
 
-def _report_multiples(counts_by_gene: NDArray[np.float64]) -> None:
-    """Warn of counts that were multiplied: of so many sums, none that is prime to the others is no chance."""
-    divisor = int(np.gcd.reduce(counts_by_gene.astype(np.int64)))
-    if divisor > 1 and np.count_nonzero(counts_by_gene) >= _MANY_GENES:
+def _report_multiples(source: Source, counts_by_gene: NDArray[np.float64]) -> None:
+    """Warn of counts that were multiplied: where sums of many genes have a divisor, the first cells are looked at."""
+    if np.count_nonzero(counts_by_gene) < _MANY_GENES or np.gcd.reduce(counts_by_gene.astype(np.int64)) == 1:
+        return
+    first = source.rows(np.arange(min(_FIRST, source.n_cells)))
+    divisor = int(np.gcd.reduce(first.data.astype(np.int64)))
+    if divisor > 1:
         msg = f"All counts are multiples of {divisor}, as where both reads of a pair are counted; generated counts will"
         msg += f" not be. Divide them: `adata.X = adata.X / {divisor}`."
         warnings.warn(msg, ScdiffuseWarning, stacklevel=4)
