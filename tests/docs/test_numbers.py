@@ -117,3 +117,13 @@ def test_what_a_start_from_other_data_gains_is_that_of_the_record() -> None:
         f"rises by {gains[300]} nats with 300 cells and by {gains[1000]} with 1,000, and falls by {-gains[100]}" in page
     )
     assert " for ".join(forests).replace("0.", ".") in page
+
+
+def test_what_a_duplication_rate_gains_is_that_of_the_record() -> None:
+    rows = _rows("duplicates")
+    planted = rows[rows["planted"] == "one and a Poisson number of mean .5"]
+    means = planted.groupby(["data_set", "duplicates"])["depth_forest_generated"].mean().unstack()
+    page = _words("theory.md")
+    assert len(means) == 4
+    for data_set, values in means.iterrows():
+        assert f"`{data_set}` {values[True]:.2f} for {values[False]:.2f}".replace(" 0.", " .") in page
