@@ -19,7 +19,7 @@ from benchmarks import inside
 from benchmarks.layout import Row, distinct, grid, mean, only
 from benchmarks.models import read
 from benchmarks.records import rows_of
-from benchmarks.studies.power import CASES, divide
+from benchmarks.studies.power import CASES, divide, fit_model
 
 if TYPE_CHECKING:
     import argparse
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Record
     from benchmarks.study import Context
-    from scdiffuse import CellGenerator
 
     Counts = NDArray[np.int64]
 
@@ -86,6 +85,8 @@ def run(context: Context) -> Iterator[Record]:
 
 def measure(context: Context, data_set: str, *, planted: str, seed: int) -> list[Row]:
     """Plant, fit with and without a duplication rate, and compare; one row for each fit."""
+    from scdiffuse import ModelConfig
+
     case = CASES[data_set]
     adata = read(data_set, context).copy()
     counts = sparse.csr_matrix(adata.X)
@@ -95,7 +96,8 @@ def measure(context: Context, data_set: str, *, planted: str, seed: int) -> list
     rows = []
     for duplicates in (True, False):
         begin = time.process_time()
-        model = fit_model(fit, case.conditions, duplicates=duplicates, device=context.options.device, seed=seed)
+        config = ModelConfig.from_dict({"autoencoder": {"dispersion": {"duplicates": duplicates}}})
+        model = fit_model(fit, case=case, device=context.options.device, seed=seed, config=config)
         seconds, rate = time.process_time() - begin, inside.networks(model).duplication_rate
         generated = model.generate(held_out.n_obs, seed=seed, progress=False)
         about = {"duplicates": duplicates, "rate": rate, "fit_seconds": seconds}
@@ -103,17 +105,6 @@ def measure(context: Context, data_set: str, *, planted: str, seed: int) -> list
         if duplicates and rate == 0:  # without a rate the other fit is the same
             return [*rows, rows[0] | {"duplicates": False}]
     return rows
-
-
-def fit_model(cells: AnnData, conditions: Sequence[str], *, duplicates: bool, device: str, seed: int) -> CellGenerator:
-    """Fit with the settings that a user gets, but for duplicates."""
-    from scdiffuse import CellGenerator, ModelConfig
-
-    config = ModelConfig()
-    dispersion = replace(config.autoencoder.dispersion, duplicates=duplicates)
-    config = replace(config, autoencoder=replace(config.autoencoder, dispersion=dispersion))
-    model = CellGenerator(cells, conditions=list(conditions), config=config)
-    return model.fit(seed=seed, device=device, progress=False)
 
 
 def _scores(held_out: AnnData, generated: AnnData, *, fit: AnnData, seed: int) -> Row:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Record
     from benchmarks.study import Context
-    from scdiffuse import CellGenerator
+    from scdiffuse import CellGenerator, ModelConfig
     from scdiffuse.evaluation import Bootstrap
 
 name = "power"
@@ -127,11 +127,14 @@ def divide(adata: AnnData, case: Case, *, seed: int) -> tuple[AnnData, AnnData]:
     return fit[:, seen].copy(), held_out[:, seen].copy()
 
 
-def fit_model(cells: AnnData, *, case: Case, device: str, seed: int) -> CellGenerator:
-    """Fit with the settings that a user gets."""
+def fit_model(
+    cells: AnnData, *, case: Case, device: str, seed: int, config: ModelConfig | None = None
+) -> CellGenerator:
+    """Fit, with the settings that a user gets unless others are given."""
     from scdiffuse import CellGenerator
 
-    return CellGenerator(cells, conditions=list(case.conditions)).fit(seed=seed, device=device, progress=False)
+    model = CellGenerator(cells, conditions=list(case.conditions), config=config)
+    return model.fit(seed=seed, device=device, progress=False)
 
 
 def fit_twice(adata: AnnData, case: Case, *, device: str, seed: int) -> FittedTwice:

@@ -68,8 +68,9 @@ class DispersionFit:
             self._centres[name] = centre.clone()
             self._offsets[name] = torch.zeros_like(given) if config.shared_prior else given.clone()
         others = {name: one for name, one in self._likelihood.named_parameters() if name not in self._genes}
-        self._rates = [one for name, one in others.items() if name == "duplication_rate"]
-        self._shared = [one for name, one in others.items() if name != "duplication_rate" and config.mean_dependence]
+        rate = others.pop("duplication_rate", None)
+        self._rates = [] if rate is None else [rate]
+        self._shared = list(others.values()) if config.mean_dependence else []
         loadings = module.decoder.dispersion_loadings
         self._loadings = [loadings] if self._likelihood.takes_shift and config.state_dependence else []
         fitted = [*self._offsets.values(), *self._shared]

@@ -171,7 +171,7 @@ class AutoencoderTask:
             return
         rows = np.sort(generator(self._seed, "cells of means").permutation(self._training)[: config.n_mean_cells])
         counted, cells = torch.zeros(self.module.n_genes, dtype=torch.float64), []
-        for latent, counts, weights in self._drawn(rows, processes.part, stream="latents of means"):
+        for _, latent, counts, weights in self._drawn(rows, processes.part, stream="latents of means"):
             counted += torch.from_numpy(counts.T @ weights.cpu().numpy().astype(np.float64))
             cells.append((latent, weights * read_counts(counts, weights.device).totals[:, 0]))
         processes.all_reduce(counted)
@@ -211,20 +211,19 @@ class AutoencoderTask:
     def _dispersion_blocks(self, rows: NDArray[np.int64], part: Part) -> list[DispersionBlock]:
         """Read cells in blocks; returns those of one process at drawn latents."""
         blocks = []
-        drawn = self._drawn(rows, part, stream="latents of shapes")
-        for at, (latent, counts, weights) in zip(part.of(-(-len(rows) // _BLOCK)), drawn, strict=True):
+        for at, latent, counts, weights in self._drawn(rows, part, stream="latents of shapes"):
             logits = self.module.decoder(latent)
             blocks.append(DispersionBlock(latent, logits, read_counts(counts, logits.device), weights, at))
         return blocks
 
     def _drawn(
         self, rows: NDArray[np.int64], part: Part, *, stream: str
-    ) -> Iterator[tuple[Tensor, sp.csr_matrix, Tensor]]:
-        """Read cells of one process in blocks; yields drawn latents, counts and weights of a block."""
+    ) -> Iterator[tuple[int, Tensor, sp.csr_matrix, Tensor]]:
+        """Read cells of one process in blocks; yields number, drawn latents, counts and weights of a block."""
         for at in part.of(-(-len(rows) // _BLOCK)):
             counts = self._source.rows(rows[at * _BLOCK : (at + 1) * _BLOCK])
             noise = self._noise(Draws.of(generator(self._seed, stream, at), counts.shape[0]))
-            yield self.module.infer(counts, noise)[0], counts, self._library_size_weights(counts)
+            yield at, self.module.infer(counts, noise)[0], counts, self._library_size_weights(counts)
 
     def _library_size_weights(self, counts: sp.csr_matrix) -> Tensor:
         """Limit the weight of cells of a huge library size, shape ``(B,)``: a single one could spoil the model."""

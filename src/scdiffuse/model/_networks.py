@@ -142,8 +142,14 @@ class Networks(nn.Module):
     @property
     def duplication_rate(self) -> float:
         """How many more times than once a molecule of the training cells is counted on average."""
+        likelihood = self.negative_binomial
+        return 0.0 if likelihood is None else likelihood.duplicates
+
+    @property
+    def negative_binomial(self) -> NegativeBinomial | None:
+        """The likelihood, where it is one that molecules may have duplicates in."""
         likelihood = getattr(self.autoencoder, "likelihood", None)
-        return likelihood.duplicates if isinstance(likelihood, NegativeBinomial) else 0.0
+        return likelihood if isinstance(likelihood, NegativeBinomial) else None
 
     def copies(self) -> dict[str, Tensor]:
         """Return all tensors by name, copied to main memory."""
@@ -197,8 +203,8 @@ class Networks(nn.Module):
 
 def _prepared(networks: AnyNetworks, tensors: Mapping[str, Tensor]) -> AnyNetworks:
     """Give the likelihood a duplication rate where one was saved."""
-    likelihood = getattr(networks.autoencoder, "likelihood", None)
-    if _DUPLICATION_RATE in tensors and isinstance(likelihood, NegativeBinomial):
+    likelihood = networks.negative_binomial
+    if _DUPLICATION_RATE in tensors and likelihood is not None:
         rate = tensors[_DUPLICATION_RATE]
         if rate.shape != (1,) or not 0 < rate.item() < math.inf:
             msg = f"the duplication rate is {rate.tolist()}; expected a positive number"

@@ -223,10 +223,7 @@ def _draw_outlier(gene: int, genes: Genes, work: Workspace, state: State) -> int
 @compiled(inner=True)
 def _remove(dense: Ints, n: int, ends: Floats, state: State) -> None:
     """Remove `n` counts, uniformly without replacement."""
-    total = 0.0
-    for gene in range(dense.size):
-        total += dense[gene]
-        ends[gene] = total
+    total = _accumulate(dense, ends)
     while n > 0:
         at = uniform(state) * total
         gene = _find(ends, at)
@@ -261,12 +258,19 @@ def _count_duplicates(total: int, rate: float, state: State) -> int:
 @compiled(inner=True)
 def _duplicate(dense: Ints, n: int, ends: Floats, state: State) -> None:
     """Add `n` duplicates, each of any molecule with the same chance."""
+    total = _accumulate(dense, ends)
+    for _ in range(n):
+        dense[_find(ends, uniform(state) * total)] += 1
+
+
+@compiled(inner=True)
+def _accumulate(dense: Ints, ends: Floats) -> float:
+    """Fill in the cumulative sums of the counts; return their total."""
     total = 0.0
     for gene in range(dense.size):
         total += dense[gene]
         ends[gene] = total
-    for _ in range(n):
-        dense[_find(ends, uniform(state) * total)] += 1
+    return total
 
 
 @compiled(inner=True)

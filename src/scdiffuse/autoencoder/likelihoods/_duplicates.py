@@ -28,7 +28,7 @@ def duplicated_log_ratio(  # noqa: PLR0917 - as likelihoods take them
     .. math:: \frac{P(x)}{P(0)} = \sum_{k=0}^{x - 1} \frac{P(n = x - k)}{P(n = 0)}\,
               \mathrm{Poisson}\left(k;\, d\,(x - k)\right) .
 
-    Counts above 16 say nothing about duplicates: they are :math:`x / (1 + d)` molecules.
+    Counts above 16 are taken for as many molecules as they are expected to be, :math:`x / (1 + d)`.
 
     Parameters
     ----------
