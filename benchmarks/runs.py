@@ -118,33 +118,64 @@ def read_run(folder: Path) -> dict[str, Any] | None:
 
 
 def _fit_and_generate(run: Run, settings: Settings, wanted: dict[str, Any]) -> dict[str, Any]:
-    folder, in_peers = run.folder(settings), run.entry.environment == "peers"
+    folder = run.folder(settings)
     for name in (RUN_FILE, CELLS_FILE, SCORES_FILE):
         (folder / name).unlink(missing_ok=True)
     split = prepare(run.data_set, folder=settings.data, work=settings.work, max_cells=settings.max_cells)
+    found = generate(run.entry, split, settings, condition_keys=run.data_set.condition_keys, seed=run.seed, to=folder)
+    if found["status"] != "missing":
+        about = json.loads((split / "about.json").read_text(encoding="utf-8"))
+        found = {"settings": wanted, "split": about} | found
+        (folder / RUN_FILE).write_text(json.dumps(found, indent=1), encoding="utf-8")
+    return found
+
+
+def generate(
+    entry: Entry, parts: Path, settings: Settings, *, condition_keys: Sequence[str], seed: int, to: Path
+) -> dict[str, Any]:
+    """Fit a generator and draw cells, in a process of its own.
+
+    Parameters
+    ----------
+    entry
+        The generator.
+    parts
+        Folder of ``fit.h5ad`` and ``held_out.h5ad``.
+    settings
+        Threads, time and number of cells.
+    condition_keys
+        `obs` columns given to the generator.
+    seed
+        Seed of the fit.
+    to
+        Folder of the cells, the job and its log.
+
+    Returns
+    -------
+    The status and its reason; the costs where it is done.
+    """
+    in_peers = entry.environment == "peers"
     if in_peers and not PEERS_PYTHON.exists():
         return {"status": "missing", "reason": "no environment of the peers; run `python -m benchmarks peers`"}
-    options: dict[str, Any] = dict(run.entry.options)
-    if run.entry.takes_seconds and settings.seconds is not None:
+    options: dict[str, Any] = dict(entry.options)
+    if entry.takes_seconds and settings.seconds is not None:
         options["seconds"] = settings.seconds
     job = {
-        "target": run.entry.target,
+        "target": entry.target,
         "options": options,
-        "condition_keys": list(run.data_set.condition_keys),
-        "seed": run.seed,
-        "fit": str(split / "fit.h5ad"),
-        "held_out": str(split / "held_out.h5ad"),
-        "cells": str(folder / CELLS_FILE),
+        "condition_keys": list(condition_keys),
+        "seed": seed,
+        "fit": str(parts / "fit.h5ad"),
+        "held_out": str(parts / "held_out.h5ad"),
+        "cells": str(to / CELLS_FILE),
         "n_cells": settings.n_cells,
     }
     function, python = "worker:generate", PEERS_PYTHON if in_peers else None
-    finished = call(function, job, folder=folder, n_threads=settings.n_threads, timeout=settings.timeout, python=python)
-    about = json.loads((split / "about.json").read_text(encoding="utf-8"))
-    answer = answer_file(function, folder)
-    found = {"settings": wanted, "split": about} | _verdict(finished, log_file(function, folder), answer)
+    finished = call(function, job, folder=to, n_threads=settings.n_threads, timeout=settings.timeout, python=python)
+    answer = answer_file(function, to)
+    found: dict[str, Any] = dict(_verdict(finished, log_file(function, to), answer))
     if found["status"] == "done":
         found["cost"] = json.loads(answer.read_text(encoding="utf-8"))
-    (folder / RUN_FILE).write_text(json.dumps(found, indent=1), encoding="utf-8")
     return found
 
 

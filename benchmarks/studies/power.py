@@ -3,7 +3,8 @@
 A model is fitted to a stated part of a data set. Classifiers learn from more and more of its cells and of real cells
 that it never saw, and are scored on others. Two halves of the real cells, compared in the same way, are the first
 reference. The second is a parametric bootstrap: a model is refitted to as many cells of the fitted one, and compared
-with fresh cells of that; it shows what finite training costs by itself, at the price of one more fit.
+with fresh cells of that; it shows what finite training costs by itself, at the price of one more fit. Other generators
+learn from the same cells, and as many of theirs are compared with the same held-out ones.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ import math
 import time
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from benchmarks import runs
+from benchmarks.figures.comparison import OURS
+from benchmarks.generators import GENERATORS
 from benchmarks.layout import axes_of, distinct, figure_of, grid, only, save
 from benchmarks.models import read
 from benchmarks.records import rows_of
+from benchmarks.study import say
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anndata import AnnData
+    from pandas import DataFrame
 
     from benchmarks.records import Record
     from benchmarks.study import Context
@@ -35,7 +42,7 @@ if TYPE_CHECKING:
 name = "power"
 title = "How many cells a classifier needs"
 summary = "AUC of classifiers against the cells they learn from, and how many they need to reach .55 and .60."
-unit = ("data_set", "seed")
+unit = ("data_set", "generator", "seed")
 
 Row = dict[str, Any]
 
@@ -84,35 +91,81 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="cells a side to learn from")
     parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS, default=list(CLASSIFIERS))
     parser.add_argument("--spaces", nargs="+", choices=("genes", "counts", "depth"), default=list(SPACES))
+    named = [entry.name for entry in GENERATORS.values() if entry.baseline is None]
+    parser.add_argument("--generators", nargs="+", choices=named, default=[OURS], help="whose cells are compared")
+    parser.add_argument("--timeout", type=float, default=3600.0, help="seconds after which another generator is killed")
+    parser.add_argument(
+        "--seconds", type=float, default=600.0, help="CPU seconds of a fit that does not stop by itself"
+    )
     parser.add_argument("--bootstrap", action="store_true", help="refit a model to cells of the fitted one")
     parser.set_defaults(seeds=[0, 1, 2])
 
 
 def run(context: Context) -> Iterator[Record]:
-    """Fit and measure each data set and seed."""
-    yield from context.measure_sets(measure, bootstrap=context.options.bootstrap)
+    """Fit and measure each generator, data set and seed."""
+    for generator in context.options.generators:
+        if generator == OURS:
+            yield from context.measure_sets(measure, generator=OURS, bootstrap=context.options.bootstrap)
+        else:
+            yield from context.measure_sets(partial(measure_peer, generator=generator), generator=generator)
 
 
 def measure(context: Context, data_set: str, *, seed: int) -> list[Row]:
     """Fit one model and measure its curve; one row for each point."""
-    from scdiffuse.evaluation import parametric_bootstrap, power_curve
+    from scdiffuse.evaluation import parametric_bootstrap
 
     case, options = CASES[data_set], context.options
     fit, held_out = divide(read(data_set, context), case, seed=seed)
-    asked = {"sizes": options.sizes, "classifiers": options.classifiers, "spaces": options.spaces, "seeds": (seed,)}
     refit = partial(fit_model, case=case, device=options.device, seed=seed)
     begin = time.process_time()
     model = refit(fit)
     common: Row = {"fit_seconds": time.process_time() - begin, "n_fitted": fit.n_obs, "n_genes": fit.n_vars}
     n_cells = min(held_out.n_obs, _MOST_GENERATED)
     generated = model.generate(n_cells, seed=seed, progress=False)
-    rows: list[Any] = power_curve(held_out, generated, **asked, fit=fit, by=case.conditions[0]).to_dict("records")
+    curve = partial(_curve, context, fit=fit, by=case.conditions[0], seeds=(seed,))
+    rows = curve(held_out, generated).to_dict("records")
     if options.bootstrap:
         drawn = parametric_bootstrap(model, refit, n_fit=fit.n_obs, n_cells=n_cells, seed=seed + 1000)
-        table = power_curve(drawn.truth, drawn.refitted, **asked, fit=fit, by=case.conditions[0])
+        table = curve(drawn.truth, drawn.refitted)
         own = table[table["sample"] == "generated"].assign(sample=BOOTSTRAP)
         rows += own.to_dict("records")
     return [common | row for row in rows]
+
+
+def measure_peer(context: Context, data_set: str, *, generator: str, seed: int) -> list[Row]:
+    """Fit another generator to the cells of `measure`, with the first condition; rows of its cells alone."""
+    import anndata
+
+    case, entry = CASES[data_set], GENERATORS[generator]
+    fit, held_out = divide(read(data_set, context), case, seed=seed)
+    folder = context.work / name / data_set / f"seed{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    fit.write_h5ad(folder / "fit.h5ad")
+    held_out.write_h5ad(folder / "held_out.h5ad")
+    settings = runs.Settings(
+        work=context.work,
+        n_threads=context.options.threads,
+        timeout=context.options.timeout,
+        seconds=context.options.seconds,
+        n_cells=min(held_out.n_obs, _MOST_GENERATED),
+    )
+    key = case.conditions[0]
+    found = runs.generate(entry, folder, settings, condition_keys=[key], seed=seed, to=folder / generator)
+    if found["status"] != "done":
+        say(f"{data_set} {generator} seed {seed}: {found['status']}, {found['reason']}")
+        return []
+    generated = anndata.read_h5ad(folder / generator / runs.CELLS_FILE)
+    table = _curve(context, held_out, generated, fit=fit, by=key, seeds=(seed,))
+    about = {"fit_seconds": found["cost"]["fit"]["cpu_seconds"], "n_fitted": fit.n_obs, "n_genes": fit.n_vars}
+    return [about | row for row in table[table["sample"] == "generated"].to_dict("records")]
+
+
+def _curve(context: Context, held_out: AnnData, generated: AnnData, **about: Any) -> DataFrame:  # noqa: ANN401 - of `power_curve`
+    from scdiffuse.evaluation import power_curve
+
+    options = context.options
+    asked = {"sizes": options.sizes, "classifiers": options.classifiers, "spaces": options.spaces}
+    return power_curve(held_out, generated, **asked, **about)
 
 
 def divide(adata: AnnData, case: Case, *, seed: int) -> tuple[AnnData, AnnData]:
@@ -153,25 +206,22 @@ def summaries(found: Sequence[Row]) -> list[Row]:
     from scdiffuse.metrics import cells_needed
 
     made = []
-    for data_set in distinct(found, "data_set"):
-        for space in distinct(found, "space"):
-            for classifier in distinct(found, "classifier"):
-                rows = only(found, data_set=data_set, space=space, classifier=classifier)
-                one: Row = {
-                    "data_set": data_set,
-                    "space": space,
-                    "classifier": classifier,
-                    "n_fitted": rows[0]["n_fitted"],
-                }
-                one["seeds"] = len({row["seed"] for row in rows})
-                for sample in SAMPLES:
-                    own = only(rows, sample=sample)
-                    one[sample] = {size: _mean_at(own, size) for size in _sizes(own)}
-                own = only(rows, sample="generated")
-                for target in (0.55, 0.60):
-                    cells, aucs = [row["n_cells"] for row in own], [row["auc"] for row in own]
-                    one[f"to_{target:.2f}"] = cells_needed(cells, aucs, target=target)
-                made.append(one)
+    for data_set, space, classifier, generator in product(
+        *(distinct(found, key) for key in ("data_set", "space", "classifier", "generator"))
+    ):
+        rows = only(found, data_set=data_set, space=space, classifier=classifier, generator=generator)
+        if not rows:
+            continue
+        one: Row = {"data_set": data_set, "space": space, "classifier": classifier, "generator": generator}
+        one |= {"n_fitted": rows[0]["n_fitted"], "seeds": len({row["seed"] for row in rows})}
+        for sample in SAMPLES:
+            own = only(rows, sample=sample)
+            one[sample] = {size: _mean_at(own, size) for size in _sizes(own)}
+        own = only(rows, sample="generated")
+        for target in (0.55, 0.60):
+            cells, aucs = [row["n_cells"] for row in own], [row["auc"] for row in own]
+            one[f"to_{target:.2f}"] = cells_needed(cells, aucs, target=target)
+        made.append(one)
     return made
 
 
@@ -187,27 +237,20 @@ def lines(records: Sequence[Record]) -> list[str]:
     """Write AUC by cells learnt from, and the cells that a classifier needs."""
     found = summaries(rows_of(records))
     sizes = [size for size in SIZES if any(size in one["generated"] for one in found)]
-    header = [
-        "data set",
-        "fitted",
-        "features",
-        "classifier",
-        *(f"{size:,}" for size in sizes),
-        "most",
-        "to .55",
-        "to .60",
-    ]
+    counted = [f"{size:,}" for size in sizes]
+    header = ["data set", "fitted", "features", "classifier", "generator", *counted, "most", "to .55", "to .60"]
     rows = []
     for one in found:
         most = max(one["generated"])
         cells = [_cell(one, size) for size in sizes]
         needs = [_needed(one[key]) for key in ("to_0.55", "to_0.60")]
-        about_fit = [one["data_set"], f"{one['n_fitted']:,}", one["space"], one["classifier"]]
+        about_fit = [one["data_set"], f"{one['n_fitted']:,}", one["space"], one["classifier"], one["generator"]]
         rows.append([*about_fit, *cells, f"{one['generated'][most]:.3f} at {most:,}", *needs])
     about = (
         "AUC of a classifier that learns from so many generated and as many held-out real cells, scored on others; in "
         "brackets two halves of the real cells and, where it was measured, after a semicolon the parametric bootstrap. "
-        "Mean over seeds, each with a fit of its own. The last columns are the cells a side that a classifier needs: "
+        "Mean over seeds, each with a fit of its own. Other generators learn from the same cells, with the cell type, "
+        "and train until they stop by themselves. The last columns are the cells a side that a classifier needs: "
         "the headline number. A dash means that it does not get there within eight times the cells measured."
     )
     return [about, figure_of(FIGURE, title), grid(header, rows), *_goals(found)]
@@ -219,7 +262,7 @@ def _goals(found: Sequence[Row]) -> list[str]:
     for space, most in GOALS.items():
         gaps = {
             f"{one['data_set']}, {one['classifier']}": one["generated"][GOAL_SIZE] - max(beside)
-            for one in only(found, space=space)
+            for one in only(found, space=space, generator=OURS)
             if (beside := [one[sample][GOAL_SIZE] for sample in ("real", BOOTSTRAP) if GOAL_SIZE in one[sample]])
         }
         if gaps:
@@ -234,6 +277,8 @@ def _cell(one: Row, size: int) -> str:
     if value is None:
         return ""
     beside = [one[sample].get(size) for sample in ("real", BOOTSTRAP)]
+    if one["generator"] != OURS:
+        return f"{value:.3f}"
     return f"{value:.3f} ({'; '.join('' if other is None else f'{other:.3f}' for other in beside).rstrip('; ')})"
 
 
@@ -242,7 +287,7 @@ def _needed(n_cells: float) -> str:
 
 
 def draw(records: Sequence[Record], folder: Path) -> None:
-    """Draw the strongest classifier in each space, with the references."""
+    """Draw the strongest classifier in each space, with the references; on genes, that of other generators too."""
     found = summaries(rows_of(records))
     sets = distinct(found, "data_set")
     n_columns = min(3, len(sets))
@@ -250,14 +295,23 @@ def draw(records: Sequence[Record], folder: Path) -> None:
     figure, axes = axes_of(n_rows, n_columns, size=(3.6 * n_columns, 3.0 * n_rows))
     for axis, data_set in zip(axes, sets, strict=False):
         for space, style in zip(distinct(found, "space"), ("-", "--", ":"), strict=False):
-            own = only(found, data_set=data_set, space=space)
-            best = max(own, key=lambda one: one["generated"][max(one["generated"])])
+            best = _strongest(only(found, data_set=data_set, space=space, generator=OURS))
             for sample, colour in (("generated", "#D55E00"), ("real", "#8A8A8A"), (BOOTSTRAP, "#0072B2")):
                 curve = sorted(best[sample].items())
                 if curve:
                     label = f"{SAMPLES[sample]}: {best['classifier']}, {space}"
                     axis.plot(*zip(*curve, strict=True), style, marker="o", ms=3, color=colour, label=label)
+        for other in distinct(found, "generator"):
+            curves = only(found, data_set=data_set, space=SPACES[0], generator=other)
+            if curves and other != OURS:
+                best = _strongest(curves)
+                curve = sorted(best["generated"].items())
+                axis.plot(*zip(*curve, strict=True), marker="x", ms=3, lw=0.8, label=f"{other}: {best['classifier']}")
         axis.set(xscale="log", xlabel="cells a side learnt from", ylabel="AUC", title=data_set)
         axis.axhline(0.5, color="k", lw=0.6, ls=":")
         axis.legend(frameon=False, fontsize=6)
     save(figure, folder / FIGURE)
+
+
+def _strongest(curves: Sequence[Row]) -> Row:
+    return max(curves, key=lambda one: one["generated"][max(one["generated"])])

@@ -22,13 +22,19 @@ def records() -> list[Any]:
     values = (
         rows("generated", (0.52, 0.54, 0.56)) + rows("real", (0.5, 0.5, 0.5)) + rows("bootstrap", (0.5, 0.51, 0.52))
     )
-    return [record("power", values, data_set="malaria_pberghei", seed=0)]
+    about = {"data_set": "malaria_pberghei", "seed": 0}
+    peer = rows("generated", (0.7, 0.8, 0.9))
+    return [
+        record("power", values, **about, generator="ours"),
+        record("power", peer, **about, generator="scvi-nb"),
+    ]
 
 
 def test_the_section_names_cells_fitted_cells_learnt_from_and_cells_needed() -> None:
     about, _, table = power.lines(records())
-    row = table.splitlines()[-1]
-    assert "| malaria_pberghei | 900 | genes | forest |" in row
+    row, peer = table.splitlines()[-2:]
+    assert "| malaria_pberghei | 900 | genes | forest | ours |" in row
+    assert "| scvi-nb | 0.700 | 0.800 | 0.900 | 0.900 at 1,000 | 250 | 250 |" in peer
     assert "0.540 (0.500; 0.510)" in row
     assert "0.560 at 1,000 | 707 | 4,000 |" in row
     assert "eight times" in about
