@@ -123,7 +123,7 @@ def measure(context: Context, data_set: str, *, seed: int) -> list[Row]:
     n_cells = min(held_out.n_obs, _MOST_GENERATED)
     generated = model.generate(n_cells, seed=seed, progress=False)
     curve = partial(_curve, context, fit=fit, by=case.conditions[0], seeds=(seed,))
-    rows = curve(held_out, generated).to_dict("records")
+    rows: list[Any] = curve(held_out, generated).to_dict("records")
     if options.bootstrap:
         drawn = parametric_bootstrap(model, refit, n_fit=fit.n_obs, n_cells=n_cells, seed=seed + 1000)
         table = curve(drawn.truth, drawn.refitted)
@@ -157,7 +157,8 @@ def measure_peer(context: Context, data_set: str, *, generator: str, seed: int) 
     generated = anndata.read_h5ad(folder / generator / runs.CELLS_FILE)
     table = _curve(context, held_out, generated, fit=fit, by=key, seeds=(seed,))
     about = {"fit_seconds": found["cost"]["fit"]["cpu_seconds"], "n_fitted": fit.n_obs, "n_genes": fit.n_vars}
-    return [about | row for row in table[table["sample"] == "generated"].to_dict("records")]
+    rows: list[Any] = table[table["sample"] == "generated"].to_dict("records")
+    return [about | row for row in rows]
 
 
 def _curve(context: Context, held_out: AnnData, generated: AnnData, **about: Any) -> DataFrame:  # noqa: ANN401 - of `power_curve`
