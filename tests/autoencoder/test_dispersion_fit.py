@@ -21,17 +21,12 @@ from scdiffuse.autoencoder._duplicates import dispersions_of, fit_duplicates
 @pytest.fixture(scope="module")
 def simulated() -> tuple[CountAutoencoder, ad.AnnData, torch.Tensor]:
     """Cells of two states, whose dispersions follow mean and state and are the same in all genes."""
-    return _simulate(exponent=0.0)
-
-
-def _simulate(*, exponent: float) -> tuple[CountAutoencoder, ad.AnnData, torch.Tensor]:
-    """Simulate cells of two states, -1 and 1, which may also change how dispersions follow the mean."""
     rng, n, n_genes = np.random.default_rng(0), 800, 500
     fractions = rng.lognormal(0.0, 1.0, n_genes)
     fractions /= fractions.sum()
     state = np.where(np.arange(n) < n // 2, -1.0, 1.0)
-    mean = rng.lognormal(7.0, 0.7, (n, 1)) * fractions
-    r = np.exp(0.5 + (0.4 + exponent * state[:, None]) * np.log(mean) + 0.8 * state[:, None])
+    mean = 1000.0 * np.tile(fractions, (n, 1))
+    r = np.exp(0.5 + 0.4 * np.log(mean) + 0.8 * state[:, None])
     counts = rng.poisson(rng.gamma(r) * mean / r).astype(np.float32)
     config = AutoencoderConfig(n_latent=2, n_hidden=8, likelihood="negative_binomial")
     network = CountAutoencoder(torch.from_numpy(fractions).float(), config)
@@ -67,23 +62,6 @@ def test_genes_share_what_they_say_about_dispersions(
     assert np.abs(log_r[rare].numpy() - 0.5).mean() < 0.25  # genes of a few counts each
 
 
-@pytest.mark.parametrize("switch", [True, False])
-def test_a_state_changes_how_dispersions_follow_the_mean(*, switch: bool) -> None:
-    network, cells, latent = _simulate(exponent=0.3)
-    config = replace(network.config, dispersion=DispersionConfig(state_exponent=switch))
-    fitted = CountAutoencoder(network.decoder.bias.detach().exp(), config)
-    fitted.load_state_dict(network.state_dict(), strict=False)
-    _fit_dispersions(fitted, cells, latent, state_exponent=switch)
-    if switch:
-        assert fitted.decoder.exponent_loadings is not None
-        assert fitted.decoder.exponent_loadings.detach().numpy() == pytest.approx([0.3, 0.0], abs=0.08)
-        shift = fitted.decoder.dispersion_shift(latent[:1]).detach().numpy()
-        assert shift == pytest.approx(np.array([[-0.8, -0.3]]), abs=0.15)
-    else:
-        assert fitted.decoder.exponent_loadings is None
-        assert not fitted.decoder.dispersion_shift(latent)[:, 1].any()
-
-
 def test_mean_and_state_dependence_have_switches(
     simulated: tuple[CountAutoencoder, ad.AnnData, torch.Tensor],
 ) -> None:
@@ -92,7 +70,6 @@ def test_mean_and_state_dependence_have_switches(
     _fit_dispersions(fitted, cells, latent, mean_dependence=False, state_dependence=False)
     assert not fitted.likelihood.get_parameter("mean_exponent").any()
     assert not fitted.decoder.dispersion_loadings.any()
-    assert not fitted.decoder.dispersion_shift(latent).any()
 
 
 def _doubled(cells: ad.AnnData, rate: float) -> ad.AnnData:
@@ -119,8 +96,8 @@ def test_duplicates_are_found_where_they_are(
         assert torch.equal(likelihood.log_inverse_dispersion, before)
         return
     assert likelihood.duplication_rate is not None
-    assert likelihood.duplication_rate.item() == pytest.approx(rate, abs=0.06)
-    assert likelihood.mean_exponent.item() == pytest.approx(0.4, abs=0.2)  # as without duplicates
+    assert likelihood.duplication_rate.item() == pytest.approx(rate, abs=0.05)
+    assert likelihood.mean_exponent.item() == pytest.approx(0.4, abs=0.15)  # as without duplicates
 
 
 def test_duplicates_have_a_switch(simulated: tuple[CountAutoencoder, ad.AnnData, torch.Tensor]) -> None:

@@ -264,10 +264,10 @@ class CountAutoencoder(nn.Module):
         )
 
     def _dispersion_shift(self, latent: Tensor) -> NDArray[np.float32] | None:
-        """Compute the shifts of each cell's dispersions, shape ``(N, 2)``, for a likelihood that takes it."""
+        """Compute the shift of each cell's dispersions, shape ``(N,)``, for a likelihood that takes it."""
         if not self.likelihood.takes_shift:
             return None
-        return in_blocks(self.decoder.dispersion_shift, latent, width=2)
+        return in_blocks(lambda rows: self.decoder.dispersion_shift(rows)[:, None], latent, width=1)[:, 0]
 
 
 @torch.no_grad()

@@ -71,10 +71,8 @@ class DispersionFit:
         rate = others.pop("duplication_rate", None)
         self._rates = [] if rate is None else [rate]
         self._shared = list(others.values()) if config.mean_dependence else []
-        loadings = dict(module.decoder.named_state_loadings())
-        if not config.mean_dependence:
-            loadings.pop("exponent_loadings", None)
-        self._loadings = list(loadings.values()) if self._likelihood.takes_shift and config.state_dependence else []
+        loadings = module.decoder.dispersion_loadings
+        self._loadings = [loadings] if self._likelihood.takes_shift and config.state_dependence else []
         fitted = [*self._offsets.values(), *self._shared]
         if config.shared_prior:
             fitted += self._centres.values()

@@ -89,7 +89,7 @@ def _restore(module: CountAutoencoder, saved: Mapping[str, Tensor]) -> None:
 
 def _parameters(module: CountAutoencoder) -> Iterator[tuple[str, nn.Parameter]]:
     yield from module.likelihood.named_parameters()
-    yield from module.decoder.named_state_loadings()
+    yield "dispersion_loadings", module.decoder.dispersion_loadings
 
 
 def _n_cells(blocks: list[DispersionBlock], processes: Processes) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -140,8 +139,6 @@ class Decoder(nn.Module):
         Widths and initial values.
     """
 
-    exponent_loadings: nn.Parameter | None
-
     def __init__(self, fractions: Tensor, config: AutoencoderConfig) -> None:
         super().__init__()
         n_genes, width, n_nonlinear = fractions.numel(), config.n_hidden, config.n_nonlinear
@@ -152,8 +149,6 @@ class Decoder(nn.Module):
         )
         self.nonlinear_loadings = nn.Parameter(torch.zeros(n_nonlinear, n_genes))
         self.dispersion_loadings = nn.Parameter(torch.zeros(config.n_latent))
-        exponents = nn.Parameter(torch.zeros(config.n_latent)) if config.dispersion.state_exponent else None
-        self.register_parameter("exponent_loadings", exponents)
 
     def forward(self, latent: Tensor) -> Tensor:
         """Compute unnormalised log expression fractions.
@@ -170,14 +165,8 @@ class Decoder(nn.Module):
         nonlinear = torch.addmm(self.bias, self.body(latent), self.nonlinear_loadings)
         return nonlinear.addmm_(latent, self.loadings)  # in place: logits are the largest tensors of a step
 
-    def named_state_loadings(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Yield the effects of latents on the inverse dispersions of all genes, by name."""
-        yield "dispersion_loadings", self.dispersion_loadings
-        if self.exponent_loadings is not None:
-            yield "exponent_loadings", self.exponent_loadings
-
     def dispersion_shift(self, latent: Tensor) -> Tensor:
-        """Compute how the inverse dispersions of all genes in a cell differ from those of a cell at 0.
+        """Compute what is added to the logs of the inverse dispersions of all genes in each cell.
 
         Parameters
         ----------
@@ -186,12 +175,9 @@ class Decoder(nn.Module):
 
         Returns
         -------
-        What is added to their logs, and to their exponent of the mean, shape ``(B, 2)``; 0 until the final fit of
-        dispersions.
+        Shifts, shape ``(B,)``; 0 until the final fit of dispersions.
         """
-        shift = latent @ self.dispersion_loadings
-        exponent = torch.zeros_like(shift) if self.exponent_loadings is None else latent @ self.exponent_loadings
-        return torch.stack([shift, exponent], dim=1)
+        return latent @ self.dispersion_loadings
 
 
 class StandardisingDecoder(Decoder):
@@ -226,7 +212,7 @@ class StandardisingDecoder(Decoder):
         return super().forward(self._standardise(latent))
 
     def dispersion_shift(self, latent: Tensor) -> Tensor:
-        """Compute how the inverse dispersions of all genes in a cell differ from those of a cell at 0.
+        """Compute what is added to the logs of the inverse dispersions of all genes in each cell.
 
         Parameters
         ----------
@@ -235,7 +221,7 @@ class StandardisingDecoder(Decoder):
 
         Returns
         -------
-        As in `Decoder.dispersion_shift`, shape ``(B, 2)``.
+        Shifts, shape ``(B,)``.
         """
         return super().dispersion_shift(self._standardise(latent))
 

@@ -25,7 +25,7 @@ _GENE_AXES = {
     "decoder.nonlinear_loadings": 1,
 }
 _SCALES = {"decoder.code_mean", "decoder.code_std"}  # of pretrained latents, in which the decoder reads them
-_FITTED_AT_END = {"likelihood.mean_exponent", "decoder.dispersion_loadings", "decoder.exponent_loadings"}
+_FITTED_AT_END = {"likelihood.mean_exponent", "decoder.dispersion_loadings"}
 
 
 class Origin(NamedTuple):

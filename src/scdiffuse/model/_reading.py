@@ -213,7 +213,7 @@ def _settings(config: ConfigFile) -> dict[str, Any]:
     """Return the settings of a fit; of a setting that its version did not know, what that version did."""
     settings = config["settings"]
     autoencoder = settings.get("autoencoder", {})
-    dispersion = {"duplicates": False, "state_exponent": False, **autoencoder.get("dispersion", {})}
+    dispersion = {"duplicates": False, **autoencoder.get("dispersion", {})}
     return {
         **settings,
         "autoencoder": {**autoencoder, "dispersion": dispersion},

@@ -44,11 +44,6 @@ def _likelihood(kind: type[NegativeBinomial], *, size: float, spread: float) -> 
     return likelihood
 
 
-def _shifts(low: float, high: float) -> Tensor:
-    """Shifts of log inverse dispersions, and of their exponents, in each cell."""
-    return torch.stack([torch.linspace(low, high, N_CELLS), torch.linspace(-0.1, 0.2, N_CELLS)], dim=1)
-
-
 def _both(
     likelihood: NegativeBinomial, logits: Tensor, cells: SparseCounts, *, outliers: bool = True, varies: bool = False
 ) -> list[list[Tensor]]:
@@ -60,7 +55,7 @@ def _both(
             likelihood, logits = likelihood.double(), logits.double()
             held = cells._replace(counts=cells.counts.double(), totals=cells.totals.double())
         given = logits.clone().requires_grad_()
-        shift = _shifts(-4.0, -1.0).to(logits.dtype).requires_grad_()
+        shift = torch.linspace(-4.0, -1.0, N_CELLS, dtype=logits.dtype, requires_grad=True)
         of_state = shift if varies else None
         nll = likelihood.nll(given, held, WEIGHTS.to(logits.dtype), outliers=outliers, shift=of_state)
         inputs = [given, *likelihood.parameters(), shift]
@@ -123,7 +118,7 @@ def test_threads_change_rounding_only(
     for n in (1, 3):
         set_threads(n)
         given = logits.clone().requires_grad_()
-        shift = _shifts(-1.0, 1.0).requires_grad_()
+        shift = torch.linspace(-1.0, 1.0, N_CELLS, requires_grad=True)
         nll = likelihood.nll(given, cells, WEIGHTS, shift=shift)
         found.append([nll.detach(), *torch.autograd.grad(nll, [given, *likelihood.parameters(), shift])])
     for one, other in zip(*found, strict=True):

@@ -202,9 +202,9 @@ def test_a_cell_is_the_same_alone_and_among_others() -> None:
 
 
 def test_dispersions_vary_by_mean_and_cell() -> None:
-    n, log_r = 4000, np.log(2.0)
+    n, exponent, log_r = 4000, 0.6, np.log(2.0)
     means = np.array([0.2, 1.0, 4.0, 4000.0])
-    exponent, shift = np.repeat(np.array([[0.6, 0.2], [-1.0, 1.0]], np.float32), n, axis=1)
+    shift = np.where(np.arange(2 * n) < n, -1.0, 1.0).astype(np.float32)
     counts = draw_counts(
         np.tile((means / means.sum()).astype(np.float32), (2 * n, 1)),
         np.full(2 * n, round(means.sum())),
@@ -214,8 +214,8 @@ def test_dispersions_vary_by_mean_and_cell() -> None:
         state=(exponent, shift),
     ).toarray()
     for gene, mean in enumerate(means[:3]):
-        for rows, b, u in ((slice(0, n), 0.6, -1.0), (slice(n, 2 * n), 0.2, 1.0)):
-            r = np.exp(log_r + b * np.log(mean) + u)
+        for rows, u in ((slice(0, n), -1.0), (slice(n, 2 * n), 1.0)):
+            r = np.exp(log_r + exponent * np.log(mean) + u)
             assert _p_value(counts[rows, gene], stats.nbinom(r, r / (r + mean)).cdf) > 0.005
 
 

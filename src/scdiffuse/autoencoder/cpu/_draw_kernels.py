@@ -33,6 +33,7 @@ _LOWEST_LOG, _HIGHEST_LOG = np.float32(-12.0), np.float32(40.0)  # as in the lik
 def draw_cells(
     cells: Cells,
     genes: Genes,
+    mean_exponent: float,
     varies: bool,  # noqa: FBT001
     duplication_rate: float,
     drawn: Drawn,
@@ -43,6 +44,8 @@ def draw_cells(
     ----------
     cells, genes
         What to draw.
+    mean_exponent
+        Exponent of the mean in inverse dispersions.
     varies
         Whether dispersions vary between cells, by the mean and by the shift of a cell.
     duplication_rate
@@ -66,7 +69,7 @@ def draw_cells(
         n_more = _count_duplicates(target, duplication_rate, state) if duplication_rate > 0.0 else 0
         target -= n_more
         if varies:
-            _disperse(fractions, float(target), genes, log_r, cells.exponent[cell], cells.shift[cell], single)
+            _disperse(fractions, float(target), genes, log_r, np.float32(mean_exponent), cells.shift[cell], single)
             for gene in range(n_genes):
                 work.inverse_dispersion[gene] = single[1, gene]
         excess = _place(dense, fractions, float(target), genes, work, state) - target

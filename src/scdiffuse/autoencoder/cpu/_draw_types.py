@@ -26,8 +26,6 @@ class Cells(NamedTuple):
     """Key of the random stream of each cell, shape ``(B,)``."""
     shift: NDArray[np.float32]
     """What is added to the logs of inverse dispersions in each cell, shape ``(B,)``."""
-    exponent: NDArray[np.float32]
-    """Exponent of the mean in inverse dispersions in each cell, shape ``(B,)``."""
 
 
 class Genes(NamedTuple):

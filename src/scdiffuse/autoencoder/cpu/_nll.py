@@ -50,7 +50,7 @@ def compiled_nll(
     outlier_component
         Logs of rate and size of the outliers of each gene, each of shape ``(G,)``; `None` turns the component off.
     state
-        Exponent of the mean in the inverse dispersions of each cell, and the shift of their logs, each of shape
+        Exponent of the mean in inverse dispersions, shape ``(1,)``, and the shift of their logs in each cell, shape
         ``(B,)``; with `None`, dispersions are the same in all cells.
 
     Returns
@@ -71,7 +71,7 @@ class _CompiledNll(torch.autograd.Function):
         log_inverse_dispersion: Tensor,
         log_outlier_rate: Tensor | None,
         log_outlier_size: Tensor | None,
-        exponent: Tensor | None,
+        mean_exponent: Tensor | None,
         shift: Tensor | None,
         cells: SparseCounts,
         weights: Tensor,
@@ -82,11 +82,9 @@ class _CompiledNll(torch.autograd.Function):
         values = logits.detach().contiguous().numpy()
         top = torch.from_numpy(values.max(axis=1))  # by numpy, whose threads do not spin in the way of those below
         shifts = weights if shift is None else shift.detach()  # not read where dispersions do not vary
-        exponents = weights if exponent is None else exponent.detach()
-        row_tensors = (cells.starts, cells.genes, cells.counts, cells.totals[:, 0], weights, top, shifts, exponents)
+        row_tensors = (cells.starts, cells.genes, cells.counts, cells.totals[:, 0], weights, top, shifts)
         rows = CountRows(*(tensor.numpy() for tensor in row_tensors))
-        outlier_component, varies = (log_outlier_rate, log_outlier_size), exponent is not None
-        dispersions = _gene_dispersions(log_inverse_dispersion, outlier_component, varies=varies)
+        dispersions = _gene_dispersions(log_inverse_dispersion, (log_outlier_rate, log_outlier_size), mean_exponent)
         with_outliers = log_outlier_rate is not None
         cell_sums = CellSums(*np.zeros((len(CellSums._fields), len(values)), np.float32))
         gradient = np.empty((len(values) if ctx.needs_input_grad[0] else 0, values.shape[1]), np.float32)
@@ -103,7 +101,8 @@ class _CompiledNll(torch.autograd.Function):
         by_both = rate * dispersions.plain_fraction * sums.by_plain_fraction  # more outliers leave fewer plain counts
         by_rate = sums.by_rate + rate * sums.by_zero_rate - (1 + size) * by_both
         by_size = sums.by_outlier_size - size * by_both
-        found = (gradient, sums.by_inverse_dispersion, by_rate, by_size, cell_sums.by_exponent, cell_sums.by_shift)
+        by_exponent = cell_sums.by_exponent.sum(keepdims=True)
+        found = (gradient, sums.by_inverse_dispersion, by_rate, by_size, by_exponent, cell_sums.by_shift)
         ctx.gradients = [torch.from_numpy(one) for one in found]
         return torch.tensor(sum(total for total, _ in parts), dtype=torch.float32)
 
@@ -119,7 +118,7 @@ class _CompiledNll(torch.autograd.Function):
 
 
 def _gene_dispersions(
-    log_inverse_dispersion: Tensor, outlier_component: tuple[Tensor | None, Tensor | None], *, varies: bool
+    log_inverse_dispersion: Tensor, outlier_component: tuple[Tensor | None, Tensor | None], exponent: Tensor | None
 ) -> GeneDispersions:
     log_r = log_inverse_dispersion.detach().numpy()
     log_rate = rate = size = np.zeros_like(log_r)
@@ -137,5 +136,6 @@ def _gene_dispersions(
         size,
         log_plain_fraction,
         np.exp(log_plain_fraction),
-        varies,
+        np.float32(0.0 if exponent is None else exponent.item()),
+        exponent is not None,
     )

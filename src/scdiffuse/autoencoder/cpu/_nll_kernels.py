@@ -95,7 +95,7 @@ def nll_rows(
         scale = np.float32(cells.totals[row] / _exponentials(logits[row], cells.top[row], expected))
         log_scale = np.log(scale) - cells.top[row]
         if varies:
-            _disperse(logits[row], log_scale, cells.shift[row], cells.exponent[row], dispersions, own)
+            _disperse(logits[row], log_scale, cells.shift[row], dispersions, own)
         cost = _zeros(expected, scale, cells.weight[row], dispersions, own, row_gradient, sums)
         for first in range(cells.starts[row], cells.starts[row + 1], _NONZEROS):
             counts = slice(first, min(first + _NONZEROS, cells.starts[row + 1]))
@@ -110,7 +110,7 @@ def nll_rows(
         nll += cells.weight[row] * cost
         if varies:
             add_into(own.slope, by_gene)
-            take_from(own.slope, -cells.exponent[row], row_gradient)
+            take_from(own.slope, -dispersions.mean_exponent, row_gradient)
             cell_sums.by_shift[row] = sum_of(own.slope)
             cell_sums.by_exponent[row] = dot(own.slope, own.log_mean)
         add_into(row_gradient, sums.by_plain_fraction)
@@ -147,7 +147,6 @@ def _disperse(
     logits: Floats,
     log_scale: float,
     shift: np.float32,
-    exponent: np.float32,
     dispersions: GeneDispersions,
     own: Dispersions,
 ) -> None:
@@ -156,7 +155,7 @@ def _disperse(
     for gene in range(logits.size):
         log_mean[gene] = logits[gene] + log_scale + dispersions.log_plain_fraction[gene]
     for gene in range(logits.size):
-        raised = dispersions.log_inverse_dispersion[gene] + exponent * log_mean[gene] + shift
+        raised = dispersions.log_inverse_dispersion[gene] + dispersions.mean_exponent * log_mean[gene] + shift
         raised = _HIGHEST_LOG if raised > _HIGHEST_LOG else raised
         log_r[gene] = _LOWEST_LOG if raised < _LOWEST_LOG else raised
     exp_into(log_r, own.inverse_dispersion)

@@ -40,8 +40,6 @@ class CountRows(NamedTuple):
     """The largest logit of each cell, shape ``(B,)``."""
     shift: Floats
     """What is added to the logs of inverse dispersions in each cell, shape ``(B,)``."""
-    exponent: Floats
-    """Exponent of the mean in inverse dispersions in each cell, shape ``(B,)``."""
 
 
 class GeneDispersions(NamedTuple):
@@ -63,6 +61,8 @@ class GeneDispersions(NamedTuple):
     """Log of the fraction of a gene's expected counts that are not outliers."""
     plain_fraction: Floats
     """That fraction; 1 without the outlier component."""
+    mean_exponent: np.float32
+    """Exponent of the mean in inverse dispersions, one for all genes."""
     varies: bool
     """Whether dispersions vary between cells, by the mean and by the shift of a cell."""
 

@@ -49,10 +49,8 @@ class DispersionConfig:
     """Off-switch: the inverse dispersions of all genes have a power of the mean as a factor, fitted at the end."""
     state_dependence: bool = True
     """Off-switch: inverse dispersions depend on the latent of a cell, by a factor that all genes share."""
-    state_exponent: bool = True
-    """Off-switch: so does the power of the mean, where `mean_dependence` and `state_dependence` are on."""
     state_precision: float = 100.0
-    """Precision of the Gaussian prior on the effect of each latent on the log of that factor, and on that power."""
+    """Precision of the Gaussian prior on the effect of each latent on the log of that factor."""
     duplicates: bool = True
     """Off-switch: a molecule may be counted more than once, where generated cells have too few twos otherwise."""
     missing_twos: float = 1.05

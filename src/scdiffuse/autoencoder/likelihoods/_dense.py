@@ -99,8 +99,7 @@ def varying_dense_terms(  # noqa: PLR0917 - passed on by position
 ) -> tuple[Tensor, Tensor, Tensor]:
     r"""Compute what `dense_terms` computes where dispersions vary between cells.
 
-    The inverse dispersion of a gene in a cell of the shifts :math:`u` and :math:`v` is
-    :math:`r_g \mu_g^{b + v} e^u`.
+    The inverse dispersion of a gene in a cell of shift :math:`u` is :math:`r_g \mu_g^b e^u`.
 
     Parameters
     ----------
@@ -109,7 +108,7 @@ def varying_dense_terms(  # noqa: PLR0917 - passed on by position
     mean_exponent
         The exponent :math:`b`, shape ``(1,)``.
     shift
-        The shifts :math:`u` and :math:`v` of each cell, shape ``(B, 2)``.
+        The shift :math:`u` of each cell, shape ``(B,)``.
 
     Returns
     -------
@@ -117,7 +116,7 @@ def varying_dense_terms(  # noqa: PLR0917 - passed on by position
     log of the inverse dispersion, each of shape ``(nnz,)``; all differentiable.
     """
     log_mean = torch.log_softmax(logits, dim=1) + cells.totals.log() + log_plain_fraction
-    log_r = log_inverse_dispersion + (mean_exponent + shift[:, 1:]) * log_mean + shift[:, :1]
+    log_r = log_inverse_dispersion + mean_exponent * log_mean + shift[:, None]
     log_r = log_r.clamp(_LOWEST_LOG, _HIGHEST_LOG)
     mean, r = log_mean.exp(), log_r.exp()
     zero_cost = (r * torch.log1p(mean / r)).sum(dim=1) + mean @ outlier_rate

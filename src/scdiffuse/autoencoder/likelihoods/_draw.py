@@ -29,7 +29,7 @@ def draw_counts(
     inverse_dispersion: Floats,
     outlier_component: OutlierComponent | None,
     keys: NDArray[np.uint64],
-    state: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+    state: tuple[float, NDArray[np.float32]] | None = None,
     duplication_rate: float = 0.0,
 ) -> sp.csr_matrix:
     r"""Draw the counts of cells from a negative binomial, then add or remove counts until the library size fits.
@@ -51,8 +51,8 @@ def draw_counts(
     keys
         Key of the random stream of each cell, shape ``(B,)``.
     state
-        Exponent of the mean in the inverse dispersions of each cell, and the shift of their logs, each of shape
-        ``(B,)``; without it, dispersions are the same in all cells.
+        Exponent of the mean in inverse dispersions, and the shift of their logs in each cell, shape ``(B,)``; without
+        it, dispersions are the same in all cells.
     duplication_rate
         How many more times than once a molecule is counted on average. If it is not 0, the other arguments describe
         molecules, in cells with as many as give `library_size` counts.
@@ -74,10 +74,9 @@ def draw_counts(
     rate, size = outlier_component or none
     n_most = int(np.minimum(library_size, n_genes).sum()) + 1
     drawn = Drawn(np.zeros(n_cells + 1, np.int64), np.empty(n_most, np.int32), np.empty(n_most, np.int32))
-    exponent, shift = state or np.zeros((2, n_cells), np.float32)
-    rows, sizes = np.ascontiguousarray(fractions), np.ascontiguousarray(library_size, dtype=np.int64)
-    cells = Cells(rows, sizes, keys, shift, exponent)
+    exponent, shift = state or (0.0, np.zeros(n_cells, np.float32))
+    cells = Cells(np.ascontiguousarray(fractions), np.ascontiguousarray(library_size, dtype=np.int64), keys, shift)
     genes = Genes(inverse_dispersion, rate, size, 1.0 / (1.0 + rate * (1.0 + size)))
-    draw_cells(cells, genes, state is not None, duplication_rate, drawn)
+    draw_cells(cells, genes, exponent, state is not None, duplication_rate, drawn)
     end = drawn.starts[-1]
     return sp.csr_matrix((drawn.counts[:end].copy(), drawn.genes[:end].copy(), drawn.starts), shape=fractions.shape)

@@ -28,11 +28,11 @@ class NegativeBinomial(CountLikelihood):
     r"""Negative binomial with a dispersion for each gene, which can reach Poisson.
 
     .. math:: x_g \sim \mathrm{NB}(\mu_g = p_g \ell,\; r_{cg}), \qquad \mathrm{var} = \mu_g + \mu_g^2 / r_{cg}, \qquad
-              \log r_{cg} = \log r_g + (b + v_c) \log \mu_g + u_c .
+              \log r_{cg} = \log r_g + b \log \mu_g + u_c .
 
     The exponent :math:`b` lets dispersions depend on the mean: 0 is the usual negative binomial, whose variance is
-    quadratic in the mean, and 1 has a variance in proportion to the mean. The shifts :math:`u_c` and :math:`v_c` of a
-    cell come with its latent. All three are left out in training, and fitted at its end.
+    quadratic in the mean, and 1 has a variance in proportion to the mean. The shift :math:`u_c` of a cell comes with
+    its latent. Both are left out in training, and fitted at its end.
 
     Parameters
     ----------
@@ -105,8 +105,8 @@ class NegativeBinomial(CountLikelihood):
         outliers
             Whether the outlier component is on, in likelihoods that have one.
         shift
-            What is added in each cell to the logs of inverse dispersions, and to their exponent of the mean, shape
-            ``(B, 2)``; without it, dispersions are the same in all cells and at all means.
+            What is added to the logs of inverse dispersions in each cell, shape ``(B,)``; without it, dispersions are
+            the same in all cells and at all means.
 
         Returns
         -------
@@ -159,7 +159,7 @@ class NegativeBinomial(CountLikelihood):
                 weights,
                 log_inverse_dispersion=self.log_inverse_dispersion,
                 outlier_component=self._outlier_parameters(outliers=outliers),
-                state=(None, None) if shift is None else (self.mean_exponent + shift[:, 1], shift[:, 0].contiguous()),
+                state=(None, None) if shift is None else (self.mean_exponent, shift),
             )
         return (weights * self.nll_per_cell(logits, cells, outliers=outliers, shift=shift)).sum()
 
@@ -201,7 +201,7 @@ class NegativeBinomial(CountLikelihood):
             inverse_dispersion=np.exp(_double(self.log_inverse_dispersion)),
             outlier_component=self._outlier_component(),
             keys=keys,
-            state=None if shift is None else (shift[:, 1] + np.float32(self.mean_exponent.item()), shift[:, 0].copy()),
+            state=None if shift is None else (self.mean_exponent.item(), shift),
             duplication_rate=self.duplicates,
         )
 
