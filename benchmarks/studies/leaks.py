@@ -34,7 +34,7 @@ summary = "Which planted copies and donors the privacy audit catches, by number 
 unit = ("part", "data_set", "n_cells", "seed")
 
 LEAKS_PART, DONORS_PART = "leaks", "donors"
-SETS = (DATA_SETS["kang_ctrl_8donors"], DataSet(name="onek1k_40donors", donor_key="donor", by_default=False))
+SETS = {name: DATA_SETS[name] for name in ("kang_ctrl_8donors", "onek1k_40donors")}
 SIZES = (250, 500, 1000, 2000)
 LEAKS: dict[str, tuple[float, float]] = {
     "none": (0.0, 1.0),
@@ -60,19 +60,24 @@ ATTACKS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Set the seeds, and add the sizes."""
+    """Set the seeds, and add parts, data sets and sizes."""
     parser.set_defaults(seeds=[0, 1, 2])
+    parser.add_argument("--parts", nargs="+", choices=(LEAKS_PART, DONORS_PART), default=[LEAKS_PART, DONORS_PART])
+    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="training cells, and generated ones")
 
 
 def run(context: Context) -> Iterator[Record]:
     """Measure each data set, size and seed."""
-    for data_set, n_cells, seed in product(SETS, context.options.sizes, context.seeds):
-        about = {"part": LEAKS_PART, "data_set": data_set.name, "n_cells": n_cells, "seed": seed}
-        yield from context.measure(about, partial(measure_leaks, context, data_set, n_cells=n_cells, seed=seed))
-    for data_set, seed in product(SETS, context.seeds):
-        about = {"part": DONORS_PART, "data_set": data_set.name, "n_cells": None, "seed": seed}
-        yield from context.measure(about, partial(measure_donors, context, data_set, seed=seed))
+    options, data_sets = context.options, [SETS[name] for name in context.options.sets]
+    for data_set, n_cells, seed in product(data_sets, options.sizes, context.seeds):
+        if LEAKS_PART in options.parts:
+            about = {"part": LEAKS_PART, "data_set": data_set.name, "n_cells": n_cells, "seed": seed}
+            yield from context.measure(about, partial(measure_leaks, context, data_set, n_cells=n_cells, seed=seed))
+    for data_set, seed in product(data_sets, context.seeds):
+        if DONORS_PART in options.parts:
+            about = {"part": DONORS_PART, "data_set": data_set.name, "n_cells": None, "seed": seed}
+            yield from context.measure(about, partial(measure_donors, context, data_set, seed=seed))
 
 
 def measure_leaks(context: Context, data_set: DataSet, *, n_cells: int, seed: int) -> list[dict[str, Any]]:

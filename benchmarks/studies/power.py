@@ -244,7 +244,7 @@ def lines(records: Sequence[Record]) -> list[str]:
     for one in found:
         most = max(one["generated"])
         cells = [_cell(one, size) for size in sizes]
-        needs = [_needed(one[key]) for key in ("to_0.55", "to_0.60")]
+        needs = [_needed(one, key) for key in ("to_0.55", "to_0.60")]
         about_fit = [one["data_set"], f"{one['n_fitted']:,}", one["space"], one["classifier"], one["generator"]]
         rows.append([*about_fit, *cells, f"{one['generated'][most]:.3f} at {most:,}", *needs])
     about = (
@@ -283,7 +283,10 @@ def _cell(one: Row, size: int) -> str:
     return f"{value:.3f} ({'; '.join('' if other is None else f'{other:.3f}' for other in beside).rstrip('; ')})"
 
 
-def _needed(n_cells: float) -> str:
+def _needed(one: Row, key: str) -> str:
+    n_cells, fewest = one[key], min(one["generated"])
+    if n_cells <= fewest:
+        return f"≤ {fewest:,}"
     return f"{n_cells:,.0f}" if math.isfinite(n_cells) else "-"
 
 
