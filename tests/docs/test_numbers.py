@@ -10,6 +10,7 @@ import pytest
 from benchmarks.figures.overview import auc_of_tools
 from benchmarks.records import Record, Store, rows_of
 from benchmarks.studies import expected_expression, query_sets, study_named
+from benchmarks.studies.power import summaries
 
 import scdiffuse as scd
 
@@ -67,6 +68,27 @@ def test_classifiers_within_one_type_are_those_of_the_record() -> None:
     assert f"with {ends('forest', 'bootstrap')} and {ends('logistic', 'bootstrap')}" in page
     assert f"Over {len(table.loc['forest'])} types of {rows['data_set'].nunique()} data sets" in page
     assert f"{ends('forest', 'generated')} within one type" in " ".join((ROOT / "README.md").read_text().split())
+
+
+def test_curves_of_ours_and_of_scvi_are_those_of_the_record() -> None:
+    curves = pd.DataFrame(summaries(rows_of(_records("power"))))
+    curves = curves[(curves["space"] == "genes") & (curves["classifier"] == "forest")]
+    shared = curves[curves["generator"] == "scvi-nb"]["data_set"]
+    curves = curves[curves["data_set"].isin(shared)].set_index("generator")
+
+    def ends(generator: str, size: int | None = None) -> str:
+        aucs = [curve[size or max(curve)] for curve in curves.loc[generator, "generated"]]
+        return f"{min(aucs):.2f} to {max(aucs):.2f}".replace("0.", ".")
+
+    assert set(curves["seeds"].loc[["ours", "scvi-nb"]]) == {3}
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"With 2,000 to 6,000: {ends('ours')} (scVI {ends('scvi-nb')})" in readme
+    assert f"{ends('ours')} on four data sets (scVI {ends('scvi-nb')})" in _words("model.md")
+    ours, scvi = (curves.loc[generator, "to_0.60"] for generator in ("ours", "scvi-nb"))
+    page = _words("evaluation.md")
+    assert f"needs {ours.min():,.0f} to {round(ours.max(), -2):,.0f} cells a side to reach .60 against ours" in page
+    assert f"at most {scvi.min():.0f} to {scvi.max():.0f} against those of scVI" in page
+    assert f"with 2,000 a side it has {ends('ours', 2000)} and {ends('scvi-nb', 2000)}" in page
 
 
 def test_what_trajectories_keep_is_that_of_the_record() -> None:
