@@ -252,7 +252,8 @@ def lines(records: Sequence[Record]) -> list[str]:
         "brackets two halves of the real cells and, where it was measured, after a semicolon the parametric bootstrap. "
         "Mean over seeds, each with a fit of its own. Other generators learn from the same cells, with the cell type, "
         "and train until they stop by themselves. The last columns are the cells a side that a classifier needs: "
-        "the headline number. A dash means that it does not get there within eight times the cells measured."
+        "the headline number. A dash means that it does not get there within eight times the cells measured. "
+        "The figure shows the strongest classifier of each."
     )
     return [about, figure_of(FIGURE, title), grid(header, rows), *_goals(found)]
 
@@ -292,29 +293,38 @@ def _needed(one: Row, key: str) -> str:
 
 def draw(records: Sequence[Record], folder: Path) -> None:
     """Draw the strongest classifier in each space, with the references; on genes, that of other generators too."""
+    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
     found = summaries(rows_of(records))
     sets = distinct(found, "data_set")
     n_columns = min(3, len(sets))
     n_rows = -(-len(sets) // n_columns)
-    figure, axes = axes_of(n_rows, n_columns, size=(3.6 * n_columns, 3.0 * n_rows))
+    figure, axes = axes_of(n_rows, n_columns, size=(3.6 * n_columns, 2.8 * n_rows + 0.5))
+    shown: Row = {}
     for axis, data_set in zip(axes, sets, strict=False):
-        for space, style in zip(distinct(found, "space"), ("-", "--", ":"), strict=False):
-            best = _strongest(only(found, data_set=data_set, space=space, generator=OURS))
-            for sample, colour in (("generated", "#D55E00"), ("real", "#8A8A8A"), (BOOTSTRAP, "#0072B2")):
-                curve = sorted(best[sample].items())
-                if curve:
-                    label = f"{SAMPLES[sample]}: {best['classifier']}, {space}"
-                    axis.plot(*zip(*curve, strict=True), style, marker="o", ms=3, color=colour, label=label)
-        for other in distinct(found, "generator"):
-            curves = only(found, data_set=data_set, space=SPACES[0], generator=other)
-            if curves and other != OURS:
-                best = _strongest(curves)
-                curve = sorted(best["generated"].items())
-                axis.plot(*zip(*curve, strict=True), marker="x", ms=3, lw=0.8, label=f"{other}: {best['classifier']}")
+        for generator, space, sample, style in _curves(found):
+            curves = only(found, data_set=data_set, space=space, generator=generator)
+            curve = sorted(_strongest(curves)[sample].items()) if curves else []
+            if curve:
+                label = f"{SAMPLES[sample] if generator == OURS else generator}, {space}"
+                (shown[label],) = axis.plot(*zip(*curve, strict=True), **style)
         axis.set(xscale="log", xlabel="cells a side learnt from", ylabel="AUC", title=data_set)
+        axis.xaxis.set(major_locator=FixedLocator(SIZES), minor_locator=NullLocator())
+        axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axis.axhline(0.5, color="k", lw=0.6, ls=":")
-        axis.legend(frameon=False, fontsize=6)
+    figure.legend(shown.values(), shown, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     save(figure, folder / FIGURE)
+
+
+def _curves(found: Sequence[Row]) -> Iterator[tuple[str, str, str, Row]]:
+    """Yield generator, space, sample and style of the curves of a panel."""
+    colours = {"generated": "#D55E00", "real": "#8A8A8A", BOOTSTRAP: "#0072B2"}
+    for space, line in zip(distinct(found, "space"), ("-", "--", ":"), strict=False):
+        for sample, colour in colours.items():
+            yield OURS, space, sample, {"ls": line, "marker": "o", "ms": 3, "color": colour}
+    others = [generator for generator in distinct(found, "generator") if generator != OURS]
+    for generator, colour in zip(others, ("#009E73", "#CC79A7", "#B59F00", "#000000"), strict=False):
+        yield generator, SPACES[0], "generated", {"lw": 0.9, "marker": "x", "ms": 3, "color": colour}
 
 
 def _strongest(curves: Sequence[Row]) -> Row:
