@@ -13,7 +13,7 @@ import math
 import time
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import cycle, product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -323,7 +323,7 @@ def _curves(found: Sequence[Row]) -> Iterator[tuple[str, str, str, Row]]:
         for sample, colour in colours.items():
             yield OURS, space, sample, {"ls": line, "marker": "o", "ms": 3, "color": colour}
     others = [generator for generator in distinct(found, "generator") if generator != OURS]
-    for generator, colour in zip(others, ("#009E73", "#CC79A7", "#B59F00", "#000000"), strict=False):
+    for generator, colour in zip(others, cycle(("#009E73", "#CC79A7", "#B59F00", "#000000")), strict=False):
         yield generator, SPACES[0], "generated", {"lw": 0.9, "marker": "x", "ms": 3, "color": colour}
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anndata
 import numpy as np
 import pandas as pd
+import pytest
+from benchmarks.generators import GENERATORS
+from benchmarks.records import Store
 from benchmarks.studies import evaluation, power
+from benchmarks.study import Context
 from scipy import sparse
 from tests.benchmarks.conftest import record
 
@@ -43,6 +50,30 @@ def test_the_section_names_cells_fitted_cells_learnt_from_and_cells_needed() -> 
 def test_both_curves_are_drawn(tmp_path: Any) -> None:
     power.draw(records(), tmp_path)
     assert (tmp_path / power.FIGURE).stat().st_size > 5_000
+
+
+def test_another_generator_learns_from_the_same_cells(
+    toy: anndata.AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = sparse.vstack([toy.X] * 4, format="csr")
+    obs = pd.concat([toy.obs] * 4).set_axis([f"cell-{row}" for row in range(4 * toy.n_obs)])
+    monkeypatch.setattr(power, "read", lambda *_: anndata.AnnData(counts, obs=obs, var=toy.var))
+    monkeypatch.setitem(power.CASES, "toy", power.Case(0.5))
+    light = replace(GENERATORS["pca-mixture"], options={"n_components": 5})
+    monkeypatch.setitem(GENERATORS, light.name, light)
+    asked = {"sets": ["toy"], "seeds": [0], "sizes": [50], "classifiers": ["logistic"], "spaces": ["genes"]}
+    options = argparse.Namespace(
+        **asked, generators=[light.name], threads=1, timeout=100.0, seconds=None, overwrite=True
+    )
+    context = Context(options=options, store=Store(tmp_path, power.name, power.unit), work=tmp_path)
+    (found,) = power.run(context)
+    assert found.settings == {"data_set": "toy", "seed": 0, "generator": "pca-mixture"}
+    assert {row["sample"] for row in found.rows} == {"generated"}
+    assert {row["n_fitted"] for row in found.rows} == {188}
+
+    monkeypatch.setitem(GENERATORS, light.name, replace(light, target="pca_mixture:Missing"))
+    assert not list(power.run(context))
+    assert "toy pca-mixture seed 0: failed" in capsys.readouterr().out
 
 
 def test_a_data_set_is_split_by_the_stated_part_and_by_label() -> None:

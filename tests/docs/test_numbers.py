@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from benchmarks.figures.overview import auc_of_tools
+from benchmarks.layout import Row, only
 from benchmarks.records import Record, Store, rows_of
 from benchmarks.studies import expected_expression, query_sets, study_named
 from benchmarks.studies.power import summaries
@@ -71,24 +72,23 @@ def test_classifiers_within_one_type_are_those_of_the_record() -> None:
 
 
 def test_curves_of_ours_and_of_scvi_are_those_of_the_record() -> None:
-    curves = pd.DataFrame(summaries(rows_of(_records("power"))))
-    curves = curves[(curves["space"] == "genes") & (curves["classifier"] == "forest")]
-    shared = curves[curves["generator"] == "scvi-nb"]["data_set"]
-    curves = curves[curves["data_set"].isin(shared)].set_index("generator")
+    found = only(summaries(rows_of(_records("power"))), space="genes", classifier="forest")
+    scvi = only(found, generator="scvi-nb")
+    shared = {curve["data_set"] for curve in scvi}
+    ours = [curve for curve in only(found, generator="ours") if curve["data_set"] in shared]
+    assert {curve["seeds"] for curve in ours + scvi} == {3}
 
-    def ends(generator: str, size: int | None = None) -> str:
-        aucs = [curve[size or max(curve)] for curve in curves.loc[generator, "generated"]]
+    def ends(curves: list[Row], size: int | None = None) -> str:
+        aucs = [curve["generated"][size or max(curve["generated"])] for curve in curves]
         return f"{min(aucs):.2f} to {max(aucs):.2f}".replace("0.", ".")
 
-    assert set(curves["seeds"].loc[["ours", "scvi-nb"]]) == {3}
     readme = " ".join((ROOT / "README.md").read_text().split())
-    assert f"With 2,000 to 6,000: {ends('ours')} (scVI {ends('scvi-nb')})" in readme
-    assert f"{ends('ours')} on four data sets (scVI {ends('scvi-nb')})" in _words("model.md")
-    ours, scvi = (curves.loc[generator, "to_0.60"] for generator in ("ours", "scvi-nb"))
-    page = _words("evaluation.md")
-    assert f"needs {ours.min():,.0f} to {round(ours.max(), -2):,.0f} cells a side to reach .60 against ours" in page
-    assert f"at most {scvi.min():.0f} to {scvi.max():.0f} against those of scVI" in page
-    assert f"with 2,000 a side it has {ends('ours', 2000)} and {ends('scvi-nb', 2000)}" in page
+    assert f"With 2,000 to 6,000: {ends(ours)} (scVI {ends(scvi)})" in readme
+    assert f"{ends(ours)} on four data sets (scVI {ends(scvi)})" in _words("model.md")
+    page, needed = _words("evaluation.md"), [[curve["to_0.60"] for curve in curves] for curves in (ours, scvi)]
+    assert f"{min(needed[0]):,.0f} to {round(max(needed[0]), -2):,.0f} cells a side to reach .60 against ours" in page
+    assert f"at most {min(needed[1]):.0f} to {max(needed[1]):.0f} against those of scVI" in page
+    assert f"with 2,000 a side it has {ends(ours, 2000)} and {ends(scvi, 2000)}" in page
 
 
 def test_what_trajectories_keep_is_that_of_the_record() -> None:
