@@ -12,6 +12,7 @@ from benchmarks.records import commit
 from benchmarks.worker import PEERS_PYTHON, answer_file, call, log_file
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
@@ -87,6 +88,26 @@ class Run:
         return f"{self.data_set.name} {self.entry.name} seed {self.seed}"
 
 
+def add_arguments(parser: ArgumentParser, *, generators: Sequence[str], timeout: float) -> None:
+    """Add which generators are run, and how long each may take.
+
+    Parameters
+    ----------
+    parser
+        Parser of a study.
+    generators
+        Names of those that are run by default; none for all.
+    timeout
+        Default of the seconds after which a process is killed.
+    """
+    named = [entry.name for entry in GENERATORS.values() if entry.baseline is None]
+    words = "whose cells are made; all if none is named"
+    parser.add_argument("--generators", nargs="+", choices=named, default=list(generators), help=words)
+    parser.add_argument("--timeout", type=float, default=timeout, help="seconds after which a process is killed")
+    words = "CPU seconds of a fit that does not stop by itself"
+    parser.add_argument("--seconds", type=float, default=600.0, help=words)
+
+
 def plan(sets: Sequence[str], generators: Sequence[str], seeds: Sequence[int]) -> list[Run]:
     """List the runs of some data sets and generators, all of them where none is named; baselines need no run."""
     data_sets = [DATA_SETS[name] for name in sets] or [d for d in DATA_SETS.values() if d.by_default]
@@ -131,7 +152,14 @@ def _fit_and_generate(run: Run, settings: Settings, wanted: dict[str, Any]) -> d
 
 
 def generate(
-    entry: Entry, parts: Path, settings: Settings, *, condition_keys: Sequence[str], seed: int, to: Path
+    entry: Entry,
+    parts: Path,
+    settings: Settings,
+    *,
+    condition_keys: Sequence[str],
+    seed: int,
+    to: Path,
+    peers: Path = PEERS_PYTHON,
 ) -> dict[str, Any]:
     """Fit a generator and draw cells, in a process of its own.
 
@@ -149,13 +177,15 @@ def generate(
         Seed of the fit.
     to
         Folder of the cells, the job and its log.
+    peers
+        Interpreter of the peers.
 
     Returns
     -------
     The status and its reason; the costs where it is done.
     """
     in_peers = entry.environment == "peers"
-    if in_peers and not PEERS_PYTHON.exists():
+    if in_peers and not peers.exists():
         return {"status": "missing", "reason": "no environment of the peers; run `python -m benchmarks peers`"}
     options: dict[str, Any] = dict(entry.options)
     if entry.takes_seconds and settings.seconds is not None:
@@ -170,7 +200,7 @@ def generate(
         "cells": str(to / CELLS_FILE),
         "n_cells": settings.n_cells,
     }
-    function, python = "worker:generate", PEERS_PYTHON if in_peers else None
+    function, python = "worker:generate", peers if in_peers else None
     finished = call(function, job, folder=to, n_threads=settings.n_threads, timeout=settings.timeout, python=python)
     answer = answer_file(function, to)
     found: dict[str, Any] = dict(_verdict(finished, log_file(function, to), answer))

@@ -118,14 +118,9 @@ costs show. Costs are those of one process. Peak memory includes interpreter, li
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add which runs, and how long each may take."""
-    named = [entry.name for entry in GENERATORS.values() if entry.baseline is None]
     parser.add_argument("--sets", nargs="+", choices=list(DATA_SETS), default=[], help="default: all but kang_ifnb")
-    parser.add_argument("--generators", nargs="+", choices=named, default=[], help="default: all")
+    runs.add_arguments(parser, generators=(), timeout=1800.0)
     parser.add_argument("--cells", type=int, help="draw this many cells from each data set, for a trial")
-    parser.add_argument("--timeout", type=float, default=1800.0, help="seconds after which a run is killed")
-    parser.add_argument(
-        "--seconds", type=float, default=600.0, help="CPU seconds of a fit that does not stop by itself"
-    )
     parser.add_argument("--suite", choices=("page", "quick", "full"), default="page", help="metrics to score")
     parser.set_defaults(seeds=[0, 1, 2])
 

@@ -86,17 +86,12 @@ _MIN_CELLS = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the data sets, sizes, classifiers, and the second reference."""
+    """Add the data sets, sizes, classifiers, generators, and the second reference."""
     parser.add_argument("--sets", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="cells a side to learn from")
     parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS, default=list(CLASSIFIERS))
     parser.add_argument("--spaces", nargs="+", choices=("genes", "counts", "depth"), default=list(SPACES))
-    named = [entry.name for entry in GENERATORS.values() if entry.baseline is None]
-    parser.add_argument("--generators", nargs="+", choices=named, default=[OURS], help="whose cells are compared")
-    parser.add_argument("--timeout", type=float, default=3600.0, help="seconds after which another generator is killed")
-    parser.add_argument(
-        "--seconds", type=float, default=600.0, help="CPU seconds of a fit that does not stop by itself"
-    )
+    runs.add_arguments(parser, generators=(OURS,), timeout=3600.0)
     parser.add_argument("--bootstrap", action="store_true", help="refit a model to cells of the fitted one")
     parser.set_defaults(seeds=[0, 1, 2])
 
@@ -219,8 +214,8 @@ def summaries(found: Sequence[Row]) -> list[Row]:
             own = only(rows, sample=sample)
             one[sample] = {size: _mean_at(own, size) for size in _sizes(own)}
         own = only(rows, sample="generated")
+        cells, aucs = [row["n_cells"] for row in own], [row["auc"] for row in own]
         for target in (0.55, 0.60):
-            cells, aucs = [row["n_cells"] for row in own], [row["auc"] for row in own]
             one[f"to_{target:.2f}"] = cells_needed(cells, aucs, target=target)
         made.append(one)
     return made

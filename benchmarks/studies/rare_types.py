@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import spaces
+from benchmarks import runs, spaces
 from benchmarks.generators import GENERATORS
 from benchmarks.layout import distinct, goal, grid, mean, only
 from benchmarks.models import Fit, model_of, read
 from benchmarks.records import rows_of
-from benchmarks.worker import PEERS_PYTHON, call, log_file
+from benchmarks.worker import PEERS_PYTHON, log_file
 
 if TYPE_CHECKING:
     import argparse
@@ -183,8 +183,6 @@ def drawn_by_scvi(
     import pandas as pd
     from scipy import sparse
 
-    if not python.exists():
-        return None
     folder = work / "scvi" / setting.fit.key
     folder.mkdir(parents=True, exist_ok=True)
     cells = adata[setting.train]
@@ -197,13 +195,14 @@ def drawn_by_scvi(
     asked = pd.DataFrame({"cell_type": labels}, index=[str(at) for at in range(len(labels))])
     empty = sparse.csr_matrix((len(labels), len(var)), dtype=np.float32)
     anndata.AnnData(empty, obs=asked, var=var).write_h5ad(folder / "held_out.h5ad")
-    job: dict[str, Any] = {part: str(folder / f"{part}.h5ad") for part in ("fit", "held_out", "cells")}
-    job |= {"target": GENERATORS["scvi-posterior"].target, "options": {}, "condition_keys": ["cell_type"]}
-    function = "worker:generate"
-    done = call(function, job | {"seed": setting.seed}, folder=folder, timeout=_SCVI_SECONDS, python=python)
-    if done.exit_code != 0:
-        raise SystemExit(log_file(function, folder).read_text(encoding="utf-8"))
-    logs = spaces.log_normalise(anndata.read_h5ad(folder / "cells.h5ad"))[:, :-1]
+    entry, limits = GENERATORS["scvi-posterior"], runs.Settings(work=work, timeout=_SCVI_SECONDS)
+    keys, seed = ["cell_type"], setting.seed
+    done = runs.generate(entry, folder, limits, condition_keys=keys, seed=seed, to=folder, peers=python)
+    if done["status"] == "missing":
+        return None
+    if done["status"] != "done":
+        raise SystemExit(log_file("worker:generate", folder).read_text(encoding="utf-8"))
+    logs = spaces.log_normalise(anndata.read_h5ad(folder / runs.CELLS_FILE))[:, :-1]
     return training.with_more(logs, np.asarray(labels))
 
 
